@@ -1,0 +1,67 @@
+/** Reads the fields of a decoded map by key, each checked for presence, type and size. */
+import { ProtocolError, type ErrorCode } from '../errors.ts'
+import { encodeUtf8 } from './byte-string.ts'
+import type { CborKey, CborValue } from './cbor-encode.ts'
+
+/** Typed access to a map whose keys were checked; each method refuses another type with the reader's code. */
+export type MapReader = {
+  has(key: CborKey): boolean
+  value(key: CborKey): CborValue
+  integer(key: CborKey, minimum?: number, maximum?: number): number
+  bytes(key: CborKey, minimum: number, maximum: number): Uint8Array
+  text(key: CborKey, minimum: number, maximum: number): string
+  array(key: CborKey, minimum: number, maximum: number): readonly CborValue[]
+}
+
+/**
+ * Opens a map that has all `required` keys and none but these and the `optional` ones.
+ *
+ * @throws ProtocolError with `code` when it is no such map.
+ */
+export function openMap(
+  value: CborValue | undefined,
+  required: readonly CborKey[],
+  optional: readonly CborKey[],
+  code: ErrorCode,
+): MapReader {
+  if (!(value instanceof Map)) throw new ProtocolError(code)
+  const map: ReadonlyMap<CborKey, CborValue> = value
+  const allowed = required.length + optional.filter((key) => map.has(key)).length
+  if (map.size !== allowed || !required.every((key) => map.has(key))) throw new ProtocolError(code)
+  return createReader(map, code)
+}
+
+/** A text of so many UTF-8 bytes, or `undefined`. */
+export function textOf(value: unknown, minimum: number, maximum: number): string | undefined {
+  if (typeof value !== 'string') return undefined
+  const { length } = encodeUtf8(value)
+  return length >= minimum && length <= maximum ? value : undefined
+}
+
+function createReader(map: ReadonlyMap<CborKey, CborValue>, code: ErrorCode): MapReader {
+  const held = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new ProtocolError(code)
+    return value
+  }
+  return {
+    has: (key) => map.has(key),
+    value: (key) => held(map.get(key)),
+    integer: (key, minimum = 0, maximum = Number.MAX_SAFE_INTEGER) => {
+      const value = map.get(key)
+      const fits = typeof value === 'number' && value >= minimum && value <= maximum
+      return held(fits ? value : undefined)
+    },
+    bytes: (key, minimum, maximum) => {
+      const value = map.get(key)
+      const fits =
+        value instanceof Uint8Array && value.length >= minimum && value.length <= maximum
+      return held(fits ? value : undefined)
+    },
+    text: (key, minimum, maximum) => held(textOf(map.get(key), minimum, maximum)),
+    array: (key, minimum, maximum) => {
+      const value = map.get(key)
+      const fits = Array.isArray(value) && value.length >= minimum && value.length <= maximum
+      return held(fits ? Array.from(value) : undefined)
+    },
+  }
+}

@@ -1,0 +1,59 @@
+/** base64url (RFC 4648 §5, unpadded) and lower-case hex, both strict: one text for one byte string. */
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const sextetOf = new Map([...alphabet].map((character, value) => [character.charCodeAt(0), value]))
+const hexDigits = '0123456789abcdef'
+
+/** Unpadded base64url. */
+export function toBase64url(bytes: Uint8Array): string {
+  let text = ''
+  for (let offset = 0; offset < bytes.length; offset += 3) {
+    const group =
+      ((bytes[offset] ?? 0) << 16) | ((bytes[offset + 1] ?? 0) << 8) | (bytes[offset + 2] ?? 0)
+    const characters = Math.min(4, Math.ceil(((bytes.length - offset) * 4) / 3))
+    for (let place = 0; place < characters; place++) {
+      text += alphabet.charAt((group >> (18 - 6 * place)) & 63)
+    }
+  }
+  return text
+}
+
+/** The bytes, or `undefined` for padding, another alphabet, an impossible length or spare bits that are not zero. */
+export function fromBase64url(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4))
+  let held = 0
+  let heldBits = 0
+  let length = 0
+  for (let index = 0; index < text.length; index++) {
+    const sextet = sextetOf.get(text.charCodeAt(index))
+    if (sextet === undefined) return undefined
+    held = ((held & 255) << 6) | sextet
+    heldBits += 6
+    if (heldBits >= 8) {
+      heldBits -= 8
+      bytes[length++] = (held >> heldBits) & 255
+    }
+  }
+  const spareBits = held & ((1 << heldBits) - 1)
+  return heldBits === 6 || spareBits !== 0 ? undefined : bytes
+}
+
+/** Lower-case hex. */
+export function toHex(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += hexDigits.charAt(byte >> 4) + hexDigits.charAt(byte & 15)
+  return text
+}
+
+/** The bytes, or `undefined` for upper case, another alphabet or an odd length. */
+export function fromHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0) return undefined
+  const bytes = new Uint8Array(text.length / 2)
+  for (let index = 0; index < bytes.length; index++) {
+    const high = hexDigits.indexOf(text.charAt(2 * index))
+    const low = hexDigits.indexOf(text.charAt(2 * index + 1))
+    if (high < 0 || low < 0) return undefined
+    bytes[index] = (high << 4) | low
+  }
+  return bytes
+}

@@ -1,0 +1,69 @@
+/** ES256 as spec/statement.md ST2.3 and ST2.4 have it: raw 64-byte keys and low-s signatures. */
+import { compareBytes, concatBytes } from '../bytes/byte-string.ts'
+import { fromHex } from '../bytes/text-encoding.ts'
+import type { ErrorCode } from '../errors.ts'
+
+/** Signs with a P-256 key. `publicKey` is x ‖ y; `sign` returns r ‖ s with a low s over SHA-256 of the message. */
+export type Es256Signer = {
+  readonly publicKey: Uint8Array
+  sign(message: Uint8Array): Uint8Array
+}
+
+const order = constant('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
+const halfOrder = constant('7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8')
+const zero = new Uint8Array(32)
+const uncompressedPoint = Uint8Array.of(4)
+
+/** The refusal that ST2.4 has for this signature, or `undefined` when it verifies. */
+export async function judgeEs256(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<ErrorCode | undefined> {
+  const form = judgeSignatureForm(signature)
+  if (form !== undefined) return form
+  return (await verifies(publicKey, message, signature)) ? undefined : 'signature-invalid'
+}
+
+/** The same signature with s replaced by n − s where s is high: what a signer must do (ST2.4). */
+export function toLowS(signature: Uint8Array): Uint8Array {
+  const s = signature.subarray(32)
+  if (compareBytes(s, halfOrder) <= 0) return signature
+  const low = concatBytes(signature.subarray(0, 32), order)
+  let borrow = 0
+  for (let place = 31; place >= 0; place--) {
+    const difference = (order[place] ?? 0) - (s[place] ?? 0) - borrow
+    borrow = difference < 0 ? 1 : 0
+    low[32 + place] = difference & 255
+  }
+  return low
+}
+
+function judgeSignatureForm(signature: Uint8Array): ErrorCode | undefined {
+  const r = signature.subarray(0, 32)
+  const s = signature.subarray(32)
+  const inRange = (scalar: Uint8Array): boolean =>
+    compareBytes(scalar, zero) > 0 && compareBytes(scalar, order) < 0
+  if (signature.length !== 64 || !inRange(r) || !inRange(s)) return 'cose-signature-malformed'
+  return compareBytes(s, halfOrder) > 0 ? 'cose-signature-high-s' : undefined
+}
+
+async function verifies(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  const point = concatBytes(uncompressedPoint, publicKey)
+  try {
+    const algorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const
+    const key = await crypto.subtle.importKey('raw', point, algorithm, false, ['verify'])
+    return await crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, signature, message)
+  } catch {
+    // WebCrypto throws for a point that is not on the curve: such a key has signed nothing.
+    return false
+  }
+}
+
+function constant(hex: string): Uint8Array {
+  return fromHex(hex) ?? zero
+}

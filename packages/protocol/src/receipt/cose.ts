@@ -1,0 +1,127 @@
+/** COSE_Sign1 as spec/statement.md ST2 allows it. */
+import { concatBytes } from '../bytes/byte-string.ts'
+import { decodeCbor } from '../bytes/cbor-decode.ts'
+import { encodeByteStringHead, encodeCbor, type CborValue } from '../bytes/cbor-encode.ts'
+import { openMap, type MapReader } from '../bytes/map-reader.ts'
+import { judgeEs256, type Es256Signer } from '../crypto/es256.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import { ProtocolError, type ErrorCode } from '../errors.ts'
+
+/** The parts of a COSE_Sign1, each a copy of the bytes that were given. */
+export type CoseSign1 = {
+  readonly protectedBytes: Uint8Array
+  readonly payloadBytes: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/** What every protected header here has. */
+export type CoseHeader = { readonly kid: Uint8Array; readonly fields: MapReader }
+
+const tagSign1 = 0xd2
+const algorithmEs256 = -7
+const empty = new Uint8Array(0)
+// ["Signature1", …: an array of four and its first item.
+const signatureContext = concatBytes(Uint8Array.of(0x84), encodeCbor('Signature1'))
+
+/**
+ * The parts of a tagged COSE_Sign1 with an empty unprotected map (ST2.1).
+ *
+ * @throws ProtocolError `cbor-…`, `cose-malformed`, `cose-unprotected-not-empty`.
+ */
+export function parseCoseSign1(bytes: Uint8Array, limitBytes: number): CoseSign1 {
+  if (bytes.length > limitBytes) throw new ProtocolError('cbor-too-large')
+  if (bytes[0] !== tagSign1) throw new ProtocolError('cose-malformed')
+  const parts = decodeCbor(bytes.slice(1), limitBytes)
+  const [protectedBytes, unprotected, payloadBytes, signature] = fourParts(parts)
+  if (
+    !(protectedBytes instanceof Uint8Array) ||
+    !(unprotected instanceof Map) ||
+    !(payloadBytes instanceof Uint8Array) ||
+    !(signature instanceof Uint8Array)
+  ) {
+    throw new ProtocolError('cose-malformed')
+  }
+  if (unprotected.size > 0) throw new ProtocolError('cose-unprotected-not-empty')
+  return { protectedBytes, payloadBytes, signature }
+}
+
+/**
+ * The protected header with alg ES256, this content type, a kid of 32 bytes, and exactly these other keys (ST2.2).
+ *
+ * @throws ProtocolError `cbor-…`, `cose-algorithm-unsupported`, `cose-header-malformed`.
+ */
+export function parseCoseHeader(
+  protectedBytes: Uint8Array,
+  contentType: string,
+  otherKeys: readonly number[],
+): CoseHeader {
+  const header = decodeCbor(protectedBytes, protectedBytes.length)
+  if (header instanceof Map && header.has(1) && header.get(1) !== algorithmEs256) {
+    throw new ProtocolError('cose-algorithm-unsupported')
+  }
+  const fields = openMap(header, [1, 3, 4, ...otherKeys], [], 'cose-header-malformed')
+  if (fields.value(3) !== contentType) throw new ProtocolError('cose-header-malformed')
+  return { kid: fields.bytes(4, 32, 32), fields }
+}
+
+/** Signs a payload under a protected header made of alg, content type, kid and the other entries. */
+export function signCoseSign1(
+  contentType: string,
+  otherEntries: readonly (readonly [number, CborValue])[],
+  payloadBytes: Uint8Array,
+  signer: Es256Signer,
+): Uint8Array {
+  const protectedBytes = encodeCbor(
+    new Map<number, CborValue>([
+      [1, algorithmEs256],
+      [3, contentType],
+      [4, keyId(signer.publicKey)],
+      ...otherEntries,
+    ]),
+  )
+  const signature = signer.sign(encodeSigStructure(protectedBytes, payloadBytes))
+  return encodeCoseSign1({ protectedBytes, payloadBytes, signature })
+}
+
+/** The tagged COSE_Sign1 of these parts. */
+export function encodeCoseSign1(parts: CoseSign1): Uint8Array {
+  return concatBytes(
+    Uint8Array.of(tagSign1, 0x84),
+    encodeByteString(parts.protectedBytes),
+    Uint8Array.of(0xa0),
+    encodeByteString(parts.payloadBytes),
+    encodeByteString(parts.signature),
+  )
+}
+
+/** The refusal for the signature by this key (ST2.4), or `undefined` when it holds. */
+export function judgeCoseSignature(
+  parts: CoseSign1,
+  publicKey: Uint8Array,
+): Promise<ErrorCode | undefined> {
+  const message = encodeSigStructure(parts.protectedBytes, parts.payloadBytes)
+  return judgeEs256(publicKey, message, parts.signature)
+}
+
+/** kid of a P-256 key given as x ‖ y (ST2.3). */
+export function keyId(publicKey: Uint8Array): Uint8Array {
+  return sha256(publicKey)
+}
+
+function encodeSigStructure(protectedBytes: Uint8Array, payloadBytes: Uint8Array): Uint8Array {
+  return concatBytes(
+    signatureContext,
+    encodeByteString(protectedBytes),
+    encodeByteString(empty),
+    encodeByteString(payloadBytes),
+  )
+}
+
+function encodeByteString(bytes: Uint8Array): Uint8Array {
+  return concatBytes(encodeByteStringHead(bytes.length), bytes)
+}
+
+function fourParts(value: CborValue): readonly CborValue[] {
+  if (!Array.isArray(value) || value.length !== 4) throw new ProtocolError('cose-malformed')
+  return Array.from(value)
+}

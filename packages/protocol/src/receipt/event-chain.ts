@@ -1,0 +1,91 @@
+/** Server-sent events cut by their bytes, and the hash chain over them (spec/receipt.md RC5). */
+import { concatBytes, encodeUtf8 } from '../bytes/byte-string.ts'
+import { sha256, type Sha256 } from '../crypto/sha256.ts'
+
+/** A chain after some events. */
+export type EventChain = { readonly events: number; readonly head: Uint8Array }
+
+/** Cuts a stream that arrives in pieces; owns the bytes of the event that is not complete yet. */
+export type EventSplitter = {
+  /** The events that this piece completes, in order. */
+  push(piece: Uint8Array): readonly Uint8Array[]
+  /** What is left when the stream has ended, and whether that is a whole event. May be empty. */
+  end(): { readonly element: Uint8Array; readonly isEvent: boolean }
+}
+
+/** The chain over no events. */
+export const emptyEventChain: EventChain = {
+  events: 0,
+  head: sha256(encodeUtf8('countersign/events/v1')),
+}
+
+const chainPrefix = Uint8Array.of(2)
+const lineFeed = 10
+const carriageReturn = 13
+const noBytes = new Uint8Array(0)
+
+/** The chain with one more event, given by its digest (RC5.2). */
+export function appendEvent(
+  chain: EventChain,
+  eventDigest: Uint8Array,
+  hash: Sha256 = sha256,
+): EventChain {
+  const head = hash(concatBytes(chainPrefix, chain.head, eventDigest))
+  return { events: chain.events + 1, head }
+}
+
+/** The chain over a list of digests of 32 bytes each, d_1 ‖ … ‖ d_n. */
+export function chainDigests(digests: Uint8Array): EventChain {
+  let chain = emptyEventChain
+  for (let offset = 0; offset < digests.length; offset += 32) {
+    chain = appendEvent(chain, digests.subarray(offset, offset + 32))
+  }
+  return chain
+}
+
+/** The elements of a whole body (RC5.1): events, and what follows the last one. */
+export function splitEvents(body: Uint8Array): {
+  readonly events: readonly Uint8Array[]
+  readonly rest: Uint8Array
+} {
+  const splitter = createEventSplitter()
+  const events = splitter.push(body)
+  const { element, isEvent } = splitter.end()
+  return isEvent ? { events: [...events, element], rest: noBytes } : { events, rest: element }
+}
+
+/** A splitter for one stream. */
+export function createEventSplitter(): EventSplitter {
+  // Owned by push: the start of the event under way, and what its last bytes were.
+  let held = noBytes
+  let lineIsEmpty = true
+  let pending: 'none' | 'line-end' | 'event-end' = 'none'
+
+  function push(piece: Uint8Array): readonly Uint8Array[] {
+    const events: Uint8Array[] = []
+    let start = 0
+    const cut = (end: number): void => {
+      const tail = piece.subarray(start, end)
+      events.push(held.length === 0 ? tail : concatBytes(held, tail))
+      held = noBytes
+      start = end
+    }
+    for (let offset = 0; offset < piece.length; offset++) {
+      const byte = piece[offset]
+      const before = pending
+      pending = 'none'
+      if (before !== 'none' && byte === lineFeed) {
+        if (before === 'event-end') cut(offset + 1)
+        continue
+      }
+      if (before === 'event-end') cut(offset)
+      if (byte === lineFeed && lineIsEmpty) cut(offset + 1)
+      if (byte === carriageReturn) pending = lineIsEmpty ? 'event-end' : 'line-end'
+      lineIsEmpty = byte === lineFeed || byte === carriageReturn
+    }
+    if (start < piece.length) held = concatBytes(held, piece.subarray(start))
+    return events
+  }
+
+  return { push, end: () => ({ element: held, isEvent: pending === 'event-end' }) }
+}

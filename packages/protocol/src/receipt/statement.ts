@@ -1,0 +1,53 @@
+/** Statements: a payload signed under a protected header that names issuer and subject (spec/statement.md). */
+import { toHex } from '../bytes/text-encoding.ts'
+import { openMap } from '../bytes/map-reader.ts'
+import type { Es256Signer } from '../crypto/es256.ts'
+import { ProtocolError } from '../errors.ts'
+import { parseCoseHeader, parseCoseSign1, signCoseSign1, type CoseSign1 } from './cose.ts'
+import { checkKeysetPayload, encodePayload, parsePayload, type Payload } from './payload.ts'
+
+/** A statement whose form was checked; nothing is said about its signature. */
+export type ParsedStatement = {
+  readonly cose: CoseSign1
+  readonly kid: Uint8Array
+  readonly issuer: string
+  readonly payload: Payload
+}
+
+/** Most bytes of a statement (ST2.1). */
+export const maxStatementBytes = 8192
+
+const contentType = 'application/countersign+cbor'
+const cwtClaims = 15
+
+/** Signs a payload (ST2). The result is the bytes of a tagged COSE_Sign1. */
+export function signStatement(payload: Payload, issuer: string, signer: Es256Signer): Uint8Array {
+  const subject = subjectOf(payload)
+  const claims = new Map([
+    [1, issuer],
+    [2, subject],
+  ])
+  return signCoseSign1(contentType, [[cwtClaims, claims]], encodePayload(payload), signer)
+}
+
+/**
+ * Parses by ST1, ST2.1, ST2.2 and ST3, in the order of ST2.2.
+ *
+ * @throws ProtocolError `cbor-…`, `cose-…`, `payload-…`, `statement-subject-mismatch`, `keyset-digest-mismatch`.
+ */
+export function parseStatement(bytes: Uint8Array): ParsedStatement {
+  const cose = parseCoseSign1(bytes, maxStatementBytes)
+  const { kid, fields } = parseCoseHeader(cose.protectedBytes, contentType, [cwtClaims])
+  const claims = openMap(fields.value(cwtClaims), [1, 2], [], 'cose-header-malformed')
+  const issuer = claims.text(1, 1, 255)
+  const subject = claims.text(2, 1, 255)
+  const payload = parsePayload(cose.payloadBytes)
+  if (subject !== subjectOf(payload)) throw new ProtocolError('statement-subject-mismatch')
+  if (payload.type === 'keyset') checkKeysetPayload(payload)
+  return { cose, kid, issuer, payload }
+}
+
+/** The subject of a payload (ST3.3). */
+function subjectOf(payload: Payload): string {
+  return `${payload.type}:${toHex(payload.id)}`
+}

@@ -1,0 +1,290 @@
+/** The one verifier: judges a bundle by spec/bundle.md BU3, offline. Bad evidence never throws. */
+import { equalBytes } from '../bytes/byte-string.ts'
+import { toHex } from '../bytes/text-encoding.ts'
+import { createReportData } from '../attestation/report-data.ts'
+import { appraiseSimulatedEvidence, type Quote } from '../attestation/simulated.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import { ProtocolError } from '../errors.ts'
+import {
+  checkClaimShapes,
+  checkClaimsPresent,
+  checkIdentity,
+  priceOf,
+  streamOf,
+  type DisclosedClaims,
+} from '../receipt/call-claims.ts'
+import { openClaims } from '../receipt/claims.ts'
+import { judgeCoseSignature, keyId } from '../receipt/cose.ts'
+import { chainDigests } from '../receipt/event-chain.ts'
+import { parseKeyset, type Keyset } from '../receipt/keyset.ts'
+import type { CallPayload, KeysetPayload } from '../receipt/payload.ts'
+import { parseStatement, type ParsedStatement } from '../receipt/statement.ts'
+import { parseBundle, type Bundle, type Evidence } from './bundle.ts'
+import { checkChain, checkRequestHeld, checkResponseHeld, type Held } from './held-bytes.ts'
+import { parsePolicy, type CheckId, type Policy } from './policy.ts'
+import { createCheckRun, need, NotChecked, type CheckRun, type Verdict } from './verdict.ts'
+
+type CallStatement = ParsedStatement & { readonly payload: CallPayload }
+type KeysetStatement = ParsedStatement & {
+  readonly payload: KeysetPayload
+  readonly keyset: Keyset
+}
+
+const base: readonly CheckId[] = [
+  'policy',
+  'bundle',
+  'statement',
+  'keyset',
+  'keyset-signature',
+  'keyset-binding',
+  'signature',
+  'keyset-validity',
+  'time',
+]
+
+/**
+ * Judges a bundle.
+ *
+ * @param bundleBytes - the file `*.countersign.json`.
+ * @param policyBytes - a policy file, or `defaultPolicy`, `productionPolicy`.
+ * @param nowMs - the time to judge at, milliseconds since the Unix epoch.
+ * @param held - what the caller holds of the call; the checks of what is given become required.
+ * @returns the verdict; whatever the bytes are, this does not throw.
+ */
+export async function verify(
+  bundleBytes: Uint8Array,
+  policyBytes: Uint8Array,
+  nowMs: number,
+  held: Held = {},
+): Promise<Verdict> {
+  const run = createCheckRun()
+  const policy = await run.check(
+    'policy',
+    'BU2',
+    () => parsePolicy(policyBytes),
+    ({ name }) => name,
+  )
+  const bundle = await run.check('bundle', 'BU1', () => parseBundle(bundleBytes))
+  const statement = await run.check(
+    'statement',
+    'ST1–ST3, RC2',
+    () => parseCallStatement(need(bundle)),
+    ({ payload }) => `${payload.type} ${toHex(payload.id)}`,
+  )
+  const keyset = await run.check('keyset', 'ST1–ST4', () => parseKeysetStatement(need(bundle)))
+  await run.check('keyset-signature', 'ST2.4, ST4.3', () => checkPossession(need(keyset)))
+  const binding = await run.check('keyset-binding', 'ST4.4', () =>
+    checkBinding(need(statement), need(keyset)),
+  )
+  await run.check('signature', 'ST2.4', () => checkSignature(need(binding)))
+  await run.check('keyset-validity', 'ST4.5', () => checkValidity(need(binding)))
+  await run.check('time', 'BU3.4', () => {
+    checkTime(need(statement).payload.timeMs, need(policy), nowMs)
+  })
+  await run.check(
+    'issuer',
+    'BU3.5',
+    () => checkIssuer(need(keyset).keyset, need(policy)),
+    (issuer) => issuer,
+  )
+  const claims = await run.check(
+    'claims',
+    'RC3',
+    () => openClaims(need(bundle).claims, need(statement).payload),
+    ({ size }) => `${size} disclosed`,
+  )
+  await run.check('meaning', 'RC4', () => {
+    checkMeaning(need(bundle), need(statement).payload, need(claims))
+  })
+  await run.check(
+    'charge',
+    'RC2.5, RC2.6',
+    () => checkCharge(need(statement).payload, need(claims)),
+    (amountAtomic) => `${amountAtomic} atomic units`,
+  )
+  await checkEvidence(run, bundle, keyset, policy)
+  await run.check('nonce', 'BU3.7', () => checkNonce(need(statement).payload, held.nonce))
+  await run.check('request-bytes', 'BU3.8', () => checkRequestHeld(need(claims), held))
+  await run.check('response-bytes', 'BU3.8', () =>
+    checkResponseHeld(need(claims), need(bundle), held),
+  )
+  await run.check('proofs', 'BU3.9', () => {
+    if (need(bundle).proofs.length > 0) throw new NotChecked('unknown-kind')
+  })
+  return conclude(run, policy?.value, bundle?.value, held)
+}
+
+function parseCallStatement(bundle: Bundle): CallStatement {
+  const statement = parseStatement(bundle.statement)
+  const { payload } = statement
+  if (payload.type === 'keyset') throw new ProtocolError('payload-type-unsupported')
+  return { ...statement, payload }
+}
+
+function parseKeysetStatement(bundle: Bundle): KeysetStatement {
+  const statement = parseStatement(bundle.keyset)
+  const { payload } = statement
+  if (payload.type !== 'keyset') throw new ProtocolError('payload-type-unsupported')
+  return { ...statement, payload, keyset: parseKeyset(payload.document) }
+}
+
+async function checkPossession({ cose, kid, keyset }: KeysetStatement): Promise<void> {
+  if (!equalBytes(kid, keyId(keyset.receiptKey))) throw new ProtocolError('keyset-key-not-listed')
+  const refused = await judgeCoseSignature(cose, keyset.receiptKey)
+  if (refused !== undefined) throw new ProtocolError(refused)
+}
+
+type Bound = { readonly statement: CallStatement; readonly keyset: Keyset }
+
+function checkBinding(statement: CallStatement, { payload, keyset }: KeysetStatement): Bound {
+  if (!equalBytes(statement.payload.keysetDigest, payload.keysetDigest)) {
+    throw new ProtocolError('keyset-digest-mismatch')
+  }
+  if (!equalBytes(statement.kid, keyId(keyset.receiptKey))) {
+    throw new ProtocolError('keyset-key-not-listed')
+  }
+  if (statement.issuer !== keyset.issuer) throw new ProtocolError('keyset-issuer-mismatch')
+  return { statement, keyset }
+}
+
+async function checkSignature({ statement, keyset }: Bound): Promise<void> {
+  const refused = await judgeCoseSignature(statement.cose, keyset.receiptKey)
+  if (refused !== undefined) throw new ProtocolError(refused)
+}
+
+function checkValidity({ statement, keyset }: Bound): void {
+  const { timeMs } = statement.payload
+  if (timeMs < keyset.notBeforeMs || timeMs > keyset.notAfterMs) {
+    throw new ProtocolError('keyset-not-valid-at-time')
+  }
+}
+
+function checkTime(timeMs: number, policy: Policy, nowMs: number): void {
+  if (timeMs > nowMs + policy.maxClockSkewMs) throw new ProtocolError('statement-in-future')
+  if (policy.maxAgeMs !== null && timeMs < nowMs - policy.maxAgeMs) {
+    throw new ProtocolError('statement-too-old')
+  }
+}
+
+function checkIssuer({ issuer }: Keyset, { issuers }: Policy): string {
+  if (issuers === 'any') throw new NotChecked('any-issuer')
+  if (!issuers.has(issuer)) throw new ProtocolError('issuer-not-allowed')
+  return issuer
+}
+
+/** In the order of BU3.12. */
+function checkMeaning(bundle: Bundle, { type }: CallPayload, claims: DisclosedClaims): void {
+  checkClaimShapes(claims)
+  const allDisclosed = bundle.claims.every(({ kind }) => kind === 'claim')
+  if (allDisclosed) checkClaimsPresent(type, claims)
+  const judged = checkIdentity(claims)
+  const stream = streamOf(claims)
+  if (stream !== undefined && bundle.events !== undefined) {
+    checkChain(chainDigests(bundle.events), stream)
+  }
+  if (!judged && type === 'receipt') throw new NotChecked('withheld')
+}
+
+function checkCharge({ type, charge }: CallPayload, claims: DisclosedClaims): bigint {
+  const { amountAtomic } = charge
+  if (type === 'refusal') {
+    if (amountAtomic !== 0n) throw new ProtocolError('refusal-charged')
+    return amountAtomic
+  }
+  const priceAtomic = priceOf(claims)
+  if (priceAtomic === undefined) throw new NotChecked('withheld')
+  if (amountAtomic > priceAtomic) throw new ProtocolError('charge-exceeds-price')
+  return amountAtomic
+}
+
+async function checkEvidence(
+  run: CheckRun,
+  bundle: { readonly value: Bundle } | undefined,
+  keyset: { readonly value: KeysetStatement } | undefined,
+  policy: { readonly value: Policy } | undefined,
+): Promise<void> {
+  const evidence = (): Evidence => {
+    const [first] = need(bundle).evidence
+    need(policy)
+    if (first === undefined) throw new NotChecked('no-evidence')
+    return first
+  }
+  const quote = await run.check('evidence-chain', 'ST5.3, ST5.4', () => appraise(evidence()))
+  await run.check('evidence-binding', 'ST5.5', () => {
+    const expected = createReportData(need(keyset).payload.keysetDigest, evidence().nonce)
+    if (!equalBytes(need(quote).reportData, expected)) {
+      throw new ProtocolError('evidence-binding-mismatch')
+    }
+  })
+  await run.check('evidence-measurement', 'ST5.6', () => {
+    if (!equalBytes(need(quote).measurement, need(keyset).keyset.buildDigest)) {
+      throw new ProtocolError('evidence-measurement-mismatch')
+    }
+  })
+  await run.check(
+    'evidence-accepted',
+    'BU3.6',
+    () => checkAccepted(evidence(), quote, need(policy)),
+    (kind) => (kind === 'simulated' ? 'SIMULATED: no hardware stands behind this key' : kind),
+  )
+}
+
+function appraise(evidence: Evidence): Promise<Quote> {
+  if (evidence.kind !== 'simulated') throw new NotChecked('unknown-kind')
+  return appraiseSimulatedEvidence(evidence.data)
+}
+
+function checkAccepted(
+  { kind }: Evidence,
+  quote: { readonly value: Quote } | undefined,
+  policy: Policy,
+): string {
+  const accepted = policy.evidence.find((candidate) => candidate.kind === kind)
+  if (accepted === undefined) throw new ProtocolError('evidence-kind-refused')
+  const { roots } = accepted
+  if (roots !== 'any' && !roots.has(toHex(need(quote).rootDigest))) {
+    throw new ProtocolError('evidence-root-refused')
+  }
+  return kind
+}
+
+function checkNonce(payload: CallPayload, nonce: Uint8Array | undefined): void {
+  if (nonce === undefined) throw new NotChecked('not-given')
+  if (payload.nonce === undefined || !equalBytes(payload.nonce, nonce)) {
+    throw new ProtocolError('nonce-mismatch')
+  }
+}
+
+function conclude(
+  run: CheckRun,
+  policy: Policy | undefined,
+  bundle: Bundle | undefined,
+  held: Held,
+): Verdict {
+  const required = new Set<CheckId>([...base, ...(policy?.require ?? [])])
+  if (held.nonce !== undefined) required.add('nonce')
+  if (held.request !== undefined) required.add('request-bytes')
+  if (held.response !== undefined) required.add('response-bytes')
+  const failed = run.checks.some(({ status }) => status === 'failed')
+  const complete = Array.from(required).every((id) => run.passed(id))
+  return {
+    verdict: failed ? 'invalid' : complete ? 'valid' : 'incomplete',
+    level: levelOf(run, bundle),
+    policy: policy?.name ?? '',
+    checks: run.checks,
+  }
+}
+
+/** BU3.10. */
+function levelOf(run: CheckRun, bundle: Bundle | undefined): Verdict['level'] {
+  const all = (ids: readonly CheckId[]): boolean => ids.every((id) => run.passed(id))
+  if (!all(base.slice(1, 8))) return 'none'
+  const attested = all([
+    'evidence-chain',
+    'evidence-binding',
+    'evidence-measurement',
+    'evidence-accepted',
+  ])
+  if (!attested) return 'L0'
+  return bundle?.evidence[0]?.kind === 'simulated' ? 'L1-SIMULATED' : 'L1'
+}
