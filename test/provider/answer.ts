@@ -35,37 +35,33 @@ export function createAnswer(chat: ChatRequest, body: Uint8Array, nowMs: number)
   const digest = createHash('sha256').update(body).digest()
   const message = createMessage(chat, digest.toString('hex').slice(0, 24))
   return chat.stream
-    ? createStream(chat, digest, message, nowMs)
+    ? createStream(chat, createChunker(chat, body, nowMs), message)
     : createJson(chat, digest, message, nowMs)
 }
 
-/** One chunk of a chat stream; `digest` is that of the request, `index` counts the chunks. */
-export function createChunk(
-  chat: ChatRequest,
-  digest: Buffer,
-  nowMs: number,
-  index: number,
-  content: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> {
-  return {
-    ...createEnvelope(chat, digest, nowMs, 'chat.completion.chunk'),
-    ...content,
-    ...(chat.includeUsage && content['usage'] === undefined ? { usage: null } : {}),
-    obfuscation: createHash('sha256')
-      .update(`${index}`)
-      .update(digest)
-      .digest('base64url')
-      .slice(0, 1 + (index % 10)),
+/** Makes the next chunk of one stream from its `choices` and perhaps `usage`. */
+export type Chunker = (content: JsonObject) => JsonObject
+
+/** Makes the chunks of one stream, padded like real ones; `body` are the exact request bytes. */
+export function createChunker(chat: ChatRequest, body: Uint8Array, nowMs: number): Chunker {
+  const digest = createHash('sha256').update(body).digest()
+  const envelope = createEnvelope(chat, digest, nowMs, 'chat.completion.chunk')
+  const padding = digest.toString('base64url')
+  const nullUsage = chat.includeUsage ? { usage: null } : {}
+  let index = 0 // Owned by this chunker.
+  return (content) => {
+    index++
+    const obfuscation = padding.slice(index % 29, (index % 29) + 1 + (index % 10))
+    return { ...envelope, ...nullUsage, ...content, obfuscation }
   }
 }
 
 /** A chunk's `choices` member with one delta. */
-export function toChoices(
-  delta: Readonly<Record<string, unknown>>,
-  finishReason: string | null = null,
-): Readonly<Record<string, unknown>> {
+export function toChoices(delta: JsonObject, finishReason: string | null = null): JsonObject {
   return { choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }] }
 }
+
+type JsonObject = Readonly<Record<string, unknown>>
 
 interface Message {
   readonly content: readonly string[] | null
@@ -94,16 +90,14 @@ function createMessage(chat: ChatRequest, idPart: string): Message {
   }
 }
 
-function createStream(chat: ChatRequest, digest: Buffer, message: Message, nowMs: number): Answer {
+function createStream(chat: ChatRequest, chunk: Chunker, message: Message): Answer {
   const contents = [...toDeltas(message), toChoices({}, message.finishReason)]
   if (chat.includeUsage) contents.push({ choices: [], usage: toUsage(chat, message) })
-  const chunks = contents.map((content, index) =>
-    toDataEvent(createChunk(chat, digest, nowMs, index, content)),
-  )
-  return { contentType: 'text/event-stream; charset=utf-8', frames: [...chunks, doneEvent] }
+  const events = contents.map((content) => toDataEvent(chunk(content)))
+  return { contentType: 'text/event-stream; charset=utf-8', frames: [...events, doneEvent] }
 }
 
-function toDeltas(message: Message): Readonly<Record<string, unknown>>[] {
+function toDeltas(message: Message): JsonObject[] {
   if (message.toolCall === null) {
     const first = toChoices({ role: 'assistant', content: '', refusal: null })
     return [first, ...(message.content ?? []).map((content) => toChoices({ content }))]
@@ -149,7 +143,7 @@ function createJson(chat: ChatRequest, digest: Buffer, message: Message, nowMs: 
   return { contentType: 'application/json', frames }
 }
 
-function toJsonMessage(message: Message): Readonly<Record<string, unknown>> {
+function toJsonMessage(message: Message): JsonObject {
   const content = message.content === null ? null : message.content.join('')
   const base = { role: 'assistant', content, refusal: null, annotations: [] }
   if (message.toolCall === null) return base
@@ -157,7 +151,7 @@ function toJsonMessage(message: Message): Readonly<Record<string, unknown>> {
   return { ...base, tool_calls: [{ id, type: 'function', function: { name, arguments: text } }] }
 }
 
-function toUsage(chat: ChatRequest, message: Message): Readonly<Record<string, unknown>> {
+function toUsage(chat: ChatRequest, message: Message): JsonObject {
   return {
     prompt_tokens: chat.promptTokens,
     completion_tokens: message.completionTokens,
@@ -195,8 +189,8 @@ function createEnvelope(
   }
 }
 
-function toArguments(tool: ToolToCall, prompt: string): Readonly<Record<string, unknown>> {
-  const values: Readonly<Record<string, unknown>> = {
+function toArguments(tool: ToolToCall, prompt: string): JsonObject {
+  const values: JsonObject = {
     string: prompt,
     number: 1,
     integer: 1,

@@ -13,8 +13,8 @@ export type Headers = Readonly<Record<string, string | string[]>>
 
 /** Thrown by `write`, `pause` and `untilClosed` when the connection is gone. Not a failure. */
 export class ExchangeClosedError extends Error {
-  constructor() {
-    super('The connection of this exchange is closed.')
+  constructor(options?: ErrorOptions) {
+    super('The connection of this exchange is closed.', options)
     this.name = 'ExchangeClosedError'
   }
 }
@@ -58,14 +58,12 @@ export interface ExchangeParts {
   readonly clock: () => number
 }
 
-/** Wraps one request. The record is closed when the response or its connection is. */
+/** Wraps one request whose body has arrived. */
 export function createExchange(parts: ExchangeParts): Exchange {
   const { request, response, body, record, log, transport } = parts
   const closed = new AbortController()
-  response.once('close', () => {
-    log.close(record, response.writableFinished ? 'complete' : 'aborted-by-client')
-    closed.abort()
-  })
+  response.once('close', () => closed.abort())
+  if (response.destroyed) closed.abort()
 
   async function untilDone(start: (done: () => void) => void): Promise<void> {
     if (closed.signal.aborted || response.destroyed) throw new ExchangeClosedError()
@@ -101,13 +99,18 @@ export function createExchange(parts: ExchangeParts): Exchange {
     writeFast: async (bytes) => {
       if (closed.signal.aborted || response.destroyed) throw new ExchangeClosedError()
       count(bytes)
-      if (!response.write(bytes)) await untilDone((done) => response.once('drain', done))
+      if (response.write(bytes)) return
+      record.waitingForReader = true
+      await untilDone((done) => response.once('drain', done))
+      record.waitingForReader = false
     },
     finish: async () => untilDone((done) => response.end(done)),
     async answer(status, headers, bytes) {
-      exchange.start(status, { ...headers, 'content-length': String(bytes.length) })
-      await exchange.write(bytes)
-      await exchange.finish()
+      const contentLength = { 'content-length': String(bytes.length) }
+      record.status = status
+      response.writeHead(status, { ...usualHeaders(parts), ...headers, ...contentLength })
+      count(bytes)
+      await untilDone((done) => response.end(bytes, done))
     },
     async refuse(error) {
       const headers = { ...error.headers, 'content-type': 'application/json' }

@@ -71,22 +71,14 @@ const statusErrors: ReadonlyMap<number, Omit<ProviderError, 'status' | 'param'>>
 ])
 
 /**
- * The error that `hostile-status-<code>` answers with, or undefined for a status not in the table.
- * 401 quotes part of `authorization`, as the real API does.
+ * The error of `hostile-status-<code>`; a status that is not in the table gets the row of 500. 401
+ * quotes part of `authorization`, as the real API does.
  */
-export function errorForStatus(
-  status: number,
-  authorization: string | undefined,
-): ProviderError | undefined {
+export function errorForStatus(status: number, authorization: string | undefined): ProviderError {
   if (status === 401) return wrongApiKey(authorization)
-  const entry = statusErrors.get(status)
-  return entry === undefined ? undefined : { ...entry, status, param: null }
+  const fallback = row('server_error', null, 'Unspecified failure.')
+  return { ...(statusErrors.get(status) ?? fallback), status, param: null }
 }
-
-/** Every status that `hostile-status-<code>` knows. */
-export const knownErrorStatuses: readonly number[] = [401, ...statusErrors.keys()].toSorted(
-  (left, right) => left - right,
-)
 
 function row(
   type: string,

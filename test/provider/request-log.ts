@@ -38,6 +38,8 @@ export interface LoggedRequest {
   readonly bytesWritten: number
   /** Lower-case hex SHA-256 of those bytes. */
   readonly responseSha256: string
+  /** True while hostile-many-events waits because the client reads too slowly. */
+  readonly waitingForReader: boolean
   readonly end: RequestEnd
 }
 
@@ -52,6 +54,7 @@ export interface OpenRecord {
   bodySha256: string
   status: number | null
   bytesWritten: number
+  waitingForReader: boolean
   end: RequestEnd
 }
 
@@ -106,6 +109,7 @@ export function createRequestLog(clock: () => number): RequestLog {
         bodySha256: emptySha256,
         status: null,
         bytesWritten: 0,
+        waitingForReader: false,
         end: { kind: 'open' },
       }
       records.push(record)

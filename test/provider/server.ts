@@ -57,6 +57,9 @@ export function createLoopbackServer(
     }
     const { transport, connection } = transports.find(request.socket)
     const record = log.open(request, connection)
+    response.once('close', () => {
+      log.close(record, response.writableFinished ? 'complete' : 'aborted-by-client')
+    })
     const bodyOrNull = await readBody(request)
     const body = bodyOrNull ?? Buffer.alloc(0)
     log.setBody(record, body)
@@ -131,9 +134,8 @@ async function route(
 }
 
 function toModelList(options: LoopbackServerOptions, nowMs: number): Buffer {
-  const exact = behaviours.filter((row) => !row.takesArgument).map((row) => row.name)
   const created = Math.floor(nowMs / 1000)
-  const data = [...exact, ...options.models].map((id) => ({
+  const data = [...behaviours.keys(), ...options.models].map((id) => ({
     id,
     object: 'model',
     created,
@@ -169,10 +171,14 @@ async function handleHook(
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = []
   let sizeBytes = 0
-  for await (const chunk of request) {
-    const bytes = Buffer.from(chunk)
-    sizeBytes += bytes.length
-    if (sizeBytes <= maxBodyBytes) chunks.push(bytes)
+  try {
+    for await (const chunk of request) {
+      const bytes = Buffer.from(chunk)
+      sizeBytes += bytes.length
+      if (sizeBytes <= maxBodyBytes) chunks.push(bytes)
+    }
+  } catch (cause) {
+    throw new ExchangeClosedError({ cause })
   }
   return sizeBytes <= maxBodyBytes ? Buffer.concat(chunks) : null
 }
