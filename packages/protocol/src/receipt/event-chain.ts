@@ -57,7 +57,7 @@ export function splitEvents(body: Uint8Array): {
 /** A splitter for one stream. */
 export function createEventSplitter(): EventSplitter {
   // Owned by push: the start of the event under way, and what its last bytes were.
-  let held = noBytes
+  let held: Uint8Array = noBytes
   let lineIsEmpty = true
   let pending: 'none' | 'line-end' | 'event-end' = 'none'
 

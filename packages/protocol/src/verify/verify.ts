@@ -3,7 +3,6 @@ import { equalBytes } from '../bytes/byte-string.ts'
 import { toHex } from '../bytes/text-encoding.ts'
 import { createReportData } from '../attestation/report-data.ts'
 import { appraiseSimulatedEvidence, type Quote } from '../attestation/simulated.ts'
-import { sha256 } from '../crypto/sha256.ts'
 import { ProtocolError } from '../errors.ts'
 import {
   checkClaimShapes,

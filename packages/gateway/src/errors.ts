@@ -1,0 +1,181 @@
+/** Every answer of our own: code, status, OpenAI error type and what the caller should do. One closed table. */
+
+type Row = {
+  readonly status: number
+  readonly type: 'invalid_request_error' | 'authentication_error' | 'payment_error' | 'api_error'
+  readonly title: string
+  readonly hint: string
+}
+
+const table = {
+  'api-key-budget-exhausted': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The budget of this API key is used up.',
+    hint: 'Raise the budget of the key, or use another key.',
+  },
+  'api-key-invalid': {
+    status: 401,
+    type: 'authentication_error',
+    title: 'This API key is not known or was revoked.',
+    hint: 'Send Authorization: Bearer <key> with a key of this gateway.',
+  },
+  'body-encoded': {
+    status: 415,
+    type: 'invalid_request_error',
+    title: 'Request bodies must not be compressed.',
+    hint: 'Send the body without Content-Encoding.',
+  },
+  'body-too-large': {
+    status: 413,
+    type: 'invalid_request_error',
+    title: 'The request body is larger than the limit.',
+    hint: 'Send a smaller body.',
+  },
+  'client-gone': {
+    status: 499,
+    type: 'invalid_request_error',
+    title: 'The caller left before the answer began.',
+    hint: 'Keep the connection open until the answer arrives.',
+  },
+  'idempotency-key-reused': {
+    status: 409,
+    type: 'invalid_request_error',
+    title: 'This idempotency key was used with another request.',
+    hint: 'Use a new key for a new request.',
+  },
+  'idempotency-key-in-progress': {
+    status: 409,
+    type: 'invalid_request_error',
+    title: 'The call with this idempotency key has not ended yet.',
+    hint: 'Wait for its end, then ask again.',
+  },
+  'internal-error': {
+    status: 500,
+    type: 'api_error',
+    title: 'The gateway failed.',
+    hint: 'Try again; nothing was charged.',
+  },
+  'method-not-allowed': {
+    status: 405,
+    type: 'invalid_request_error',
+    title: 'This path does not take this method.',
+    hint: 'See the Allow header.',
+  },
+  'model-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'No such model here.',
+    hint: 'GET /v1/models lists the models.',
+  },
+  'overloaded': {
+    status: 503,
+    type: 'api_error',
+    title: 'Too many calls at the moment.',
+    hint: 'Try again after the time in Retry-After.',
+  },
+  'path-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'No such path here.',
+    hint: 'The base URL ends in /v1, once.',
+  },
+  'payment-already-used': {
+    status: 402,
+    type: 'payment_error',
+    title: 'This payment has bought a call already.',
+    hint: 'Sign a new payment from the offer in PAYMENT-REQUIRED.',
+  },
+  'payment-in-progress': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The call that this payment buys has not ended yet.',
+    hint: 'Wait for the first call, or sign a new payment.',
+  },
+  'payment-invalid': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The payment does not hold.',
+    hint: 'Sign a new payment from the offer in PAYMENT-REQUIRED.',
+  },
+  'payment-malformed': {
+    status: 400,
+    type: 'payment_error',
+    title: 'The PAYMENT-SIGNATURE header cannot be read.',
+    hint: 'Send one x402 v2 payment payload in base64.',
+  },
+  'payment-offer-mismatch': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The payment was made for another offer.',
+    hint: 'Sign a new payment from the offer in PAYMENT-REQUIRED.',
+  },
+  'payment-required': {
+    status: 402,
+    type: 'payment_error',
+    title: 'Payment required.',
+    hint: 'Pay one of the offers in the PAYMENT-REQUIRED header.',
+  },
+  'payment-request-mismatch': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The payment is bound to another request.',
+    hint: 'Sign a new payment for this request.',
+  },
+  'payment-settlement-failed': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The payment could not be settled.',
+    hint: 'Check the balance, then sign a new payment.',
+  },
+  'payment-settlement-unknown': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The settlement was not confirmed in time.',
+    hint: 'Send the same request with the same payment again: it is not paid twice.',
+  },
+  'request-malformed': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The request cannot be read.',
+    hint: 'See the detail.',
+  },
+  'receipt-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'No such receipt here.',
+    hint: 'Receipts are kept for the time in the operator’s configuration.',
+  },
+  'upstream-credentials': {
+    status: 502,
+    type: 'api_error',
+    title: 'The provider refused the operator’s credentials.',
+    hint: 'The operator must act; nothing was charged.',
+  },
+  'upstream-failed': {
+    status: 502,
+    type: 'api_error',
+    title: 'The provider’s answer failed or made no sense.',
+    hint: 'Try again; nothing was charged.',
+  },
+  'upstream-timeout': {
+    status: 504,
+    type: 'api_error',
+    title: 'The provider did not answer in time.',
+    hint: 'Try again; nothing was charged.',
+  },
+  'upstream-unreachable': {
+    status: 502,
+    type: 'api_error',
+    title: 'The provider cannot be reached.',
+    hint: 'Try again; nothing was charged.',
+  },
+} as const satisfies Record<string, Row>
+
+/** All codes of our own answers. */
+export type GatewayErrorCode = keyof typeof table
+
+/** What a code means. */
+export function describeGatewayError(code: GatewayErrorCode): Row {
+  return table[code]
+}
