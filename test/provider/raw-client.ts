@@ -10,8 +10,16 @@ export interface RawCall {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
+  /** Ends the call when `body` is on its way, however much content-length announces. */
+  readonly leaveOnceSent?: boolean
   /** Called with the response bytes so far after each piece; true ends the call at once. */
   readonly leaveWhen?: (bytesSoFar: number) => boolean
+  /** Ends the call when it aborts. */
+  readonly leaveSignal?: AbortSignal
+  /** Leaves the response body unread until this resolves. */
+  readonly holdUntil?: Promise<void>
+  /** Largest response head accepted; default 16 KiB. */
+  readonly maxHeaderSize?: number
 }
 
 /** What came back. `failure` is null when HTTP says that the response is complete. */
@@ -34,6 +42,8 @@ export async function callRaw(call: RawCall): Promise<RawResult> {
     headers: { ...call.headers },
     agent: false,
     ...(call.caPem === undefined ? {} : { ca: call.caPem }),
+    ...(call.leaveSignal === undefined ? {} : { signal: call.leaveSignal }),
+    ...(call.maxHeaderSize === undefined ? {} : { maxHeaderSize: call.maxHeaderSize }),
   }
   const request =
     target.protocol === 'https:' ? httpsRequest(target, options) : httpRequest(target, options)
@@ -65,14 +75,32 @@ export async function callRaw(call: RawCall): Promise<RawResult> {
       request.on('error', (error: Error) => finish(toFailure(error), response))
       response.on('error', (error: Error) => finish(toFailure(error), response))
       response.once('end', () => finish(null, response))
-      response.on('data', (piece: Buffer) => {
+      const read = (piece: Buffer): void => {
         pieces.push(piece)
         bytesSoFar += piece.length
         if (call.leaveWhen?.(bytesSoFar) === true) request.destroy()
-      })
+      }
+      void (call.holdUntil ?? Promise.resolve()).then(() => response.on('data', read))
     })
     request.on('error', (error: Error) => finish(toFailure(error)))
-    request.end(call.body)
+    if (call.leaveOnceSent === true) request.write(call.body ?? '', () => request.destroy())
+    else request.end(call.body)
+  })
+}
+
+/** Posts a chat request with one user message to a running loopback provider. */
+export async function callChat(
+  provider: { readonly url: string; readonly caPem?: string },
+  chat: { readonly model: string; readonly stream: boolean; readonly prompt: string },
+  more: Partial<RawCall> = {},
+): Promise<RawResult> {
+  const messages = [{ role: 'user', content: chat.prompt }]
+  return callRaw({
+    url: `${provider.url}/chat/completions`,
+    ...(provider.caPem === undefined ? {} : { caPem: provider.caPem }),
+    method: 'POST',
+    body: JSON.stringify({ model: chat.model, stream: chat.stream, messages }),
+    ...more,
   })
 }
 

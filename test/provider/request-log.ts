@@ -66,8 +66,11 @@ export interface RequestLog {
   setBody(record: OpenRecord, body: Buffer): void
   /** Stores how it ended; later calls change nothing. */
   close(record: OpenRecord, kind: Exclude<RequestEnd['kind'], 'open'>): void
-  /** Resolves when no request is open, or after `timeoutMs`. */
-  waitUntilIdle(timeoutMs: number): Promise<void>
+  /**
+   * Resolves when at least `atLeast` requests have arrived since the last reset and none is open,
+   * or after `timeoutMs`.
+   */
+  waitUntilIdle(timeoutMs: number, atLeast: number): Promise<void>
   /** Forgets all requests; those still open end unseen. */
   reset(): void
   toJson(): readonly LoggedRequest[]
@@ -83,13 +86,14 @@ export function createRequestLog(clock: () => number): RequestLog {
   let records: OpenRecord[] = []
   let bodyBytes = 0
   let nextSequence = 1
-  let idleWaiters: (() => void)[] = []
+  let idleWaiters: { readonly atLeast: number; readonly wake: () => void }[] = []
 
   function wakeIfIdle(): void {
     if (records.some((record) => record.end.kind === 'open')) return
-    const waiters = idleWaiters
-    idleWaiters = []
-    for (const wake of waiters) wake()
+    const arrived = nextSequence - 1
+    const ready = idleWaiters.filter((waiter) => waiter.atLeast <= arrived)
+    idleWaiters = idleWaiters.filter((waiter) => waiter.atLeast > arrived)
+    for (const { wake } of ready) wake()
   }
 
   function dropBody(record: OpenRecord): void {
@@ -131,13 +135,20 @@ export function createRequestLog(clock: () => number): RequestLog {
       record.end = { kind, afterMs: clock() - record.startedAtMs }
       wakeIfIdle()
     },
-    async waitUntilIdle(timeoutMs) {
+    async waitUntilIdle(timeoutMs, atLeast) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs)
-        idleWaiters.push(() => {
-          clearTimeout(timer)
+        const waiter = {
+          atLeast,
+          wake: () => {
+            clearTimeout(timer)
+            resolve()
+          },
+        }
+        const timer = setTimeout(() => {
+          idleWaiters = idleWaiters.filter((other) => other !== waiter)
           resolve()
-        })
+        }, timeoutMs)
+        idleWaiters.push(waiter)
         wakeIfIdle()
       })
     },

@@ -144,7 +144,7 @@ function toModelList(options: LoopbackServerOptions, nowMs: number): Buffer {
   return Buffer.from(`${JSON.stringify({ object: 'list', data }, null, 2)}\n`)
 }
 
-/** GET /__loopback/log[?idle_ms=N] and POST /__loopback/reset; neither is logged. */
+/** GET /__loopback/log[?idle_ms=N&at_least=N] and POST /__loopback/reset; neither is logged. */
 async function handleHook(
   log: RequestLog,
   request: IncomingMessage,
@@ -154,7 +154,8 @@ async function handleHook(
   request.resume()
   if (request.method === 'GET' && pathname === '/__loopback/log') {
     const idleMs = Number.parseInt(searchParams.get('idle_ms') ?? '0', 10)
-    if (idleMs > 0) await log.waitUntilIdle(Math.min(idleMs, maxIdleWaitMs))
+    const atLeast = Number.parseInt(searchParams.get('at_least') ?? '0', 10)
+    if (idleMs > 0) await log.waitUntilIdle(Math.min(idleMs, maxIdleWaitMs), atLeast)
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ requests: log.toJson() }))
     return

@@ -28,10 +28,14 @@ export interface LoopbackProvider {
   /** Base URL that ends in /v1. */
   readonly url: string
   /**
-   * The last 1,000 requests. With `waitUntilIdleMs` it answers as soon as no request is open, at
-   * the latest after that time: the way to wait for an abort to arrive.
+   * The last 1,000 requests. With `waitUntilIdleMs` it answers as soon as `atLeast` (default 0)
+   * requests have arrived and none is open, at the latest after that time (30 s at most): the way
+   * to wait for an abort to arrive.
    */
-  log(options?: { readonly waitUntilIdleMs?: number }): Promise<readonly LoggedRequest[]>
+  log(options?: {
+    readonly waitUntilIdleMs?: number
+    readonly atLeast?: number
+  }): Promise<readonly LoggedRequest[]>
   /** Forgets the logged requests. */
   reset(): Promise<void>
   /** Ends the child and removes its files. Safe to call twice. */
@@ -132,7 +136,8 @@ function parseReadyLine(line: string): string {
 function createHook(url: string): Pick<LoopbackProvider, 'log' | 'reset'> {
   return {
     async log(options = {}) {
-      const path = `/__loopback/log?idle_ms=${options.waitUntilIdleMs ?? 0}`
+      const { waitUntilIdleMs = 0, atLeast = 0 } = options
+      const path = `/__loopback/log?idle_ms=${waitUntilIdleMs}&at_least=${atLeast}`
       // The child is this repository's own code, started by us: its log has the type it declares.
       const parsed: { readonly requests: readonly LoggedRequest[] } = JSON.parse(
         await callHook(url, 'GET', path),
