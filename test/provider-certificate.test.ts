@@ -26,6 +26,10 @@ interface Handshake {
   readonly alpn: string | false | null
 }
 
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}
+
 async function handshake(
   provider: TlsLoopbackProvider,
   options: ConnectionOptions = {},
@@ -126,7 +130,6 @@ test('issues certificates of which no signed bit can be turned', () => {
 })
 
 test('writes DER as X.690 wants it', () => {
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
   expect(hex(derObjectIdentifier('1.2.840.10045.4.3.2'))).toBe('06082a8648ce3d040302')
   expect(hex(derObjectIdentifier('2.5.29.17'))).toBe('0603551d11')
   expect(hex(derUnsignedInteger(Uint8Array.of(0)))).toBe('020100')

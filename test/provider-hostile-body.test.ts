@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { callChat } from './provider/raw-client.ts'
@@ -31,14 +32,6 @@ async function call(
   more: Partial<RawCall> = {},
 ): Promise<RawResult> {
   return callChat(provider, { model, stream, prompt: question }, more)
-}
-
-function createGate(): { readonly opened: Promise<void>; readonly open: () => void } {
-  let open = (): void => undefined
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open: () => open() }
 }
 
 /** The one logged request, once it has ended. */
@@ -163,8 +156,9 @@ test.each([
 })
 
 test('waits for a slow reader instead of buffering, and loses nothing', async () => {
-  const hold = createGate()
-  const calling = call('hostile-many-events-100000', true, { holdUntil: hold.opened })
+  const hold = new AbortController()
+  const released = once(hold.signal, 'abort')
+  const calling = call('hostile-many-events-100000', true, { holdUntil: released })
   let before = -1
   let entry: LoggedRequest | undefined
   const deadlineMs = Date.now() + 20_000
@@ -173,7 +167,7 @@ test('waits for a slow reader instead of buffering, and loses nothing', async ()
     entry = (await provider.log({ waitUntilIdleMs: 50 }))[0]
     expect(Date.now()).toBeLessThan(deadlineMs)
   } while (entry?.waitingForReader !== true || entry.bytesWritten !== before)
-  hold.open()
+  hold.abort()
   const result = await calling
   expect(result.failure).toBeNull()
   expect(before).toBeGreaterThan(0)

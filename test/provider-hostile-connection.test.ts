@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { behaviours } from './provider/behaviours.ts'
 import { callChat, callRaw } from './provider/raw-client.ts'
@@ -33,14 +34,6 @@ async function call(
     { model, stream, prompt: question },
     { headers: { authorization }, ...more },
   )
-}
-
-function createGate(): { readonly opened: Promise<void>; readonly open: () => void } {
-  let open = (): void => undefined
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open: () => open() }
 }
 
 /** The one logged request, once it has ended. */
@@ -105,16 +98,17 @@ test('resets the connection before any response', async () => {
 })
 
 test.each([true, false])('stalls after the first piece (stream: %s)', async (stream) => {
-  const stalled = createGate()
+  const stalled = new AbortController()
+  const isStalled = once(stalled.signal, 'abort')
   const leave = new AbortController()
   const calling = call('hostile-stall', stream, {
     leaveSignal: leave.signal,
     leaveWhen: () => {
-      stalled.open()
+      stalled.abort()
       return false
     },
   })
-  await stalled.opened
+  await isStalled
   const whileStalled = await provider.log({ waitUntilIdleMs: 200 })
   expect(whileStalled).toMatchObject([{ status: 200, end: { kind: 'open' } }])
   leave.abort()

@@ -61,6 +61,12 @@ async function listRecordings(folders: readonly string[], suffix: string): Promi
   return all.flat()
 }
 
+function frameNamed(line: string, member: string): string {
+  const payload: unknown = JSON.parse(line)
+  const name: unknown = Object.entries(payload ?? {}).find(([key]) => key === member)?.[1]
+  return `event: ${String(name)}\ndata: ${line}\n\n`
+}
+
 async function readLines(path: string): Promise<string[]> {
   const text = await readFile(join(recordingsDir, path), 'utf8')
   return text.split('\n').filter((line) => line !== '')
@@ -89,17 +95,12 @@ test.skipIf(!hasRecordings)(
 test.skipIf(!hasRecordings)(
   `replays the other wires with their own framing${absence}`,
   async () => {
-    const named = (line: string, member: string): string => {
-      const payload: unknown = JSON.parse(line)
-      const name: unknown = Object.entries(payload ?? {}).find(([key]) => key === member)?.[1]
-      return `event: ${String(name)}\ndata: ${line}\n\n`
-    }
     const framings: readonly (readonly [string, (line: string) => string])[] = [
-      ['openai/responses', (line) => named(line, 'type')],
-      ['xai/responses', (line) => named(line, 'type')],
-      ['anthropic/native', (line) => named(line, 'type')],
+      ['openai/responses', (line) => frameNamed(line, 'type')],
+      ['xai/responses', (line) => frameNamed(line, 'type')],
+      ['anthropic/native', (line) => frameNamed(line, 'type')],
       ['google/native', (line) => `data: ${line}\r\n\r\n`],
-      ['google/interactions', (line) => named(line, 'event_type')],
+      ['google/interactions', (line) => frameNamed(line, 'event_type')],
     ]
     let replayed = 0
     for (const [folder, frame] of framings) {

@@ -42,6 +42,10 @@ beforeEach(async () => {
   await provider.reset()
 })
 
+function withoutTime(body: Buffer): string {
+  return body.toString().replaceAll(/"created":\d+/g, '"created":0')
+}
+
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
@@ -169,8 +173,6 @@ test('lists its models, the extra ones included, and answers for them', async ()
 test('gives equal ids and text to equal requests and a request id of its own to each', async () => {
   const body = JSON.stringify({ model: 'loopback-echo', messages, stream: true })
   const [first, second] = [await post(body), await post(body)]
-  const withoutTime = (bytes: Buffer): string =>
-    bytes.toString().replaceAll(/"created":\d+/g, '"created":0')
   expect(withoutTime(first.body)).toBe(withoutTime(second.body))
   expect(first.headers['x-request-id']).toMatch(/^req_[0-9a-f]{32}$/)
   expect(first.headers['x-request-id']).not.toBe(second.headers['x-request-id'])

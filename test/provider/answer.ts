@@ -20,8 +20,8 @@ export function toDataEvent(payload: unknown): Uint8Array {
 }
 
 /** The sentence that answers a prompt. Long prompts are quoted up to 200 code points. */
-export function toAnswerText(prompt: string): string {
-  const characters = [...prompt]
+function toAnswerText(prompt: string): string {
+  const characters = Array.from(prompt)
   const quoted = characters.length > 200 ? `${characters.slice(0, 200).join('')}…` : prompt
   const question = quoted === '' ? 'You asked nothing.' : `You asked: ${quoted}`
   return `This is the loopback provider: no model ran. ${question}`

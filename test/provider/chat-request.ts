@@ -41,7 +41,7 @@ export function parseChatRequest(body: Uint8Array): ParsedChatRequest {
     return refuse('[] is too short - messages', 'messages')
   }
   const limit = root['max_completion_tokens'] ?? root['max_tokens'] ?? null
-  if (limit !== null && (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1)) {
+  if (!isTokenLimit(limit)) {
     return refuse('The token limit must be an integer of at least 1.', 'max_tokens')
   }
   if ((root['n'] ?? 1) !== 1) return refuse('The loopback provider answers once: n must be 1.', 'n')
@@ -76,6 +76,10 @@ function parseJsonObject(body: Uint8Array): JsonObject | undefined {
   } catch {
     return undefined
   }
+}
+
+function isTokenLimit(value: unknown): value is number | null {
+  return value === null || (typeof value === 'number' && Number.isInteger(value) && value >= 1)
 }
 
 function toMessageText(message: unknown): string {

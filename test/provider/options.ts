@@ -44,8 +44,6 @@ export class UsageError extends Error {
 export function parseOptions(args: readonly string[]): ProviderOptions | 'help' {
   const values = parseValues(args)
   if (values.help === true) return 'help'
-  const tlsMax = values['tls-max'] ?? '1.3'
-  if (tlsMax !== '1.2' && tlsMax !== '1.3') throw new UsageError('--tls-max must be 1.2 or 1.3')
   return {
     port: toInteger('--port', values.port ?? '0', 65_535),
     plain: values.plain ?? false,
@@ -55,7 +53,7 @@ export function parseOptions(args: readonly string[]): ProviderOptions | 'help' 
     delayMs: toInteger('--delay-ms', values['delay-ms'] ?? '0', 600_000),
     certNames: toList(values['cert-names'] ?? 'localhost,127.0.0.1'),
     certExpired: values['cert-expired'] ?? false,
-    tlsMax: tlsMax === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
+    tlsMax: toTlsVersion(values['tls-max'] ?? '1.3'),
     models: toList(values.models ?? ''),
     exitWithParent: values['exit-with-parent'] ?? false,
   }
@@ -110,6 +108,12 @@ function toInteger(option: string, text: string, max: number): number {
   if (value < 0 || value > max)
     throw new UsageError(`${option} must be a whole number up to ${max}`)
   return value
+}
+
+function toTlsVersion(text: string): ProviderOptions['tlsMax'] {
+  if (text === '1.2') return 'TLSv1.2'
+  if (text === '1.3') return 'TLSv1.3'
+  throw new UsageError('--tls-max must be 1.2 or 1.3')
 }
 
 function toList(text: string): string[] {

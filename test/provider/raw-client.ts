@@ -17,7 +17,7 @@ export interface RawCall {
   /** Ends the call when it aborts. */
   readonly leaveSignal?: AbortSignal
   /** Leaves the response body unread until this resolves. */
-  readonly holdUntil?: Promise<void>
+  readonly holdUntil?: Promise<unknown>
   /** Largest response head accepted; default 16 KiB. */
   readonly maxHeaderSize?: number
 }

@@ -11,7 +11,7 @@ import { toObject } from './chat-request.ts'
 import { invalidRequest, modelNotFound } from './provider-error.ts'
 
 /** How the payload lines of a stream recording become events. */
-export interface Framing {
+interface Framing {
   /** Payload member that names the event, or null for events without `event:` line. */
   readonly eventNameMember: string | null
   readonly lineEnd: '\n' | '\r\n'
@@ -54,8 +54,7 @@ export const replay: Behaviour = async (exchange, context) => {
   await exchange.finish()
 }
 
-/** The events of a `.chunks.txt` recording; joined they are the body that is served. */
-export function frameRecording(relativePath: string, recording: Buffer): readonly Uint8Array[] {
+function frameRecording(relativePath: string, recording: Buffer): readonly Uint8Array[] {
   const framing =
     framingByFolder.find(([folder]) => relativePath.startsWith(folder))?.[1] ?? chatFraming
   const events = splitLines(recording).map((line) => frameLine(framing, line))

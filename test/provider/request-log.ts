@@ -8,7 +8,7 @@ import type { Hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
 /** How a request ended; `afterMs` counts from the arrival of its head. */
-export type RequestEnd =
+type RequestEnd =
   | { readonly kind: 'open' }
   | { readonly kind: 'complete'; readonly afterMs: number }
   | { readonly kind: 'aborted-by-client'; readonly afterMs: number }

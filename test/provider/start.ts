@@ -63,13 +63,19 @@ export async function startLoopbackProvider(
 ): Promise<TlsLoopbackProvider> {
   const directory = await mkdtemp(join(tmpdir(), 'loopback-provider-'))
   const caFile = join(directory, 'ca.pem')
-  const child = await startChild([...toArguments(options), '--ca-out', caFile])
+  const removeDirectory = async (): Promise<void> => rm(directory, { recursive: true, force: true })
+  const child = await startChild([...toArguments(options), '--ca-out', caFile]).catch(
+    async (error: unknown) => {
+      await removeDirectory()
+      throw error
+    },
+  )
   // The log hook needs no proof of who answers: it goes to the child that was just started, whose
   // certificate may be wrong on purpose.
   const hook = createHook(child.url)
   const stop = async (): Promise<void> => {
     await child.stop()
-    await rm(directory, { recursive: true, force: true })
+    await removeDirectory()
   }
   return { url: child.url, caFile, caPem: await readFile(caFile, 'utf8'), ...hook, stop }
 }
