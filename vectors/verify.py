@@ -361,10 +361,9 @@ def parse_statement(raw, types):
     cose = open_cose(raw)
     demand(STATEMENT_HEADER(cose.header), "cose-header-malformed")
     fields = decode_cbor(cose.payload)
-    demand(type(fields) is dict and uint(fields.get(1)), "payload-malformed")
-    demand(fields[1] == 1, "payload-version-unsupported")
-    demand(uint(fields.get(2)), "payload-malformed")
-    demand(fields[2] in types, "payload-type-unsupported")
+    demand(type(fields) is dict, "payload-malformed")
+    demand(exactly(1)(fields.get(1)), "payload-version-unsupported")
+    demand(uint(fields.get(2)) and fields[2] in TYPE_NAMES, "payload-type-unsupported")
     demand(PAYLOADS[fields[2]](fields), "payload-malformed")
     cose.fields, cose.kid = fields, cose.header[4]
     cose.issuer, subject = cose.header[15][1], cose.header[15][2]
@@ -372,6 +371,7 @@ def parse_statement(raw, types):
     if fields[2] == KEYSET:
         demand(fields[4] == 0 and fields[5] == bytes(32), "payload-malformed")
         demand(fields[6] == sha256(fields[12]).digest(), "keyset-digest-mismatch")
+    demand(fields[2] in types, "payload-type-unsupported")
     return cose
 
 # ---- Keyset (ST4) ----
@@ -399,6 +399,8 @@ def judge_keyset(call):
     demand(KEYSET_DOCUMENT(document), "keyset-malformed")
     start, end = document[4], document[5]
     demand(start < end <= start + 86_400_000, "keyset-lifetime")
+    demand(statement.issuer == document[2], "keyset-issuer-mismatch")
+    demand(start <= statement.fields[7] <= end, "keyset-not-valid-at-time")
     call.keyset_statement, call.keyset = statement, document
     call.keyset_digest = statement.fields[6]  # equal to SHA-256(document) by ST3.4
 
@@ -428,7 +430,7 @@ POLICY = record(
         "policy": exactly(1),
         "name": text(1, 64),
         "require": array(lambda value: type(value) is str and value in CHECKS, 0, LIMIT),
-        "evidence": array(record({"kind": any_text, "roots": ROOTS}), 0, 8),
+        "evidence": array(record({"kind": text(1, 64), "roots": ROOTS}), 0, 8),
         "issuers": either(exactly("any"), array(any_text, 0, 64)),
         "maxAgeMs": uint_or_null,
         "maxClockSkewMs": lambda value: uint(value) and value <= 86_400_000,
@@ -545,7 +547,6 @@ NEEDED_CLAIMS = {
     RECEIPT: CLAIM_SCHEMAS.keys() - {"refusal", "stream"},
     REFUSAL: {"refusal", "request", "response"},
 }
-COMPARED_CLAIMS = {"forwarded", "request", "response", "upstream-response", "outcome"}
 
 def tree_hash(leaves):
     """RFC 6962 §2.1 over leaf hashes; there is at least one."""
@@ -592,18 +593,27 @@ def compare_bodies(claims):
         demand(not complete or same_bytes(response, upstream), "identity-broken")
         demand(response["bytes"] <= upstream["bytes"], "identity-broken")
 
+def needed_for_comparison(claims):
+    """RC4.4: both transforms, and what an identity is compared with."""
+    def is_identity(name):
+        return name in claims and claims[name]["transform"] == "identity"
+    needed = {"forwarded", "response"}
+    if is_identity("forwarded"):
+        needed |= {"request"}
+    if is_identity("response"):
+        needed |= {"upstream-response", "outcome"}
+    return needed
+
 def judge_meaning(call):
     """BU3.12; a failure that can be seen goes before `withheld`."""
     for name, value in call.claims.items():
         demand(name not in CLAIM_SCHEMAS or CLAIM_SCHEMAS[name](value), "claim-schema")
     missing = NEEDED_CLAIMS[call.fields[2]] - call.claims.keys()
     demand(not (call.all_disclosed and missing), "claim-missing")
-    is_receipt = call.fields[2] == RECEIPT
-    if is_receipt:
-        compare_bodies(call.claims)
+    compare_bodies(call.claims)
     if "stream" in call.claims and call.bundle.events is not None:
         check_head(call.claims["stream"], event_list(call.bundle))
-    if is_receipt and not COMPARED_CLAIMS <= call.claims.keys():
+    if call.fields[2] == RECEIPT and not needed_for_comparison(call.claims) <= call.claims.keys():
         raise NotChecked("withheld")
 
 def judge_charge(call):

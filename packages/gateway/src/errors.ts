@@ -170,7 +170,7 @@ const table = {
     title: 'The provider cannot be reached.',
     hint: 'Try again; nothing was charged.',
   },
-} as const satisfies Record<string, Row>
+} as const
 
 /** All codes of our own answers. */
 export type GatewayErrorCode = keyof typeof table

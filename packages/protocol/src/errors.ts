@@ -61,7 +61,7 @@ const table = {
   'statement-in-future': ['evidence', 'the statement is dated in the future'],
   'statement-subject-mismatch': ['evidence', 'the subject is not the type and id of the payload'],
   'statement-too-old': ['evidence', 'the statement is older than the policy allows'],
-} as const satisfies Record<string, readonly [ErrorFamily, string]>
+} as const
 
 /** All codes that verification can report. */
 export type ErrorCode = keyof typeof table

@@ -4,6 +4,7 @@ import { compareBytes, decodeUtf8 } from './byte-string.ts'
 import type { CborKey, CborMap, CborValue } from './cbor-encode.ts'
 
 const maxDepth = 8
+const keyMajors = new Set([0, 1, 3])
 
 type Reader = { readonly bytes: Uint8Array; offset: number }
 type Head = { readonly major: number; readonly argument: number }
@@ -91,10 +92,7 @@ function readMap(reader: Reader, count: number, depth: number): CborMap {
   let previous = new Uint8Array(0)
   while (map.size < count) {
     const start = reader.offset
-    const key = readItem(reader, depth)
-    if (typeof key !== 'number' && typeof key !== 'string') {
-      throw new ProtocolError('cbor-unsupported-type')
-    }
+    const key = readKey(reader, depth)
     const encodedKey = reader.bytes.slice(start, reader.offset)
     const order = compareBytes(previous, encodedKey)
     if (order === 0) throw new ProtocolError('cbor-duplicate-key')
@@ -103,6 +101,16 @@ function readMap(reader: Reader, count: number, depth: number): CborMap {
     map.set(key, readItem(reader, depth))
   }
   return map
+}
+
+/** A key of another type is refused at its first byte, before its length or content is judged. */
+function readKey(reader: Reader, depth: number): CborKey {
+  const initial = reader.bytes[reader.offset] ?? 0
+  const isReserved = (initial & 31) > 27
+  if (!isReserved && !keyMajors.has(initial >> 5)) throw new ProtocolError('cbor-unsupported-type')
+  const key = readItem(reader, depth)
+  if (typeof key === 'number' || typeof key === 'string') return key
+  throw new ProtocolError('cbor-unsupported-type')
 }
 
 function refuseDepth(depth: number): void {

@@ -56,6 +56,7 @@ export function parseCharge(value: CborValue): Charge {
       const fields = openMap(value, [1, 2, 3, 4, 5], [6], code)
       const network = fields.text(3, 1, 128)
       const charge = { scheme, network, ...parseCommon(fields) } as const
+      if (charge.paymentId.length !== 32) throw new ProtocolError(code)
       return fields.has(6) ? { ...charge, settlementTransaction: fields.bytes(6, 32, 32) } : charge
     }
     default:

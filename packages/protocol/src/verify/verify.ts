@@ -124,13 +124,16 @@ function parseKeysetStatement(bundle: Bundle): KeysetStatement {
   const statement = parseStatement(bundle.keyset)
   const { payload } = statement
   if (payload.type !== 'keyset') throw new ProtocolError('payload-type-unsupported')
-  return { ...statement, payload, keyset: parseKeyset(payload.document) }
+  const keyset = parseKeyset(payload.document)
+  if (statement.issuer !== keyset.issuer) throw new ProtocolError('keyset-issuer-mismatch')
+  checkDates(payload.timeMs, keyset)
+  return { ...statement, payload, keyset }
 }
 
 async function checkPossession({ cose, kid, keyset }: KeysetStatement): Promise<void> {
-  if (!equalBytes(kid, keyId(keyset.receiptKey))) throw new ProtocolError('keyset-key-not-listed')
   const refused = await judgeCoseSignature(cose, keyset.receiptKey)
   if (refused !== undefined) throw new ProtocolError(refused)
+  if (!equalBytes(kid, keyId(keyset.receiptKey))) throw new ProtocolError('keyset-key-not-listed')
 }
 
 type Bound = { readonly statement: CallStatement; readonly keyset: Keyset }
@@ -152,7 +155,10 @@ async function checkSignature({ statement, keyset }: Bound): Promise<void> {
 }
 
 function checkValidity({ statement, keyset }: Bound): void {
-  const { timeMs } = statement.payload
+  checkDates(statement.payload.timeMs, keyset)
+}
+
+function checkDates(timeMs: number, keyset: Keyset): void {
   if (timeMs < keyset.notBeforeMs || timeMs > keyset.notAfterMs) {
     throw new ProtocolError('keyset-not-valid-at-time')
   }
@@ -210,8 +216,9 @@ async function checkEvidence(
   }
   const quote = await run.check('evidence-chain', 'ST5.3, ST5.4', () => appraise(evidence()))
   await run.check('evidence-binding', 'ST5.5', () => {
+    const { reportData } = need(quote)
     const expected = createReportData(need(keyset).payload.keysetDigest, evidence().nonce)
-    if (!equalBytes(need(quote).reportData, expected)) {
+    if (!equalBytes(reportData, expected)) {
       throw new ProtocolError('evidence-binding-mismatch')
     }
   })

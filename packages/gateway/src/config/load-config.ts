@@ -1,0 +1,92 @@
+/** Reads, validates and digests the configuration. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { configSchema, type Config } from './schema.ts'
+
+/** A configuration ready for use: paths are absolute; `digest` is SHA-256 of its canonical JSON. */
+export type LoadedConfig = { readonly config: Config; readonly digest: Uint8Array }
+
+/** The configuration cannot be used; the message names every fault. */
+export class ConfigError extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'ConfigError'
+  }
+}
+
+const maxConfigBytes = 1_048_576
+
+/**
+ * Loads a configuration file.
+ *
+ * @throws ConfigError when it cannot be read, is not JSON, or breaks the schema.
+ */
+export function loadConfig(file: string): LoadedConfig {
+  return parseConfig(readText(file), dirname(resolve(file)))
+}
+
+/**
+ * Validates the text of a configuration; relative paths are taken from `folder`.
+ *
+ * @throws ConfigError
+ */
+export function parseConfig(text: string, folder: string): LoadedConfig {
+  const result = configSchema.safeParse(parseJson(text))
+  if (!result.success) throw new ConfigError(z.prettifyError(result.error))
+  refuseAmbiguousModels(result.data)
+  const digest = createHash('sha256').update(canonicalJson(result.data)).digest()
+  return { config: withAbsolutePaths(result.data, folder), digest }
+}
+
+function readText(file: string): string {
+  try {
+    const bytes = readFileSync(file)
+    if (bytes.length > maxConfigBytes) throw new ConfigError(`${file} is larger than 1 MiB`)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause
+    throw new ConfigError(`${file} cannot be read as UTF-8 text`, { cause })
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ConfigError('the configuration is not JSON', { cause })
+  }
+}
+
+function refuseAmbiguousModels(config: Config): void {
+  const seen = new Set<string>()
+  for (const { id } of config.upstreams.flatMap(({ models }) => models)) {
+    if (seen.has(id)) throw new ConfigError(`model ${JSON.stringify(id)} is listed twice`)
+    seen.add(id)
+  }
+  const names = new Set(config.upstreams.map(({ name }) => name))
+  if (names.size !== config.upstreams.length) throw new ConfigError('two upstreams have one name')
+}
+
+function withAbsolutePaths(config: Config, folder: string): Config {
+  return {
+    ...config,
+    dataDir: resolve(folder, config.dataDir),
+    upstreams: config.upstreams.map((upstream) =>
+      upstream.caFile === undefined
+        ? upstream
+        : { ...upstream, caFile: resolve(folder, upstream.caFile) },
+    ),
+  }
+}
+
+/** JSON with members in ascending order, so that equal configurations have equal digests. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) => {
+    if (typeof member !== 'object' || member === null || Array.isArray(member)) return member
+    return Object.fromEntries(
+      Object.entries(member).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)),
+    )
+  })
+}

@@ -1,0 +1,102 @@
+/** The configuration file `countersign.config.json`: the one source of its types and of the published JSON Schema. */
+import { z } from 'zod'
+
+const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
+const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
+const milliseconds = z.int().min(1).max(86_400_000)
+const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,127}$/)
+
+const model = z.strictObject({
+  id: z
+    .string()
+    .min(1)
+    .max(128)
+    .describe('Public name of the model; "*" takes every name that no other upstream lists.'),
+  priceAtomic: atomic.describe('Price of one call, in atomic units of the asset.'),
+})
+
+const upstream = z.strictObject({
+  name: z.string().regex(/^[a-z0-9-]{1,64}$/),
+  baseUrl: z.url({ protocol: /^https?$/ }).describe('Without the path of the call, for example https://api.openai.com/v1'),
+  apiKeyEnv: environmentName.optional().describe('Environment variable that holds the provider key.'),
+  caFile: z.string().min(1).optional().describe('PEM file of the only authority to trust for this upstream.'),
+  connections: z.int().min(1).max(4096).default(256),
+  models: z.array(model).min(1).max(1024),
+})
+
+const exact = z.strictObject({
+  network: z.string().regex(/^eip155:[1-9][0-9]{0,17}$/),
+  asset: address,
+  assetName: z.string().min(1).max(64),
+  assetVersion: z.string().min(1).max(16),
+  payTo: address,
+  rpcUrl: z.url({ protocol: /^https?$/ }),
+  maxTimeoutSeconds: z.int().min(10).max(3600).default(120),
+  settle: z
+    .union([
+      z.literal('before'),
+      z.strictObject({ after: z.strictObject({ maxAtRiskAtomic: atomic }) }),
+    ])
+    .default('before')
+    .describe('"before": no byte of an answer leaves before its payment is confirmed.'),
+})
+
+const apiKeys = z.strictObject({ asset: z.string().min(1).max(128) })
+
+const payment = z
+  .union([
+    z.literal('none'),
+    z
+      .strictObject({ exact: exact.optional(), apiKeys: apiKeys.optional() })
+      .refine((value) => value.exact !== undefined || value.apiKeys !== undefined, 'no way to pay'),
+  ])
+  .describe('"none", or at least one of exact (x402) and apiKeys.')
+
+const limits = z
+  .strictObject({
+    maxRequestBytes: z.int().min(1024).max(268_435_456).default(33_554_432),
+    maxResponseBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
+    maxCalls: z.int().min(1).max(1_000_000).default(10_000),
+    connectTimeoutMs: milliseconds.default(10_000),
+    firstByteTimeoutMs: milliseconds.default(900_000),
+    idleTimeoutMs: milliseconds.default(900_000),
+    totalTimeoutMs: milliseconds.default(3_600_000),
+  })
+  .prefault({})
+
+const receipts = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('false makes this a plain relay, for measuring.'),
+    keepDays: z.int().min(1).max(3650).default(30),
+  })
+  .prefault({})
+
+/** Validates a configuration; unknown members are errors. */
+export const configSchema = z.strictObject({
+  $schema: z.string().optional(),
+  issuer: z.string().min(1).max(255).describe('Name that stands in every statement.'),
+  listen: z.strictObject({
+    host: z.string().min(1).max(255).default('127.0.0.1'),
+    port: z.int().min(0).max(65_535),
+  }),
+  dataDir: z.string().min(1).describe('Relative to the configuration file.'),
+  upstreams: z.array(upstream).min(1).max(64),
+  payment,
+  attestation: z.strictObject({ kind: z.literal('simulated') }),
+  limits,
+  receipts,
+  log: z
+    .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
+    .prefault({}),
+})
+
+/** A valid configuration with its defaults filled in. */
+export type Config = z.infer<typeof configSchema>
+
+/** An upstream of the configuration. */
+export type UpstreamConfig = Config['upstreams'][number]
+
+/** The JSON Schema of the file, for editors and `docs/`. */
+export function createConfigJsonSchema(): unknown {
+  return z.toJSONSchema(configSchema, { io: 'input' })
+}
