@@ -1,0 +1,53 @@
+/** The seam between a call and how it is paid. Schemes implement it; main.ts names them. */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Charge } from '@countersign/protocol/receipt/charge'
+import type { GatewayErrorCode } from '../errors.ts'
+
+/** The call that somebody wants to have admitted. */
+export type AdmissionRequest = {
+  /** 16 bytes, made before anything else. */
+  readonly receiptId: Uint8Array
+  readonly method: string
+  readonly path: string
+  /** SHA-256 of the body as received. */
+  readonly bodyDigest: Uint8Array
+  readonly headers: IncomingHttpHeaders
+  readonly model: string
+  readonly priceAtomic: bigint
+}
+
+/** An answer of our own instead of the upstream's. `headers` may carry a fresh quote. */
+export type Refusal = {
+  readonly code: GatewayErrorCode
+  readonly detail: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What admission decides. `replay`: this very call was answered before, under that receipt id (32 hex digits). */
+export type Admission =
+  | { readonly kind: 'admitted'; readonly payment: AdmittedPayment }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  | { readonly kind: 'replay'; readonly receiptId: string; readonly whenGone: Refusal }
+
+/** Whether bytes may leave. `headers` go with the answer. */
+export type Release =
+  | { readonly kind: 'released'; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/** A reservation that is durable. Its owner calls `release` at most once and `complete` exactly once. */
+export type AdmittedPayment = {
+  /** Resolves when the answer may leave, with that fact durable; never rejects. Settlement has begun before. */
+  release(): Promise<Release>
+  /**
+   * Ends the reservation and gives the charge to sign. `used`: the call was answered (or the caller left).
+   * `unused`: the upstream failed; nothing is charged, and what was already taken stays as a credit.
+   */
+  complete(result: 'used' | 'unused'): Promise<Charge>
+}
+
+/** A way to pay. */
+export type PaymentScheme = {
+  admit(request: AdmissionRequest): Promise<Admission>
+  /** Ends background work; unsettled work is left as recovery finds it. */
+  close(): Promise<void>
+}
