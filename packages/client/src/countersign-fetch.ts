@@ -1,0 +1,87 @@
+/** `fetch` for clients of the OpenAI wire: pays within limits, hands the answer on as it streams, verifies its receipt. */
+import { ClientError } from './errors.ts'
+import { resolveOptions, type CountersignFetchOptions, type Settings } from './fetch-options.ts'
+import { isNotarised, readRequest, type OutgoingRequest } from './outgoing-request.ts'
+import { createPayer, type Payer } from './pay/payer.ts'
+import { fetchBundle, locateReceipt } from './receipt/fetch-bundle.ts'
+import { observeBody, type ObservedBody } from './receipt/observe-body.ts'
+import { isCredit, verifyReceipt, type VerifiedReceipt } from './receipt/verified-receipt.ts'
+import { sendPaid, sendUnpaid, type PaidAnswer } from './send-paid.ts'
+
+/** A function with the signature of `fetch`, and what it knows. */
+export type CountersignFetch = {
+  (input: string | URL | Request, init?: RequestInit): Promise<Response>
+  /**
+   * The receipt of an answer that this function gave. Settles after the body was read, has failed or was cancelled.
+   *
+   * @throws ClientError `receipt-…`; `receipt-missing` at once for a response of anybody else.
+   */
+  receiptOf(response: Response): Promise<VerifiedReceipt>
+  /** What was signed so far, in atomic units; never more than `budgetAtomic`. */
+  signedAtomic(): bigint
+}
+
+const nonceBytes = 16
+
+/**
+ * Makes the function.
+ *
+ * Every error of this package is a `ClientError`; the `openai` client wraps it as the `cause` of a connection error.
+ *
+ * @example
+ * const fetch = countersignFetch({ baseUrl, account, maxAmountAtomic: 20_000n, budgetAtomic: 1_000_000n })
+ * const openai = new OpenAI({ baseURL: baseUrl, apiKey: 'unused', fetch })
+ * const { data, response } = await openai.chat.completions.create(body).withResponse()
+ * const { verdict } = await fetch.receiptOf(response)
+ *
+ * @throws ClientError `options-invalid`.
+ */
+export function countersignFetch(options: CountersignFetchOptions): CountersignFetch {
+  const settings = resolveOptions(options)
+  const { means } = settings
+  const payer = means.kind === 'wallet' ? createPayer(means, settings) : undefined
+  // Owned here: an entry lives as long as its response.
+  const receipts = new WeakMap<Response, Promise<VerifiedReceipt>>()
+
+  async function call(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = await readRequest(input, init)
+    if (!settings.origins.has(request.url.origin)) {
+      throw new ClientError('host-not-allowed', { detail: request.url.origin })
+    }
+    if (!isNotarised(request)) return sendUnpaid(request, settings)
+    const nonce = settings.random(nonceBytes)
+    const answer = await sendPaid(request, nonce, payer, settings)
+    const { response, ended } = observeBody(answer.response, settings.maxHeldBytes, request.signal)
+    const receipt = collectReceipt(request, nonce, answer, ended, settings, payer)
+    receipts.set(response, receipt)
+    receipt.then(settings.onReceipt).catch(settings.onReceiptError)
+    return response
+  }
+
+  return Object.assign(call, {
+    receiptOf: (response: Response) =>
+      receipts.get(response) ?? Promise.reject(new ClientError('receipt-missing')),
+    signedAtomic: () => payer?.signedAtomic() ?? 0n,
+  })
+}
+
+async function collectReceipt(
+  request: OutgoingRequest,
+  nonce: Uint8Array,
+  { response, payment }: PaidAnswer,
+  ended: Promise<ObservedBody>,
+  settings: Settings,
+  payer: Payer | undefined,
+): Promise<VerifiedReceipt> {
+  const location = locateReceipt(request.url.origin, response.headers)
+  const body = await ended
+  if (location === undefined) throw new ClientError('receipt-missing')
+  const bundle = await fetchBundle(location, settings)
+  const context = { id: location.id, request: request.body, nonce, body, payment }
+  const receipt = await verifyReceipt(bundle, context, settings)
+  // A failed answer keeps its payment at once (send-paid.ts); a stream that broke off is known only now.
+  if (payer !== undefined && payment !== undefined && response.ok && isCredit(receipt)) {
+    payer.keep(request, payment)
+  }
+  return receipt
+}

@@ -1,0 +1,83 @@
+/** Every error of this package: one closed table. The docs list it in docs/guides/client.md. */
+
+/** What to do about an error. `fix`: change your code or options. `later`: try again. `stop`: trust or pay no further. */
+export type ClientErrorFamily = 'fix' | 'later' | 'stop'
+
+const table = {
+  'amount-above-limit': ['stop', 'the price is above maxAmountAtomic'],
+  'asset-not-allowed': ['stop', 'the offer asks for an asset that is not in assets'],
+  'budget-exhausted': ['stop', 'paying would exceed budgetAtomic'],
+  'body-unsupported': ['fix', 'the request body cannot be read'],
+  'file-unreadable': ['fix', 'a file cannot be read'],
+  'file-unwritable': ['fix', 'a file cannot be written'],
+  'host-not-allowed': ['stop', 'the request goes to a host that is not in hosts'],
+  'network-not-allowed': ['stop', 'the offer is for a network that is not in networks'],
+  'network-not-running': ['fix', 'no network runs here; start one with: countersign up'],
+  'network-running': ['fix', 'a network runs already with this folder'],
+  'offer-lifetime-too-long': ['stop', 'the offer wants a payment that stays valid too long'],
+  'options-invalid': ['fix', 'the options are not usable'],
+  'payee-not-allowed': ['stop', 'the offer pays an address that is not in payTo'],
+  'payment-required-malformed': ['stop', 'the PAYMENT-REQUIRED header is not a strict x402 v2 offer'],
+  'program-failed': ['later', 'a program of the network ended'],
+  'program-missing': ['fix', 'a program of the network is not installed'],
+  'receipt-id-mismatch': ['stop', 'the receipt is for another call'],
+  'receipt-missing': ['stop', 'the answer names no receipt'],
+  'receipt-payment-mismatch': ['stop', 'the receipt charges something else than what was paid'],
+  'receipt-too-large': ['stop', 'the receipt is larger than the limit'],
+  'receipt-unavailable': ['later', 'the receipt could not be fetched'],
+  'receipt-unreadable': ['stop', 'the receipt is no bundle with a statement about a call'],
+  'redirect-refused': ['stop', 'the gateway answered with a redirect; payments do not follow one'],
+  'scheme-not-supported': ['fix', 'no offer is of scheme exact with EIP-3009'],
+  'signer-failed': ['fix', 'the account did not sign'],
+  'state-malformed': ['fix', 'a file of the network folder is not as this program wrote it'],
+  'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
+} as const satisfies Record<string, readonly [ClientErrorFamily, string]>
+
+/** All codes of this package. */
+export type ClientErrorCode = keyof typeof table
+
+/** Every code, in the order of the table. */
+export const clientErrorCodes: ReadonlySet<string> = new Set(Object.keys(table))
+
+/** What a code means in one sentence. */
+export function describeClientError(code: ClientErrorCode): {
+  readonly family: ClientErrorFamily
+  readonly message: string
+} {
+  const [family, message] = table[code]
+  return { family, message }
+}
+
+/** The only error that this package throws for what it was given or met. */
+export class ClientError extends Error {
+  readonly code: ClientErrorCode
+  readonly family: ClientErrorFamily
+
+  /** `detail` is shown to people and never holds a secret. */
+  constructor(
+    code: ClientErrorCode,
+    options: { readonly detail?: string; readonly cause?: unknown } = {},
+  ) {
+    const { family, message } = describeClientError(code)
+    const detail = options.detail === undefined ? '' : ` (${options.detail})`
+    super(`${code}: ${message}${detail}`, 'cause' in options ? { cause: options.cause } : {})
+    this.name = 'ClientError'
+    this.code = code
+    this.family = family
+  }
+}
+
+/** A receipt that does not belong to its call. `bundle` is the evidence: keep it. */
+export class ReceiptError extends ClientError {
+  readonly bundle: Uint8Array
+
+  constructor(
+    code: ClientErrorCode,
+    bundle: Uint8Array,
+    options: { readonly detail?: string; readonly cause?: unknown } = {},
+  ) {
+    super(code, options)
+    this.name = 'ReceiptError'
+    this.bundle = bundle
+  }
+}

@@ -1,0 +1,150 @@
+/** Hands a response on as it arrives, untouched, and keeps a copy of what passed for verification. */
+import { concatBytes } from '@countersign/protocol/bytes/byte-string'
+import { splitEvents } from '@countersign/protocol/receipt/event-chain'
+
+/** What passed. `prefix`: the events that were complete when the stream broke off or the caller left. */
+export type ObservedBody =
+  | { readonly kind: 'whole'; readonly bytes: Uint8Array }
+  | { readonly kind: 'prefix'; readonly bytes: Uint8Array }
+  | { readonly kind: 'none' }
+
+type Ending = 'whole' | 'early'
+
+const tailBytes = 32
+const drainMs = 2000
+const eventStream = /^text\/event-stream\s*(?:;|$)/i
+const doneEvent = /(?:^|[\r\n])data: ?\[DONE\](?:\r\n|\r|\n)*$/
+
+/**
+ * The same response, its body passing chunk by chunk through this function.
+ *
+ * @param signal - the caller's: when it fires the body has ended for us, read or not.
+ * @returns `ended` resolves when the body has ended, broken off, or been cancelled; it does not reject.
+ */
+export function observeBody(
+  response: Response,
+  limitBytes: number,
+  signal: AbortSignal | undefined,
+): { readonly response: Response; readonly ended: Promise<ObservedBody> } {
+  let onEnd: (body: ObservedBody) => void = () => undefined
+  const ended = new Promise<ObservedBody>((resolve) => {
+    onEnd = resolve
+  })
+  return { response: pipe(response, limitBytes, signal, onEnd), ended }
+}
+
+function pipe(
+  response: Response,
+  limitBytes: number,
+  signal: AbortSignal | undefined,
+  onEnd: (body: ObservedBody) => void,
+): Response {
+  const isStream = eventStream.test(response.headers.get('content-type') ?? '')
+  const recorder = createRecorder(limitBytes)
+  if (response.body === null) {
+    onEnd(recorder.take('whole', isStream))
+    return response
+  }
+  let ended = false
+  const end = (ending: Ending): void => {
+    if (ended) return
+    ended = true
+    signal?.removeEventListener('abort', abort)
+    onEnd(recorder.take(ending, isStream))
+  }
+  const abort = (): void => end('early')
+  signal?.addEventListener('abort', abort)
+  const source = response.body.getReader()
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        try {
+          const { done, value } = await source.read()
+          if (done) {
+            end('whole')
+            controller.close()
+            return
+          }
+          recorder.push(value)
+          controller.enqueue(value)
+        } catch (error) {
+          end('early')
+          controller.error(error)
+        }
+      },
+      cancel: async (reason) => {
+        if (isStream && recorder.saysDone()) {
+          void drain(source, recorder).then(end)
+          return
+        }
+        end('early')
+        await source.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return rebuild(response, body)
+}
+
+type Recorder = {
+  push(chunk: Uint8Array): void
+  /** Whether the body so far ends with the event that ends a chat stream. */
+  saysDone(): boolean
+  take(ending: Ending, isStream: boolean): ObservedBody
+}
+
+function createRecorder(limitBytes: number): Recorder {
+  // Owned here. Copies, because the caller may do with its chunks what it likes.
+  const chunks: Uint8Array[] = []
+  let length = 0
+  let overflowed = false
+  let tail: Uint8Array = new Uint8Array(0)
+  return {
+    push: (chunk) => {
+      tail = concatBytes(tail, chunk.subarray(-tailBytes)).slice(-tailBytes)
+      overflowed ||= length + chunk.length > limitBytes
+      if (overflowed) return
+      length += chunk.length
+      chunks.push(chunk.slice())
+    },
+    saysDone: () => doneEvent.test(new TextDecoder().decode(tail)),
+    take: (ending, isStream) => {
+      const bytes = concatBytes(...chunks)
+      if (ending === 'whole' && !overflowed) return { kind: 'whole', bytes }
+      if (!isStream) return { kind: 'none' }
+      return { kind: 'prefix', bytes: concatBytes(...splitEvents(bytes).events) }
+    },
+  }
+}
+
+// Clients of the OpenAI wire stop reading after [DONE]. The end of the body is then a moment away: read it, so that
+// the whole response is held and the gateway does not see a caller that left.
+async function drain(
+  source: ReadableStreamDefaultReader<Uint8Array>,
+  recorder: Recorder,
+): Promise<Ending> {
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    source.cancel().catch(() => undefined)
+  }, drainMs)
+  try {
+    for (;;) {
+      const { done, value } = await source.read()
+      if (done) return late ? 'early' : 'whole'
+      recorder.push(value)
+    }
+  } catch {
+    return 'early'
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function rebuild(response: Response, body: ReadableStream<Uint8Array>): Response {
+  const { status, statusText, headers, url } = response
+  const rebuilt = new Response(body, { status, statusText, headers })
+  // The constructor leaves it empty, and clients show it.
+  Object.defineProperty(rebuilt, 'url', { value: url })
+  return rebuilt
+}

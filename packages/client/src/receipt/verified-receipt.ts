@@ -1,0 +1,115 @@
+/** Judges the receipt of a call by what this side sent, received and paid. */
+import { equalBytes } from '@countersign/protocol/bytes/byte-string'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import type { Charge } from '@countersign/protocol/receipt/charge'
+import type { CallPayload } from '@countersign/protocol/receipt/payload'
+import { parseStatement } from '@countersign/protocol/receipt/statement'
+import { parseBundle } from '@countersign/protocol/verify/bundle'
+import type { Verdict } from '@countersign/protocol/verify/verdict'
+import { verify } from '@countersign/protocol/verify/verify'
+import { ReceiptError } from '../errors.ts'
+import type { Settings } from '../fetch-options.ts'
+import type { SignedPayment } from '../pay/transfer-authorization.ts'
+import type { ObservedBody } from './observe-body.ts'
+
+/** A receipt that was fetched and judged. It proves something only when `verdict.verdict` is `valid`. */
+export type VerifiedReceipt = {
+  /** Lower-case hex. */
+  readonly id: string
+  readonly type: 'receipt' | 'refusal'
+  /** The file `*.countersign.json`: keep it, it verifies without a network. */
+  readonly bundle: Uint8Array
+  readonly verdict: Verdict
+  readonly chargedAtomic: bigint
+  /** Lower-case 0x hash, when the charge names a settlement. */
+  readonly settlementTransaction: string | undefined
+  /** What of the response was compared with the receipt. `none`: it was too large, or no stream and broken off. */
+  readonly responseHeld: ObservedBody['kind']
+}
+
+/** What this side knows of the call. */
+export type CallContext = {
+  readonly id: string
+  readonly request: Uint8Array
+  readonly nonce: Uint8Array
+  readonly body: ObservedBody
+  readonly payment: SignedPayment | undefined
+}
+
+/**
+ * Judges a bundle. Bad evidence is a verdict; a receipt of something else is an error.
+ *
+ * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`.
+ */
+export async function verifyReceipt(
+  bundle: Uint8Array,
+  context: CallContext,
+  { policy, now, means }: Pick<Settings, 'policy' | 'now' | 'means'>,
+): Promise<VerifiedReceipt> {
+  const { body, request, nonce } = context
+  const payload = readPayload(bundle)
+  const id = toHex(payload.id)
+  if (id !== context.id) throw new ReceiptError('receipt-id-mismatch', bundle, { detail: id })
+  if (!isOurCharge(payload.charge, context.payment, means.kind)) {
+    throw new ReceiptError('receipt-payment-mismatch', bundle, { detail: id })
+  }
+  const response =
+    body.kind === 'none'
+      ? {}
+      : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
+  const verdict = await verify(bundle, policy, now(), { request, nonce, ...response })
+  return {
+    id,
+    type: payload.type,
+    bundle,
+    verdict,
+    chargedAtomic: payload.charge.amountAtomic,
+    settlementTransaction: settlementOf(payload.charge),
+    responseHeld: body.kind,
+  }
+}
+
+/** A payment that was settled and bought nothing (spec/receipt.md RC2.4). */
+export function isCredit({ verdict, chargedAtomic, settlementTransaction }: VerifiedReceipt): boolean {
+  return (
+    verdict.verdict === 'valid' && chargedAtomic === 0n && settlementTransaction !== undefined
+  )
+}
+
+function readPayload(bundle: Uint8Array): CallPayload {
+  try {
+    const { payload } = parseStatement(parseBundle(bundle).statement)
+    if (payload.type !== 'keyset') return payload
+  } catch (cause) {
+    throw new ReceiptError('receipt-unreadable', bundle, { cause })
+  }
+  throw new ReceiptError('receipt-unreadable', bundle)
+}
+
+// The charge must be what was signed for this very call, or nothing.
+function isOurCharge(
+  charge: Charge,
+  payment: SignedPayment | undefined,
+  means: 'wallet' | 'api-key' | 'none',
+): boolean {
+  switch (charge.scheme) {
+    case 'none':
+      return true
+    case 'api-key':
+      return means !== 'wallet'
+    case 'exact':
+      if (means !== 'wallet') return means === 'none'
+      return (
+        payment !== undefined &&
+        equalBytes(charge.paymentId, payment.nonce) &&
+        charge.amountAtomic <= payment.offer.amountAtomic &&
+        charge.network === payment.offer.network &&
+        charge.asset.toLowerCase() === payment.offer.asset
+      )
+  }
+}
+
+function settlementOf(charge: Charge): string | undefined {
+  if (charge.scheme !== 'exact' || charge.settlementTransaction === undefined) return undefined
+  return `0x${toHex(charge.settlementTransaction)}`
+}

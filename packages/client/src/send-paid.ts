@@ -1,0 +1,145 @@
+/** Sends a request and, when a wallet is at hand, pays for it: at most one new payment for each answer 402. */
+import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { toBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { ClientError } from './errors.ts'
+import type { Settings } from './fetch-options.ts'
+import type { OutgoingRequest } from './outgoing-request.ts'
+import { readBounded } from './read-bounded.ts'
+import type { AheadPayment, Payer } from './pay/payer.ts'
+import type { SignedPayment } from './pay/transfer-authorization.ts'
+
+/** An answer and the payment that it was given for. */
+export type PaidAnswer = {
+  readonly response: Response
+  readonly payment: SignedPayment | undefined
+}
+
+const maxRefusalBytes = 262_144
+const maxRepeats = 3
+const defaultRepeatDelayMs = 1000
+const maxRepeatDelayMs = 10_000
+// A remembered offer may be out of date, and only then is a new payment for the same call in order.
+const outdated = new Set(['payment-required', 'payment-offer-mismatch'])
+const settlementUnknown = 'payment-settlement-unknown'
+
+/** One round trip with what is paid ahead, or the answer 402 and a second one. */
+export async function sendPaid(
+  request: OutgoingRequest,
+  nonce: Uint8Array,
+  payer: Payer | undefined,
+  settings: Settings,
+): Promise<PaidAnswer> {
+  if (payer === undefined) {
+    return { response: await send(request, nonce, undefined, settings), payment: undefined }
+  }
+  const ahead = await payer.payAhead(request)
+  const first = await sendWith(request, nonce, ahead?.payment, payer, settings)
+  if (first.kind === 'answer' || !mayPayAnew(ahead, first.code)) return first
+  const header = first.response.headers.get('payment-required')
+  if (header === null) return first
+  const payment = await payer.pay(request, header)
+  return sendWith(request, nonce, payment, payer, settings)
+}
+
+/** A request to the gateway that is not paid, such as the list of models. */
+export function sendUnpaid(request: OutgoingRequest, settings: Settings): Promise<Response> {
+  return send(request, undefined, undefined, settings)
+}
+
+type Attempt = PaidAnswer &
+  ({ readonly kind: 'answer' } | { readonly kind: 'refused'; readonly code: string })
+
+// Repeats the same payment, and nothing else, when the gateway does not know whether it was settled.
+async function sendWith(
+  request: OutgoingRequest,
+  nonce: Uint8Array,
+  payment: SignedPayment | undefined,
+  payer: Payer,
+  settings: Settings,
+): Promise<Attempt> {
+  for (let repeats = 0; ; repeats++) {
+    const response = await keepingOnFailure(request, payment, payer, () =>
+      send(request, nonce, payment, settings),
+    )
+    if (response.status !== 402) {
+      if (payment !== undefined && !response.ok) payer.keep(request, payment)
+      return { kind: 'answer', response, payment }
+    }
+    const refusal = await readRefusal(response)
+    const unknown = payment !== undefined && refusal.code === settlementUnknown
+    if (!unknown || repeats === maxRepeats) {
+      if (unknown) payer.keep(request, payment)
+      return { kind: 'refused', ...refusal, payment }
+    }
+    await settings.delay(repeatDelayMs(response))
+  }
+}
+
+async function keepingOnFailure(
+  request: OutgoingRequest,
+  payment: SignedPayment | undefined,
+  payer: Payer,
+  attempt: () => Promise<Response>,
+): Promise<Response> {
+  try {
+    return await attempt()
+  } catch (error) {
+    // Nobody knows whether it arrived: an equal request shows the same payment again and is not paid twice.
+    if (payment !== undefined) payer.keep(request, payment)
+    throw error
+  }
+}
+
+async function send(
+  request: OutgoingRequest,
+  nonce: Uint8Array | undefined,
+  payment: SignedPayment | undefined,
+  { fetch, means }: Settings,
+): Promise<Response> {
+  const headers = new Headers(request.headers)
+  if (nonce !== undefined) headers.set('x-receipt-nonce', toBase64url(nonce))
+  if (payment !== undefined) headers.set('payment-signature', payment.header)
+  // Whatever the caller's client holds as key for a provider is none of the gateway's business.
+  if (means.kind === 'wallet') headers.delete('authorization')
+  if (means.kind === 'api-key') headers.set('authorization', `Bearer ${means.apiKey}`)
+  const { method, body, signal } = request
+  const response = await fetch(request.url.href, {
+    ...request.init,
+    method,
+    headers,
+    redirect: 'manual',
+    ...(signal === undefined ? {} : { signal }),
+    ...(method === 'GET' || method === 'HEAD' ? { body: null } : { body }),
+  })
+  if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
+    await response.body?.cancel()
+    throw new ClientError('redirect-refused', { detail: `status ${response.status}` })
+  }
+  return response
+}
+
+function mayPayAnew(ahead: AheadPayment | undefined, code: string): boolean {
+  if (ahead === undefined) return true
+  return ahead.origin === 'kept' ? code !== settlementUnknown : outdated.has(code)
+}
+
+/** The error code of a 402 answer, and the same answer with its body still to be read. */
+async function readRefusal(response: Response): Promise<{ response: Response; code: string }> {
+  const bytes = await readBounded(response, maxRefusalBytes)
+  if (bytes === undefined) throw new ClientError('payment-required-malformed', { detail: 'body' })
+  const { status, statusText, headers } = response
+  return { code: readCode(bytes), response: new Response(bytes, { status, statusText, headers }) }
+}
+
+function readCode(body: Uint8Array): string {
+  const json = decodeJson(body)
+  const error = json instanceof Map ? json.get('error') : undefined
+  const code = error instanceof Map ? error.get('code') : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+function repeatDelayMs(response: Response): number {
+  const seconds = response.headers.get('retry-after') ?? ''
+  if (!/^[0-9]{1,3}$/.test(seconds)) return defaultRepeatDelayMs
+  return Math.min(Number(seconds) * 1000, maxRepeatDelayMs)
+}
