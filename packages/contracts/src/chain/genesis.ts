@@ -1,0 +1,141 @@
+/** The genesis file: who starts with what, and the test USDC at its canonical address. Written once, then kept. */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { encodeAbiParameters, isAddress, keccak256, numberToHex } from 'viem/utils'
+import { baseSepoliaChainId, baseSepoliaUsdc } from '../addresses.ts'
+import { testUsdcRuntimeCode } from '../generated/test-usdc.ts'
+import { replaceFileDurably } from './durable-file.ts'
+import { ChainError } from './errors.ts'
+
+/** First balances. They matter only when the data directory is new. */
+export type GenesisBalances = {
+  /** Native balance in wei by address. */
+  readonly wei: ReadonlyMap<`0x${string}`, bigint>
+  /** Test USDC in atomic units (6 decimals) by address. */
+  readonly usdcAtomic: ReadonlyMap<`0x${string}`, bigint>
+}
+
+/** The genesis in force. */
+export type Genesis = {
+  readonly path: string
+  readonly timestampSeconds: number
+  /** False when the file was there before and the balances given now were ignored. */
+  readonly created: boolean
+}
+
+/** Gas per block. One transaction may use 16,777,216 (EIP-7825). */
+export const blockGasLimit = 300_000_000n
+
+const MAX_BALANCE = (1n << 128n) - 1n
+const BALANCE_SLOT = 0n
+const TOTAL_SUPPLY_SLOT = 1n
+
+/**
+ * Reads the genesis of a data directory, or writes it on the first start. The file is replaced atomically, so a
+ * crash during the first start leaves either no genesis (and no chain) or a whole one.
+ *
+ * @throws ChainError `genesis-invalid` when the file is not a genesis of this chain.
+ */
+export async function prepareGenesis(
+  directory: string,
+  balances: GenesisBalances,
+  nowMs: number,
+): Promise<Genesis> {
+  const path = join(directory, 'genesis.json')
+  const existing = await readIfThere(path)
+  if (existing !== undefined) {
+    return { path, timestampSeconds: readTimestamp(existing), created: false }
+  }
+  const timestampSeconds = Math.floor(nowMs / 1000)
+  const text = `${JSON.stringify(createGenesis(balances, timestampSeconds), null, 2)}\n`
+  await replaceFileDurably(path, new TextEncoder().encode(text))
+  return { path, timestampSeconds, created: true }
+}
+
+/** @throws ChainError `genesis-invalid` for a malformed address, a repeated one or a balance over 2^128 - 1. */
+export function parseBalances(entries: readonly string[]): Map<`0x${string}`, bigint> {
+  const balances = new Map<`0x${string}`, bigint>()
+  for (const entry of entries) {
+    const match = /^(0x[0-9a-fA-F]{40})=(0|[1-9][0-9]{0,38})$/.exec(entry)
+    const address = match?.[1]
+    const amount = BigInt(match?.[2] ?? '-1')
+    if (address === undefined || !isAddress(address, { strict: hasMixedCase(address) })) {
+      throw new ChainError('genesis-invalid', `expected ADDRESS=AMOUNT, got ${entry}`)
+    }
+    if (amount > MAX_BALANCE) throw new ChainError('genesis-invalid', `too much: ${entry}`)
+    const key: `0x${string}` = `0x${address.slice(2).toLowerCase()}`
+    if (balances.has(key)) throw new ChainError('genesis-invalid', `twice: ${address}`)
+    balances.set(key, amount)
+  }
+  return balances
+}
+
+function createGenesis(balances: GenesisBalances, timestampSeconds: number): unknown {
+  const alloc = new Map<string, unknown>()
+  for (const [address, wei] of balances.wei) alloc.set(address, { balance: numberToHex(wei) })
+  alloc.set(baseSepoliaUsdc.address.toLowerCase(), {
+    balance: '0x0',
+    code: testUsdcRuntimeCode,
+    storage: usdcStorage(balances.usdcAtomic),
+  })
+  return {
+    config: { chainId: baseSepoliaChainId },
+    nonce: '0x0',
+    timestamp: numberToHex(timestampSeconds),
+    extraData: '0x',
+    gasLimit: numberToHex(blockGasLimit),
+    difficulty: '0x0',
+    mixHash: word(0n),
+    coinbase: `0x${'0'.repeat(40)}`,
+    alloc: Object.fromEntries(alloc),
+  }
+}
+
+/** The layout is documented in TestUSDC.sol: balances in slot 0, their sum in slot 1. */
+function usdcStorage(balances: ReadonlyMap<`0x${string}`, bigint>): Record<string, string> {
+  const storage = new Map<string, string>()
+  let totalSupply = 0n
+  for (const [holder, amount] of balances) {
+    totalSupply += amount
+    storage.set(keccak256(encodeAbiParameters(MAPPING_KEY, [holder, BALANCE_SLOT])), word(amount))
+  }
+  storage.set(word(TOTAL_SUPPLY_SLOT), word(totalSupply))
+  return Object.fromEntries(storage)
+}
+
+const MAPPING_KEY = [{ type: 'address' }, { type: 'uint256' }] as const
+
+function word(value: bigint): string {
+  return numberToHex(value, { size: 32 })
+}
+
+function hasMixedCase(address: string): boolean {
+  const digits = address.slice(2)
+  return digits !== digits.toLowerCase() && digits !== digits.toUpperCase()
+}
+
+function readTimestamp(text: string): number {
+  let genesis: unknown
+  try {
+    genesis = JSON.parse(text)
+  } catch (cause) {
+    throw new ChainError('genesis-invalid', 'not JSON', { cause })
+  }
+  if (typeof genesis === 'object' && genesis !== null && 'timestamp' in genesis) {
+    const { timestamp } = genesis
+    if (typeof timestamp === 'string' && /^0x[0-9a-f]{1,10}$/.test(timestamp)) {
+      return Number(timestamp)
+    }
+  }
+  throw new ChainError('genesis-invalid', 'no timestamp')
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
