@@ -1,0 +1,39 @@
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+/** Workspaces resolve to their sources; packages of others as Node would resolve them. */
+const conditions = ['source', 'node', 'module', 'development|production']
+
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    pool: 'forks',
+    execArgv: ['--conditions=source'],
+    // Each file may start servers, a chain or a browser: more workers would only take turns.
+    maxWorkers: Math.min(8, availableParallelism()),
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    retry: 0,
+    allowOnly: false,
+    passWithNoTests: false,
+    expect: { requireAssertions: true },
+    coverage: {
+      enabled: false,
+      provider: 'v8',
+      include: ['packages/*/src/**/*.ts'],
+      exclude: ['**/*.d.ts', '**/generated/**'],
+      reporter: ['text-summary', 'json-summary'],
+      reportsDirectory: 'coverage',
+      reportOnFailure: true,
+      thresholds: {
+        'packages/protocol/src/**': { lines: 100, branches: 100, functions: 100, statements: 100 },
+      },
+    },
+  },
+})
