@@ -1,0 +1,239 @@
+/** Payment `api-key`: hashed keys with budgets, for callers without a wallet (spec/payment.md PA3). */
+import { randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { equalBytes } from '@countersign/protocol/bytes/byte-string'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { hashRequest } from '@countersign/protocol/payment/request-nonce'
+import type { GatewayErrorCode } from '../errors.ts'
+import type { Admission, AdmissionRequest, AdmittedPayment, PaymentScheme } from './admission.ts'
+import { digestSecret, openApiKeyStore, type ApiKeyStore, type NamedCall } from './api-key-store.ts'
+import { ownDatabase } from './database.ts'
+import { createGroupFlush, type GroupFlush } from './group-flush.ts'
+import { readIdempotencyKey } from './idempotency-key.ts'
+
+/** Where the keys are and what a unit of their budgets is. `clock` gives milliseconds since the Unix epoch. */
+export type ApiKeyOptions = {
+  readonly databaseFile: string
+  /** Name of the unit, 1–128 bytes, as it stands in receipts. */
+  readonly asset: string
+  readonly clock: () => number
+}
+
+/** One key while the process runs. Owned by the scheme; the file is behind by at most one flush. */
+type Account = {
+  readonly id: string
+  readonly digest: Uint8Array
+  budgetAtomic: bigint
+  chargedAtomic: bigint
+  reservedAtomic: bigint
+  revoked: boolean
+}
+
+type State = {
+  readonly options: ApiKeyOptions
+  readonly store: ApiKeyStore
+  readonly flush: GroupFlush
+  /** By the digest of the secret; at most one entry for each key in the file. */
+  readonly accounts: Map<string, Account>
+  /** Named calls that have not been written yet: running, or ended and waiting for the flush. */
+  readonly named: Map<string, NamedCall | 'running'>
+  readonly dirty: Map<string, Account>
+  ended: NamedCall[]
+  seenVersion: number
+  checkVersionAtMs: number
+}
+
+const secretForm = /^csk_[A-Za-z0-9_-]{43}$/
+const bearer = /^Bearer +(\S+)$/i
+const checkEveryMs = 1000
+const rememberCallsMs = 86_400_000
+
+/** The key of a request, whether it is known or not; undefined when there is none of our form. */
+export function readApiKey(headers: IncomingHttpHeaders): string | undefined {
+  const authorization = headers.authorization
+  const own = headers['x-api-key']
+  const fromBearer = authorization === undefined ? undefined : bearer.exec(authorization)?.[1]
+  if (fromBearer !== undefined && secretForm.test(fromBearer)) return fromBearer
+  return typeof own === 'string' && secretForm.test(own) ? own : undefined
+}
+
+/**
+ * Admits calls whose key has budget left. A revocation or a new budget takes effect within a second. A reservation
+ * without an end is released when the process starts again: then the call is not charged.
+ *
+ * @throws DatabaseFault when the file cannot be opened or another process admits from it.
+ */
+export function createApiKeyPayment(options: ApiKeyOptions): PaymentScheme {
+  const owner = ownDatabase(options.databaseFile, 'api-key')
+  const store = openApiKeyStore(options.databaseFile)
+  const state: State = {
+    options,
+    store,
+    flush: createGroupFlush(() => {
+      writeFlush(state)
+    }),
+    accounts: new Map(),
+    named: new Map(),
+    dirty: new Map(),
+    ended: [],
+    seenVersion: store.version(),
+    checkVersionAtMs: options.clock() + checkEveryMs,
+  }
+  return {
+    admit: (request) =>
+      new Promise((resolve) => {
+        resolve(admit(state, request))
+      }),
+    close: async () => {
+      await state.flush.now()
+      store.close()
+      owner.release()
+    },
+  }
+}
+
+function admit(state: State, request: AdmissionRequest): Admission {
+  refreshAccounts(state)
+  const secret = readApiKey(request.headers)
+  const account = secret === undefined ? undefined : findAccount(state, secret)
+  if (account === undefined || account.revoked) return refused('api-key-invalid')
+  const idempotency = readIdempotencyKey(request.headers)
+  if (idempotency.kind === 'malformed') return refused('request-malformed', malformedKey)
+  const name = idempotency.kind === 'given' ? idempotency.key : undefined
+  const repeated = name === undefined ? undefined : findRepeated(state, account, name, request)
+  if (repeated !== undefined) return repeated
+  const { priceAtomic } = request
+  const left = account.budgetAtomic - account.chargedAtomic - account.reservedAtomic
+  if (priceAtomic > left) return refused('api-key-budget-exhausted')
+  account.reservedAtomic += priceAtomic
+  if (name !== undefined) state.named.set(nameOf(account.id, name), 'running')
+  return { kind: 'admitted', payment: createAdmitted(state, account, request, name) }
+}
+
+const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
+
+function findAccount(state: State, secret: string): Account | undefined {
+  const digest = digestSecret(secret)
+  const place = digest.toString('base64')
+  const known = state.accounts.get(place)
+  if (known !== undefined) return known
+  const entry = state.store.findByDigest(digest)
+  if (entry === undefined) return undefined
+  const account: Account = {
+    id: entry.id,
+    digest,
+    budgetAtomic: entry.budgetAtomic,
+    chargedAtomic: entry.chargedAtomic,
+    reservedAtomic: 0n,
+    revoked: entry.state === 'revoked',
+  }
+  state.accounts.set(place, account)
+  return account
+}
+
+/** Budgets and revocations may be changed by another process; what was charged is ours alone. */
+function refreshAccounts(state: State): void {
+  const nowMs = state.options.clock()
+  if (nowMs < state.checkVersionAtMs) return
+  state.checkVersionAtMs = nowMs + checkEveryMs
+  const version = state.store.version()
+  if (version === state.seenVersion) return
+  state.seenVersion = version
+  for (const account of state.accounts.values()) {
+    const entry = state.store.findById(account.id)
+    account.revoked = entry?.state !== 'active'
+    if (entry !== undefined) account.budgetAtomic = entry.budgetAtomic
+  }
+}
+
+function findRepeated(
+  state: State,
+  account: Account,
+  name: string,
+  request: AdmissionRequest,
+): Admission | undefined {
+  const earlier =
+    state.named.get(nameOf(account.id, name)) ?? state.store.findCall(account.id, name)
+  if (earlier === undefined) return undefined
+  if (earlier === 'running') return refused('idempotency-key-in-progress')
+  if (!equalBytes(earlier.request, requestOf(request))) return refused('idempotency-key-reused')
+  const detail = 'The call with this key has ended, and its answer is not kept any more.'
+  return {
+    kind: 'replay',
+    receiptId: earlier.receiptId,
+    whenGone: { code: 'idempotency-key-reused', detail, headers: {} },
+  }
+}
+
+function createAdmitted(
+  state: State,
+  account: Account,
+  request: AdmissionRequest,
+  name: string | undefined,
+): AdmittedPayment {
+  const { asset } = state.options
+  const paymentId = randomBytes(16)
+  let ended = false
+  return {
+    release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
+    complete: async (use) => {
+      const amountAtomic = use === 'used' ? request.priceAtomic : 0n
+      if (!ended) {
+        ended = true
+        account.reservedAtomic -= request.priceAtomic
+        if (name !== undefined) state.named.delete(nameOf(account.id, name))
+        if (use === 'used') await charge(state, account, request, name)
+      }
+      return { scheme: 'api-key', amountAtomic, asset, paymentId }
+    },
+  }
+}
+
+async function charge(
+  state: State,
+  account: Account,
+  request: AdmissionRequest,
+  name: string | undefined,
+): Promise<void> {
+  account.chargedAtomic += request.priceAtomic
+  state.dirty.set(account.id, account)
+  if (name !== undefined) {
+    const call: NamedCall = {
+      keyId: account.id,
+      idempotencyKey: name,
+      request: requestOf(request),
+      receiptId: toHex(request.receiptId),
+      endedAtMs: state.options.clock(),
+    }
+    state.ended.push(call)
+    state.named.set(nameOf(account.id, name), call)
+  }
+  await state.flush.next()
+}
+
+/** After a crash here the file has all of this flush or nothing; calls of a lost flush were not charged. */
+function writeFlush(state: State): void {
+  if (state.dirty.size === 0) return
+  const charged = new Map(
+    [...state.dirty.values()].map(({ id, chargedAtomic }) => [id, chargedAtomic]),
+  )
+  const calls = state.ended
+  const forgetCallsBeforeMs = state.options.clock() - rememberCallsMs
+  state.store.flush({ charged, calls, forgetCallsBeforeMs })
+  state.dirty.clear()
+  state.ended = []
+  for (const { keyId, idempotencyKey } of calls) state.named.delete(nameOf(keyId, idempotencyKey))
+}
+
+function requestOf({ method, path, bodyDigest }: AdmissionRequest): Uint8Array {
+  return hashRequest(method, path, bodyDigest)
+}
+
+/** Key ids have no line feed. */
+function nameOf(keyId: string, idempotencyKey: string): string {
+  return `${keyId}\n${idempotencyKey}`
+}
+
+function refused(code: GatewayErrorCode, detail = ''): Admission {
+  return { kind: 'refused', refusal: { code, detail, headers: {} } }
+}
