@@ -45,7 +45,7 @@ export type ApiKeyStore = {
   list(): readonly ApiKeyEntry[]
   /** False when there is no such key, or it is revoked already. */
   revoke(id: string, nowMs: number): boolean
-  findByDigest(digest: Uint8Array): ApiKeyEntry | undefined
+  findByDigest(digest: string): ApiKeyEntry | undefined
   findById(id: string): ApiKeyEntry | undefined
   findCall(keyId: string, idempotencyKey: string): NamedCall | undefined
   /** Changes whenever another connection has written. */
@@ -56,7 +56,7 @@ export type ApiKeyStore = {
 
 const schema = `
 CREATE TABLE IF NOT EXISTS api_keys (
-  id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL UNIQUE,
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,
   budget TEXT NOT NULL, charged TEXT NOT NULL, created_at INTEGER NOT NULL, revoked_at INTEGER
 ) STRICT;
 CREATE TABLE IF NOT EXISTS api_key_calls (
@@ -67,9 +67,9 @@ CREATE INDEX IF NOT EXISTS api_key_calls_by_end ON api_key_calls (ended_at);
 `
 const columns = 'id, name, budget, charged, created_at, revoked_at'
 
-/** SHA-256 of a secret: all that is kept of it. */
-export function digestSecret(secret: string): Buffer {
-  return hash('sha256', secret, 'buffer')
+/** SHA-256 of a secret in base64: all that is kept of it. */
+export function digestSecret(secret: string): string {
+  return hash('sha256', secret, 'base64')
 }
 
 /**

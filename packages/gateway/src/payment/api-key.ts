@@ -1,10 +1,10 @@
 /** Payment `api-key`: hashed keys with budgets, for callers without a wallet (spec/payment.md PA3). */
-import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { hashRequest } from '@countersign/protocol/payment/request-nonce'
 import type { GatewayErrorCode } from '../errors.ts'
+import { createRandomPool, type RandomBytes } from '../keys/random-pool.ts'
 import type { Admission, AdmissionRequest, AdmittedPayment, PaymentScheme } from './admission.ts'
 import { digestSecret, openApiKeyStore, type ApiKeyStore, type NamedCall } from './api-key-store.ts'
 import { ownDatabase } from './database.ts'
@@ -22,7 +22,6 @@ export type ApiKeyOptions = {
 /** One key while the process runs. Owned by the scheme; the file is behind by at most one flush. */
 type Account = {
   readonly id: string
-  readonly digest: Uint8Array
   budgetAtomic: bigint
   chargedAtomic: bigint
   reservedAtomic: bigint
@@ -33,6 +32,7 @@ type State = {
   readonly options: ApiKeyOptions
   readonly store: ApiKeyStore
   readonly flush: GroupFlush
+  readonly random: RandomBytes
   /** By the digest of the secret; at most one entry for each key in the file. */
   readonly accounts: Map<string, Account>
   /** Named calls that have not been written yet: running, or ended and waiting for the flush. */
@@ -72,6 +72,7 @@ export function createApiKeyPayment(options: ApiKeyOptions): PaymentScheme {
     flush: createGroupFlush(() => {
       writeFlush(state)
     }),
+    random: createRandomPool(),
     accounts: new Map(),
     named: new Map(),
     dirty: new Map(),
@@ -114,20 +115,18 @@ const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.
 
 function findAccount(state: State, secret: string): Account | undefined {
   const digest = digestSecret(secret)
-  const place = digest.toString('base64')
-  const known = state.accounts.get(place)
+  const known = state.accounts.get(digest)
   if (known !== undefined) return known
   const entry = state.store.findByDigest(digest)
   if (entry === undefined) return undefined
   const account: Account = {
     id: entry.id,
-    digest,
     budgetAtomic: entry.budgetAtomic,
     chargedAtomic: entry.chargedAtomic,
     reservedAtomic: 0n,
     revoked: entry.state === 'revoked',
   }
-  state.accounts.set(place, account)
+  state.accounts.set(digest, account)
   return account
 }
 
@@ -172,7 +171,7 @@ function createAdmitted(
   name: string | undefined,
 ): AdmittedPayment {
   const { asset } = state.options
-  const paymentId = randomBytes(16)
+  const paymentId = state.random(16)
   let ended = false
   return {
     release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
