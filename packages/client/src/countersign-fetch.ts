@@ -21,8 +21,6 @@ export type CountersignFetch = {
   signedAtomic(): bigint
 }
 
-const nonceBytes = 16
-
 /**
  * Makes the function.
  *
@@ -49,10 +47,9 @@ export function countersignFetch(options: CountersignFetchOptions): CountersignF
       throw new ClientError('host-not-allowed', { detail: request.url.origin })
     }
     if (!isNotarised(request)) return sendUnpaid(request, settings)
-    const nonce = settings.random(nonceBytes)
-    const answer = await sendPaid(request, nonce, payer, settings)
+    const answer = await sendPaid(request, payer, settings)
     const { response, ended } = observeBody(answer.response, settings.maxHeldBytes, request.signal)
-    const receipt = collectReceipt(request, nonce, answer, ended, settings, payer)
+    const receipt = collectReceipt(request, answer, ended, settings, payer)
     receipts.set(response, receipt)
     receipt.then(settings.onReceipt).catch(settings.onReceiptError)
     return response
@@ -67,8 +64,7 @@ export function countersignFetch(options: CountersignFetchOptions): CountersignF
 
 async function collectReceipt(
   request: OutgoingRequest,
-  nonce: Uint8Array,
-  { response, payment }: PaidAnswer,
+  { response, nonce, payment }: PaidAnswer,
   ended: Promise<ObservedBody>,
   settings: Settings,
   payer: Payer | undefined,

@@ -17,7 +17,10 @@ const table = {
   'offer-lifetime-too-long': ['stop', 'the offer wants a payment that stays valid too long'],
   'options-invalid': ['fix', 'the options are not usable'],
   'payee-not-allowed': ['stop', 'the offer pays an address that is not in payTo'],
-  'payment-required-malformed': ['stop', 'the PAYMENT-REQUIRED header is not a strict x402 v2 offer'],
+  'payment-required-malformed': [
+    'stop',
+    'the PAYMENT-REQUIRED header is not a strict x402 v2 offer',
+  ],
   'program-failed': ['later', 'a program of the network ended'],
   'program-missing': ['fix', 'a program of the network is not installed'],
   'receipt-id-mismatch': ['stop', 'the receipt is for another call'],
@@ -31,7 +34,7 @@ const table = {
   'signer-failed': ['fix', 'the account did not sign'],
   'state-malformed': ['fix', 'a file of the network folder is not as this program wrote it'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
-} as const satisfies Record<string, readonly [ClientErrorFamily, string]>
+} as const
 
 /** All codes of this package. */
 export type ClientErrorCode = keyof typeof table

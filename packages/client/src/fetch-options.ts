@@ -60,7 +60,8 @@ export type ApiKeyOptions = { readonly apiKey: string; readonly account?: never 
 export type UnpaidOptions = { readonly account?: never; readonly apiKey?: never }
 
 /** Options of `countersignFetch`. */
-export type CountersignFetchOptions = CommonOptions & (WalletOptions | ApiKeyOptions | UnpaidOptions)
+export type CountersignFetchOptions = CommonOptions &
+  (WalletOptions | ApiKeyOptions | UnpaidOptions)
 
 /** How calls are paid. */
 export type PaymentMeans =
@@ -137,7 +138,8 @@ function readMeans(options: CountersignFetchOptions): PaymentMeans {
 
 // Callers in JavaScript have no types: a number here would make every limit a wrong comparison.
 function refuseAmount(name: string, amount: unknown): void {
-  if (typeof amount !== 'bigint' || amount < 0n) throw invalid(`${name} is not a bigint of 0 or more`)
+  if (typeof amount !== 'bigint' || amount < 0n)
+    throw invalid(`${name} is not a bigint of 0 or more`)
 }
 
 function readOrigin(text: string): string {

@@ -6,10 +6,12 @@ export async function readBounded(
   response: Response,
   limitBytes: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const reader = response.body?.getReader()
+  const body: ReadableStream<Uint8Array> | null = response.body
+  if (body === null) return new Uint8Array(0)
+  const reader = body.getReader()
   const chunks: Uint8Array[] = []
   let length = 0
-  while (reader !== undefined) {
+  for (;;) {
     const { done, value } = await reader.read()
     if (done) break
     length += value.length

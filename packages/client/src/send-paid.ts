@@ -5,12 +5,14 @@ import { ClientError } from './errors.ts'
 import type { Settings } from './fetch-options.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
 import { readBounded } from './read-bounded.ts'
+import { isJsonMap } from './pay/base64-json.ts'
 import type { AheadPayment, Payer } from './pay/payer.ts'
-import type { SignedPayment } from './pay/transfer-authorization.ts'
+import { receiptNonceBytes, type SignedPayment } from './pay/transfer-authorization.ts'
 
-/** An answer and the payment that it was given for. */
+/** An answer, the nonce that was sent for its receipt, and the payment that it was given for. */
 export type PaidAnswer = {
   readonly response: Response
+  readonly nonce: Uint8Array
   readonly payment: SignedPayment | undefined
 }
 
@@ -25,20 +27,20 @@ const settlementUnknown = 'payment-settlement-unknown'
 /** One round trip with what is paid ahead, or the answer 402 and a second one. */
 export async function sendPaid(
   request: OutgoingRequest,
-  nonce: Uint8Array,
   payer: Payer | undefined,
   settings: Settings,
 ): Promise<PaidAnswer> {
   if (payer === undefined) {
-    return { response: await send(request, nonce, undefined, settings), payment: undefined }
+    const nonce = settings.random(receiptNonceBytes)
+    return { response: await send(request, nonce, undefined, settings), nonce, payment: undefined }
   }
   const ahead = await payer.payAhead(request)
-  const first = await sendWith(request, nonce, ahead?.payment, payer, settings)
+  const first = await sendWith(request, ahead?.payment, payer, settings)
   if (first.kind === 'answer' || !mayPayAnew(ahead, first.code)) return first
   const header = first.response.headers.get('payment-required')
   if (header === null) return first
   const payment = await payer.pay(request, header)
-  return sendWith(request, nonce, payment, payer, settings)
+  return sendWith(request, payment, payer, settings)
 }
 
 /** A request to the gateway that is not paid, such as the list of models. */
@@ -52,24 +54,25 @@ type Attempt = PaidAnswer &
 // Repeats the same payment, and nothing else, when the gateway does not know whether it was settled.
 async function sendWith(
   request: OutgoingRequest,
-  nonce: Uint8Array,
   payment: SignedPayment | undefined,
   payer: Payer,
   settings: Settings,
 ): Promise<Attempt> {
+  // A payment keeps its nonce: should its call have been answered already, that receipt is the one to verify.
+  const nonce = payment?.receiptNonce ?? settings.random(receiptNonceBytes)
   for (let repeats = 0; ; repeats++) {
     const response = await keepingOnFailure(request, payment, payer, () =>
       send(request, nonce, payment, settings),
     )
     if (response.status !== 402) {
       if (payment !== undefined && !response.ok) payer.keep(request, payment)
-      return { kind: 'answer', response, payment }
+      return { kind: 'answer', response, nonce, payment }
     }
     const refusal = await readRefusal(response)
     const unknown = payment !== undefined && refusal.code === settlementUnknown
     if (!unknown || repeats === maxRepeats) {
       if (unknown) payer.keep(request, payment)
-      return { kind: 'refused', ...refusal, payment }
+      return { kind: 'refused', ...refusal, nonce, payment }
     }
     await settings.delay(repeatDelayMs(response))
   }
@@ -133,8 +136,8 @@ async function readRefusal(response: Response): Promise<{ response: Response; co
 
 function readCode(body: Uint8Array): string {
   const json = decodeJson(body)
-  const error = json instanceof Map ? json.get('error') : undefined
-  const code = error instanceof Map ? error.get('code') : undefined
+  const error = isJsonMap(json) ? json.get('error') : undefined
+  const code = isJsonMap(error) ? error.get('code') : undefined
   return typeof code === 'string' ? code : ''
 }
 

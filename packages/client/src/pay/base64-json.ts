@@ -1,6 +1,6 @@
 /** The x402 header form: standard padded base64 of UTF-8 JSON, read strictly. */
 import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
-import { decodeJson, type JsonValue } from '@countersign/protocol/bytes/json-decode'
+import { decodeJson, type JsonMap, type JsonValue } from '@countersign/protocol/bytes/json-decode'
 
 /** Most characters of a header that is read here. */
 export const maxHeaderCharacters = 16_384
@@ -24,14 +24,14 @@ export function toBase64Json(value: JsonValue): string {
 
 /** JSON of a value whose objects are maps: no member name can reach a prototype. */
 export function encodeJson(value: JsonValue): string {
-  if (value instanceof Map) {
+  if (isJsonMap(value)) {
     const members = Array.from(
       value,
       ([name, member]) => `${JSON.stringify(name)}:${encodeJson(member)}`,
     )
     return `{${members.join(',')}}`
   }
-  if (isArray(value)) return `[${value.map(encodeJson).join(',')}]`
+  if (isJsonArray(value)) return `[${value.map(encodeJson).join(',')}]`
   return JSON.stringify(value)
 }
 
@@ -40,6 +40,12 @@ export function jsonMap(members: Readonly<Record<string, JsonValue>>): JsonValue
   return new Map(Object.entries(members))
 }
 
-function isArray(value: JsonValue): value is readonly JsonValue[] {
+/** Whether a JSON value is an object. */
+export function isJsonMap(value: JsonValue | undefined): value is JsonMap {
+  return value instanceof Map
+}
+
+/** Whether a JSON value is an array. */
+export function isJsonArray(value: JsonValue | undefined): value is readonly JsonValue[] {
   return Array.isArray(value)
 }

@@ -5,7 +5,7 @@ import type { PaymentMeans, Settings } from '../fetch-options.ts'
 import { hashOutgoing, modelOf, type OutgoingRequest } from '../outgoing-request.ts'
 import { parsePaymentRequired, type PaymentRequired } from './payment-required.ts'
 import { chooseOffer, judgeOffer } from './spending-limits.ts'
-import { signPayment, type SignedPayment } from './transfer-authorization.ts'
+import { receiptNonceBytes, signPayment, type SignedPayment } from './transfer-authorization.ts'
 
 /** Owner of the budget of one `countersignFetch`. */
 export type Payer = {
@@ -51,7 +51,11 @@ export function createPayer(
     }
     // Counted before anything waits, so that calls side by side cannot exceed the budget together.
     signedAtomic += offer.amountAtomic
-    const binding = { requestHash: hashOutgoing(request), salt: random(32) }
+    const binding = {
+      requestHash: hashOutgoing(request),
+      salt: random(32),
+      receiptNonce: random(receiptNonceBytes),
+    }
     try {
       return await signPayment(account, { ...terms, offer }, binding, now())
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Reads the offers of a 402 answer: x402 v2 PaymentRequired, with limits. All of it is the gateway's word. */
 import type { JsonMap, JsonValue } from '@countersign/protocol/bytes/json-decode'
 import { ClientError } from '../errors.ts'
-import { fromBase64Json } from './base64-json.ts'
+import { fromBase64Json, isJsonArray, isJsonMap } from './base64-json.ts'
 
 /** One offer of scheme `exact` by EIP-3009. `json` is the offer as it came, to be repeated in the payment. */
 export type ExactOffer = {
@@ -40,18 +40,17 @@ const network = /^[a-z0-9-]{3,8}:[-_a-zA-Z0-9]{1,32}$/
  * @throws ClientError `payment-required-malformed`, whatever the bytes are.
  */
 export function parsePaymentRequired(header: string): PaymentRequired {
-  const json = fromBase64Json(header)
-  if (!(json instanceof Map)) throw malformed('not base64 of a JSON object')
-  const value: JsonMap = json
+  const value = fromBase64Json(header)
+  if (!isJsonMap(value)) throw malformed('not base64 of a JSON object')
   if (value.get('x402Version') !== 2) throw malformed('x402Version is not 2')
   const accepts = value.get('accepts')
-  if (!isArray(accepts) || accepts.length === 0 || accepts.length > maxOffers) {
+  if (!isJsonArray(accepts) || accepts.length === 0 || accepts.length > maxOffers) {
     throw malformed('accepts is not a list of 1 to 32 offers')
   }
   const error = value.get('error') ?? ''
   const extensions = value.get('extensions') ?? undefined
   if (typeof error !== 'string') throw malformed('error is no text')
-  if (extensions !== undefined && !isMap(extensions)) throw malformed('extensions is no object')
+  if (extensions !== undefined && !isJsonMap(extensions)) throw malformed('extensions is no object')
   return {
     offers: accepts.flatMap(readOffer),
     resource: value.get('resource') ?? undefined,
@@ -62,10 +61,10 @@ export function parsePaymentRequired(header: string): PaymentRequired {
 
 // An offer of another scheme is not ours to judge; one of ours must be right to the last member that is signed.
 function readOffer(value: JsonValue): readonly ExactOffer[] {
-  if (!isMap(value)) throw malformed('an offer is no object')
+  if (!isJsonMap(value)) throw malformed('an offer is no object')
   if (text(value, 'scheme') !== 'exact') return []
   const extra = value.get('extra')
-  if (!isMap(extra)) throw malformed('extra is no object')
+  if (!isJsonMap(extra)) throw malformed('extra is no object')
   if (extra.has('assetTransferMethod') && extra.get('assetTransferMethod') !== 'eip3009') return []
   const maxTimeoutSeconds = value.get('maxTimeoutSeconds')
   if (typeof maxTimeoutSeconds !== 'number' || maxTimeoutSeconds <= 0) {
@@ -103,14 +102,6 @@ function text(map: JsonMap, name: string): string {
     throw malformed(`${name} is not a text of 1 to ${maxText} characters`)
   }
   return value
-}
-
-function isMap(value: JsonValue | undefined): value is JsonMap {
-  return value instanceof Map
-}
-
-function isArray(value: JsonValue | undefined): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }
 
 function malformed(detail: string): ClientError {

@@ -55,8 +55,6 @@ export function chooseOffer(offers: readonly ExactOffer[], limits: SpendingLimit
 /** The refusal of an offer, or `undefined` when the limits allow it. */
 export function judgeOffer(offer: ExactOffer, limits: SpendingLimits): ClientError | undefined {
   const { networks, payTo } = limits
-  const refuse = (code: ClientErrorCode, detail: string): ClientError =>
-    new ClientError(code, { detail })
   if (networks !== 'any' && !networks.has(offer.network)) {
     return refuse('network-not-allowed', offer.network)
   }
@@ -74,7 +72,14 @@ export function judgeOffer(offer: ExactOffer, limits: SpendingLimits): ClientErr
   }
   if (offer.maxTimeoutSeconds > limits.maxLifetimeSeconds) {
     const { maxTimeoutSeconds } = offer
-    return refuse('offer-lifetime-too-long', `${maxTimeoutSeconds} > ${limits.maxLifetimeSeconds} s`)
+    return refuse(
+      'offer-lifetime-too-long',
+      `${maxTimeoutSeconds} > ${limits.maxLifetimeSeconds} s`,
+    )
   }
   return undefined
+}
+
+function refuse(code: ClientErrorCode, detail: string): ClientError {
+  return new ClientError(code, { detail })
 }

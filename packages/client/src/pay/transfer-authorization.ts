@@ -42,7 +42,20 @@ export type SignedPayment = {
   readonly nonce: Uint8Array
   readonly offer: ExactOffer
   readonly validBeforeMs: number
+  /** What is sent as `x-receipt-nonce` whenever this payment is shown. */
+  readonly receiptNonce: Uint8Array
 }
+
+/** What ties a payment to a request. */
+export type PaymentBinding = {
+  readonly requestHash: Uint8Array
+  /** 32 fresh random bytes: the same request can be bought again with another salt. */
+  readonly salt: Uint8Array
+  readonly receiptNonce: Uint8Array
+}
+
+/** Bytes of the nonce that a receipt repeats. */
+export const receiptNonceBytes = 16
 
 const transferTypes = {
   TransferWithAuthorization: [
@@ -62,7 +75,6 @@ const chainForm = /^eip155:([1-9][0-9]{0,14})$/
 /**
  * Signs a payment of this offer for the request with this hash.
  *
- * @param salt - 32 fresh random bytes: the same request can be bought again with another salt.
  * @param nowMs - the payment is valid from the epoch until `maxTimeoutSeconds` after this time.
  * @throws ClientError `signer-failed`, `options-invalid`.
  */
@@ -73,7 +85,7 @@ export async function signPayment(
     readonly resource: JsonValue | undefined
     readonly extensions: JsonMap | undefined
   },
-  binding: { readonly requestHash: Uint8Array; readonly salt: Uint8Array },
+  binding: PaymentBinding,
   nowMs: number,
 ): Promise<SignedPayment> {
   const { offer } = required
@@ -102,7 +114,8 @@ export async function signPayment(
       ['extensions', bindRequest(required.extensions, binding)],
     ]),
   )
-  return { header, nonce, offer, validBeforeMs: validBefore * 1000 }
+  const { receiptNonce } = binding
+  return { header, nonce, offer, validBeforeMs: validBefore * 1000, receiptNonce }
 }
 
 function createTypedData(
@@ -151,7 +164,7 @@ async function sign(signer: PaymentSigner, typedData: TransferTypedData): Promis
 /** What the gateway advertised is echoed, as x402 asks; ours says how the nonce was made. */
 function bindRequest(
   extensions: JsonMap | undefined,
-  { requestHash, salt }: { readonly requestHash: Uint8Array; readonly salt: Uint8Array },
+  { requestHash, salt }: PaymentBinding,
 ): JsonValue {
   const info = jsonMap({ requestHash: toHex(requestHash), salt: toHex(salt) })
   return new Map<string, JsonValue>([

@@ -26,74 +26,80 @@ export function observeBody(
   limitBytes: number,
   signal: AbortSignal | undefined,
 ): { readonly response: Response; readonly ended: Promise<ObservedBody> } {
-  let onEnd: (body: ObservedBody) => void = () => undefined
-  const ended = new Promise<ObservedBody>((resolve) => {
-    onEnd = resolve
-  })
-  return { response: pipe(response, limitBytes, signal, onEnd), ended }
+  const { body } = response
+  const isStream = eventStream.test(response.headers.get('content-type') ?? '')
+  const recorder = createRecorder(limitBytes, isStream)
+  if (body === null) return { response, ended: Promise.resolve(recorder.take('whole')) }
+  const { piped, ending } = pipe(body, recorder, signal)
+  return { response: rebuild(response, piped), ended: ending.then((how) => recorder.take(how)) }
 }
 
 function pipe(
-  response: Response,
-  limitBytes: number,
+  from: ReadableStream<Uint8Array>,
+  recorder: Recorder,
   signal: AbortSignal | undefined,
-  onEnd: (body: ObservedBody) => void,
-): Response {
-  const isStream = eventStream.test(response.headers.get('content-type') ?? '')
-  const recorder = createRecorder(limitBytes)
-  if (response.body === null) {
-    onEnd(recorder.take('whole', isStream))
-    return response
-  }
-  let ended = false
-  const end = (ending: Ending): void => {
-    if (ended) return
-    ended = true
-    signal?.removeEventListener('abort', abort)
-    onEnd(recorder.take(ending, isStream))
-  }
-  const abort = (): void => end('early')
-  signal?.addEventListener('abort', abort)
-  const source = response.body.getReader()
-  const body = new ReadableStream<Uint8Array>(
+): { readonly piped: ReadableStream<Uint8Array>; readonly ending: Promise<Ending> } {
+  const source = from.getReader()
+  const end = createEnding(signal)
+  const piped = new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
         try {
           const { done, value } = await source.read()
           if (done) {
-            end('whole')
+            end.settle('whole')
             controller.close()
             return
           }
           recorder.push(value)
           controller.enqueue(value)
         } catch (error) {
-          end('early')
+          end.settle('early')
           controller.error(error)
         }
       },
       cancel: async (reason) => {
-        if (isStream && recorder.saysDone()) {
-          void drain(source, recorder).then(end)
+        if (recorder.saysDone()) {
+          void drain(source, recorder).then(end.settle)
           return
         }
-        end('early')
+        end.settle('early')
         await source.cancel(reason)
       },
     },
     { highWaterMark: 0 },
   )
-  return rebuild(response, body)
+  return { piped, ending: end.ending }
 }
+
+/** How a body ended: the first word counts, and an abort is a word too, whether anybody reads or not. */
+function createEnding(signal: AbortSignal | undefined): {
+  readonly ending: Promise<Ending>
+  readonly settle: (ending: Ending) => void
+} {
+  let settle: (ending: Ending) => void = ignoreEnding
+  const ending = new Promise<Ending>((resolve) => {
+    const abort = (): void => settle('early')
+    settle = (how) => {
+      signal?.removeEventListener('abort', abort)
+      resolve(how)
+    }
+    signal?.addEventListener('abort', abort)
+    if (signal?.aborted === true) abort()
+  })
+  return { ending, settle }
+}
+
+function ignoreEnding(): void {}
 
 type Recorder = {
   push(chunk: Uint8Array): void
   /** Whether the body so far ends with the event that ends a chat stream. */
   saysDone(): boolean
-  take(ending: Ending, isStream: boolean): ObservedBody
+  take(ending: Ending): ObservedBody
 }
 
-function createRecorder(limitBytes: number): Recorder {
+function createRecorder(limitBytes: number, isStream: boolean): Recorder {
   // Owned here. Copies, because the caller may do with its chunks what it likes.
   const chunks: Uint8Array[] = []
   let length = 0
@@ -107,8 +113,8 @@ function createRecorder(limitBytes: number): Recorder {
       length += chunk.length
       chunks.push(chunk.slice())
     },
-    saysDone: () => doneEvent.test(new TextDecoder().decode(tail)),
-    take: (ending, isStream) => {
+    saysDone: () => isStream && doneEvent.test(new TextDecoder().decode(tail)),
+    take: (ending) => {
       const bytes = concatBytes(...chunks)
       if (ending === 'whole' && !overflowed) return { kind: 'whole', bytes }
       if (!isStream) return { kind: 'none' }

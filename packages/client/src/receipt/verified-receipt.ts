@@ -54,9 +54,7 @@ export async function verifyReceipt(
     throw new ReceiptError('receipt-payment-mismatch', bundle, { detail: id })
   }
   const response =
-    body.kind === 'none'
-      ? {}
-      : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
+    body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
   const verdict = await verify(bundle, policy, now(), { request, nonce, ...response })
   return {
     id,
@@ -70,10 +68,12 @@ export async function verifyReceipt(
 }
 
 /** A payment that was settled and bought nothing (spec/receipt.md RC2.4). */
-export function isCredit({ verdict, chargedAtomic, settlementTransaction }: VerifiedReceipt): boolean {
-  return (
-    verdict.verdict === 'valid' && chargedAtomic === 0n && settlementTransaction !== undefined
-  )
+export function isCredit({
+  verdict,
+  chargedAtomic,
+  settlementTransaction,
+}: VerifiedReceipt): boolean {
+  return verdict.verdict === 'valid' && chargedAtomic === 0n && settlementTransaction !== undefined
 }
 
 function readPayload(bundle: Uint8Array): CallPayload {
@@ -92,21 +92,16 @@ function isOurCharge(
   payment: SignedPayment | undefined,
   means: 'wallet' | 'api-key' | 'none',
 ): boolean {
-  switch (charge.scheme) {
-    case 'none':
-      return true
-    case 'api-key':
-      return means !== 'wallet'
-    case 'exact':
-      if (means !== 'wallet') return means === 'none'
-      return (
-        payment !== undefined &&
-        equalBytes(charge.paymentId, payment.nonce) &&
-        charge.amountAtomic <= payment.offer.amountAtomic &&
-        charge.network === payment.offer.network &&
-        charge.asset.toLowerCase() === payment.offer.asset
-      )
-  }
+  if (charge.scheme === 'none') return true
+  if (charge.scheme === 'api-key') return means !== 'wallet'
+  if (means !== 'wallet') return means === 'none'
+  return (
+    payment !== undefined &&
+    equalBytes(charge.paymentId, payment.nonce) &&
+    charge.amountAtomic <= payment.offer.amountAtomic &&
+    charge.network === payment.offer.network &&
+    charge.asset.toLowerCase() === payment.offer.asset
+  )
 }
 
 function settlementOf(charge: Charge): string | undefined {

@@ -1,0 +1,393 @@
+import OpenAI from 'openai'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { recoverTypedDataAddress, type Hex } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { toHex, fromHex } from '@countersign/protocol/bytes/text-encoding'
+import { sha256 } from '@countersign/protocol/crypto/sha256'
+import { createPaymentNonce, hashRequest } from '@countersign/protocol/payment/request-nonce'
+import {
+  ClientError,
+  countersignFetch,
+  type VerifiedReceipt,
+  type WalletOptions,
+} from '@countersign/client'
+import { createGate, present } from './kit/present-value.ts'
+import { startWireGateway, testOffer, testStream, type WireGateway } from './kit/wire-gateway.ts'
+
+// The second of anvil's published accounts: worth nothing anywhere.
+const account = privateKeyToAccount(
+  '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
+)
+const wallet: WalletOptions = { account, maxAmountAtomic: 20_000n, budgetAtomic: 1_000_000n }
+const chat = { model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] } as const
+let gateway: WireGateway
+
+beforeEach(async () => {
+  gateway = await startWireGateway()
+})
+afterEach(() => gateway.close())
+
+function post(stream: boolean): RequestInit {
+  return { method: 'POST', body: JSON.stringify({ ...chat, stream }) }
+}
+
+async function refusalOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  expect(error).toBeInstanceOf(ClientError)
+  return error instanceof ClientError ? error.code : ''
+}
+
+test('the openai client streams through it unmodified, and the receipt is valid', async () => {
+  const receipts: VerifiedReceipt[] = []
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    onReceipt: (receipt) => receipts.push(receipt),
+  })
+  const openai = new OpenAI({ baseURL: gateway.url, apiKey: 'key of a provider', fetch })
+  const { data, response } = await openai.chat.completions
+    .create({ ...chat, messages: [...chat.messages], stream: true })
+    .withResponse()
+  let text = ''
+  for await (const chunk of data) text += chunk.choices[0]?.delta.content ?? ''
+  const receipt = await fetch.receiptOf(response)
+  expect(text).toBe('Hello')
+  expect(receipt.verdict.verdict).toBe('valid')
+  expect(receipt.responseHeld).toBe('whole')
+  expect(passed(receipt)).toEqual(
+    expect.arrayContaining(['nonce', 'request-bytes', 'response-bytes', 'signature']),
+  )
+  expect(receipt.chargedAtomic).toBe(10_000n)
+  expect(receipt.settlementTransaction).toBe(`0x${'07'.repeat(32)}`)
+  expect(receipts).toEqual([receipt])
+  expect(gateway.seen.map(({ headers }) => headers.authorization)).toEqual([undefined, undefined])
+})
+
+test('the openai client gets a JSON answer, and the receipt is valid', async () => {
+  gateway.behaviour.chunks = [
+    '{"id":"1","object":"chat.completion","created":1,"model":"test-model",',
+    '"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Hello"}}]}',
+  ]
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const openai = new OpenAI({ baseURL: gateway.url, apiKey: 'unused', fetch })
+  const { data, response } = await openai.chat.completions
+    .create({ ...chat, messages: [...chat.messages] })
+    .withResponse()
+  expect(data.choices[0]?.message.content).toBe('Hello')
+  expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
+})
+
+test('a payment is signed by the account and bound to the very request', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, now: () => 1_800_000_000_999 })
+  await (await fetch(`${gateway.url}/chat/completions`, post(true))).text()
+  const paid = gateway.seen[1]
+  const { authorization, signature } = present(paid?.payment, 'payment').payload
+  const { info } = present(paid?.payment, 'payment').extensions['countersign-request']
+  const requestHash = hashRequest(
+    'POST',
+    '/v1/chat/completions',
+    sha256(Uint8Array.from(paid?.body ?? [])),
+  )
+  expect(info.requestHash).toBe(toHex(requestHash))
+  const salt = present(fromHex(info.salt), 'salt in hex')
+  expect(authorization.nonce).toBe(`0x${toHex(createPaymentNonce(requestHash, salt))}`)
+  expect(authorization.validBefore).toBe('1800000120')
+  const signer = await recoverTypedDataAddress({
+    domain: { name: 'USDC', version: '2', chainId: 84_532, verifyingContract: testOffer.asset },
+    types: {
+      TransferWithAuthorization: [
+        { name: 'from', type: 'address' },
+        { name: 'to', type: 'address' },
+        { name: 'value', type: 'uint256' },
+        { name: 'validAfter', type: 'uint256' },
+        { name: 'validBefore', type: 'uint256' },
+        { name: 'nonce', type: 'bytes32' },
+      ],
+    },
+    primaryType: 'TransferWithAuthorization',
+    message: {
+      from: account.address,
+      to: testOffer.payTo,
+      value: 10_000n,
+      validAfter: 0n,
+      validBefore: 1_800_000_120n,
+      nonce: hex(authorization.nonce),
+    },
+    signature,
+  })
+  expect(signer).toBe(account.address)
+  expect(authorization.from).toBe(account.address)
+})
+
+test('later calls of the same model pay in one round trip, each with a nonce of its own', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  for (let call = 0; call < 3; call++) {
+    await (await fetch(`${gateway.url}/chat/completions`, post(true))).text()
+  }
+  const nonces = gateway.seen.map(({ payment }) => payment?.payload.authorization.nonce)
+  expect(gateway.seen).toHaveLength(4)
+  expect(new Set(nonces.slice(1)).size).toBe(3)
+  expect(fetch.signedAtomic()).toBe(30_000n)
+})
+
+test('a price that changed is paid by one new payment when it is within the limit', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  await (await fetch(`${gateway.url}/chat/completions`, post(true))).text()
+  gateway.behaviour.offer = { ...testOffer, amount: '20000' }
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(response.status).toBe(200)
+  expect(fetch.signedAtomic()).toBe(40_000n)
+  gateway.behaviour.offer = { ...testOffer, amount: '20001' }
+  const refused = fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(await refusalOf(refused)).toBe('amount-above-limit')
+})
+
+const refusedOffers: readonly (readonly [
+  string,
+  Readonly<Record<string, unknown>>,
+  Partial<WalletOptions>,
+])[] = [
+  ['amount-above-limit', { amount: '20001' }, {}],
+  ['network-not-allowed', { network: 'eip155:1' }, { networks: ['eip155:84532'] }],
+  ['asset-not-allowed', { network: 'eip155:1' }, {}],
+  ['asset-not-allowed', { asset: testOffer.payTo }, {}],
+  ['token-domain-mismatch', { extra: { name: 'USD Coin', version: '2' } }, {}],
+  ['token-domain-mismatch', { extra: { name: 'USDC', version: '1' } }, {}],
+  ['payee-not-allowed', {}, { payTo: [testOffer.asset] }],
+  ['offer-lifetime-too-long', { maxTimeoutSeconds: 601 }, {}],
+  ['budget-exhausted', {}, { budgetAtomic: 9999n }],
+  ['scheme-not-supported', { scheme: 'upto' }, {}],
+  [
+    'scheme-not-supported',
+    { extra: { name: 'USDC', version: '2', assetTransferMethod: 'permit2' } },
+    {},
+  ],
+  ['payment-required-malformed', { amount: '1e3' }, {}],
+]
+test.each(refusedOffers)('refuses with %s before signing: %j', async (code, offer, limits) => {
+  let signatures = 0
+  const counted = {
+    address: account.address,
+    signTypedData: (...[typedData]: Parameters<typeof account.signTypedData>) => {
+      signatures++
+      return account.signTypedData(typedData)
+    },
+  }
+  gateway.behaviour.offer = { ...testOffer, ...offer }
+  const fetch = countersignFetch({ ...wallet, ...limits, account: counted, baseUrl: gateway.url })
+  expect(await refusalOf(fetch(`${gateway.url}/chat/completions`, post(true)))).toBe(code)
+  expect(signatures).toBe(0)
+  expect(gateway.seen).toHaveLength(1)
+})
+
+test('calls side by side never sign more than the budget', async () => {
+  const fetch = countersignFetch({ ...wallet, budgetAtomic: 35_000n, baseUrl: gateway.url })
+  const calls = await Promise.allSettled(
+    Array.from({ length: 8 }, () => fetch(`${gateway.url}/chat/completions`, post(true))),
+  )
+  expect(calls.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
+  expect(fetch.signedAtomic()).toBe(30_000n)
+})
+
+test('nothing is sent to a host that is not listed, and no redirect is followed', async () => {
+  const other = await startWireGateway()
+  try {
+    const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+    expect(await refusalOf(fetch(`${other.url}/chat/completions`, post(true)))).toBe(
+      'host-not-allowed',
+    )
+    const location = `${other.url}/chat/completions`
+    gateway.behaviour.intercept = () => ({ status: 307, headers: { location } })
+    expect(await refusalOf(fetch(`${gateway.url}/chat/completions`, post(true)))).toBe(
+      'redirect-refused',
+    )
+    expect(other.seen).toEqual([])
+  } finally {
+    await other.close()
+  }
+})
+
+test('a settlement that is not known yet repeats the same payment, and only that', async () => {
+  let unknown = 2
+  gateway.behaviour.intercept = ({ payment }) =>
+    payment !== undefined && unknown-- > 0
+      ? { status: 402, code: 'payment-settlement-unknown', headers: { 'retry-after': '2' } }
+      : undefined
+  const delays: number[] = []
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    delay: async (milliseconds) => void delays.push(milliseconds),
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
+  expect(delays).toEqual([2000, 2000])
+  expect(
+    new Set(gateway.seen.slice(1).map(({ headers }) => headers['payment-signature'])).size,
+  ).toBe(1)
+  expect(fetch.signedAtomic()).toBe(10_000n)
+})
+
+test('a payment whose call failed is shown again for the same request, and for no other', async () => {
+  let failing = true
+  gateway.behaviour.intercept = ({ payment }) =>
+    payment !== undefined && failing ? { status: 502, code: 'upstream-failed' } : undefined
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const failed = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(failed.status).toBe(502)
+  failing = false
+  await fetch(`${gateway.url}/chat/completions`, post(false))
+  const again = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(again.status).toBe(200)
+  const [first, other, same] = gateway.seen
+    .slice(1)
+    .map(({ headers }) => headers['payment-signature'])
+  expect(same).toBe(first)
+  expect(other).not.toBe(first)
+  expect(fetch.signedAtomic()).toBe(20_000n)
+})
+
+test('a connection that breaks after paying keeps the payment for the same request', async () => {
+  let breaking = true
+  gateway.behaviour.intercept = ({ payment }) =>
+    payment !== undefined && breaking ? { status: 0, reset: true } : undefined
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  await expect(fetch(`${gateway.url}/chat/completions`, post(true))).rejects.toThrow('fetch failed')
+  breaking = false
+  await (await fetch(`${gateway.url}/chat/completions`, post(true))).text()
+  expect(fetch.signedAtomic()).toBe(10_000n)
+})
+
+test('an answer 402 to a paid call goes to the caller and is not paid again', async () => {
+  gateway.behaviour.intercept = ({ payment }) =>
+    payment === undefined ? undefined : { status: 402, code: 'payment-settlement-failed' }
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(response.status).toBe(402)
+  expect(await response.json()).toMatchObject({ error: { code: 'payment-settlement-failed' } })
+  expect(gateway.seen).toHaveLength(2)
+})
+
+test('a caller that leaves early gets a verdict about the events that arrived', async () => {
+  const gate = createGate()
+  gateway.behaviour.beforeChunk = () => gate.opened
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  const reader = present(response.body, 'body').getReader()
+  const first = await reader.read()
+  expect(new TextDecoder().decode(first.value)).toBe(testStream[0])
+  const receipt = fetch.receiptOf(response)
+  await reader.cancel()
+  gate.open()
+  const { verdict, responseHeld } = await receipt
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+  expect(verdict.checks.find(({ id }) => id === 'response-bytes')?.status).toBe('passed')
+})
+
+test('an abort of the caller ends the watch even when nobody reads', async () => {
+  const gate = createGate()
+  gateway.behaviour.beforeChunk = () => gate.opened
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const controller = new AbortController()
+  const { signal } = controller
+  const response = await fetch(`${gateway.url}/chat/completions`, { ...post(true), signal })
+  controller.abort()
+  gate.open()
+  const { verdict, responseHeld } = await fetch.receiptOf(response)
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+})
+
+test('the bytes that arrive are judged: a receipt about other bytes is invalid', async () => {
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    fetch: async (url, init) => {
+      const response = await globalThis.fetch(url, init)
+      if (init.method !== 'POST' || !response.ok) return response
+      const { status, headers } = response
+      return new Response((await response.text()).replace('Hel', 'Bel'), { status, headers })
+    },
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(await response.text()).toContain('Bel')
+  const { verdict } = await fetch.receiptOf(response)
+  expect(verdict.verdict).toBe('invalid')
+  expect(verdict.checks.filter(({ status }) => status === 'failed')).toMatchObject([
+    { id: 'response-bytes', code: 'response-bytes-mismatch' },
+  ])
+})
+
+test('a receipt with another charge than the payment is an error that holds the evidence', async () => {
+  gateway.behaviour.charge = (charge) =>
+    charge.scheme === 'exact' ? { ...charge, amountAtomic: 10_001n } : charge
+  const errors: unknown[] = []
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    onReceiptError: (error) => errors.push(error),
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
+  expect(errors).toMatchObject([{ code: 'receipt-payment-mismatch', family: 'stop' }])
+  expect(errors).toMatchObject([{ bundle: expect.any(Uint8Array) }])
+})
+
+test('a bundle that is none is an error', async () => {
+  gateway.behaviour.bundle = () => new TextEncoder().encode('{}')
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-unreadable')
+})
+
+test('an answer that names no receipt, and a response of anybody else, have none', async () => {
+  const fetch = countersignFetch({
+    baseUrl: gateway.url,
+    fetch: () => Promise.resolve(new Response('x')),
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(false))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-missing')
+  expect(await refusalOf(fetch.receiptOf(new Response('')))).toBe('receipt-missing')
+})
+
+test('an API key replaces what the client sends as key', async () => {
+  gateway.behaviour.offer = null
+  const fetch = countersignFetch({ baseUrl: gateway.url, apiKey: 'csk_test' })
+  const headers = { authorization: 'Bearer key of a provider' }
+  const response = await fetch(`${gateway.url}/chat/completions`, { ...post(true), headers })
+  await response.text()
+  expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
+  expect(gateway.seen.map((call) => call.headers.authorization)).toEqual(['Bearer csk_test'])
+})
+
+test('a response larger than what is kept is handed on whole and judged by its beginning', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, maxHeldBytes: 200 })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(await response.text()).toBe(testStream.join(''))
+  const { responseHeld, verdict } = await fetch.receiptOf(response)
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+})
+
+test('limits that are no bigint are refused at once', () => {
+  expect(() =>
+    // @ts-expect-error: a caller without types
+    countersignFetch({ ...wallet, maxAmountAtomic: 20_000, baseUrl: gateway.url }),
+  ).toThrow('options-invalid')
+})
+
+function passed({ verdict }: VerifiedReceipt): readonly string[] {
+  return verdict.checks.filter(({ status }) => status === 'passed').map(({ id }) => id)
+}
+
+function hex(text: string): Hex {
+  return `0x${text.slice(2)}`
+}
