@@ -45,10 +45,16 @@ const table = {
   'keyset-key-not-listed': ['evidence', 'the signing key is not in the keyset'],
   'keyset-lifetime': ['evidence', 'the keyset lives longer than a day, or not at all'],
   'keyset-malformed': ['evidence', 'the keyset document is not as specified'],
-  'keyset-not-valid-at-time': ['evidence', 'the statement was signed outside the dates of the keyset'],
+  'keyset-not-valid-at-time': [
+    'evidence',
+    'the statement was signed outside the dates of the keyset',
+  ],
   'nonce-mismatch': ['evidence', 'the nonce is not the one that the caller sent'],
   'payload-malformed': ['evidence', 'the payload has missing, unknown or ill-typed fields'],
-  'payload-type-unsupported': ['evidence', 'the statement is of another type than its place asks for'],
+  'payload-type-unsupported': [
+    'evidence',
+    'the statement is of another type than its place asks for',
+  ],
   'payload-version-unsupported': ['evidence', 'this version of the statement is not known here'],
   'policy-empty': ['input', 'a policy that requires nothing accepts nothing'],
   'policy-malformed': ['input', 'the policy is not as specified'],

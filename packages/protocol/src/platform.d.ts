@@ -10,7 +10,8 @@ interface CryptoKey {
   readonly type: string
 }
 declare const crypto: {
-  readonly subtle: {
+  /** Absent in pages that are not a secure context. */
+  readonly subtle?: {
     importKey(
       format: 'raw',
       bytes: Uint8Array,

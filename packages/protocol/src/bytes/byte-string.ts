@@ -18,6 +18,26 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+/**
+ * The order of two texts by their UTF-8 bytes, without encoding them. Both have paired surrogates only.
+ *
+ * UTF-16 units sort like UTF-8 but for surrogates, which stand for code points above all other units.
+ */
+export function compareTexts(a: string, b: string): number {
+  const shared = Math.min(a.length, b.length)
+  for (let index = 0; index < shared; index++) {
+    const unitOfA = a.charCodeAt(index)
+    const unitOfB = b.charCodeAt(index)
+    if (unitOfA !== unitOfB) return rank(unitOfA) - rank(unitOfB)
+  }
+  return a.length - b.length
+}
+
+function rank(unit: number): number {
+  const isSurrogate = unit >= 0xd800 && unit < 0xe000
+  return isSurrogate ? unit + 0x10000 : unit
+}
+
 /** All parts in one new byte string. */
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
@@ -29,6 +49,13 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length
   }
   return joined
+}
+
+/** A copy of a part, always a plain Uint8Array: a Buffer's own slice would be a view. */
+export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start)
+  copy.set(bytes.subarray(start, end))
+  return copy
 }
 
 /** UTF-8 of a text; unpaired surrogates become U+FFFD. */

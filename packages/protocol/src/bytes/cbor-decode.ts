@@ -1,9 +1,10 @@
 /** Strict decoding of deterministic CBOR (spec/statement.md ST1): everything else is refused by name. */
 import { ProtocolError } from '../errors.ts'
-import { compareBytes, decodeUtf8 } from './byte-string.ts'
+import { compareBytes, copyBytes, decodeUtf8 } from './byte-string.ts'
 import type { CborKey, CborMap, CborValue } from './cbor-encode.ts'
 
 const maxDepth = 8
+const allMajors = new Set([0, 1, 2, 3, 4, 5, 7])
 const keyMajors = new Set([0, 1, 3])
 
 type Reader = { readonly bytes: Uint8Array; offset: number }
@@ -23,16 +24,14 @@ export function decodeCbor(bytes: Uint8Array, limitBytes: number): CborValue {
 }
 
 function readItem(reader: Reader, depth: number): CborValue {
-  const { major, argument } = readHead(reader)
+  const { major, argument } = readHead(reader, allMajors)
   switch (major) {
     case 0:
-      return argument
     case 1:
-      return -1 - argument
+    case 3:
+      return readScalar(reader, major, argument)
     case 2:
       return takeBytes(reader, argument)
-    case 3:
-      return readText(reader, argument)
     case 4:
       return readArray(reader, argument, depth + 1)
     case 5:
@@ -43,23 +42,28 @@ function readItem(reader: Reader, depth: number): CborValue {
 }
 
 /** Judges in the order of ST1.5: additional information, type, shortest form, remaining length. */
-function readHead(reader: Reader): Head {
-  const initial = takeBytes(reader, 1)[0] ?? 0
+function readHead(reader: Reader, majors: ReadonlySet<number>): Head {
+  const initial = takeByte(reader)
   const major = initial >> 5
   const information = initial & 31
   if (information > 27) throw new ProtocolError('cbor-not-canonical')
-  if (major === 6 || (major === 7 && (information < 20 || information > 22))) {
-    throw new ProtocolError('cbor-unsupported-type')
-  }
+  const isKnown = majors.has(major) && (major < 7 || (information >= 20 && information <= 22))
+  if (!isKnown) throw new ProtocolError('cbor-unsupported-type')
   const argument = information < 24 ? information : readArgument(reader, 1 << (information - 24))
   if (major < 2) refuseLargeInteger(major, argument)
   else if (major < 6) refuseLongerThanRest(reader, major === 5 ? argument * 2 : argument)
   return { major, argument }
 }
 
+/** An integer or a text: what can be a key. */
+function readScalar(reader: Reader, major: number, argument: number): CborKey {
+  if (major === 3) return readText(reader, argument)
+  return major === 0 ? argument : -1 - argument
+}
+
 function readArgument(reader: Reader, width: number): number {
   let argument = 0
-  for (const byte of takeBytes(reader, width)) argument = argument * 256 + byte
+  for (let place = 0; place < width; place++) argument = argument * 256 + takeByte(reader)
   const shortest = width === 1 ? 24 : 256 ** (width / 2)
   if (argument < shortest) throw new ProtocolError('cbor-not-canonical')
   return argument
@@ -89,11 +93,13 @@ function readArray(reader: Reader, count: number, depth: number): readonly CborV
 function readMap(reader: Reader, count: number, depth: number): CborMap {
   refuseDepth(depth)
   const map = new Map<CborKey, CborValue>()
-  let previous = new Uint8Array(0)
+  let previous: Uint8Array = new Uint8Array(0)
   while (map.size < count) {
     const start = reader.offset
-    const key = readKey(reader, depth)
-    const encodedKey = reader.bytes.slice(start, reader.offset)
+    // A key of another type is refused at its first byte, before its length or content is judged.
+    const { major, argument } = readHead(reader, keyMajors)
+    const key = readScalar(reader, major, argument)
+    const encodedKey = reader.bytes.subarray(start, reader.offset)
     const order = compareBytes(previous, encodedKey)
     if (order === 0) throw new ProtocolError('cbor-duplicate-key')
     if (order > 0) throw new ProtocolError('cbor-not-canonical')
@@ -103,24 +109,20 @@ function readMap(reader: Reader, count: number, depth: number): CborMap {
   return map
 }
 
-/** A key of another type is refused at its first byte, before its length or content is judged. */
-function readKey(reader: Reader, depth: number): CborKey {
-  const initial = reader.bytes[reader.offset] ?? 0
-  const isReserved = (initial & 31) > 27
-  if (!isReserved && !keyMajors.has(initial >> 5)) throw new ProtocolError('cbor-unsupported-type')
-  const key = readItem(reader, depth)
-  if (typeof key === 'number' || typeof key === 'string') return key
-  throw new ProtocolError('cbor-unsupported-type')
-}
-
 function refuseDepth(depth: number): void {
   if (depth > maxDepth) throw new ProtocolError('cbor-too-deep')
 }
 
 function takeBytes(reader: Reader, length: number): Uint8Array {
   const end = reader.offset + length
-  if (end > reader.bytes.length) throw new ProtocolError('cbor-truncated')
-  const taken = reader.bytes.slice(reader.offset, end)
+  const taken = copyBytes(reader.bytes, reader.offset, end)
   reader.offset = end
   return taken
+}
+
+function takeByte(reader: Reader): number {
+  const byte = reader.bytes[reader.offset]
+  if (byte === undefined) throw new ProtocolError('cbor-truncated')
+  reader.offset++
+  return byte
 }

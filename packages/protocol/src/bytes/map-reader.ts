@@ -1,7 +1,13 @@
 /** Reads the fields of a decoded map by key, each checked for presence, type and size. */
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 import { encodeUtf8 } from './byte-string.ts'
-import type { CborKey, CborValue } from './cbor-encode.ts'
+import {
+  isCborArray,
+  isCborMap,
+  type CborKey,
+  type CborMap,
+  type CborValue,
+} from './cbor-encode.ts'
 
 /** Typed access to a map whose keys were checked; each method refuses another type with the reader's code. */
 export type MapReader = {
@@ -24,11 +30,11 @@ export function openMap(
   optional: readonly CborKey[],
   code: ErrorCode,
 ): MapReader {
-  if (!(value instanceof Map)) throw new ProtocolError(code)
-  const map: ReadonlyMap<CborKey, CborValue> = value
-  const allowed = required.length + optional.filter((key) => map.has(key)).length
-  if (map.size !== allowed || !required.every((key) => map.has(key))) throw new ProtocolError(code)
-  return createReader(map, code)
+  if (!isCborMap(value)) throw new ProtocolError(code)
+  const allowed = required.length + optional.filter((key) => value.has(key)).length
+  const hasRequired = required.every((key) => value.has(key))
+  if (value.size !== allowed || !hasRequired) throw new ProtocolError(code)
+  return createReader(value, code)
 }
 
 /** A text of so many UTF-8 bytes, or `undefined`. */
@@ -38,7 +44,7 @@ export function textOf(value: unknown, minimum: number, maximum: number): string
   return length >= minimum && length <= maximum ? value : undefined
 }
 
-function createReader(map: ReadonlyMap<CborKey, CborValue>, code: ErrorCode): MapReader {
+function createReader(map: CborMap, code: ErrorCode): MapReader {
   const held = <T>(value: T | undefined): T => {
     if (value === undefined) throw new ProtocolError(code)
     return value
@@ -53,15 +59,14 @@ function createReader(map: ReadonlyMap<CborKey, CborValue>, code: ErrorCode): Ma
     },
     bytes: (key, minimum, maximum) => {
       const value = map.get(key)
-      const fits =
-        value instanceof Uint8Array && value.length >= minimum && value.length <= maximum
+      const fits = value instanceof Uint8Array && value.length >= minimum && value.length <= maximum
       return held(fits ? value : undefined)
     },
     text: (key, minimum, maximum) => held(textOf(map.get(key), minimum, maximum)),
     array: (key, minimum, maximum) => {
       const value = map.get(key)
-      const fits = Array.isArray(value) && value.length >= minimum && value.length <= maximum
-      return held(fits ? Array.from(value) : undefined)
+      const fits = isCborArray(value) && value.length >= minimum && value.length <= maximum
+      return held(fits ? value : undefined)
     },
   }
 }

@@ -1,7 +1,9 @@
 /** base64url (RFC 4648 §5, unpadded) and lower-case hex, both strict: one text for one byte string. */
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const sextetOf = new Map([...alphabet].map((character, value) => [character.charCodeAt(0), value]))
+const sextetOf = new Map(
+  Array.from(alphabet, (character, value) => [character.charCodeAt(0), value]),
+)
 const hexDigits = '0123456789abcdef'
 
 /** Unpadded base64url. */

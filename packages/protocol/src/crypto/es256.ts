@@ -1,5 +1,5 @@
 /** ES256 as spec/statement.md ST2.3 and ST2.4 have it: raw 64-byte keys and low-s signatures. */
-import { compareBytes, concatBytes } from '../bytes/byte-string.ts'
+import { compareBytes, concatBytes, equalBytes } from '../bytes/byte-string.ts'
 import { fromHex } from '../bytes/text-encoding.ts'
 import type { ErrorCode } from '../errors.ts'
 
@@ -42,9 +42,10 @@ export function toLowS(signature: Uint8Array): Uint8Array {
 function judgeSignatureForm(signature: Uint8Array): ErrorCode | undefined {
   const r = signature.subarray(0, 32)
   const s = signature.subarray(32)
-  const inRange = (scalar: Uint8Array): boolean =>
-    compareBytes(scalar, zero) > 0 && compareBytes(scalar, order) < 0
-  if (signature.length !== 64 || !inRange(r) || !inRange(s)) return 'cose-signature-malformed'
+  const isZero = equalBytes(r, zero) || equalBytes(s, zero)
+  if (signature.length !== 64 || isZero || compareBytes(r, order) >= 0) {
+    return 'cose-signature-malformed'
+  }
   return compareBytes(s, halfOrder) > 0 ? 'cose-signature-high-s' : undefined
 }
 
@@ -54,10 +55,13 @@ async function verifies(
   signature: Uint8Array,
 ): Promise<boolean> {
   const point = concatBytes(uncompressedPoint, publicKey)
+  const { subtle } = crypto
+  // Without this a page on plain http would call every receipt forged.
+  if (subtle === undefined) throw new Error('no WebCrypto here: a page needs https or localhost')
   try {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const
-    const key = await crypto.subtle.importKey('raw', point, algorithm, false, ['verify'])
-    return await crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, signature, message)
+    const key = await subtle.importKey('raw', point, algorithm, false, ['verify'])
+    return await subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, signature, message)
   } catch {
     // WebCrypto throws for a point that is not on the curve: such a key has signed nothing.
     return false

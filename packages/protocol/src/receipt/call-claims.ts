@@ -1,6 +1,6 @@
 /** The claims that have a meaning of their own (spec/receipt.md RC4), and their rules. */
 import { equalBytes } from '../bytes/byte-string.ts'
-import type { CborValue } from '../bytes/cbor-encode.ts'
+import { isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { openMap, textOf, type MapReader } from '../bytes/map-reader.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 import { readAmount } from './charge.ts'
@@ -187,7 +187,7 @@ function checkModel(value: CborValue): void {
 }
 
 function checkParameters(value: CborValue): void {
-  if (!(value instanceof Map)) throw new ProtocolError(code)
+  if (!isCborMap(value)) throw new ProtocolError(code)
   const texts = [...value.keys(), ...value.values()]
   if (!texts.every((text) => typeof text === 'string')) throw new ProtocolError(code)
 }

@@ -1,5 +1,5 @@
 /** What a call cost (spec/receipt.md RC2). Amounts are atomic units. */
-import type { CborMap, CborValue } from '../bytes/cbor-encode.ts'
+import { isCborMap, type CborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { openMap, type MapReader } from '../bytes/map-reader.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 
@@ -22,6 +22,7 @@ export type Charge =
     }
 
 const maxAmountBytes = 32
+const amountLimit = 1n << 256n
 const code: ErrorCode = 'payload-malformed'
 
 /** The CBOR map of a charge (RC2.1). */
@@ -31,11 +32,12 @@ export function encodeCharge(charge: Charge): CborMap {
     [2, encodeAmount(charge.amountAtomic)],
   ])
   if (charge.scheme === 'none') return map
-  if (charge.scheme === 'exact') {
-    map.set(3, charge.network)
-    if (charge.settlementTransaction !== undefined) map.set(6, charge.settlementTransaction)
+  if (charge.scheme === 'exact') map.set(3, charge.network)
+  map.set(4, charge.asset).set(5, charge.paymentId)
+  if (charge.scheme === 'exact' && charge.settlementTransaction !== undefined) {
+    map.set(6, charge.settlementTransaction)
   }
-  return map.set(4, charge.asset).set(5, charge.paymentId)
+  return map
 }
 
 /**
@@ -44,46 +46,35 @@ export function encodeCharge(charge: Charge): CborMap {
  * @throws ProtocolError `payload-malformed`.
  */
 export function parseCharge(value: CborValue): Charge {
-  const scheme = value instanceof Map ? value.get(1) : undefined
-  switch (scheme) {
-    case 'none':
-      return parseNone(value)
-    case 'api-key': {
-      const fields = openMap(value, [1, 2, 4, 5], [], code)
-      return { scheme, ...parseCommon(fields) }
-    }
-    case 'exact': {
-      const fields = openMap(value, [1, 2, 3, 4, 5], [6], code)
-      const network = fields.text(3, 1, 128)
-      const charge = { scheme, network, ...parseCommon(fields) } as const
-      if (charge.paymentId.length !== 32) throw new ProtocolError(code)
-      return fields.has(6) ? { ...charge, settlementTransaction: fields.bytes(6, 32, 32) } : charge
-    }
-    default:
-      throw new ProtocolError(code)
+  const scheme = isCborMap(value) ? value.get(1) : undefined
+  if (scheme === 'none') return parseNone(value)
+  if (scheme === 'api-key') {
+    return { scheme, ...parseCommon(openMap(value, [1, 2, 4, 5], [], code)) }
   }
+  if (scheme === 'exact') return parseExact(value)
+  throw new ProtocolError(code)
 }
 
-/** Unsigned big-endian without leading zero bytes; zero has no bytes (RC2.1). */
+/**
+ * Unsigned big-endian without leading zero bytes; zero has no bytes (RC2.1).
+ *
+ * @throws RangeError for a negative amount or one of more than 32 bytes: the caller's own mistake.
+ */
 export function encodeAmount(amountAtomic: bigint): Uint8Array {
-  if (amountAtomic < 0n) throw new RangeError('an amount is never negative')
-  const digits = amountAtomic === 0n ? '' : amountAtomic.toString(16)
-  const padded = digits.padStart(digits.length + (digits.length % 2), '0')
-  const bytes = Uint8Array.from({ length: padded.length / 2 }, (_, index) =>
-    Number.parseInt(padded.slice(2 * index, 2 * index + 2), 16),
-  )
-  if (bytes.length > maxAmountBytes) throw new RangeError('an amount has at most 32 bytes')
-  return bytes
+  if (amountAtomic < 0n || amountAtomic >= amountLimit) throw new RangeError('not a 256-bit amount')
+  const littleEndian: number[] = []
+  for (let rest = amountAtomic; rest > 0n; rest >>= 8n) littleEndian.push(Number(rest & 255n))
+  return Uint8Array.from(littleEndian.toReversed())
 }
 
 /**
  * The amount at this key of a map.
  *
- * @throws ProtocolError with the code of the reader, or `code`, when it is longer or has a leading zero byte.
+ * @throws ProtocolError with the code of the reader, or `refusal`, when it is longer or has a leading zero byte.
  */
-export function readAmount(fields: MapReader, key: number | string, code: ErrorCode): bigint {
+export function readAmount(fields: MapReader, key: number | string, refusal: ErrorCode): bigint {
   const bytes = fields.bytes(key, 0, maxAmountBytes)
-  if (bytes[0] === 0) throw new ProtocolError(code)
+  if (bytes[0] === 0) throw new ProtocolError(refusal)
   let amount = 0n
   for (const byte of bytes) amount = amount * 256n + BigInt(byte)
   return amount
@@ -93,6 +84,17 @@ function parseNone(value: CborValue): Charge {
   const fields = openMap(value, [1, 2], [], code)
   if (readAmount(fields, 2, code) !== 0n) throw new ProtocolError(code)
   return { scheme: 'none', amountAtomic: 0n }
+}
+
+function parseExact(value: CborValue): Charge {
+  const fields = openMap(value, [1, 2, 3, 4, 5], [6], code)
+  const charge = {
+    scheme: 'exact',
+    network: fields.text(3, 1, 128),
+    ...parseCommon(fields),
+  } as const
+  if (charge.paymentId.length !== 32) throw new ProtocolError(code)
+  return fields.has(6) ? { ...charge, settlementTransaction: fields.bytes(6, 32, 32) } : charge
 }
 
 function parseCommon(fields: MapReader): {

@@ -1,10 +1,17 @@
 /** The claims tree: salted leaves under an RFC 6962 root (spec/receipt.md RC3). */
-import { compareBytes, concatBytes, encodeUtf8, equalBytes } from '../bytes/byte-string.ts'
+import {
+  compareBytes,
+  compareTexts,
+  concatBytes,
+  encodeUtf8,
+  equalBytes,
+} from '../bytes/byte-string.ts'
 import { decodeCbor } from '../bytes/cbor-decode.ts'
-import { encodeCbor, type CborValue } from '../bytes/cbor-encode.ts'
+import { encodePrefixedCbor, isCborArray, type CborValue } from '../bytes/cbor-encode.ts'
 import { textOf } from '../bytes/map-reader.ts'
 import { sha256, type Sha256 } from '../crypto/sha256.ts'
 import { ProtocolError } from '../errors.ts'
+import { maxClaims } from './payload.ts'
 
 /** One leaf: disclosed as the bytes of the claim, or withheld as its leaf hash. */
 export type ClaimEntry =
@@ -24,33 +31,49 @@ export type Claim = { readonly name: string; readonly value: CborValue }
 export const saltBytes = 32
 
 const maxClaimBytes = 16_384
-const leafPrefix = Uint8Array.of(0)
-const nodePrefix = Uint8Array.of(1)
+const hashBytes = 32
+const leafPrefix = 0
+const nodePrefix = 1
+const noBytes = new Uint8Array(0)
 
 /**
  * Builds the tree over these claims.
  *
  * @param salts - fresh random bytes, 32 for each claim; never used twice.
  * @param hash - SHA-256, native where that is faster.
- * @throws RangeError when the salts have another length: the caller's own mistake.
+ * @throws RangeError for salts of another length, no claims, too many, or one that is larger than a claim may be:
+ * the caller's own mistakes.
  */
 export function createClaimsTree(
   claims: ReadonlyMap<string, CborValue>,
   salts: Uint8Array,
   hash: Sha256 = sha256,
 ): ClaimsTree {
+  if (claims.size < 1 || claims.size > maxClaims) throw new RangeError('1 to 64 claims')
   if (salts.length !== claims.size * saltBytes) throw new RangeError('one salt for each claim')
-  const sorted = Array.from(claims).sort(([a], [b]) => compareBytes(encodeUtf8(a), encodeUtf8(b)))
-  const entries = sorted.map(([name, value], index): ClaimEntry => {
-    const salt = salts.subarray(index * saltBytes, (index + 1) * saltBytes)
-    return { kind: 'claim', bytes: encodeCbor([salt, name, value]) }
+  const sorted = Array.from(claims).toSorted(([a], [b]) => compareTexts(a, b))
+  const parts = sorted.map(([name, value], index): CborValue => [
+    salts.subarray(index * saltBytes, (index + 1) * saltBytes),
+    name,
+    value,
+  ])
+  const prefixed = encodePrefixedCbor(leafPrefix, parts)
+  const entries = prefixed.map((bytes): ClaimEntry => {
+    if (bytes.length > maxClaimBytes + 1) throw new RangeError('a claim has at most 16,384 bytes')
+    return { kind: 'claim', bytes: bytes.subarray(1) }
   })
-  return { entries, root: hashTree(entries.map((entry) => leafOf(entry, hash)), hash) }
+  return {
+    entries,
+    root: hashTree(
+      prefixed.map((leaf) => hash(leaf)),
+      hash,
+    ),
+  }
 }
 
 /** The same tree with every claim withheld. */
 export function withholdClaims(entries: readonly ClaimEntry[]): readonly ClaimEntry[] {
-  return entries.map((entry) => ({ kind: 'leaf', hash: leafOf(entry, sha256) }))
+  return entries.map((entry) => ({ kind: 'leaf', hash: leafOf(entry) }))
 }
 
 /**
@@ -63,7 +86,9 @@ export function openClaims(
   signed: { readonly claimsRoot: Uint8Array; readonly claimsCount: number },
 ): ReadonlyMap<string, CborValue> {
   if (entries.length !== signed.claimsCount) throw new ProtocolError('claims-count-mismatch')
-  const claims = entries.flatMap((entry) => (entry.kind === 'claim' ? [parseClaim(entry.bytes)] : []))
+  const claims = entries.flatMap((entry) =>
+    entry.kind === 'claim' ? [parseClaim(entry.bytes)] : [],
+  )
   const names = claims.map(({ name }) => encodeUtf8(name))
   for (const [index, name] of names.entries()) {
     const next = names[index + 1]
@@ -71,7 +96,7 @@ export function openClaims(
       throw new ProtocolError('claims-not-sorted')
     }
   }
-  const root = hashTree(entries.map((entry) => leafOf(entry, sha256)), sha256)
+  const root = hashTree(entries.map(leafOf), sha256)
   if (!equalBytes(root, signed.claimsRoot)) throw new ProtocolError('claims-root-mismatch')
   return new Map(claims.map(({ name, value }) => [name, value]))
 }
@@ -83,8 +108,8 @@ export function openClaims(
  */
 export function parseClaim(bytes: Uint8Array): Claim {
   const parts = decode(bytes)
-  if (!Array.isArray(parts) || parts.length !== 3) throw new ProtocolError('claim-malformed')
-  const [salt, name, value]: readonly CborValue[] = parts
+  if (!isCborArray(parts) || parts.length !== 3) throw new ProtocolError('claim-malformed')
+  const [salt, name, value] = parts
   const text = textOf(name, 1, 64)
   if (!(salt instanceof Uint8Array) || salt.length !== saltBytes || text === undefined) {
     throw new ProtocolError('claim-malformed')
@@ -92,19 +117,36 @@ export function parseClaim(bytes: Uint8Array): Claim {
   return { name: text, value: value ?? null }
 }
 
-/** RFC 6962 §2.1: split at the largest power of two below the number of leaves. There is at least one leaf. */
+/** RFC 6962 §2.1: split at the largest power of two below the number of leaves. */
 function hashTree(leaves: readonly Uint8Array[], hash: Sha256): Uint8Array {
-  const [first, second] = leaves
-  if (first === undefined || second === undefined) return first ?? hash(new Uint8Array(0))
-  let split = 1
-  while (split * 2 < leaves.length) split *= 2
-  const left = hashTree(leaves.slice(0, split), hash)
-  const right = hashTree(leaves.slice(split), hash)
-  return hash(concatBytes(nodePrefix, left, right))
+  const node = new Uint8Array(1 + 2 * hashBytes)
+  node[0] = nodePrefix
+  let level = leaves
+  // Joining neighbours level by level, with an odd last one moved up, gives the same tree.
+  while (level.length > 1) level = joinPairs(level, node, hash)
+  return level[0] ?? hash(noBytes)
 }
 
-function leafOf(entry: ClaimEntry, hash: Sha256): Uint8Array {
-  return entry.kind === 'leaf' ? entry.hash : hash(concatBytes(leafPrefix, entry.bytes))
+function joinPairs(level: readonly Uint8Array[], node: Uint8Array, hash: Sha256): Uint8Array[] {
+  const joined: Uint8Array[] = []
+  let left: Uint8Array | undefined
+  for (const hashed of level) {
+    if (left === undefined) {
+      left = hashed
+    } else {
+      node.set(left, 1)
+      node.set(hashed, 1 + hashBytes)
+      joined.push(hash(node))
+      left = undefined
+    }
+  }
+  if (left !== undefined) joined.push(left)
+  return joined
+}
+
+function leafOf(entry: ClaimEntry): Uint8Array {
+  if (entry.kind === 'leaf') return entry.hash
+  return sha256(concatBytes(Uint8Array.of(leafPrefix), entry.bytes))
 }
 
 function decode(bytes: Uint8Array): CborValue {

@@ -1,10 +1,16 @@
 /** COSE_Sign1 as spec/statement.md ST2 allows it. */
 import { concatBytes } from '../bytes/byte-string.ts'
 import { decodeCbor } from '../bytes/cbor-decode.ts'
-import { encodeByteStringHead, encodeCbor, type CborValue } from '../bytes/cbor-encode.ts'
+import {
+  encodeCbor,
+  isCborArray,
+  isCborMap,
+  type CborMap,
+  type CborValue,
+} from '../bytes/cbor-encode.ts'
 import { openMap, type MapReader } from '../bytes/map-reader.ts'
 import { judgeEs256, type Es256Signer } from '../crypto/es256.ts'
-import { sha256 } from '../crypto/sha256.ts'
+import { sha256, type Sha256 } from '../crypto/sha256.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 
 /** The parts of a COSE_Sign1, each a copy of the bytes that were given. */
@@ -19,9 +25,9 @@ export type CoseHeader = { readonly kid: Uint8Array; readonly fields: MapReader 
 
 const tagSign1 = 0xd2
 const algorithmEs256 = -7
-const empty = new Uint8Array(0)
-// ["Signature1", …: an array of four and its first item.
-const signatureContext = concatBytes(Uint8Array.of(0x84), encodeCbor('Signature1'))
+const tag = Uint8Array.of(tagSign1)
+const noBytes = new Uint8Array(0)
+const noEntries: CborMap = new Map()
 
 /**
  * The parts of a tagged COSE_Sign1 with an empty unprotected map (ST2.1).
@@ -31,11 +37,11 @@ const signatureContext = concatBytes(Uint8Array.of(0x84), encodeCbor('Signature1
 export function parseCoseSign1(bytes: Uint8Array, limitBytes: number): CoseSign1 {
   if (bytes.length > limitBytes) throw new ProtocolError('cbor-too-large')
   if (bytes[0] !== tagSign1) throw new ProtocolError('cose-malformed')
-  const parts = decodeCbor(bytes.slice(1), limitBytes)
+  const parts = decodeCbor(bytes.subarray(1), limitBytes)
   const [protectedBytes, unprotected, payloadBytes, signature] = fourParts(parts)
   if (
     !(protectedBytes instanceof Uint8Array) ||
-    !(unprotected instanceof Map) ||
+    !isCborMap(unprotected) ||
     !(payloadBytes instanceof Uint8Array) ||
     !(signature instanceof Uint8Array)
   ) {
@@ -56,7 +62,7 @@ export function parseCoseHeader(
   otherKeys: readonly number[],
 ): CoseHeader {
   const header = decodeCbor(protectedBytes, protectedBytes.length)
-  if (header instanceof Map && header.has(1) && header.get(1) !== algorithmEs256) {
+  if (isCborMap(header) && header.has(1) && header.get(1) !== algorithmEs256) {
     throw new ProtocolError('cose-algorithm-unsupported')
   }
   const fields = openMap(header, [1, 3, 4, ...otherKeys], [], 'cose-header-malformed')
@@ -70,12 +76,13 @@ export function signCoseSign1(
   otherEntries: readonly (readonly [number, CborValue])[],
   payloadBytes: Uint8Array,
   signer: Es256Signer,
+  hash: Sha256 = sha256,
 ): Uint8Array {
   const protectedBytes = encodeCbor(
     new Map<number, CborValue>([
       [1, algorithmEs256],
       [3, contentType],
-      [4, keyId(signer.publicKey)],
+      [4, hash(signer.publicKey)],
       ...otherEntries,
     ]),
   )
@@ -85,13 +92,8 @@ export function signCoseSign1(
 
 /** The tagged COSE_Sign1 of these parts. */
 export function encodeCoseSign1(parts: CoseSign1): Uint8Array {
-  return concatBytes(
-    Uint8Array.of(tagSign1, 0x84),
-    encodeByteString(parts.protectedBytes),
-    Uint8Array.of(0xa0),
-    encodeByteString(parts.payloadBytes),
-    encodeByteString(parts.signature),
-  )
+  const { protectedBytes, payloadBytes, signature } = parts
+  return concatBytes(tag, encodeCbor([protectedBytes, noEntries, payloadBytes, signature]))
 }
 
 /** The refusal for the signature by this key (ST2.4), or `undefined` when it holds. */
@@ -109,19 +111,10 @@ export function keyId(publicKey: Uint8Array): Uint8Array {
 }
 
 function encodeSigStructure(protectedBytes: Uint8Array, payloadBytes: Uint8Array): Uint8Array {
-  return concatBytes(
-    signatureContext,
-    encodeByteString(protectedBytes),
-    encodeByteString(empty),
-    encodeByteString(payloadBytes),
-  )
-}
-
-function encodeByteString(bytes: Uint8Array): Uint8Array {
-  return concatBytes(encodeByteStringHead(bytes.length), bytes)
+  return encodeCbor(['Signature1', protectedBytes, noBytes, payloadBytes])
 }
 
 function fourParts(value: CborValue): readonly CborValue[] {
-  if (!Array.isArray(value) || value.length !== 4) throw new ProtocolError('cose-malformed')
-  return Array.from(value)
+  if (!isCborArray(value) || value.length !== 4) throw new ProtocolError('cose-malformed')
+  return value
 }

@@ -54,10 +54,10 @@ export function splitEvents(body: Uint8Array): {
   return isEvent ? { events: [...events, element], rest: noBytes } : { events, rest: element }
 }
 
-/** A splitter for one stream. */
+/** A splitter for one stream. Events that lie in one piece are views of it, others are copies. */
 export function createEventSplitter(): EventSplitter {
   // Owned by push: the start of the event under way, and what its last bytes were.
-  let held: Uint8Array = noBytes
+  const held = createByteCollector()
   let lineIsEmpty = true
   let pending: 'none' | 'line-end' | 'event-end' = 'none'
 
@@ -65,9 +65,7 @@ export function createEventSplitter(): EventSplitter {
     const events: Uint8Array[] = []
     let start = 0
     const cut = (end: number): void => {
-      const tail = piece.subarray(start, end)
-      events.push(held.length === 0 ? tail : concatBytes(held, tail))
-      held = noBytes
+      events.push(held.take(piece.subarray(start, end)))
       start = end
     }
     for (let offset = 0; offset < piece.length; offset++) {
@@ -83,9 +81,39 @@ export function createEventSplitter(): EventSplitter {
       if (byte === carriageReturn) pending = lineIsEmpty ? 'event-end' : 'line-end'
       lineIsEmpty = byte === lineFeed || byte === carriageReturn
     }
-    if (start < piece.length) held = concatBytes(held, piece.subarray(start))
+    held.append(piece.subarray(start))
     return events
   }
 
-  return { push, end: () => ({ element: held, isEvent: pending === 'event-end' }) }
+  return { push, end: () => ({ element: held.take(noBytes), isEvent: pending === 'event-end' }) }
+}
+
+type ByteCollector = {
+  append(bytes: Uint8Array): void
+  /** All that was appended, and this; empty afterwards. */
+  take(last: Uint8Array): Uint8Array
+}
+
+/** Doubles its room when it is full, so that many small pieces of one event cost no more than few large ones. */
+function createByteCollector(): ByteCollector {
+  let room: Uint8Array = noBytes
+  let length = 0
+  return {
+    append: (bytes) => {
+      const needed = length + bytes.length
+      if (needed > room.length) {
+        const larger = new Uint8Array(Math.max(needed, 2 * room.length))
+        larger.set(room.subarray(0, length))
+        room = larger
+      }
+      room.set(bytes, length)
+      length = needed
+    },
+    take: (last) => {
+      const taken = length === 0 ? last : concatBytes(room.subarray(0, length), last)
+      room = noBytes
+      length = 0
+      return taken
+    },
+  }
 }

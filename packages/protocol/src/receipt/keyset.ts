@@ -63,7 +63,8 @@ export function parseKeyset(document: Uint8Array): Keyset {
     ...(fields.has(10) ? { settlementAddress: fields.text(10, 1, 128) } : {}),
   }
   const lifetimeMs = keyset.notAfterMs - keyset.notBeforeMs
-  if (lifetimeMs <= 0 || lifetimeMs > maxKeysetLifetimeMs) throw new ProtocolError('keyset-lifetime')
+  if (lifetimeMs <= 0 || lifetimeMs > maxKeysetLifetimeMs)
+    throw new ProtocolError('keyset-lifetime')
   return keyset
 }
 

@@ -1,6 +1,6 @@
 /** The signed payload of a statement (spec/statement.md ST3). */
 import { decodeCbor } from '../bytes/cbor-decode.ts'
-import { encodeCbor, type CborValue } from '../bytes/cbor-encode.ts'
+import { encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { equalBytes } from '../bytes/byte-string.ts'
 import { openMap, type MapReader } from '../bytes/map-reader.ts'
 import { sha256 } from '../crypto/sha256.ts'
@@ -68,18 +68,13 @@ export function encodePayload(payload: Payload): Uint8Array {
  */
 export function parsePayload(bytes: Uint8Array): Payload {
   const value = decodeCbor(bytes, bytes.length)
-  if (!(value instanceof Map)) throw new ProtocolError('payload-malformed')
+  if (!isCborMap(value)) throw new ProtocolError('payload-malformed')
   if (value.get(1) !== version) throw new ProtocolError('payload-version-unsupported')
-  switch (value.get(2)) {
-    case typeNumbers.receipt:
-      return parseCallPayload('receipt', value)
-    case typeNumbers.refusal:
-      return parseCallPayload('refusal', value)
-    case typeNumbers.keyset:
-      return parseKeysetPayload(value)
-    default:
-      throw new ProtocolError('payload-type-unsupported')
-  }
+  const type = value.get(2)
+  if (type === typeNumbers.receipt) return parseCallPayload('receipt', value)
+  if (type === typeNumbers.refusal) return parseCallPayload('refusal', value)
+  if (type === typeNumbers.keyset) return parseKeysetPayload(value)
+  throw new ProtocolError('payload-type-unsupported')
 }
 
 function parseCallPayload(type: 'receipt' | 'refusal', value: CborValue): CallPayload {

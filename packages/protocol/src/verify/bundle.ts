@@ -73,7 +73,11 @@ type BundleTexts = {
   readonly statement: string
   readonly claims: readonly { readonly kind: 'claim' | 'leaf'; readonly text: string }[]
   readonly keyset: string
-  readonly evidence: readonly { readonly kind: string; readonly nonce: string; readonly data: string }[]
+  readonly evidence: readonly {
+    readonly kind: string
+    readonly nonce: string
+    readonly data: string
+  }[]
   readonly proofs: readonly { readonly kind: string; readonly data: string }[]
   readonly events: string | undefined
 }
