@@ -77,19 +77,20 @@ export async function startAnvil(
   void exited.then(() => watchdog.kill('SIGKILL'))
   const client = createAnvilClient(await listeningPort(child, exited), CALL_TIMEOUT_MS)
   void exited.then(() => client.close())
-  // From here on anvil would print a line per request.
-  await client.call('anvil_setLoggingEnabled', [false])
-  return {
-    client,
-    pid,
-    exited,
-    isRunning: () => child.exitCode === null && child.signalCode === null,
-    stop: async () => {
-      child.kill('SIGKILL')
-      await exited
-      rmSync(join(directory, PID_FILE), { force: true })
-    },
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await exited
+    rmSync(join(directory, PID_FILE), { force: true })
   }
+  try {
+    // From here on anvil would print a line per request.
+    await client.call('anvil_setLoggingEnabled', [false])
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
+  return { client, pid, exited, isRunning, stop }
 }
 
 /**
@@ -120,21 +121,12 @@ function anvilArguments(start: AnvilStart): string[] {
     start.kind === 'genesis'
       ? ['--init', start.path]
       : ['--load-state', start.path, '--timestamp', String(start.genesisTimestampSeconds)]
-  return [
-    '--no-mining',
-    ...['--order', 'fifo'],
-    '--prune-history',
-    '--no-request-size-limit',
-    '--disable-console-log',
-    '--no-cors',
-    ...['--accounts', '0'],
-    ...['--chain-id', String(baseSepoliaChainId)],
-    ...['--hardfork', 'osaka'],
-    ...['--gas-limit', String(blockGasLimit)],
-    '--enable-tx-gas-limit',
-    ...['--host', '127.0.0.1', '--port', '0'],
-    ...origin,
+  const flags = [
+    '--no-mining --order fifo --prune-history --no-request-size-limit --disable-console-log',
+    `--accounts 0 --no-cors --host 127.0.0.1 --port 0 --chain-id ${baseSepoliaChainId}`,
+    `--hardfork osaka --gas-limit ${blockGasLimit} --enable-tx-gas-limit`,
   ]
+  return [...flags.join(' ').split(' '), ...origin]
 }
 
 /** anvil picks a free port and says which; so we can only ever talk to the process we started. */

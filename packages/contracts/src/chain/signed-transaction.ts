@@ -69,31 +69,27 @@ export async function parseSignedTransaction(raw: unknown): Promise<SignedTransa
 }
 
 function toUnsigned(transaction: Parsed): TransactionSerializable {
-  const { type, chainId, accessList, gasPrice, maxFeePerGas, maxPriorityFeePerGas } = transaction
-  const common = {
-    chainId: chainId ?? 0,
-    nonce: transaction.nonce ?? 0,
-    gas: transaction.gas ?? 0n,
-    to: transaction.to ?? null,
-    value: transaction.value ?? 0n,
-    data: transaction.data ?? '0x',
-  } as const
-  switch (type) {
-    case 'legacy':
-      return { type, ...common, gasPrice: gasPrice ?? 0n }
-    case 'eip2930':
-      return { type, ...common, gasPrice: gasPrice ?? 0n, accessList: accessList ?? [] }
-    case 'eip1559':
-      return {
-        type,
-        ...common,
-        maxFeePerGas: maxFeePerGas ?? 0n,
-        maxPriorityFeePerGas: maxPriorityFeePerGas ?? 0n,
-        accessList: accessList ?? [],
-      }
-    default:
-      throw invalid('type')
-  }
+  const { type, accessList = [] } = transaction
+  const gasPrice = transaction.gasPrice ?? 0n
+  const common = readCommon(transaction)
+  if (type === 'legacy') return { type, ...common, gasPrice }
+  if (type === 'eip2930') return { type, ...common, gasPrice, accessList }
+  if (type !== 'eip1559') throw invalid('type')
+  const { maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = transaction
+  return { type, ...common, maxFeePerGas, maxPriorityFeePerGas, accessList }
+}
+
+/** A missing field is an empty one on the wire: zero, no data, or (without `to`) a contract creation. */
+function readCommon(transaction: Parsed): {
+  chainId: number
+  nonce: number
+  gas: bigint
+  to: `0x${string}` | null
+  value: bigint
+  data: `0x${string}`
+} {
+  const { nonce = 0, gas = 0n, to = null, value = 0n, data = '0x' } = transaction
+  return { chainId: baseSepoliaChainId, nonce, gas, to, value, data }
 }
 
 function readLimits(
