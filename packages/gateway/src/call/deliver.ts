@@ -1,0 +1,96 @@
+/** Writes answers to the caller: headers, body, and the statement where clients can bear it (spec/receipt.md RC6). */
+import { STATUS_CODES, type ServerResponse } from 'node:http'
+import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
+import { selectResponseHeaders } from '../http/headers.ts'
+import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
+import type { RecordedAnswer } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import type { IssuedReceipt } from './issue-receipt.ts'
+import type { Call } from './open-call.ts'
+
+type Headers = Readonly<Record<string, string>>
+
+const exposed =
+  'x-receipt-id, x-receipt-token, x-receipt-statement, payment-required, payment-response, x-request-id'
+
+/** Headers of our own JSON answers. */
+export const errorHeaders: Headers = { 'content-type': 'application/json' }
+
+/** What the caller gets of an upstream's headers. */
+export function identityHeaders(headers: UpstreamHeaders): Headers {
+  return selectResponseHeaders(headers)
+}
+
+/** Sends the head of a stream at once; the statement follows as a trailer. */
+export function beginStream(gateway: Gateway, call: Call, headers: Headers): void {
+  const { response } = call
+  response.writeHead(200, {
+    ...headers,
+    'cache-control': 'no-cache, no-transform, no-store',
+    'x-accel-buffering': 'no',
+    'access-control-expose-headers': exposed,
+    ...(gateway.config.receipts.enabled
+      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token, trailer: 'x-receipt-statement' }
+      : {}),
+  })
+  response.flushHeaders()
+}
+
+/** Finishes what the exchange left to do for the caller. */
+export function deliverAnswer(
+  { response }: Call,
+  answer: RecordedAnswer,
+  receipt: IssuedReceipt | undefined,
+): void {
+  switch (answer.kind) {
+    case 'whole':
+      sendWhole(response, answer.status, answer.headers, answer.body, receipt)
+      return
+    case 'streamed':
+      if (!answer.endsCleanly) {
+        // The caller must see that the body is not complete; the statement is there by id.
+        response.destroy()
+        return
+      }
+      if (receipt !== undefined) response.addTrailers({ 'x-receipt-statement': receipt.statement })
+      response.end()
+      return
+    case 'gone':
+      response.destroy()
+  }
+}
+
+/** Sends a whole answer with its statement in a header. */
+export function sendWhole(
+  response: ServerResponse,
+  status: number,
+  headers: Headers,
+  body: Buffer,
+  receipt: IssuedReceipt | undefined,
+): void {
+  if (response.destroyed || response.headersSent) {
+    response.destroy()
+    return
+  }
+  response.writeHead(status, STATUS_CODES[status] ?? 'Unknown', {
+    ...headers,
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'access-control-expose-headers': exposed,
+    ...(receipt === undefined
+      ? {}
+      : {
+          'x-receipt-id': receipt.idHex,
+          'x-receipt-token': receipt.token,
+          'x-receipt-statement': receipt.statement,
+        }),
+  })
+  response.end(body)
+}
+
+/** Headers of a refusal: no automatic retry unless one can help. */
+export function refusalHeaders(code: GatewayErrorCode, extra: Headers): Headers {
+  const { status } = describeGatewayError(code)
+  const retry: Headers = status === 503 ? { 'retry-after': '1' } : { 'x-should-retry': 'false' }
+  return { ...errorHeaders, ...retry, ...extra }
+}

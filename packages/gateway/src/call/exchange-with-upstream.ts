@@ -1,0 +1,371 @@
+/** Calls the upstream and relays its answer: nothing leaves before the payment is released, nothing is held back after. */
+import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
+import type { AdmittedPayment, Release } from '../payment/admission.ts'
+import {
+  callUpstream,
+  describeUpstreamClaim,
+  type UpstreamExchange,
+  type UpstreamFailure,
+  type UpstreamHeaders,
+} from '../upstream/call-upstream.ts'
+import type { Route } from '../upstream/upstreams.ts'
+import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { CallRefused, createErrorBody } from './call-refused.ts'
+import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
+import {
+  createStreamRecorder,
+  emptyBody,
+  noAssertions,
+  recordBody,
+  type BodyRecord,
+  type ExchangeRecord,
+  type ExchangeState,
+  type StreamRecorder,
+} from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import { judgeWholeAnswer } from './judge-answer.ts'
+import type { Call } from './open-call.ts'
+import type { ChatRequest } from './read-request.ts'
+
+/** Why an exchange is over: the first of these that happens decides. */
+type Ending =
+  | { readonly kind: 'upstream-ended' }
+  | { readonly kind: 'upstream-failed'; readonly failure: UpstreamFailure }
+  | { readonly kind: 'caller-gone' }
+  | { readonly kind: 'out-of-time' }
+
+type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
+
+const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
+  unreachable: 'upstream-unreachable',
+  reset: 'upstream-failed',
+  timeout: 'upstream-timeout',
+  'answer-malformed': 'upstream-failed',
+}
+
+/**
+ * Runs one exchange to its end, whatever that is: upstream failures, time-outs and a caller who leaves are records.
+ *
+ * @throws CallRefused when the payment does not settle; the upstream is aborted then and nothing was returned.
+ */
+export async function exchangeWithUpstream(
+  gateway: Gateway,
+  call: Call,
+  request: ChatRequest,
+  route: Route,
+  payment: AdmittedPayment,
+): Promise<ExchangeRecord> {
+  const running = createRunning(gateway, call, route)
+  try {
+    start(running, request)
+    const head = await Promise.race([running.head, running.ended])
+    if (head.kind !== 'head') return recordUnanswered(running, head)
+    return isEventStream(head)
+      ? await relayStream(running, head, payment)
+      : await relayWhole(running, head, payment)
+  } finally {
+    clearTimeout(running.deadline)
+    running.exchange?.abort()
+  }
+}
+
+/** Owned by one exchange. */
+type Running = {
+  readonly gateway: Gateway
+  readonly call: Call
+  readonly route: Route
+  readonly head: Promise<Head>
+  readonly ended: Promise<Ending>
+  readonly resolveHead: (head: Head) => void
+  readonly end: (ending: Ending) => void
+  exchange: UpstreamExchange | undefined
+  deadline: NodeJS.Timeout | undefined
+  firstByteMs: number | null
+  /** Takes the chunks of the body; collects them until somebody else wants them. */
+  sink: (chunk: Buffer) => void
+  chunks: Buffer[]
+  bytes: number
+}
+
+function createRunning(gateway: Gateway, call: Call, route: Route): Running {
+  const head = Promise.withResolvers<Head>()
+  const ended = Promise.withResolvers<Ending>()
+  const running: Running = {
+    gateway,
+    call,
+    route,
+    head: head.promise,
+    ended: ended.promise,
+    resolveHead: head.resolve,
+    end: ended.resolve,
+    exchange: undefined,
+    deadline: undefined,
+    firstByteMs: null,
+    sink: (chunk) => {
+      collect(running, chunk)
+    },
+    chunks: [],
+    bytes: 0,
+  }
+  return running
+}
+
+function start(running: Running, request: ChatRequest): void {
+  const { gateway, call, route } = running
+  running.deadline = setTimeout(() => {
+    running.end({ kind: 'out-of-time' })
+  }, gateway.config.limits.totalTimeoutMs)
+  call.onGone(() => {
+    running.exchange?.abort()
+    running.end({ kind: 'caller-gone' })
+  })
+  if (call.isGone()) return
+  const target = {
+    path: call.path.slice('/v1'.length),
+    body: request.body,
+    headers: call.request.headers,
+  }
+  running.exchange = callUpstream(route.upstream, target, {
+    onResponse: (status, headers) => {
+      running.firstByteMs = gateway.nowMs()
+      const head: Head = { kind: 'head', status, headers }
+      // A stream waits here until its payment is released; a whole body is collected meanwhile.
+      if (isEventStream(head)) running.exchange?.pause()
+      running.resolveHead(head)
+    },
+    onData: (chunk) => {
+      running.sink(chunk)
+    },
+    onEnd: () => {
+      running.end({ kind: 'upstream-ended' })
+    },
+    onFailure: (failure) => {
+      running.end({ kind: 'upstream-failed', failure })
+    },
+  })
+}
+
+function collect(running: Running, chunk: Buffer): void {
+  running.bytes += chunk.length
+  running.chunks.push(chunk)
+  if (running.bytes <= running.gateway.config.limits.maxResponseBytes) return
+  running.exchange?.abort()
+  running.end({ kind: 'upstream-failed', failure: 'answer-malformed' })
+}
+
+async function relayWhole(
+  running: Running,
+  head: Head,
+  payment: AdmittedPayment,
+): Promise<ExchangeRecord> {
+  const isUsable = head.status === 200
+  // Settlement is awaited while the body arrives.
+  const released = isUsable ? payment.release() : undefined
+  const ending = await running.ended
+  if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
+  const body = Buffer.concat(running.chunks)
+  const judged = judgeWholeAnswer(head.status, head.headers, body)
+  const common = {
+    ...commonRecord(running, head, recordBody(body)),
+    state: judged.state,
+    error: judged.error,
+    assertions: judged.assertions,
+  }
+  if (judged.code !== undefined) return { ...common, answer: gatewayError(judged.code) }
+  const release = await releaseOr(running, released)
+  if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
+  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  return {
+    ...common,
+    answer: { kind: 'whole', status: head.status, headers, body, transform: 'identity' },
+  }
+}
+
+async function relayStream(
+  running: Running,
+  head: Head,
+  payment: AdmittedPayment,
+): Promise<ExchangeRecord> {
+  // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
+  if ((head.headers['content-encoding'] ?? 'identity') !== 'identity') {
+    return recordUnanswered(running, { kind: 'upstream-failed', failure: 'answer-malformed' }, head)
+  }
+  const release = await releaseOr(running, payment.release())
+  if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
+  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  const recorder = createStreamRecorder()
+  const kept = createKeeper()
+  beginStream(running.gateway, running.call, headers)
+  running.sink = (chunk) => {
+    recorder.push(chunk)
+    kept.push(chunk)
+    writeChunk(running, chunk)
+  }
+  running.exchange?.resume()
+  const ending = await running.ended
+  running.sink = ignore
+  return recordStream(running, head, ending, recorder, headers, kept.body())
+}
+
+/** A slow caller pauses the upstream: nothing piles up here. */
+function writeChunk({ call: { response }, exchange }: Running, chunk: Buffer): void {
+  if (response.write(chunk)) return
+  exchange?.pause()
+  response.once('drain', () => exchange?.resume())
+}
+
+function recordStream(
+  running: Running,
+  head: Head,
+  ending: Ending,
+  recorder: StreamRecorder,
+  headers: Readonly<Record<string, string>>,
+  kept: Buffer | undefined,
+): ExchangeRecord {
+  const { body, chain, digests, assertions } = recorder.end()
+  const { state, error } = judgeStreamEnd(ending, assertions.isTerminated, assertions.hasError)
+  return {
+    ...commonRecord(running, head, body),
+    state,
+    error,
+    assertions,
+    stream: { chain, digests },
+    answer: {
+      kind: 'streamed',
+      status: head.status,
+      headers,
+      endsCleanly: ending.kind === 'upstream-ended' && assertions.isTerminated,
+      kept: state === 'complete' ? kept : undefined,
+    },
+  }
+}
+
+const abortedByClient = { state: 'aborted-by-client', error: null } as const
+
+function judgeStreamEnd(
+  ending: Ending,
+  isTerminated: boolean,
+  hasError: boolean,
+): { readonly state: ExchangeState; readonly error: string | null } {
+  switch (ending.kind) {
+    case 'caller-gone':
+      // Who leaves after the last event has had the whole answer.
+      return isTerminated ? { state: 'complete', error: null } : abortedByClient
+    case 'out-of-time':
+      return { state: 'timeout', error: 'total-time' }
+    case 'upstream-failed':
+      return failedState(ending.failure)
+    case 'upstream-ended':
+      if (hasError) return { state: 'upstream-error', error: 'error-in-stream' }
+      if (!isTerminated) return { state: 'upstream-error', error: 'stream-incomplete' }
+      return { state: 'complete', error: null }
+  }
+}
+
+function failedState(failure: UpstreamFailure): {
+  readonly state: ExchangeState
+  readonly error: string
+} {
+  return { state: failure === 'timeout' ? 'timeout' : 'upstream-error', error: failure }
+}
+
+/** The record of an exchange of which nothing was returned to the caller. */
+function recordUnanswered(
+  running: Running,
+  ending: Exclude<Ending, { kind: 'upstream-ended' }> | Ending,
+  head?: Head,
+): ExchangeRecord {
+  const body = head === undefined ? emptyBody : recordBody(Buffer.concat(running.chunks))
+  const common = { ...commonRecord(running, head, body), assertions: noAssertions }
+  switch (ending.kind) {
+    case 'caller-gone':
+      return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
+    case 'out-of-time':
+      return {
+        ...common,
+        state: 'timeout',
+        error: 'total-time',
+        answer: gatewayError('upstream-timeout'),
+      }
+    case 'upstream-failed':
+      return {
+        ...common,
+        ...failedState(ending.failure),
+        answer: gatewayError(failureCodes[ending.failure]),
+      }
+    case 'upstream-ended':
+      return {
+        ...common,
+        ...failedState('answer-malformed'),
+        answer: gatewayError('upstream-failed'),
+      }
+  }
+}
+
+function commonRecord(
+  running: Running,
+  head: Head | undefined,
+  upstreamBody: BodyRecord,
+): Pick<
+  ExchangeRecord,
+  'upstreamStatus' | 'upstreamBody' | 'requestId' | 'stream' | 'firstByteMs' | 'upstreamClaim'
+> {
+  const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
+  const requestId = typeof id === 'string' ? id.slice(0, 256) : null
+  return {
+    upstreamStatus: head?.status ?? null,
+    upstreamBody,
+    requestId,
+    stream: undefined,
+    firstByteMs: running.firstByteMs,
+    upstreamClaim: describeUpstreamClaim(
+      running.route.upstream,
+      requestId,
+      running.exchange?.tls(),
+    ),
+  }
+}
+
+/** Waits for the payment; a caller who leaves meanwhile ends the wait. */
+async function releaseOr(
+  running: Running,
+  released: Promise<Release> | undefined,
+): Promise<{ readonly headers: Readonly<Record<string, string>> } | 'gone'> {
+  const release = await released
+  if (release === undefined) return { headers: {} }
+  if (release.kind === 'refused') throw new CallRefused(release.refusal)
+  return running.call.isGone() ? 'gone' : release
+}
+
+function gatewayError(code: GatewayErrorCode): ExchangeRecord['answer'] {
+  const { status } = describeGatewayError(code)
+  return {
+    kind: 'whole',
+    status,
+    headers: errorHeaders,
+    body: createErrorBody(code, ''),
+    transform: 'gateway-error',
+  }
+}
+
+function isEventStream({ status, headers }: Head): boolean {
+  return status === 200 && String(headers['content-type']).startsWith('text/event-stream')
+}
+
+/** Keeps a body as long as it is small. */
+function createKeeper(): { push(chunk: Buffer): void; body(): Buffer | undefined } {
+  let chunks: Buffer[] | undefined = []
+  let bytes = 0
+  return {
+    push(chunk) {
+      bytes += chunk.length
+      if (bytes > maxKeptAnswerBytes) chunks = undefined
+      chunks?.push(chunk)
+    },
+    body: () => (chunks === undefined ? undefined : Buffer.concat(chunks)),
+  }
+}
+
+function ignore(): void {
+  // The exchange is over: what still arrives was not returned and is not recorded.
+}

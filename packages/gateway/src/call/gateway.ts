@@ -1,0 +1,28 @@
+/** What the steps of a call share. Made in main.ts. */
+import type { Logger } from 'pino'
+import type { Config } from '../config/schema.ts'
+import type { Epochs } from '../keys/epochs.ts'
+import type { RandomBytes } from '../keys/random-pool.ts'
+import type { Metrics } from '../metrics.ts'
+import type { PaymentScheme } from '../payment/admission.ts'
+import type { ReceiptStore } from '../receipts/receipt-store.ts'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { AnswerCache } from './answer-cache.ts'
+import type { PendingCalls } from './pending-calls.ts'
+
+/** The running gateway. */
+export type Gateway = {
+  readonly config: Config
+  readonly upstreams: Upstreams
+  readonly payment: PaymentScheme
+  readonly epochs: Epochs
+  readonly receipts: ReceiptStore
+  readonly answers: AnswerCache
+  readonly pending: PendingCalls
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly random: RandomBytes
+  readonly nowMs: () => number
+  /** SHA-256 of the price sheet: every model with its price. */
+  readonly priceSheetDigest: Uint8Array
+}

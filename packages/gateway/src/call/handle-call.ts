@@ -1,0 +1,156 @@
+/** The way of one call. The steps are the clauses of spec/receipt.md and spec/payment.md, in their order. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { describeGatewayError } from '../errors.ts'
+import type { AdmittedPayment } from '../payment/admission.ts'
+import type { Route } from '../upstream/upstreams.ts'
+import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
+import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
+import type { ExchangeRecord } from './exchange.ts'
+import { exchangeWithUpstream } from './exchange-with-upstream.ts'
+import type { Gateway } from './gateway.ts'
+import { issueReceipt, issueRefusal, type IssuedReceipt } from './issue-receipt.ts'
+import { openCall, readNonce, type Call } from './open-call.ts'
+import {
+  parseChatRequest,
+  readBody,
+  type BodySoFar,
+  type ChatRequest,
+} from './read-request.ts'
+
+/** Handles one call from its head to its statement. Never rejects. */
+export async function handleCall(
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): Promise<void> {
+  const call = openCall(request, response, path, gateway.nowMs(), gateway.random)
+  const received: BodySoFar = { chunks: [], bytes: 0 }
+  gateway.pending.begin(call.idHex)
+  try {
+    const nonce = acceptNonce(request)
+    const chat = await receiveRequest(gateway, call, received)
+    const route = selectUpstream(gateway, chat)
+    const admission = await admitPayment(gateway, call, chat, route)
+    if (admission.kind === 'replayed') return
+    const { payment } = admission
+    const exchange = await runExchange(gateway, call, chat, route, payment)
+    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
+    const receipt = gateway.config.receipts.enabled
+      ? issueReceipt(gateway, call, nonce, chat, route, exchange, charge)
+      : undefined
+    deliverAnswer(call, exchange.answer, receipt)
+    keepAnswer(gateway, exchange, receipt)
+    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+  } catch (error) {
+    answerRefusal(gateway, call, received, error)
+  } finally {
+    gateway.pending.end(call.idHex)
+  }
+}
+
+function acceptNonce(request: IncomingMessage): Uint8Array | undefined {
+  const nonce = readNonce(request)
+  if (nonce === null) {
+    throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
+  }
+  return nonce
+}
+
+async function receiveRequest(
+  gateway: Gateway,
+  call: Call,
+  received: BodySoFar,
+): Promise<ChatRequest> {
+  const { limits } = gateway.config
+  if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
+  return parseChatRequest(await readBody(call.request, limits.maxRequestBytes, received))
+}
+
+function selectUpstream(gateway: Gateway, { model }: ChatRequest): Route {
+  const route = gateway.upstreams.find(model)
+  if (route === undefined) throw refuse('model-not-found')
+  return route
+}
+
+async function admitPayment(
+  gateway: Gateway,
+  call: Call,
+  chat: ChatRequest,
+  route: Route,
+): Promise<
+  { readonly kind: 'admitted'; readonly payment: AdmittedPayment } | { readonly kind: 'replayed' }
+> {
+  const admission = await gateway.payment.admit({
+    receiptId: call.id,
+    method: call.request.method ?? '',
+    path: call.path,
+    bodyDigest: chat.bodyDigest,
+    headers: call.request.headers,
+    model: chat.model,
+    priceAtomic: route.priceAtomic,
+  })
+  if (admission.kind === 'admitted') return admission
+  if (admission.kind === 'refused') throw new CallRefused(admission.refusal)
+  const answer = gateway.answers.get(admission.receiptId, gateway.nowMs())
+  if (answer === undefined) throw new CallRefused(admission.whenGone)
+  sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
+  return { kind: 'replayed' }
+}
+
+/** The reservation ends in every case: a call that fails here has used nothing. */
+async function runExchange(
+  gateway: Gateway,
+  call: Call,
+  chat: ChatRequest,
+  route: Route,
+  payment: AdmittedPayment,
+): Promise<ExchangeRecord> {
+  try {
+    return await exchangeWithUpstream(gateway, call, chat, route, payment)
+  } catch (error) {
+    await payment.complete('unused')
+    throw error
+  }
+}
+
+/** Who leaves pays; who gets an error of the upstream does not. */
+function isUsed({ state }: ExchangeRecord): boolean {
+  return state === 'complete' || state === 'aborted-by-client'
+}
+
+function keepAnswer(
+  gateway: Gateway,
+  { state, answer }: ExchangeRecord,
+  receipt: IssuedReceipt | undefined,
+): void {
+  if (receipt === undefined || state !== 'complete' || answer.kind === 'gone') return
+  const body = answer.kind === 'whole' ? answer.body : answer.kept
+  if (body === undefined || gateway.config.payment === 'none') return
+  const { status, headers } = answer
+  gateway.answers.put(receipt.idHex, { status, headers, body, receipt }, gateway.nowMs())
+}
+
+function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error: unknown): void {
+  const refusal =
+    error instanceof CallRefused
+      ? error.refusal
+      : ({ code: 'internal-error', detail: '', headers: {} } as const)
+  if (!(error instanceof CallRefused)) gateway.log.error({ err: error }, 'a call failed')
+  const { code, detail, headers } = refusal
+  const { status } = describeGatewayError(code)
+  const answerBody = createErrorBody(code, detail)
+  const requestBody = Buffer.concat(received.chunks)
+  const receipt = gateway.config.receipts.enabled
+    ? issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
+        code,
+        status,
+        requestBody,
+        answerBody,
+      })
+    : undefined
+  gateway.metrics.observeRefusal(code)
+  // What is left of a body that was not read would be taken for the next request.
+  const close = call.request.complete ? {} : { connection: 'close' }
+  sendWhole(call.response, status, { ...refusalHeaders(code, headers), ...close }, answerBody, receipt)
+}

@@ -1,0 +1,166 @@
+/** Turns what was seen into claims, signs the statement and keeps it (spec/receipt.md). */
+import { hash } from 'node:crypto'
+import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
+import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
+import type { GatewayErrorCode } from '../errors.ts'
+import type { Route } from '../upstream/upstreams.ts'
+import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import type { Call } from './open-call.ts'
+import type { ChatRequest } from './read-request.ts'
+
+/** A statement on its way to the caller. */
+export type IssuedReceipt = {
+  readonly idHex: string
+  readonly token: string
+  /** Unpadded base64url (RC6.2). */
+  readonly statement: string
+}
+
+/** What a refusal says of itself and of the body that was received. */
+export type RefusalRecord = {
+  readonly code: GatewayErrorCode
+  readonly status: number
+  readonly requestBody: Uint8Array
+  readonly answerBody: Uint8Array
+}
+
+const nativeSha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
+const noCharge: Charge = { scheme: 'none', amountAtomic: 0n }
+const noEvents = new Uint8Array(0)
+
+/** Issues the receipt of a call that was sent upstream (RC1.1). */
+export function issueReceipt(
+  gateway: Gateway,
+  call: Call,
+  nonce: Uint8Array | undefined,
+  request: ChatRequest,
+  route: Route,
+  exchange: ExchangeRecord,
+  charge: Charge,
+): IssuedReceipt {
+  const requestBody = { bytes: request.body.length, sha256: request.bodyDigest }
+  const claims = new Map<string, CborValue>([
+    ['forwarded', bodyClaim(requestBody, ['transform', 'identity'])],
+    ['model', pairs(['asserted', exchange.assertions.model], ['requested', request.model])],
+    [
+      'outcome',
+      pairs(
+        ['error', exchange.error],
+        ['finish', exchange.assertions.finish],
+        ['state', exchange.state],
+      ),
+    ],
+    ['parameters', request.parameters],
+    ['price', pairs(['amount', encodeAmount(route.priceAtomic)], ['sheet', gateway.priceSheetDigest])],
+    ['request', bodyClaim(requestBody, ['method', call.request.method ?? ''], ['path', call.path])],
+    ['response', responseClaim(exchange)],
+    [
+      'timing',
+      pairs(
+        ['completed', gateway.nowMs()],
+        ['firstByte', exchange.firstByteMs],
+        ['received', call.receivedMs],
+      ),
+    ],
+    ['upstream', exchange.upstreamClaim],
+    ['upstream-response', bodyClaim(exchange.upstreamBody, ['status', exchange.upstreamStatus])],
+    ['usage', exchange.assertions.usage],
+  ])
+  const { stream } = exchange
+  if (stream !== undefined) {
+    claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
+  }
+  return issue(gateway, call, 'receipt', nonce, claims, charge, stream?.digests ?? noEvents)
+}
+
+/** Issues the refusal of a call: nothing is charged. */
+export function issueRefusal(
+  gateway: Gateway,
+  call: Call,
+  nonce: Uint8Array | undefined,
+  refusal: RefusalRecord,
+): IssuedReceipt {
+  const claims = new Map<string, CborValue>([
+    ['refusal', pairs(['code', refusal.code], ['status', refusal.status])],
+    [
+      'request',
+      bodyClaim(
+        recordBody(refusal.requestBody),
+        ['method', call.request.method ?? ''],
+        ['path', call.path],
+      ),
+    ],
+    [
+      'response',
+      bodyClaim(
+        recordBody(refusal.answerBody),
+        ['status', refusal.status],
+        ['transform', 'gateway-error'],
+      ),
+    ],
+  ])
+  return issue(gateway, call, 'refusal', nonce, claims, noCharge, noEvents)
+}
+
+function issue(
+  gateway: Gateway,
+  call: Call,
+  type: 'receipt' | 'refusal',
+  nonce: Uint8Array | undefined,
+  claims: ReadonlyMap<string, CborValue>,
+  charge: Charge,
+  events: Uint8Array,
+): IssuedReceipt {
+  const timeMs = gateway.nowMs()
+  const tree = createClaimsTree(claims, gateway.random(claims.size * saltBytes), nativeSha256)
+  const { statement, epoch } = gateway.epochs.sign({
+    type,
+    id: call.id,
+    timeMs,
+    ...(nonce === undefined ? {} : { nonce }),
+    charge,
+    claimsRoot: tree.root,
+    claimsCount: tree.entries.length,
+  })
+  gateway.receipts.put({
+    id: call.idHex,
+    timeMs,
+    tokenDigest: call.tokenDigest,
+    statement,
+    claims: tree.entries,
+    keysetDigest: epoch.keysetDigest,
+    events,
+  })
+  return {
+    idHex: call.idHex,
+    token: call.token,
+    statement: Buffer.from(statement).toString('base64url'),
+  }
+}
+
+function responseClaim(exchange: ExchangeRecord): CborValue {
+  const { answer, upstreamBody } = exchange
+  switch (answer.kind) {
+    case 'whole': {
+      const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
+      return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
+    }
+    case 'streamed':
+      return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
+    default:
+      return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
+  }
+}
+
+function bodyClaim(
+  body: BodyRecord,
+  ...others: readonly (readonly [string, CborValue])[]
+): CborValue {
+  return pairs(['bytes', body.bytes], ['sha256', body.sha256], ...others)
+}
+
+function pairs(...entries: readonly (readonly [string, CborValue])[]): CborValue {
+  return new Map(entries)
+}

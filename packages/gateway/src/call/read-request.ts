@@ -1,0 +1,111 @@
+/** Reads a call: the exact bytes of its body, and the few members that the gateway acts on. */
+import { hash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { refuse } from './call-refused.ts'
+import { scanTopLevel, type MemberSpan } from './scan-json.ts'
+
+/** A chat call as it was received. */
+export type ChatRequest = {
+  readonly body: Buffer
+  readonly bodyDigest: Uint8Array
+  readonly model: string
+  readonly stream: boolean
+  /** Scalar top-level members, each as its JSON token was sent. */
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** What was received of a body, also of one that is refused. Owned by readBody. */
+export type BodySoFar = { chunks: Buffer[]; bytes: number }
+
+const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
+const maxParameters = 32
+const maxParameterBytes = 256
+
+/**
+ * Reads the body up to the limit.
+ *
+ * @throws CallRefused `body-encoded`, `body-too-large`, `client-gone`.
+ */
+export async function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  received: BodySoFar,
+): Promise<Buffer> {
+  const encoding = request.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity') throw refuse('body-encoded')
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw refuse('body-too-large')
+  await new Promise<void>((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      received.bytes += chunk.length
+      if (received.bytes > limitBytes) {
+        request.pause()
+        reject(refuse('body-too-large'))
+      } else received.chunks.push(chunk)
+    })
+    request.on('end', resolve)
+    request.on('error', (cause) => {
+      reject(refuse('client-gone', '', cause))
+    })
+    request.on('close', () => {
+      reject(refuse('client-gone'))
+    })
+  })
+  const [only] = received.chunks
+  return received.chunks.length === 1 && only !== undefined ? only : Buffer.concat(received.chunks)
+}
+
+/**
+ * Takes what we act on out of a body.
+ *
+ * @throws CallRefused `request-malformed`.
+ */
+export function parseChatRequest(body: Buffer): ChatRequest {
+  const members = scanTopLevel(body)
+  if (typeof members === 'string') throw refuse('request-malformed', `The body is refused: ${members}.`)
+  const token = (name: string): string | undefined => tokenOf(body, members.get(name))
+  const model = parseString(token('model'))
+  if (model === undefined || !modelName.test(model) || model.includes('..')) {
+    throw refuse('request-malformed', 'The member "model" must be the name of a model.')
+  }
+  const stream = token('stream') ?? 'false'
+  if (stream !== 'true' && stream !== 'false' && stream !== 'null') {
+    throw refuse('request-malformed', 'The member "stream" must be true or false.')
+  }
+  return {
+    body,
+    bodyDigest: hash('sha256', body, 'buffer'),
+    model,
+    stream: stream === 'true',
+    parameters: collectParameters(body, members),
+  }
+}
+
+function collectParameters(
+  body: Buffer,
+  members: ReadonlyMap<string, MemberSpan>,
+): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>()
+  for (const [name, span] of members) {
+    const isScalar = body[span.start] !== 0x7b && body[span.start] !== 0x5b
+    const fits = span.end - span.start <= maxParameterBytes && name.length <= 64
+    if (isScalar && fits && name.isWellFormed() && parameters.size < maxParameters) {
+      parameters.set(name, body.toString('utf8', span.start, span.end))
+    }
+  }
+  return parameters
+}
+
+function tokenOf(body: Buffer, span: MemberSpan | undefined): string | undefined {
+  if (span === undefined || span.end - span.start > 1024) return undefined
+  return body.toString('utf8', span.start, span.end)
+}
+
+function parseString(token: string | undefined): string | undefined {
+  if (token?.startsWith('"') !== true) return undefined
+  try {
+    const value: unknown = JSON.parse(token)
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}

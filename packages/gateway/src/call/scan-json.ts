@@ -1,0 +1,159 @@
+/** Finds the top-level members of a JSON object without parsing the rest: the body itself is never re-written. */
+import { isUtf8 } from 'node:buffer'
+
+/** A member's value as bytes of the body, `end` exclusive. */
+export type MemberSpan = { readonly start: number; readonly end: number }
+
+/** Why a body is no object that we can act on. */
+export type ScanFault = 'not-utf8' | 'not-an-object' | 'too-deep' | 'duplicate-member'
+
+const maxDepth = 256
+const quote = 0x22
+const backslash = 0x5c
+const spaces = new Set([0x20, 0x09, 0x0a, 0x0d])
+const closers = new Map([
+  [0x7b, 0x7d],
+  [0x5b, 0x5d],
+])
+const scalar = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/
+
+class Fault extends Error {
+  readonly fault: ScanFault
+
+  constructor(fault: ScanFault) {
+    super(fault)
+    this.fault = fault
+  }
+}
+
+type Scanner = { readonly body: Buffer; offset: number; nextBackslash: number }
+
+/**
+ * The members of the outermost object. Two members of one name are a fault: the provider could read the other one.
+ * Below the top level only brackets and strings are followed; the provider judges the rest.
+ */
+export function scanTopLevel(body: Buffer): ReadonlyMap<string, MemberSpan> | ScanFault {
+  if (!isUtf8(body)) return 'not-utf8'
+  try {
+    return scanObject({ body, offset: 0, nextBackslash: body.indexOf(backslash) })
+  } catch (error) {
+    if (error instanceof Fault) return error.fault
+    throw error
+  }
+}
+
+function scanObject(scanner: Scanner): ReadonlyMap<string, MemberSpan> {
+  const members = new Map<string, MemberSpan>()
+  expect(scanner, 0x7b)
+  skipSpaces(scanner)
+  if (scanner.body[scanner.offset] === 0x7d) scanner.offset++
+  else {
+    do {
+      skipSpaces(scanner)
+      const name = readName(scanner)
+      if (members.has(name)) throw new Fault('duplicate-member')
+      expect(scanner, 0x3a)
+      members.set(name, skipValue(scanner))
+    } while (continues(scanner))
+  }
+  skipSpaces(scanner)
+  if (scanner.offset !== scanner.body.length) throw new Fault('not-an-object')
+  return members
+}
+
+function readName(scanner: Scanner): string {
+  const start = scanner.offset
+  skipString(scanner)
+  return parseToken(scanner.body.toString('utf8', start, scanner.offset))
+}
+
+function parseToken(token: string): string {
+  try {
+    const name: unknown = JSON.parse(token)
+    if (typeof name === 'string') return name
+  } catch {
+    // Falls through: an escape that JSON does not have.
+  }
+  throw new Fault('not-an-object')
+}
+
+function continues(scanner: Scanner): boolean {
+  skipSpaces(scanner)
+  const byte = scanner.body[scanner.offset++]
+  if (byte === 0x2c) return true
+  if (byte === 0x7d) return false
+  throw new Fault('not-an-object')
+}
+
+function skipValue(scanner: Scanner): MemberSpan {
+  skipSpaces(scanner)
+  const start = scanner.offset
+  const first = scanner.body[start] ?? 0
+  if (first === quote) skipString(scanner)
+  else if (closers.has(first)) skipNested(scanner)
+  else skipScalar(scanner)
+  return { start, end: scanner.offset }
+}
+
+function skipNested(scanner: Scanner): void {
+  const { body } = scanner
+  const open: number[] = []
+  do {
+    const byte = body[scanner.offset]
+    if (byte === undefined) throw new Fault('not-an-object')
+    if (byte === quote) {
+      skipString(scanner)
+      continue
+    }
+    scanner.offset++
+    const closer = closers.get(byte)
+    if (closer !== undefined) {
+      if (open.length === maxDepth) throw new Fault('too-deep')
+      open.push(closer)
+    } else if (byte === 0x7d || byte === 0x5d) {
+      if (open.pop() !== byte) throw new Fault('not-an-object')
+    }
+  } while (open.length > 0)
+}
+
+function skipScalar(scanner: Scanner): void {
+  const { body } = scanner
+  const start = scanner.offset
+  while (scanner.offset < body.length && !endsScalar(body[scanner.offset] ?? 0)) scanner.offset++
+  const isScalar =
+    scanner.offset - start < 64 && scalar.test(body.toString('latin1', start, scanner.offset))
+  if (!isScalar) throw new Fault('not-an-object')
+}
+
+function endsScalar(byte: number): boolean {
+  return byte === 0x2c || byte === 0x7d || spaces.has(byte)
+}
+
+/** Jumps from quote to quote: long strings (images) cost one native search. */
+function skipString(scanner: Scanner): void {
+  const { body } = scanner
+  if (body[scanner.offset] !== quote) throw new Fault('not-an-object')
+  let from = scanner.offset + 1
+  for (;;) {
+    const end = body.indexOf(quote, from)
+    if (end < 0) throw new Fault('not-an-object')
+    if (scanner.nextBackslash >= 0 && scanner.nextBackslash < from) {
+      scanner.nextBackslash = body.indexOf(backslash, from)
+    }
+    if (scanner.nextBackslash < 0 || scanner.nextBackslash > end) {
+      scanner.offset = end + 1
+      return
+    }
+    from = scanner.nextBackslash + 2
+  }
+}
+
+function skipSpaces(scanner: Scanner): void {
+  while (spaces.has(scanner.body[scanner.offset] ?? 0)) scanner.offset++
+}
+
+function expect(scanner: Scanner, byte: number): void {
+  skipSpaces(scanner)
+  if (scanner.body[scanner.offset] !== byte) throw new Fault('not-an-object')
+  scanner.offset++
+}

@@ -1,0 +1,43 @@
+/** Which headers pass. Everything that is not listed is dropped (docs/decisions/2026-11-21-header-lists.md). */
+import type { IncomingHttpHeaders } from 'node:http'
+
+const requestHeaders = ['content-type', 'accept', 'openai-beta', 'idempotency-key']
+const responseHeaders = [
+  'content-type',
+  'content-encoding',
+  'retry-after',
+  'retry-after-ms',
+  'x-should-retry',
+  'x-request-id',
+  'request-id',
+  'openai-processing-ms',
+  'openai-version',
+]
+// A value that undici refuses would block one slot of its pool for ever: refuse it here (RFC 9110 §5.5).
+const fieldValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+
+/** The headers of a call to an upstream, as a flat list for undici. */
+export function selectRequestHeaders(
+  headers: IncomingHttpHeaders,
+  authorization: string | undefined,
+): string[] {
+  const selected = ['accept-encoding', 'identity', 'user-agent', 'countersign-gateway']
+  for (const name of requestHeaders) {
+    const value = headers[name]
+    if (typeof value === 'string' && fieldValue.test(value)) selected.push(name, value)
+  }
+  if (authorization !== undefined) selected.push('authorization', authorization)
+  return selected
+}
+
+/** The headers of an upstream's answer that the caller gets. */
+export function selectResponseHeaders(
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+): Record<string, string> {
+  const selected: Record<string, string> = {}
+  for (const name of responseHeaders) {
+    const value = headers[name]
+    if (typeof value === 'string' && fieldValue.test(value)) selected[name] = value
+  }
+  return selected
+}

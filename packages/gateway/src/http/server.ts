@@ -1,0 +1,96 @@
+/** The HTTP server: which path goes where. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { sendWhole, errorHeaders } from '../call/deliver.ts'
+import type { Gateway } from '../call/gateway.ts'
+import { handleCall } from '../call/handle-call.ts'
+import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
+
+const chatPath = '/v1/chat/completions'
+const origin = 'http://gateway.invalid'
+
+/** A server that is not listening yet. */
+export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server {
+  const server = createServer({ requestTimeout: 300_000, keepAliveTimeout: 75_000 }, (request, response) => {
+    // handleCall never rejects; what the other routes throw ends here.
+    route(gateway, isReady, request, response).catch((error: unknown) => {
+      gateway.log.error({ err: error }, 'a request failed')
+      sendProblem(response, 'internal-error')
+    })
+  })
+  server.headersTimeout = 60_000
+  return server
+}
+
+async function route(
+  gateway: Gateway,
+  isReady: () => boolean,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const target = request.url ?? ''
+  const method = request.method ?? ''
+  const query = target.indexOf('?')
+  const path = query < 0 ? target : target.slice(0, query)
+  if (path === chatPath) {
+    if (method === 'POST') await handleCall(gateway, request, response, path)
+    else sendProblem(response, 'method-not-allowed', '', { allow: 'POST' })
+    return
+  }
+  request.resume()
+  const url = URL.parse(target, origin)
+  if (url === null || !target.startsWith('/')) sendProblem(response, 'path-not-found')
+  else if (method !== 'GET' && method !== 'HEAD') sendUnknown(response, path)
+  else await routeGet(gateway, isReady, request, response, url)
+}
+
+async function routeGet(
+  gateway: Gateway,
+  isReady: () => boolean,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+): Promise<void> {
+  const { pathname } = url
+  if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
+  else if (pathname === '/v1/attestation') serveAttestation(gateway, response, url)
+  else if (pathname === '/v1/models') sendJson(response, 200, listModels(gateway))
+  else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
+  else if (pathname === '/readyz') sendReadiness(response, isReady())
+  else if (pathname === '/metrics') await sendMetrics(gateway, response)
+  else sendUnknown(response, pathname)
+}
+
+function sendUnknown(response: ServerResponse, path: string): void {
+  const known = ['/v1/models', '/v1/attestation', '/healthz', '/readyz', '/metrics']
+  if (known.includes(path) || path.startsWith('/v1/receipts/')) {
+    sendProblem(response, 'method-not-allowed', '', { allow: 'GET' })
+  } else if (path.startsWith('/v1/v1/')) {
+    sendProblem(response, 'path-not-found', 'The base URL of the client has /v1 twice.')
+  } else sendProblem(response, 'path-not-found')
+}
+
+function listModels({ upstreams, config }: Gateway): unknown {
+  return {
+    object: 'list',
+    data: upstreams.models.map(({ id, upstream, priceAtomic }) => ({
+      id,
+      object: 'model',
+      created: 0,
+      owned_by: upstream,
+      price: config.payment === 'none' ? null : { amount: priceAtomic.toString(), per: 'call' },
+    })),
+  }
+}
+
+function sendReadiness(response: ServerResponse, isReady: boolean): void {
+  sendJson(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not-ready' })
+}
+
+async function sendMetrics({ metrics }: Gateway, response: ServerResponse): Promise<void> {
+  const headers = { 'content-type': metrics.contentType }
+  sendWhole(response, 200, headers, Buffer.from(await metrics.render()), undefined)
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  sendWhole(response, status, errorHeaders, Buffer.from(JSON.stringify(value)), undefined)
+}

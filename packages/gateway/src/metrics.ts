@@ -1,0 +1,62 @@
+/** Prometheus metrics, named in one place. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What the gateway counts. Label values come from closed sets, never from callers. */
+export type Metrics = {
+  observeCall(state: string, durationMs: number): void
+  observeRefusal(code: string): void
+  /** Text of the Prometheus exposition format. */
+  render(): Promise<string>
+  readonly contentType: string
+}
+
+/** Metrics of one gateway; `pending` gives the number of calls under way. */
+export function createMetrics(pending: () => number): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const calls = new Counter({
+    name: 'countersign_calls_total',
+    help: 'Calls that were sent to an upstream, by how they ended.',
+    labelNames: ['state'],
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'countersign_refusals_total',
+    help: 'Calls that the gateway refused, by code.',
+    labelNames: ['code'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'countersign_call_duration_seconds',
+    help: 'From the first byte of a request to its statement.',
+    buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 20, 60, 300, 900],
+    registers,
+  })
+  const pendingGauge = new Gauge({
+    name: 'countersign_calls_pending',
+    help: 'Calls under way.',
+    registers,
+    collect: () => {
+      pendingGauge.set(pending())
+    },
+  })
+  const memory = new Gauge({
+    name: 'countersign_resident_memory_bytes',
+    help: 'Resident memory of the process.',
+    registers,
+    collect: () => {
+      memory.set(process.memoryUsage.rss())
+    },
+  })
+  return {
+    observeCall(state, durationMs) {
+      calls.inc({ state })
+      duration.observe(durationMs / 1000)
+    },
+    observeRefusal(code) {
+      refusals.inc({ code })
+    },
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}

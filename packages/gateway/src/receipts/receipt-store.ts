@@ -1,0 +1,152 @@
+/** Keeps receipts so that callers can fetch them later: written in groups, found by id. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { ClaimEntry } from '@countersign/protocol/receipt/claims'
+import type { Evidence } from '@countersign/protocol/verify/bundle'
+import { parseClaimEntries, serializeClaimEntries } from './stored-claims.ts'
+
+/** One issued statement with all that its holder may see. */
+export type StoredReceipt = {
+  /** 32 lower-case hex digits. */
+  readonly id: string
+  readonly timeMs: number
+  /** SHA-256 of the access token. */
+  readonly tokenDigest: Uint8Array
+  readonly statement: Uint8Array
+  readonly claims: readonly ClaimEntry[]
+  readonly keysetDigest: Uint8Array
+  /** Event digests, 32 bytes each; empty when the answer was no stream or too long. */
+  readonly events: Uint8Array
+}
+
+/** A keyset that statements of this store belong to. */
+export type StoredKeyset = {
+  readonly keysetDigest: Uint8Array
+  readonly keysetStatement: Uint8Array
+  readonly evidence: Evidence
+}
+
+/** Owner of the database file and of what waits to be written. */
+export type ReceiptStore = {
+  put(receipt: StoredReceipt): void
+  get(id: string): StoredReceipt | undefined
+  putKeyset(keyset: StoredKeyset): void
+  getKeyset(digest: Uint8Array): StoredKeyset | undefined
+  lastKeysetDigest(): Uint8Array | undefined
+  removeOlderThan(timeMs: number): void
+  close(): void
+}
+
+const flushAfterMs = 10
+const maxWaiting = 1024
+
+/**
+ * Opens the store. A receipt is readable at once; it is on disk after at most 10 ms. A crash before that loses the
+ * stored copy only: its caller has the statement already, and money is in the payment ledger.
+ */
+export function openReceiptStore(folder: string, onError: (error: unknown) => void): ReceiptStore {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const database = new DatabaseSync(join(folder, 'receipts.db'))
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS receipt (
+      id TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL, statement BLOB NOT NULL,
+      claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS receipt_time ON receipt (time_ms);
+    CREATE TABLE IF NOT EXISTS keyset (
+      number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, statement BLOB NOT NULL, evidence_kind TEXT NOT NULL,
+      evidence_nonce BLOB NOT NULL, evidence_data BLOB NOT NULL) STRICT;`)
+  const insert = database.prepare('INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)')
+  const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
+  // Owned here: receipts that are not in the database yet.
+  const waiting = new Map<string, StoredReceipt>()
+  let timer: NodeJS.Timeout | undefined
+
+  function flush(): void {
+    clearTimeout(timer)
+    timer = undefined
+    if (waiting.size === 0) return
+    try {
+      database.exec('BEGIN')
+      for (const receipt of waiting.values()) insert.run(...toRow(receipt))
+      database.exec('COMMIT')
+      waiting.clear()
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      onError(error)
+    }
+  }
+
+  return {
+    put(receipt) {
+      waiting.set(receipt.id, receipt)
+      if (waiting.size >= maxWaiting) flush()
+      else timer ??= setTimeout(flush, flushAfterMs)
+    },
+    get: (id) => waiting.get(id) ?? fromRow(select.get(id)),
+    putKeyset({ keysetDigest, keysetStatement, evidence }) {
+      database
+        .prepare(
+          'INSERT INTO keyset (digest, statement, evidence_kind, evidence_nonce, evidence_data) VALUES (?, ?, ?, ?, ?)',
+        )
+        .run(keysetDigest, keysetStatement, evidence.kind, evidence.nonce, evidence.data)
+    },
+    getKeyset(digest) {
+      const row = database.prepare('SELECT * FROM keyset WHERE digest = ?').get(digest)
+      if (row === undefined) return undefined
+      const evidence = {
+        kind: String(row['evidence_kind']),
+        nonce: blob(row['evidence_nonce']),
+        data: blob(row['evidence_data']),
+      }
+      return { keysetDigest: digest, keysetStatement: blob(row['statement']), evidence }
+    },
+    lastKeysetDigest() {
+      const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
+      return row === undefined ? undefined : blob(row['digest'])
+    },
+    removeOlderThan(timeMs) {
+      database.prepare('DELETE FROM receipt WHERE time_ms < ?').run(timeMs)
+    },
+    close() {
+      flush()
+      database.close()
+    },
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>
+
+function toRow(
+  receipt: StoredReceipt,
+): [string, number, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array] {
+  return [
+    receipt.id,
+    receipt.timeMs,
+    receipt.tokenDigest,
+    receipt.statement,
+    serializeClaimEntries(receipt.claims),
+    receipt.keysetDigest,
+    receipt.events,
+  ]
+}
+
+function fromRow(row: Row | undefined): StoredReceipt | undefined {
+  if (row === undefined) return undefined
+  return {
+    id: String(row['id']),
+    timeMs: Number(row['time_ms']),
+    tokenDigest: blob(row['token_digest']),
+    statement: blob(row['statement']),
+    claims: parseClaimEntries(blob(row['claims'])),
+    keysetDigest: blob(row['keyset_digest']),
+    events: blob(row['events']),
+  }
+}
+
+function blob(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new TypeError('the receipt database is damaged')
+  return value
+}

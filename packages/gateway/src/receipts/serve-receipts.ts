@@ -1,0 +1,86 @@
+/** GET /v1/receipts/{id} and /v1/attestation: evidence for callers and auditors. */
+import { hash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { fromHex, toBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { withholdClaims } from '@countersign/protocol/receipt/claims'
+import { encodeBundle } from '@countersign/protocol/verify/bundle'
+import { createErrorBody } from '../call/call-refused.ts'
+import { errorHeaders, refusalHeaders, sendWhole } from '../call/deliver.ts'
+import type { Gateway } from '../call/gateway.ts'
+import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
+import type { StoredReceipt } from './receipt-store.ts'
+
+const maxWaitSeconds = 60
+const receiptPath = '/v1/receipts/'
+
+/** Answers a request for a receipt: all claims for the holder of its token, none of them for anybody else. */
+export async function serveReceipt(
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+): Promise<void> {
+  const id = url.pathname.slice(receiptPath.length)
+  const wait = url.searchParams.get('wait') ?? '0'
+  if (fromHex(id)?.length !== 16 || !/^[0-9]{1,2}$/.test(wait) || Number(wait) > maxWaitSeconds) {
+    sendProblem(response, 'request-malformed')
+    return
+  }
+  await gateway.pending.wait(id, Number(wait) * 1000)
+  const receipt = gateway.receipts.get(id)
+  const keyset = receipt && gateway.receipts.getKeyset(receipt.keysetDigest)
+  if (receipt === undefined || keyset === undefined) {
+    sendProblem(response, 'receipt-not-found')
+    return
+  }
+  const isHolder = holdsToken(request, receipt)
+  const bundle = encodeBundle({
+    statement: receipt.statement,
+    claims: isHolder ? receipt.claims : withholdClaims(receipt.claims),
+    keyset: keyset.keysetStatement,
+    evidence: [keyset.evidence],
+    proofs: [],
+    ...(isHolder && receipt.events.length > 0 ? { events: receipt.events } : {}),
+  })
+  sendWhole(response, 200, errorHeaders, Buffer.from(bundle), undefined)
+}
+
+/** Answers with the keyset, and evidence that is fresh for the caller's nonce of 32 bytes in hex. */
+export function serveAttestation(gateway: Gateway, response: ServerResponse, url: URL): void {
+  const nonce = fromHex(url.searchParams.get('nonce') ?? '')
+  if (nonce?.length !== 32) {
+    sendProblem(response, 'request-malformed', 'nonce must be 32 bytes in lower-case hex.')
+    return
+  }
+  const nowMs = gateway.nowMs()
+  const { keysetStatement } = gateway.epochs.current(nowMs)
+  const { evidence, confirmation } = gateway.epochs.attest(nonce, nowMs)
+  const body = JSON.stringify({
+    keyset: toBase64url(keysetStatement),
+    evidence: {
+      kind: evidence.kind,
+      nonce: toBase64url(evidence.nonce),
+      data: toBase64url(evidence.data),
+    },
+    confirmation: toBase64url(confirmation),
+  })
+  sendWhole(response, 200, errorHeaders, Buffer.from(body), undefined)
+}
+
+/** An error of our own outside calls. */
+export function sendProblem(
+  response: ServerResponse,
+  code: GatewayErrorCode,
+  detail = '',
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const { status } = describeGatewayError(code)
+  sendWhole(response, status, refusalHeaders(code, headers), createErrorBody(code, detail), undefined)
+}
+
+function holdsToken({ headers }: IncomingMessage, receipt: StoredReceipt): boolean {
+  const bearer = headers.authorization?.startsWith('Bearer ') === true
+  const token = headers['x-receipt-token'] ?? (bearer ? headers.authorization?.slice(7) : undefined)
+  if (typeof token !== 'string') return false
+  return timingSafeEqual(hash('sha256', token, 'buffer'), receipt.tokenDigest)
+}

@@ -1,0 +1,71 @@
+/** The life of the process: listen, say so, and end without losing a call. */
+import type { Server } from 'node:http'
+import type { Gateway } from './call/gateway.ts'
+
+const drainMs = 30_000
+const cleanUpEveryMs = 3_600_000
+const dayMs = 86_400_000
+
+/** Listens until SIGTERM or SIGINT (or the parent's end), then lets calls under way finish for at most 30 s. */
+export async function run(
+  gateway: Gateway,
+  createServer: (isReady: () => boolean) => Server,
+  exitWithParent: boolean,
+): Promise<void> {
+  let ready = false
+  const server = createServer(() => ready)
+  const { host, port } = gateway.config.listen
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  ready = true
+  const cleanUp = setInterval(() => {
+    removeOldReceipts(gateway)
+  }, cleanUpEveryMs)
+  removeOldReceipts(gateway)
+  process.stdout.write(`${JSON.stringify({ ready: true, url: urlOf(server, host) })}\n`)
+  gateway.log.info({ url: urlOf(server, host) }, 'gateway is ready')
+  await stopSignal(exitWithParent)
+  ready = false
+  clearInterval(cleanUp)
+  await close(gateway, server)
+}
+
+async function close(gateway: Gateway, server: Server): Promise<void> {
+  gateway.log.info({ pending: gateway.pending.size }, 'gateway is stopping')
+  server.close()
+  server.closeIdleConnections()
+  const patience = Promise.withResolvers<void>()
+  const timer = setTimeout(patience.resolve, drainMs)
+  await Promise.race([gateway.pending.drained(), patience.promise])
+  clearTimeout(timer)
+  server.closeAllConnections()
+  // Calls that were cut are signed as aborted before the store closes.
+  await gateway.pending.drained()
+  await gateway.payment.close()
+  await gateway.upstreams.close()
+  gateway.receipts.close()
+}
+
+function stopSignal(exitWithParent: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      resolve()
+    }
+    process.once('SIGTERM', stop)
+    process.once('SIGINT', stop)
+    if (exitWithParent) process.stdin.resume().once('end', stop).once('error', stop)
+  })
+}
+
+function removeOldReceipts(gateway: Gateway): void {
+  const keepMs = gateway.config.receipts.keepDays * dayMs
+  gateway.receipts.removeOlderThan(gateway.nowMs() - keepMs)
+}
+
+function urlOf(server: Server, host: string): string {
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

@@ -1,0 +1,143 @@
+/** Sends one call to an upstream and hands on what comes back, chunk by chunk. */
+import type { Dispatcher } from 'undici'
+import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import { selectRequestHeaders } from '../http/headers.ts'
+import type { IncomingHttpHeaders } from 'node:http'
+import { expectSocket, type TlsEvidence } from './tls-evidence.ts'
+import type { Upstream } from './upstreams.ts'
+
+/** How an exchange with an upstream failed. */
+export type UpstreamFailure = 'unreachable' | 'reset' | 'timeout' | 'answer-malformed'
+
+/** Headers of an upstream's answer, lower-case names. */
+export type UpstreamHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+/** Told what happens, in this order: onResponse once, onData often, then onEnd or onFailure once. */
+export type UpstreamObserver = {
+  onResponse(status: number, headers: UpstreamHeaders): void
+  onData(chunk: Buffer): void
+  onEnd(): void
+  onFailure(failure: UpstreamFailure): void
+}
+
+/** A running exchange. After `abort` the observer hears nothing more. */
+export type UpstreamExchange = {
+  pause(): void
+  resume(): void
+  abort(): void
+  /** The TLS session, null for plain HTTP, undefined before a socket was chosen. */
+  tls(): TlsEvidence | null | undefined
+}
+
+const timeoutCodes = new Set([
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+const malformedCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
+
+/** Starts the exchange. */
+export function callUpstream(
+  upstream: Upstream,
+  call: { readonly path: string; readonly body: Buffer; readonly headers: IncomingHttpHeaders },
+  observer: UpstreamObserver,
+): UpstreamExchange {
+  const handler = new ExchangeHandler(observer)
+  upstream.pool.dispatch(
+    {
+      method: 'POST',
+      path: upstream.basePath + call.path,
+      headers: selectRequestHeaders(call.headers, upstream.authorization),
+      body: call.body,
+    },
+    handler,
+  )
+  return handler
+}
+
+/** Owns the state of one exchange; undici calls its on… methods. */
+class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
+  readonly #observer: UpstreamObserver
+  #controller: Dispatcher.DispatchController | undefined
+  #evidence: TlsEvidence | null | undefined
+  #isOver = false
+  #hasResponse = false
+
+  constructor(observer: UpstreamObserver) {
+    this.#observer = observer
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#isOver) controller.abort(new Error('the call ended before it began'))
+    else expectSocket(this)
+  }
+
+  onSocket(evidence: TlsEvidence | undefined): void {
+    this.#evidence = evidence ?? null
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: UpstreamHeaders,
+  ): void {
+    if (this.#isOver || status < 200) return
+    this.#hasResponse = true
+    this.#observer.onResponse(status, headers)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#isOver) this.#observer.onData(chunk)
+  }
+
+  onResponseEnd(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#observer.onEnd()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#observer.onFailure(this.#classify(error))
+  }
+
+  pause(): void {
+    this.#controller?.pause()
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
+  abort(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#controller?.abort(new Error('aborted by the gateway'))
+  }
+
+  tls(): TlsEvidence | null | undefined {
+    return this.#evidence
+  }
+
+  #classify(error: Error): UpstreamFailure {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+    if (timeoutCodes.has(code)) return 'timeout'
+    if (malformedCodes.has(code) || code.startsWith('HPE_')) return 'answer-malformed'
+    return this.#hasResponse || this.#evidence !== undefined ? 'reset' : 'unreachable'
+  }
+}
+
+/** The `upstream` claim of an exchange. */
+export function describeUpstreamClaim(
+  upstream: Upstream,
+  requestId: string | null,
+  tls: TlsEvidence | null | undefined,
+): CborValue {
+  return new Map<string, CborValue>([
+    ['host', upstream.host],
+    ['requestId', requestId],
+    ['tls', tls ?? null],
+  ])
+}
