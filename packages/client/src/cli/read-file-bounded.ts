@@ -1,0 +1,46 @@
+/** Files that the person at the command line names. */
+import { open, writeFile } from 'node:fs/promises'
+import { ClientError } from '../errors.ts'
+
+/** Most bytes of a request or response that is compared with a receipt. */
+export const maxBodyBytes = 268_435_456
+
+/**
+ * The bytes of a file. Of a longer one just enough that it is seen to be too long.
+ *
+ * @throws ClientError `file-unreadable`.
+ */
+export async function readFileBounded(path: string, limitBytes: number): Promise<Uint8Array> {
+  try {
+    await using file = await open(path)
+    const chunks: Buffer[] = []
+    let length = 0
+    const stream = file.createReadStream({ end: limitBytes, autoClose: false })
+    for await (const chunk of stream) {
+      if (!(chunk instanceof Buffer)) continue
+      chunks.push(chunk)
+      length += chunk.length
+    }
+    return Uint8Array.from(Buffer.concat(chunks, length))
+  } catch (cause) {
+    throw new ClientError('file-unreadable', { detail: reasonOf(path, cause), cause })
+  }
+}
+
+/**
+ * Writes a file.
+ *
+ * @throws ClientError `file-unwritable`.
+ */
+export async function writeFileAs(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(path, bytes)
+  } catch (cause) {
+    throw new ClientError('file-unwritable', { detail: reasonOf(path, cause), cause })
+  }
+}
+
+function reasonOf(path: string, cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+  return `${path}: ${code}`
+}

@@ -1,0 +1,102 @@
+/** Finds the command, and turns what went wrong into a sentence and an exit code. */
+import { createRequire } from 'node:module'
+import { ClientError, type ClientErrorCode } from '../errors.ts'
+import { UsageError, type Command, type CommandContext } from './command.ts'
+import { exitCodes, type ExitCode } from './exit-codes.ts'
+import { inspectCommand } from './inspect-command.ts'
+import type { Terminal } from './terminal.ts'
+import { verifyCommand } from './verify-command.ts'
+
+const commands: readonly Command[] = [verifyCommand, inspectCommand]
+
+const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([
+  ['file-unreadable', exitCodes.noInput],
+  ['file-unwritable', exitCodes.cannotCreate],
+  ['options-invalid', exitCodes.usage],
+])
+
+/** Runs one command line; never throws. */
+export async function runCli(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { terminal } = context
+  const [name, ...rest] = args
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    return showHelp(rest[0], name, terminal)
+  }
+  if (name === '--version') {
+    terminal.out.write(`countersign ${readVersion()}\n`)
+    return exitCodes.ok
+  }
+  const command = commands.find((known) => known.name === name)
+  if (command === undefined) {
+    return refuseUsage(
+      `there is no command ${JSON.stringify(name)}`,
+      'countersign --help',
+      terminal,
+    )
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    terminal.out.write(command.help)
+    return exitCodes.ok
+  }
+  try {
+    return await command.run(rest, context)
+  } catch (error) {
+    return explain(error, command, terminal)
+  }
+}
+
+function explain(error: unknown, { name }: Command, terminal: Terminal): ExitCode {
+  const { err } = terminal
+  if (error instanceof UsageError) {
+    return refuseUsage(error.message, `countersign ${name} --help`, terminal)
+  }
+  if (error instanceof ClientError) {
+    err.write(`${err.style('red', 'error')} ${error.message}\n`)
+    return codeOfError.get(error.code) ?? exitCodes.unavailable
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  err.write(`${err.style('red', 'internal error')} ${text}\n`)
+  return exitCodes.internal
+}
+
+function refuseUsage(message: string, help: string, { err }: Terminal): ExitCode {
+  err.write(`${err.style('red', 'usage')} ${message}\ntry: ${help}\n`)
+  return exitCodes.usage
+}
+
+function showHelp(
+  topic: string | undefined,
+  asked: string | undefined,
+  terminal: Terminal,
+): ExitCode {
+  const command = commands.find(({ name }) => name === topic)
+  if (command !== undefined) {
+    terminal.out.write(command.help)
+    return exitCodes.ok
+  }
+  const { out, err } = terminal
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')
+  const text = `usage: countersign COMMAND [options]
+
+${list}
+
+  countersign COMMAND --help   options and examples of a command
+  countersign --version
+
+colours: only on a terminal, and never with NO_COLOR set
+`
+  if (asked === undefined) {
+    err.write(text)
+    return exitCodes.usage
+  }
+  out.write(text)
+  return exitCodes.ok
+}
+
+function readVersion(): string {
+  // The same relative path from src/cli and from dist/cli.
+  const description: unknown = createRequire(import.meta.url)('../../package.json')
+  const hasVersion =
+    typeof description === 'object' && description !== null && 'version' in description
+  return hasVersion ? String(description.version) : 'unknown'
+}

@@ -1,0 +1,114 @@
+/** `countersign verify`: judges a bundle file, offline. */
+import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { maxBundleBytes } from '@countersign/protocol/verify/bundle'
+import type { Held } from '@countersign/protocol/verify/held-bytes'
+import { defaultPolicy, productionPolicy } from '@countersign/protocol/verify/policy'
+import type { Verdict } from '@countersign/protocol/verify/verdict'
+import { verify } from '@countersign/protocol/verify/verify'
+import {
+  onlyPositional,
+  parseCommandLine,
+  UsageError,
+  type Command,
+  type CommandContext,
+} from './command.ts'
+import { exitCodes, type ExitCode } from './exit-codes.ts'
+import { withProgress } from './progress.ts'
+import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
+import { formatVerdict } from './verdict-text.ts'
+
+const maxPolicyBytes = 65_536
+const utcTime = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z$/
+const verdictCodes: Readonly<Record<Verdict['verdict'], ExitCode>> = {
+  valid: exitCodes.ok,
+  invalid: exitCodes.invalid,
+  incomplete: exitCodes.incomplete,
+}
+
+/** The command. */
+export const verifyCommand: Command = {
+  name: 'verify',
+  summary: 'judge a receipt, offline',
+  help: `usage: countersign verify FILE [options]
+
+Judges a bundle (*.countersign.json) without a network, check by check.
+
+  --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not), or a policy file
+  --request FILE      the request body that you sent: must be the very bytes
+  --response FILE     the response body that you got: must be the very bytes
+  --prefix            the response is only the beginning of a stream, up to the end of an event
+  --nonce TEXT        the x-receipt-nonce that you sent (base64url)
+  --now TIME          judge as of this time, for example 2026-11-21T12:00:00Z
+  --json              print the verdict as JSON
+
+exit code: 0 valid, 1 invalid, 2 incomplete, 64 wrong usage, 66 a file cannot be read
+
+examples:
+  countersign verify answer.countersign.json
+  countersign verify answer.countersign.json --policy production
+  countersign verify answer.countersign.json --request request.json --response response.txt --json
+`,
+  run,
+}
+
+/** The exit code that says a verdict. */
+export function exitCodeOf({ verdict }: Verdict): ExitCode {
+  return verdictCodes[verdict]
+}
+
+async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { values, positionals } = parseCommandLine(args, {
+    policy: { type: 'string', default: 'default' },
+    request: { type: 'string' },
+    response: { type: 'string' },
+    prefix: { type: 'boolean', default: false },
+    nonce: { type: 'string' },
+    now: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  })
+  const file = onlyPositional(positionals, 'FILE')
+  const nowMs = values.now === undefined ? context.nowMs() : parseTime(values.now)
+  const nonce = values.nonce === undefined ? undefined : parseNonce(values.nonce)
+  if (values.prefix && values.response === undefined) {
+    throw new UsageError('--prefix says something about --response, which is missing')
+  }
+  const policy = await readPolicy(values.policy)
+  const bundle = await readFileBounded(file, maxBundleBytes)
+  const held: Held = {
+    ...(values.request === undefined
+      ? {}
+      : { request: await readFileBounded(values.request, maxBodyBytes) }),
+    ...(values.response === undefined
+      ? {}
+      : {
+          response: await readFileBounded(values.response, maxBodyBytes),
+          responseIsPrefix: values.prefix,
+        }),
+    ...(nonce === undefined ? {} : { nonce }),
+  }
+  const { out, err } = context.terminal
+  const verdict = await withProgress(err, 'verifying', verify(bundle, policy, nowMs, held))
+  out.write(values.json ? `${JSON.stringify(verdict)}\n` : formatVerdict(verdict, out))
+  return exitCodeOf(verdict)
+}
+
+async function readPolicy(policy: string): Promise<Uint8Array> {
+  if (policy === 'default') return defaultPolicy
+  if (policy === 'production') return productionPolicy
+  return readFileBounded(policy, maxPolicyBytes)
+}
+
+function parseTime(text: string): number {
+  const nowMs = utcTime.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(nowMs))
+    throw new UsageError(`--now takes a time like 2026-11-21T12:00:00Z, not ${text}`)
+  return nowMs
+}
+
+function parseNonce(text: string): Uint8Array {
+  const nonce = fromBase64url(text)
+  if (nonce === undefined || nonce.length === 0 || nonce.length > 64) {
+    throw new UsageError('--nonce takes 1 to 64 bytes in unpadded base64url')
+  }
+  return nonce
+}
