@@ -162,6 +162,8 @@ async function relayWhole(
   // Settlement is awaited while the body arrives.
   const released = isUsable ? payment.release() : undefined
   const ending = await running.ended
+  // The reservation is ended only after its release has been decided.
+  await released
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
   const body = Buffer.concat(running.chunks)
   const judged = judgeWholeAnswer(head.status, head.headers, body)
@@ -272,7 +274,7 @@ function failedState(failure: UpstreamFailure): {
 /** The record of an exchange of which nothing was returned to the caller. */
 function recordUnanswered(
   running: Running,
-  ending: Exclude<Ending, { kind: 'upstream-ended' }> | Ending,
+  ending: Ending,
   head?: Head,
 ): ExchangeRecord {
   const body = head === undefined ? emptyBody : recordBody(Buffer.concat(running.chunks))
