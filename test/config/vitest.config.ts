@@ -28,7 +28,7 @@ export default defineConfig({
       provider: 'v8',
       include: ['packages/*/src/**/*.ts'],
       exclude: ['**/*.d.ts', '**/generated/**'],
-      reporter: ['text-summary', 'json-summary'],
+      reporter: ['text-summary', 'json-summary', ['text', { file: 'lines.txt', skipFull: true }]],
       reportsDirectory: 'coverage',
       reportOnFailure: true,
       thresholds: {
