@@ -91,7 +91,7 @@ test('a payment is signed by the account and bound to the very request', async (
     '/v1/chat/completions',
     sha256(Uint8Array.from(paid?.body ?? [])),
   )
-  expect(info.requestHash).toBe(toHex(requestHash))
+  expect(info).toMatchObject({ version: 1, requestHash: toHex(requestHash) })
   const salt = present(fromHex(info.salt), 'salt in hex')
   expect(authorization.nonce).toBe(`0x${toHex(createPaymentNonce(requestHash, salt))}`)
   expect(authorization.validBefore).toBe('1800000120')

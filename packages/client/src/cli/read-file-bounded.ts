@@ -1,5 +1,6 @@
 /** Files that the person at the command line names. */
-import { open, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { ClientError } from '../errors.ts'
 
 /** Most bytes of a request or response that is compared with a receipt. */
@@ -12,16 +13,10 @@ export const maxBodyBytes = 268_435_456
  */
 export async function readFileBounded(path: string, limitBytes: number): Promise<Uint8Array> {
   try {
-    await using file = await open(path)
     const chunks: Buffer[] = []
-    let length = 0
-    const stream = file.createReadStream({ end: limitBytes, autoClose: false })
-    for await (const chunk of stream) {
-      if (!(chunk instanceof Buffer)) continue
-      chunks.push(chunk)
-      length += chunk.length
-    }
-    return Uint8Array.from(Buffer.concat(chunks, length))
+    const stream: AsyncIterable<unknown> = createReadStream(path, { end: limitBytes })
+    for await (const chunk of stream) if (chunk instanceof Buffer) chunks.push(chunk)
+    return Uint8Array.from(Buffer.concat(chunks))
   } catch (cause) {
     throw new ClientError('file-unreadable', { detail: reasonOf(path, cause), cause })
   }

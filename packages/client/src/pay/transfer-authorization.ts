@@ -3,7 +3,7 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import type { JsonMap, JsonValue } from '@countersign/protocol/bytes/json-decode'
 import { createPaymentNonce } from '@countersign/protocol/payment/request-nonce'
 import { ClientError } from '../errors.ts'
-import { jsonMap, toBase64Json } from './base64-json.ts'
+import { isJsonMap, jsonMap, toBase64Json } from './base64-json.ts'
 import type { ExactOffer } from './payment-required.ts'
 
 type Hex = `0x${string}`
@@ -68,6 +68,7 @@ const transferTypes = {
   ],
 } as const
 
+const requestExtension = 'countersign-request'
 const signatureForm = /^0x(?:[0-9a-fA-F]{2}){65,512}$/
 const addressForm = /^0x[0-9a-fA-F]{40}$/
 const chainForm = /^eip155:([1-9][0-9]{0,14})$/
@@ -166,10 +167,20 @@ function bindRequest(
   extensions: JsonMap | undefined,
   { requestHash, salt }: PaymentBinding,
 ): JsonValue {
-  const info = jsonMap({ requestHash: toHex(requestHash), salt: toHex(salt) })
+  const advertised = extensions?.get(requestExtension)
+  const info = isJsonMap(advertised) ? advertised.get('info') : undefined
   return new Map<string, JsonValue>([
     ...(extensions ?? []),
-    ['countersign-request', jsonMap({ info })],
+    [
+      requestExtension,
+      jsonMap({
+        info: new Map<string, JsonValue>([
+          ...(isJsonMap(info) ? info : []),
+          ['requestHash', toHex(requestHash)],
+          ['salt', toHex(salt)],
+        ]),
+      }),
+    ],
   ])
 }
 

@@ -16,6 +16,8 @@ const waitSeconds = 10
 const attempts = 4
 const attemptTimeoutMs = 20_000
 const retryDelayMs = 500
+// A receipt is stored a moment after its answer ended: 404 may pass.
+const notYet = new Set([202, 404, 429])
 const idForm = /^[0-9a-f]{32}$/
 const tokenForm = /^[A-Za-z0-9_-]{43}$/
 
@@ -64,6 +66,6 @@ async function fetchOnce(
     return bundle
   }
   await response.body?.cancel()
-  if (response.status === 202 || response.status === 429 || response.status >= 500) return 'not-yet'
+  if (notYet.has(response.status) || response.status >= 500) return 'not-yet'
   throw new ClientError('receipt-unavailable', { detail: `${id}, status ${response.status}` })
 }

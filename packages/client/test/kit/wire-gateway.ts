@@ -167,7 +167,10 @@ function refuse(response: ServerResponse, refusal: Interception, { offer }: Wire
       error: 'Payment required',
       resource: { url: 'http://gateway.test/v1/chat/completions', description: '', mimeType: '' },
       accepts: [{ scheme: 'upto', network: 'x:y' }, offer],
-      extensions: { 'payment-identifier': { info: { required: false } } },
+      extensions: {
+        'countersign-request': { info: { version: 1 } },
+        'payment-identifier': { info: { required: false } },
+      },
     }
     response.setHeader('payment-required', Buffer.from(JSON.stringify(required)).toString('base64'))
   }
