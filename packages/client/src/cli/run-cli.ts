@@ -1,13 +1,24 @@
 /** Finds the command, and turns what went wrong into a sentence and an exit code. */
 import { createRequire } from 'node:module'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
+import { callCommand } from './call-command.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
+import { configCommand } from './config-command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { inspectCommand } from './inspect-command.ts'
+import { keysCommand } from './keys-command.ts'
 import type { Terminal } from './terminal.ts'
+import { upCommand } from './up-command.ts'
 import { verifyCommand } from './verify-command.ts'
 
-const commands: readonly Command[] = [verifyCommand, inspectCommand]
+const commands: readonly Command[] = [
+  upCommand,
+  callCommand,
+  verifyCommand,
+  inspectCommand,
+  keysCommand,
+  configCommand,
+]
 
 const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([
   ['file-unreadable', exitCodes.noInput],

@@ -1,0 +1,156 @@
+/** `countersign call`: one paid call from the command line, and its receipt. */
+import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
+import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
+import { readBounded } from '../read-bounded.ts'
+import { readNetworkKeys } from '../network/network-keys.ts'
+import { readNetworkState } from '../network/network-state.ts'
+import { createStreamText, createWholeText } from './chat-answer.ts'
+import {
+  onlyPositional,
+  parseAtomic,
+  parseCommandLine,
+  UsageError,
+  type Command,
+  type CommandContext,
+} from './command.ts'
+import { commandName } from './command-name.ts'
+import { exitCodes, type ExitCode } from './exit-codes.ts'
+import { toPrintable, toPrintableText } from './printable.ts'
+import { withProgress } from './progress.ts'
+import { writeFileAs } from './read-file-bounded.ts'
+import { formatVerdict } from './verdict-text.ts'
+import { exitCodeOf } from './verify-command.ts'
+
+/** The command. */
+export const callCommand: Command = {
+  name: 'call',
+  summary: 'make one paid call and keep its receipt',
+  help: `usage: countersign call [options] PROMPT
+
+Asks a model through a gateway, pays, prints the answer as it arrives, verifies the receipt and saves it. Answer on
+standard output, everything else on standard error. The payer is the wallet of the network in ./.countersign.
+
+  --model ID           default: the model of the network
+  --no-stream          get the answer in one piece (--stream is the default)
+  --out FILE           where to save the receipt; default ./ID.countersign.json
+  --max-price ATOMIC   refuse to pay more than this, default 50000 (0.05 USDC)
+  --base-url URL       another gateway, ending in /v1
+  --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
+  --data DIR           folder of the network, default ./.countersign
+
+exit code: 0 the receipt is valid, 1 invalid, 2 incomplete, 64 wrong usage, 69 the call failed, 73 cannot save
+
+examples:
+  countersign call "Is invoice 17 approved?"
+  countersign call --model gpt-4.1-nano --no-stream --out answer.countersign.json "Say hello"
+`,
+  run,
+}
+
+type Target = { readonly fetch: CountersignFetch; readonly baseUrl: string; readonly model: string }
+
+const maxErrorBytes = 65_536
+const shortIdCharacters = 12
+
+async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { values, positionals } = parseCommandLine(args, {
+    model: { type: 'string' },
+    stream: { type: 'boolean', default: false },
+    'no-stream': { type: 'boolean', default: false },
+    out: { type: 'string' },
+    'max-price': { type: 'string', default: '50000' },
+    'base-url': { type: 'string' },
+    'api-key': { type: 'string' },
+    data: { type: 'string', default: '.countersign' },
+  })
+  const prompt = onlyPositional(positionals, 'PROMPT')
+  if (values.stream && values['no-stream']) {
+    throw new UsageError('--stream and --no-stream exclude each other')
+  }
+  const target = await findTarget(values, context)
+  const { err } = context.terminal
+  const work = target.fetch(`${target.baseUrl}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model: target.model,
+      messages: [{ role: 'user', content: prompt }],
+      stream: !values['no-stream'],
+    }),
+    signal: context.interrupted,
+  })
+  const response = await withProgress(err, `waiting for ${toPrintable(target.model)}`, work)
+  if (!response.ok) return failCall(response, context)
+  await printAnswer(response, context)
+  const receipt = await withProgress(
+    err,
+    'waiting for the receipt',
+    target.fetch.receiptOf(response),
+  )
+  const file = values.out ?? `${receipt.id.slice(0, shortIdCharacters)}.countersign.json`
+  await writeFileAs(file, receipt.bundle)
+  report(receipt, file, context)
+  return exitCodeOf(receipt.verdict)
+}
+
+async function findTarget(
+  values: {
+    readonly model?: string | undefined
+    readonly 'max-price': string
+    readonly 'base-url'?: string | undefined
+    readonly 'api-key'?: string | undefined
+    readonly data: string
+  },
+  { environment, nowMs }: CommandContext,
+): Promise<Target> {
+  const maxAmountAtomic = parseAtomic('--max-price', values['max-price'])
+  const given = values['base-url']
+  if (given !== undefined && values.model === undefined) {
+    throw new UsageError('--base-url needs --model')
+  }
+  if (given !== undefined && !URL.canParse(given)) throw new UsageError(`${given} is no URL`)
+  const state =
+    given === undefined
+      ? await readNetworkState(values.data)
+      : { baseUrl: given.replace(/\/$/, ''), model: '' }
+  const { baseUrl } = state
+  const model = values.model ?? state.model
+  const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']
+  if (apiKey !== undefined) {
+    return { fetch: countersignFetch({ baseUrl, apiKey, now: nowMs }), baseUrl, model }
+  }
+  const { wallet: account } = await readNetworkKeys(values.data)
+  const options = { baseUrl, account, maxAmountAtomic, budgetAtomic: maxAmountAtomic, now: nowMs }
+  return { fetch: countersignFetch(options), baseUrl, model }
+}
+
+async function printAnswer(response: Response, { terminal }: CommandContext): Promise<void> {
+  const { out } = terminal
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
+  const text = isStream ? createStreamText() : createWholeText()
+  // A model can be made to write escape sequences; a terminal would obey them.
+  const print = (part: string): void => out.write(out.isTerminal ? toPrintableText(part) : part)
+  const body: ReadableStream<Uint8Array> | null = response.body
+  if (body !== null) for await (const piece of body) print(text.push(piece))
+  print(`${text.end()}\n`)
+}
+
+async function failCall(response: Response, { terminal }: CommandContext): Promise<ExitCode> {
+  const body = (await readBounded(response, maxErrorBytes)) ?? new Uint8Array(0)
+  const { err } = terminal
+  const id = response.headers.get('x-receipt-id')
+  err.write(`${err.style('red', 'error')} the gateway answered ${response.status}\n`)
+  err.write(`${toPrintableText(new TextDecoder().decode(body))}\n`)
+  if (id !== null) err.write(`receipt ${toPrintable(id)}\n`)
+  return exitCodes.unavailable
+}
+
+function report(receipt: VerifiedReceipt, file: string, { terminal }: CommandContext): void {
+  const { err } = terminal
+  const { id, chargedAtomic, settlementTransaction, verdict } = receipt
+  err.write(`\n${err.style('bold', 'receipt')} ${id}\n`)
+  err.write(`charged ${chargedAtomic} atomic units`)
+  err.write(settlementTransaction === undefined ? '\n' : `, settled in ${settlementTransaction}\n`)
+  err.write(formatVerdict(verdict, err))
+  err.write(`saved to ${file}; judge it again, offline: ${commandName} verify ${file}\n`)
+}
