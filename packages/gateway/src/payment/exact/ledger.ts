@@ -146,7 +146,8 @@ export function openLedger(
       const row = prepared.identifier.get(payer.toLowerCase(), identifier)
       return row === undefined ? undefined : find(payer, readText(row, 'nonce'))
     },
-    transactionsFrom: (transactionNonce) => prepared.from.all(transactionNonce).map(parseTransaction),
+    transactionsFrom: (transactionNonce) =>
+      prepared.from.all(transactionNonce).map(parseTransaction),
     unsettledReleasedAtomic: (payer) =>
       prepared.released
         .all(payer.toLowerCase())
@@ -167,14 +168,23 @@ type Place = {
 
 type Updates = Pick<
   Ledger,
-  'reserve' | 'reopen' | 'release' | 'free' | 'recordBroadcast' | 'forgetBroadcast' | 'confirm' | 'fail'
+  | 'reserve'
+  | 'reopen'
+  | 'release'
+  | 'free'
+  | 'recordBroadcast'
+  | 'forgetBroadcast'
+  | 'confirm'
+  | 'fail'
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
   const insert = database.prepare(
     `INSERT INTO payments VALUES (${Array.from({ length: 19 }, () => '?').join(', ')})`,
   )
-  const identify = database.prepare('INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)')
+  const identify = database.prepare(
+    'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)',
+  )
   const sign = database.prepare('INSERT INTO settlement_transactions VALUES (?, ?, ?, ?, ?)')
   const unsign = database.prepare('DELETE FROM settlement_transactions WHERE hash = ?')
   /** Every transition names the state it leaves: a second one changes nothing, which is a fault. */
@@ -191,11 +201,12 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   )
   const unbroadcast = transition(
     "settlement = 'none', settlement_transaction = NULL",
-    "settlement = 'broadcast' AND settlement_transaction = ?",
+    "settlement = 'broadcast'",
   )
   const confirm = transition(
     "settlement = 'confirmed', settlement_transaction = ?, settled_at = ?",
-    "settlement IN ('none', 'broadcast')",
+    // Also after a failure: a stranger may send the authorization when the payer has the money at last.
+    "settlement IN ('none', 'broadcast', 'failed')",
   )
   return {
     reserve: (record, identifier, nowMs) => {
@@ -225,12 +236,15 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     },
     forgetBroadcast: (key, hash) => {
       inTransaction(database, () => {
-        unbroadcast(key, hash)
+        unbroadcast(key)
         unsign.run(hash)
       })
     },
     confirm,
-    fail: transition("settlement = 'failed', settled_at = ?", "settlement IN ('none', 'broadcast')"),
+    fail: transition(
+      "settlement = 'failed', settled_at = ?",
+      "settlement IN ('none', 'broadcast')",
+    ),
   }
 }
 
@@ -250,7 +264,12 @@ function parseRecord(row: Row): PaymentRecord {
     bound: readInteger(row, 'bound') === 1,
     receiptId: readText(row, 'receipt_id'),
     use: readChoice(row, 'use', ['open', 'free', 'used'] as const),
-    settlement: readChoice(row, 'settlement', ['none', 'broadcast', 'confirmed', 'failed'] as const),
+    settlement: readChoice(row, 'settlement', [
+      'none',
+      'broadcast',
+      'confirmed',
+      'failed',
+    ] as const),
     transaction: transaction === undefined ? undefined : toHex(transaction),
     reservedBlock: readAmountAtomic(row, 'reserved_block'),
   }

@@ -36,10 +36,12 @@ const networkForm = /^eip155:([1-9][0-9]{0,14})$/
  *
  * @throws RangeError for a network that is not `eip155:` and a chain id, or a malformed address.
  */
-export function createTerms(options: Omit<Terms, 'chainId' | 'asset' | 'payTo'> & {
-  readonly asset: string
-  readonly payTo: string
-}): Terms {
+export function createTerms(
+  options: Omit<Terms, 'chainId' | 'asset' | 'payTo'> & {
+    readonly asset: string
+    readonly payTo: string
+  },
+): Terms {
   const chainId = networkForm.exec(options.network)?.[1]
   if (chainId === undefined) throw new RangeError('the network is not eip155 and a chain id')
   return {

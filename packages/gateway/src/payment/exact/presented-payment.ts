@@ -41,13 +41,17 @@ const bindingForm = /^[0-9a-f]{64}$/
  * @throws PaymentRefused `payment-malformed` for what cannot be read, `payment-offer-mismatch` for a payment that
  * was made for another offer.
  */
-export function parsePresentedPayment(header: string | readonly string[], quote: Quote): PresentedPayment {
+export function parsePresentedPayment(
+  header: string | readonly string[],
+  quote: Quote,
+): PresentedPayment {
   const payload = decodePayload(header)
   // The schema of the wire format; what follows is stricter.
-  if (!PaymentPayloadV2Schema.safeParse(toPlain(payload)).success) throw malformed('The payload is not x402 v2.')
+  if (!PaymentPayloadV2Schema.safeParse(toPlain(payload)).success)
+    throw malformed('The payload is not x402 v2.')
   checkAccepted(memberMap(payload, 'accepted'), quote)
   const resource = payload.get('resource')
-  if (resource instanceof Map && resource.get('url') !== quote.resourceUrl) {
+  if (isMap(resource) && resource.get('url') !== quote.resourceUrl) {
     throw new PaymentRefused('payment-offer-mismatch', 'The payment names another resource.')
   }
   const scheme = memberMap(payload, 'payload')
@@ -74,16 +78,20 @@ function decodePayload(header: string | readonly string[]): JsonMap {
     throw malformed('The header is not padded base64.')
   }
   const payload = decodeJson(bytes)
-  if (!(payload instanceof Map)) throw malformed('The header holds no strict JSON object.')
+  if (!isMap(payload)) throw malformed('The header holds no strict JSON object.')
   return payload
 }
 
 /** `__proto__` would be an ordinary member here, but nobody sends it who means well. */
 function toPlain(value: JsonValue): unknown {
   if (isArray(value)) return value.map(toPlain)
-  if (!(value instanceof Map)) return value
+  if (!isMap(value)) return value
   if (value.has('__proto__')) throw malformed('The payload has a member __proto__.')
   return Object.fromEntries([...value].map(([name, member]) => [name, toPlain(member)]))
+}
+
+function isMap(value: JsonValue | undefined): value is JsonMap {
+  return value instanceof Map
 }
 
 function isArray(value: JsonValue): value is readonly JsonValue[] {
@@ -92,14 +100,21 @@ function isArray(value: JsonValue): value is readonly JsonValue[] {
 
 /** Every member of the offer is repeated as it was; `extra` may have more members (a client's own). */
 function checkAccepted(accepted: JsonMap, { requirements }: Quote): void {
-  for (const name of ['scheme', 'network', 'amount', 'asset', 'payTo', 'maxTimeoutSeconds'] as const) {
+  for (const name of [
+    'scheme',
+    'network',
+    'amount',
+    'asset',
+    'payTo',
+    'maxTimeoutSeconds',
+  ] as const) {
     if (accepted.get(name) !== requirements[name]) throw mismatch(name)
   }
   const extra = accepted.get('extra')
   for (const [name, value] of Object.entries(requirements.extra)) {
-    if (!(extra instanceof Map) || extra.get(name) !== value) throw mismatch(`extra.${name}`)
+    if (!isMap(extra) || extra.get(name) !== value) throw mismatch(`extra.${name}`)
   }
-  if (extra instanceof Map && (extra.get('assetTransferMethod') ?? 'eip3009') !== 'eip3009') {
+  if (isMap(extra) && (extra.get('assetTransferMethod') ?? 'eip3009') !== 'eip3009') {
     throw mismatch('extra.assetTransferMethod')
   }
 }
@@ -118,10 +133,10 @@ function parseAuthorization(members: JsonMap): Authorization {
 
 /** What a payer echoes of our extensions must be what we said (`extension_echo_mismatch` of x402). */
 function extensionInfo(extensions: JsonValue, name: string): JsonMap | undefined {
-  if (!(extensions instanceof Map) || !extensions.has(name)) return undefined
-  const extension: unknown = extensions.get(name)
-  const info: unknown = extension instanceof Map ? extension.get('info') : undefined
-  if (!(info instanceof Map)) throw malformed(`The extension ${name} has no info.`)
+  if (!isMap(extensions) || !extensions.has(name)) return undefined
+  const extension = extensions.get(name)
+  const info = isMap(extension) ? extension.get('info') : undefined
+  if (!isMap(info)) throw malformed(`The extension ${name} has no info.`)
   return info
 }
 
@@ -148,13 +163,14 @@ function checkMembers(members: JsonMap, names: readonly string[]): void {
 
 function memberMap(members: JsonMap, name: string): JsonMap {
   const value = members.get(name)
-  if (!(value instanceof Map)) throw malformed(`The member ${name} is no object.`)
+  if (!isMap(value)) throw malformed(`The member ${name} is no object.`)
   return value
 }
 
 function text(members: JsonMap, name: string, form: RegExp): string {
   const value = members.get(name)
-  if (typeof value !== 'string' || !form.test(value)) throw malformed(`The member ${name} is malformed.`)
+  if (typeof value !== 'string' || !form.test(value))
+    throw malformed(`The member ${name} is malformed.`)
   return value
 }
 

@@ -1,0 +1,181 @@
+/** What we ask the chain, each read repeated within a bound: its process may be restarting. */
+import { eip3009ABI } from '@x402/evm'
+import {
+  BaseError,
+  ContractFunctionRevertedError,
+  createPublicClient,
+  ExecutionRevertedError,
+  http,
+  isAddressEqual,
+  parseAbi,
+  parseEventLogs,
+  TransactionReceiptNotFoundError,
+  type Hex,
+  type PublicClient,
+  type TransactionReceipt,
+} from 'viem'
+import type { Terms } from './offer.ts'
+import { pause } from './pause.ts'
+import type { Authorization } from './presented-payment.ts'
+
+/** Reads of one chain. Each rejects with ChainUnreachable when the bound has passed. */
+export type Chain = {
+  readonly client: PublicClient
+  /** What decides whether a new payment can be accepted, read at one time. */
+  readPayer(authorization: Authorization): Promise<{
+    readonly balanceAtomic: bigint
+    readonly nonceUsed: boolean
+    readonly blockNumber: bigint
+  }>
+  isNonceUsed(authorization: Authorization): Promise<boolean>
+  /** The receipt, or undefined while there is none with this many confirmations. */
+  findReceipt(hash: Hex, confirmations: number): Promise<TransactionReceipt | undefined>
+  /** What used this authorization, whoever sent it. */
+  findUse(authorization: Authorization, fromBlock: bigint): Promise<AuthorizationUse>
+  /** Repeats a read within the bound. */
+  retry<T>(read: () => Promise<T>): Promise<T>
+}
+
+/** `otherwise`: the nonce was cancelled, or used for a transfer that is not ours. `none`: no event is found. */
+export type AuthorizationUse =
+  | { readonly kind: 'payment'; readonly transaction: Hex }
+  | { readonly kind: 'otherwise' | 'none' }
+
+/** The chain did not answer within the bound. */
+export class ChainUnreachable extends Error {
+  constructor(options: { cause: unknown }) {
+    super('the chain does not answer', options)
+    this.name = 'ChainUnreachable'
+  }
+}
+
+const events = parseAbi([
+  'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
+  'event Transfer(address indexed from, address indexed to, uint256 value)',
+])
+const uses = parseAbi([
+  'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
+  'event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce)',
+])
+const readBoundMs = 5000
+const retryAfterMs = 100
+const requestTimeoutMs = 4000
+
+/** Reads over HTTP. `signal` ends all waiting. */
+export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): Chain {
+  const transport = http(rpcUrl, { retryCount: 0, timeout: requestTimeoutMs })
+  const client = createPublicClient({ transport })
+  const token = { address: terms.asset, abi: eip3009ABI } as const
+
+  async function retry<T>(read: () => Promise<T>): Promise<T> {
+    const until = performance.now() + readBoundMs
+    for (;;) {
+      try {
+        return await read()
+      } catch (cause) {
+        if (isRevert(cause) || signal.aborted) throw cause
+        if (performance.now() > until) throw new ChainUnreachable({ cause })
+      }
+      await pause(retryAfterMs, signal)
+    }
+  }
+
+  const isNonceUsed = ({ from, nonce }: Authorization): Promise<boolean> =>
+    client.readContract({ ...token, functionName: 'authorizationState', args: [from, nonce] })
+
+  return {
+    client,
+    retry,
+    isNonceUsed: (authorization) => retry(() => isNonceUsed(authorization)),
+    readPayer: (authorization) =>
+      retry(async () => {
+        // The block comes first: an earlier one is always safe to search from.
+        const blockNumber = await client.getBlockNumber({ cacheTime: 0 })
+        const [balanceAtomic, nonceUsed] = await Promise.all([
+          client.readContract({ ...token, functionName: 'balanceOf', args: [authorization.from] }),
+          isNonceUsed(authorization),
+        ])
+        return { balanceAtomic, nonceUsed, blockNumber }
+      }),
+    findReceipt: (hash, confirmations) =>
+      retry(() => findReceipt(client, hash, BigInt(confirmations))),
+    findUse: (authorization, fromBlock) =>
+      retry(() => findUse(client, terms, authorization, fromBlock)),
+  }
+}
+
+/** True when this transaction used the authorization and paid us by it (F7). */
+export function isPaidBy(
+  terms: Terms,
+  { from, to, nonce, valueAtomic }: Authorization,
+  receipt: TransactionReceipt,
+): boolean {
+  if (receipt.status !== 'success') return false
+  const logs = parseEventLogs({
+    abi: events,
+    logs: receipt.logs.filter((log) => isAddressEqual(log.address, terms.asset)),
+  })
+  // The token emits both events without another between them. Without this condition one transfer could be shown
+  // for two authorizations that were used in one transaction.
+  return logs.some((used, place) => {
+    if (used.eventName !== 'AuthorizationUsed') return false
+    const transfer = logs[place + 1]
+    return (
+      transfer?.eventName === 'Transfer' &&
+      transfer.logIndex === used.logIndex + 1 &&
+      isAddressEqual(used.args.authorizer, from) &&
+      used.args.nonce === nonce &&
+      isAddressEqual(transfer.args.from, from) &&
+      isAddressEqual(transfer.args.to, to) &&
+      transfer.args.value === valueAtomic
+    )
+  })
+}
+
+/** True when the node executed a call and it failed: asking again does not help. */
+function isRevert(error: unknown): boolean {
+  if (!(error instanceof BaseError)) return false
+  const cause = error.walk(
+    (inner) =>
+      inner instanceof ContractFunctionRevertedError || inner instanceof ExecutionRevertedError,
+  )
+  return cause !== null
+}
+
+async function findReceipt(
+  client: PublicClient,
+  hash: Hex,
+  confirmations: bigint,
+): Promise<TransactionReceipt | undefined> {
+  try {
+    const receipt = await client.getTransactionReceipt({ hash })
+    if (confirmations <= 1n) return receipt
+    const newest = await client.getBlockNumber({ cacheTime: 0 })
+    return newest - receipt.blockNumber + 1n >= confirmations ? receipt : undefined
+  } catch (error) {
+    if (error instanceof TransactionReceiptNotFoundError) return undefined
+    throw error
+  }
+}
+
+async function findUse(
+  client: PublicClient,
+  terms: Terms,
+  { from, nonce, ...rest }: Authorization,
+  fromBlock: bigint,
+): Promise<AuthorizationUse> {
+  const logs = await client.getLogs({
+    address: terms.asset,
+    events: uses,
+    fromBlock,
+    toBlock: 'latest',
+  })
+  const own = logs.filter(
+    ({ args }) => args.nonce === nonce && args.authorizer?.toLowerCase() === from.toLowerCase(),
+  )
+  for (const { transactionHash: transaction } of own) {
+    const receipt = await client.getTransactionReceipt({ hash: transaction })
+    if (isPaidBy(terms, { from, nonce, ...rest }, receipt)) return { kind: 'payment', transaction }
+  }
+  return { kind: own.length > 0 ? 'otherwise' : 'none' }
+}

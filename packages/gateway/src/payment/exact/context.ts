@@ -1,0 +1,28 @@
+/** What the steps of the scheme share. */
+import type { Chain } from './chain.ts'
+import type { Ledger } from './ledger.ts'
+import type { Terms } from './offer.ts'
+import type { PayerTurns } from './payer-turns.ts'
+import type { Settler } from './settlement.ts'
+
+/**
+ * When an answer may leave. `before`: its payment is confirmed. `after`: at once, while the sum of what this payer
+ * got without confirmation stays within the bound; else as `before`.
+ */
+export type SettleRule =
+  | { readonly kind: 'before' }
+  | { readonly kind: 'after'; readonly maxAtRiskAtomic: bigint }
+
+/** One scheme while it runs. */
+export type ExactContext = {
+  readonly terms: Terms
+  readonly chain: Chain
+  readonly ledger: Ledger
+  readonly settler: Settler
+  readonly turns: PayerTurns
+  readonly settle: SettleRule
+  readonly settlementTimeoutMs: number
+  readonly clock: () => number
+  readonly signal: AbortSignal
+  readonly onFault: (error: unknown) => void
+}

@@ -1,0 +1,158 @@
+/** Payment `exact`: x402 v2, EIP-3009, settled by ourselves (spec/payment.md PA5–PA10). */
+import { encodePaymentResponseHeader } from '@x402/core/http'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { describeGatewayError, type GatewayErrorCode } from '../../errors.ts'
+import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
+import { ownDatabase } from '../database.ts'
+import { admitPayment, type Decision } from './admit-payment.ts'
+import { createAdmittedPayment } from './admitted-payment.ts'
+import { ChainUnreachable, createChain } from './chain.ts'
+import { openLedger } from './ledger.ts'
+import { createQuote, createTerms, encodeQuote, type Quote } from './offer.ts'
+import { createPayerTurns } from './payer-turns.ts'
+import { PaymentRefused } from './refused.ts'
+import type { ExactContext, SettleRule } from './context.ts'
+import { createSender, createSettlementAccount } from './sender.ts'
+import { createSettler } from './settlement.ts'
+
+/** Terms, keys and places of the scheme. The ledger file is its alone. */
+export type ExactOptions = {
+  readonly network: `eip155:${string}`
+  readonly asset: string
+  /** EIP-712 domain of the token. */
+  readonly assetName: string
+  readonly assetVersion: string
+  readonly payTo: string
+  readonly rpcUrl: string
+  /** 0x and 64 hex digits; pays the gas of settlements. No other process may use it. */
+  readonly settlementKey: string
+  readonly maxTimeoutSeconds: number
+  /** Origin of the gateway as its callers see it. */
+  readonly resourceBaseUrl: string
+  readonly settle: SettleRule
+  readonly databaseFile: string
+  /** Blocks, the transaction's own included; 1 when absent. */
+  readonly confirmations?: number
+  /** How long `release` waits for a settlement; 30 seconds when absent. */
+  readonly settlementTimeoutMs?: number
+  /** Milliseconds since the Unix epoch. */
+  readonly clock: () => number
+  /** Told of faults of background work: the ledger cannot be written. Ignored when absent. */
+  readonly onFault?: (error: unknown) => void
+}
+
+const defaultSettlementTimeoutMs = 30_000
+
+/**
+ * Opens the ledger and takes up what an earlier process left unsettled.
+ *
+ * @throws RangeError for malformed options, DatabaseFault when the ledger cannot be opened or has another owner.
+ */
+export function createExactPayment(options: ExactOptions): PaymentScheme {
+  const terms = createTerms(options)
+  const account = createSettlementAccount(options.settlementKey)
+  const owner = ownDatabase(options.databaseFile, 'exact')
+  const closing = new AbortController()
+  const { signal } = closing
+  const ledger = openLedger(options.databaseFile, {
+    network: terms.network,
+    asset: terms.asset,
+    sender: account.address,
+  })
+  const chain = createChain(terms, options.rpcUrl, signal)
+  const onFault = options.onFault ?? (() => undefined)
+  const sender = createSender({ chain, chainId: terms.chainId, account, ledger, signal })
+  const settler = createSettler({
+    terms,
+    chain,
+    ledger,
+    sender,
+    senderAddress: account.address,
+    confirmations: options.confirmations ?? 1,
+    clock: options.clock,
+    signal,
+    onFault,
+  })
+  for (const record of ledger.unresolved()) void settler.settle(record, record.use === 'used')
+  const context: ExactContext = {
+    terms,
+    chain,
+    ledger,
+    settler,
+    turns: createPayerTurns(),
+    settle: options.settle,
+    settlementTimeoutMs: options.settlementTimeoutMs ?? defaultSettlementTimeoutMs,
+    clock: options.clock,
+    signal,
+    onFault,
+  }
+  return {
+    admit: (request) => admit(context, request),
+    close: async () => {
+      closing.abort(new Error('the gateway is closing'))
+      await settler.stopped()
+      ledger.close()
+      owner.release()
+    },
+  }
+}
+
+async function admit(context: ExactContext, request: AdmissionRequest): Promise<Admission> {
+  const quote = createQuote(context.terms, request.path, request.priceAtomic)
+  const header = request.headers['payment-signature']
+  if (header === undefined) {
+    return { kind: 'refused', refusal: createRefusal(quote, 'payment-required') }
+  }
+  try {
+    return toAdmission(context, quote, request, await admitPayment(context, quote, request, header))
+  } catch (error) {
+    if (error instanceof PaymentRefused) {
+      return { kind: 'refused', refusal: createRefusal(quote, error.code, error.detail) }
+    }
+    if (error instanceof ChainUnreachable) {
+      const detail = 'The chain does not answer; nothing was charged.'
+      return {
+        kind: 'refused',
+        refusal: { code: 'overloaded', detail, headers: { 'retry-after': '5' } },
+      }
+    }
+    throw error
+  }
+}
+
+function toAdmission(
+  context: ExactContext,
+  quote: Quote,
+  request: AdmissionRequest,
+  decision: Decision,
+): Admission {
+  if (decision.kind === 'replay') {
+    const whenGone = createRefusal(quote, 'payment-already-used')
+    return { kind: 'replay', receiptId: decision.receiptId, whenGone }
+  }
+  const refuse = (code: GatewayErrorCode, reason: string): Refusal => {
+    const refusal = createRefusal(quote, code)
+    const failure = encodePaymentResponseHeader({
+      success: false,
+      errorReason: reason,
+      transaction: '',
+      network: context.terms.network,
+      payer: decision.record.authorization.from,
+    })
+    return { ...refusal, headers: { ...refusal.headers, 'payment-response': failure } }
+  }
+  const receiptId = toHex(request.receiptId)
+  const payment = createAdmittedPayment(
+    context,
+    { ...decision.record, receiptId },
+    decision.outcome,
+    refuse,
+  )
+  return { kind: 'admitted', payment }
+}
+
+/** Every 402 carries a fresh quote, so that the caller can sign a new payment at once. */
+function createRefusal(quote: Quote, code: GatewayErrorCode, detail = ''): Refusal {
+  const paymentRequired = describeGatewayError(code).status === 402
+  return { code, detail, headers: paymentRequired ? encodeQuote(quote, code) : {} }
+}

@@ -1,0 +1,67 @@
+/** A real chain for a test file: its own process, its own data, accounts that hold money from the first block. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { createPublicClient, http, keccak256, toHex, type Hex, type PublicClient } from 'viem'
+import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
+
+/** A running chain. Each account is handed out once. */
+export type TestChain = {
+  readonly rpcUrl: string
+  readonly client: PublicClient
+  /** Holds `payerBalanceAtomic` of test USDC and no ether. */
+  nextPayer(): PrivateKeyAccount
+  /** Holds ether only. */
+  nextSettlementKey(): Hex
+  stop(): Promise<void>
+}
+
+/** What every payer has in its account. */
+export const payerBalanceAtomic = 100_000n
+
+const program = fileURLToPath(new URL('../../../contracts/src/chain/main.ts', import.meta.url))
+const accountsOfEachKind = 48
+
+/** Starts a chain with fresh accounts. */
+export async function startTestChain(): Promise<TestChain> {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-chain-'))
+  const payers = createKeys('payer')
+  const senders = createKeys('sender')
+  const funds = [
+    ...payers.flatMap((key) => ['--usdc', `${privateKeyToAccount(key).address}=${payerBalanceAtomic}`]),
+    ...senders.flatMap((key) => ['--fund', `${privateKeyToAccount(key).address}=${10n ** 18n}`]),
+  ]
+  const child = spawn(
+    process.execPath,
+    ['--conditions=source', program, '--data', directory, '--exit-with-parent', ...funds],
+    { stdio: ['pipe', 'pipe', 'ignore'] },
+  )
+  const exited = once(child, 'exit')
+  const [line] = await once(createInterface(child.stdout), 'line')
+  const ready: { readonly rpcUrl: string } = JSON.parse(String(line))
+  return {
+    rpcUrl: ready.rpcUrl,
+    client: createPublicClient({ transport: http(ready.rpcUrl) }),
+    nextPayer: () => privateKeyToAccount(take(payers)),
+    nextSettlementKey: () => take(senders),
+    stop: async () => {
+      child.stdin.end()
+      await exited
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function createKeys(kind: string): Hex[] {
+  return Array.from({ length: accountsOfEachKind }, (_, index) => keccak256(toHex(`${kind} ${index}`)))
+}
+
+function take(keys: Hex[]): Hex {
+  const key = keys.pop()
+  if (key === undefined) throw new Error('no account is left: raise accountsOfEachKind')
+  return key
+}
