@@ -73,8 +73,16 @@ async function collectReceipt(
   const body = await ended
   if (location === undefined) throw new ClientError('receipt-missing')
   const bundle = await fetchBundle(location, settings)
-  const context = { id: location.id, request: request.body, nonce, body, payment }
-  const receipt = await verifyReceipt(bundle, context, settings)
+  const { policy, now, means } = settings
+  const context = {
+    id: location.id,
+    request: request.body,
+    nonce,
+    body,
+    payment,
+    means: means.kind,
+  }
+  const receipt = await verifyReceipt(bundle, context, policy, now())
   // A failed answer keeps its payment at once (send-paid.ts); a stream that broke off is known only now.
   if (payer !== undefined && payment !== undefined && response.ok && isCredit(receipt)) {
     payer.keep(request, payment)

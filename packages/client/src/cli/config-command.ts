@@ -27,11 +27,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   if (verb !== 'check' || file === undefined || rest.length > 0) {
     throw new UsageError('config takes: check FILE')
   }
-  const check = forwardToProgram(
-    { package: '@countersign/gateway', module: 'main' },
-    [`--check-config=${file}`],
-    context,
-  )
+  const check = forwardToProgram('gateway', [`--check-config=${file}`], context)
   const code = await withProgress(context.terminal.err, 'checking', check)
   return code === exitCodes.ok ? code : exitCodes.invalid
 }

@@ -51,11 +51,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const action = readAction(positionals, values.name, values.budget)
   const database =
     values.database ?? join(values.data ?? '.countersign', gatewayFolder, 'api-keys.db')
-  const code = await forwardToProgram(
-    { package: '@countersign/gateway', module: 'payment/api-key-admin' },
-    ['--database', database, ...action],
-    context,
-  )
+  const code = await forwardToProgram('api-key-admin', ['--database', database, ...action], context)
   if (positionals[0] === 'create' && code === 0) {
     const { err } = context.terminal
     err.write(

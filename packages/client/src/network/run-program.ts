@@ -1,18 +1,18 @@
-/** Runs a program of another package as a child process: found by its package, started by Node, ended with this one. */
+/** Runs a program of another package as a child process: found by its package, never imported. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream, existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { decodeJson, type JsonMap } from '@countersign/protocol/bytes/json-decode'
 import { ClientError } from '../errors.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 
-/** A program, by its package and the module inside it, without folder and extension: `chain/main`. */
-export type ProgramName = { readonly package: string; readonly module: string }
+/** A program of the network. */
+export type ProgramName = 'chain' | 'gateway' | 'api-key-admin'
 
 /** What a child is given. */
-export type ProgramStart = ProgramName & {
+export type ProgramStart = {
+  readonly program: ProgramName
   readonly args: readonly string[]
   /** The whole environment of the child. */
   readonly environment: Readonly<Record<string, string>>
@@ -33,18 +33,16 @@ export type RunningProgram = {
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 10_000
 const maxErrorCharacters = 2000
-const isSource = import.meta.url.endsWith('.ts')
 
 /**
- * The arguments with which Node runs a program: its TypeScript when this code runs as such, else what was built.
+ * The arguments with which Node runs a program: its TypeScript when this process resolves sources, else what was built.
  *
  * @throws ClientError `program-missing`.
  */
-export function locateProgram({ package: name, module }: ProgramName): readonly string[] {
-  const folder = dirname(resolvePackage(name))
-  const file = isSource ? join(folder, 'src', `${module}.ts`) : join(folder, 'dist', `${module}.js`)
-  if (!existsSync(file)) throw new ClientError('program-missing', { detail: `${name} ${module}` })
-  return isSource ? ['--conditions=source', file] : [file]
+export function locateProgram(program: ProgramName): readonly string[] {
+  const file = fileURLToPath(resolveProgram(program))
+  if (!existsSync(file)) throw new ClientError('program-missing', { detail: file })
+  return file.endsWith('.ts') ? ['--conditions=source', file] : [file]
 }
 
 /**
@@ -53,7 +51,7 @@ export function locateProgram({ package: name, module }: ProgramName): readonly 
  * @throws ClientError `program-missing`, `program-failed` with the end of what it wrote.
  */
 export async function startProgram(start: ProgramStart): Promise<RunningProgram> {
-  const child = spawn(process.execPath, [...locateProgram(start), ...start.args], {
+  const child = spawn(process.execPath, [...locateProgram(start.program), ...start.args], {
     env: { ...start.environment },
     stdio: ['pipe', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C is for us, and we stop the programs in their order.
@@ -68,7 +66,7 @@ export async function startProgram(start: ProgramStart): Promise<RunningProgram>
   })
   const stop = createStop(child, exited)
   const describeEnd = (): ClientError =>
-    new ClientError('program-failed', { detail: `${start.package} ${start.module}: ${errors()}` })
+    new ClientError('program-failed', { detail: `${start.program}: ${errors()}` })
   try {
     const ready = await Promise.race([
       readReadyLine(child),
@@ -82,11 +80,15 @@ export async function startProgram(start: ProgramStart): Promise<RunningProgram>
   }
 }
 
-function resolvePackage(name: string): string {
+function resolveProgram(program: ProgramName): string {
   try {
-    return createRequire(import.meta.url).resolve(`${name}/package.json`)
+    if (program === 'chain') return import.meta.resolve('@countersign/contracts/chain')
+    const gateway = import.meta.resolve('@countersign/gateway/main')
+    if (program === 'gateway') return gateway
+    const extension = gateway.slice(gateway.lastIndexOf('.'))
+    return new URL(`payment/api-key-admin${extension}`, gateway).href
   } catch (cause) {
-    throw new ClientError('program-missing', { detail: name, cause })
+    throw new ClientError('program-missing', { detail: program, cause })
   }
 }
 

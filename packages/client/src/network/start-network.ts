@@ -76,8 +76,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
 function startChain(options: NetworkOptions, keys: NetworkKeys): Promise<RunningProgram> {
   const { dataDir, environment } = options
   return startProgram({
-    package: '@countersign/contracts',
-    module: 'chain/main',
+    program: 'chain',
     args: [
       '--data',
       join(dataDir, 'chain'),
@@ -104,8 +103,7 @@ async function startGateway(
   const { apiKeyEnv } = upstream
   const apiKey = apiKeyEnv === undefined ? undefined : environment[apiKeyEnv]
   return startProgram({
-    package: '@countersign/gateway',
-    module: 'main',
+    program: 'gateway',
     args: ['--config', configFile, '--exit-with-parent'],
     environment: {
       ...inherit(environment),

@@ -8,7 +8,6 @@ import { parseBundle } from '@countersign/protocol/verify/bundle'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
-import type { Settings } from '../fetch-options.ts'
 import type { SignedPayment } from '../pay/transfer-authorization.ts'
 import type { ObservedBody } from './observe-body.ts'
 
@@ -34,6 +33,7 @@ export type CallContext = {
   readonly nonce: Uint8Array
   readonly body: ObservedBody
   readonly payment: SignedPayment | undefined
+  readonly means: 'wallet' | 'api-key' | 'none'
 }
 
 /**
@@ -44,18 +44,19 @@ export type CallContext = {
 export async function verifyReceipt(
   bundle: Uint8Array,
   context: CallContext,
-  { policy, now, means }: Pick<Settings, 'policy' | 'now' | 'means'>,
+  policy: Uint8Array,
+  nowMs: number,
 ): Promise<VerifiedReceipt> {
   const { body, request, nonce } = context
   const payload = readPayload(bundle)
   const id = toHex(payload.id)
   if (id !== context.id) throw new ReceiptError('receipt-id-mismatch', bundle, { detail: id })
-  if (!isOurCharge(payload.charge, context.payment, means.kind)) {
+  if (!isOurCharge(payload.charge, context)) {
     throw new ReceiptError('receipt-payment-mismatch', bundle, { detail: id })
   }
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
-  const verdict = await verify(bundle, policy, now(), { request, nonce, ...response })
+  const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
   return {
     id,
     type: payload.type,
@@ -87,11 +88,7 @@ function readPayload(bundle: Uint8Array): CallPayload {
 }
 
 // The charge must be what was signed for this very call, or nothing.
-function isOurCharge(
-  charge: Charge,
-  payment: SignedPayment | undefined,
-  means: 'wallet' | 'api-key' | 'none',
-): boolean {
+function isOurCharge(charge: Charge, { payment, means }: CallContext): boolean {
   if (charge.scheme === 'none') return true
   if (charge.scheme === 'api-key') return means !== 'wallet'
   if (means !== 'wallet') return means === 'none'
