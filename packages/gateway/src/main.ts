@@ -59,7 +59,7 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = await createPayment(config, process.env, nowMs)
+  const payment = createPayment(config, { environment: process.env, clock: nowMs, log })
   const pending = createPendingCalls()
   const buildDigest = computeBuildDigest()
   const terms = {

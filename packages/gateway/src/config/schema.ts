@@ -79,6 +79,10 @@ export const configSchema = z.strictObject({
     host: z.string().min(1).max(255).default('127.0.0.1'),
     port: z.int().min(0).max(65_535),
   }),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Origin at which callers reach the gateway; stands in payment offers.'),
   dataDir: z.string().min(1).describe('Relative to the configuration file.'),
   upstreams: z.array(upstream).min(1).max(64),
   payment,
