@@ -116,13 +116,17 @@ export function killStaleAnvil(directory: string): void {
   rmSync(pidFile, { force: true })
 }
 
+/**
+ * `--prune-history 16`: without the flag every block's state stays in memory; with the flag alone, a call on
+ * `latest` fails when a block is mined while it runs.
+ */
 function anvilArguments(start: AnvilStart): string[] {
   const origin =
     start.kind === 'genesis'
       ? ['--init', start.path]
       : ['--load-state', start.path, '--timestamp', String(start.genesisTimestampSeconds)]
   const flags = [
-    '--no-mining --order fifo --prune-history --no-request-size-limit --disable-console-log',
+    '--no-mining --order fifo --prune-history 16 --no-request-size-limit --disable-console-log',
     `--accounts 0 --no-cors --host 127.0.0.1 --port 0 --chain-id ${baseSepoliaChainId}`,
     `--hardfork osaka --gas-limit ${blockGasLimit} --enable-tx-gas-limit`,
   ]

@@ -5,36 +5,16 @@
 
 import { once } from 'node:events'
 import process from 'node:process'
-import { parseArgs } from 'node:util'
 import { baseSepoliaChainId, baseSepoliaUsdc } from '../addresses.ts'
-import { findAnvil } from './anvil-binary.ts'
+import { chainUsage, parseChainArguments } from './arguments.ts'
+import type { ChainArguments } from './arguments.ts'
 import { startChain } from './chain.ts'
-import type { ChainEnvironment, ChainOptions } from './chain.ts'
+import type { ChainEnvironment } from './chain.ts'
 import { ChainError } from './errors.ts'
-import { parseBalances } from './genesis.ts'
 import { startRpcFront } from './rpc-front.ts'
-
-const USAGE = `usage: main.ts --data DIR [--port N] [--fund ADDRESS=ETHWEI]... [--usdc ADDRESS=ATOMIC]...
-               [--exit-with-parent]
-
---data DIR               keeps the chain; one process at a time
---port N                 JSON-RPC port on 127.0.0.1 (default: a free one)
---fund ADDRESS=ETHWEI    balance in wei; only on the first start of a data directory
---usdc ADDRESS=ATOMIC    test USDC in atomic units (6 decimals); only on the first start
---exit-with-parent       stop when standard input closes
-COUNTERSIGN_ANVIL        an anvil binary to use instead of the installed one
-`
 
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 64
-const SNAPSHOT_EVERY_RECORDS = 256
-const HEARTBEAT_MS = 30_000
-
-type Arguments = {
-  readonly options: ChainOptions
-  readonly port: number
-  readonly exitWithParent: boolean
-}
 
 const environment: ChainEnvironment = {
   nowMs: () => Date.now(),
@@ -50,11 +30,11 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(argv: readonly string[]): Promise<number> {
   // Registered first: a signal during start-up must not leave anvil behind.
   const stopped = stopSignal()
-  let given: Arguments
+  let given: ChainArguments
   try {
-    given = readArguments(argv)
+    given = parseChainArguments(argv, process.env)
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n${USAGE}`)
+    process.stderr.write(`${messageOf(error)}\n${chainUsage}`)
     return error instanceof ChainError && error.code === 'anvil-missing' ? EXIT_FAILURE : EXIT_USAGE
   }
   try {
@@ -68,7 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function run(given: Arguments, stopped: Promise<void>): Promise<number> {
+async function run(given: ChainArguments, stopped: Promise<void>): Promise<number> {
   const chain = await startChain(given.options, environment)
   try {
     const front = await startRpcFront(chain, given.port)
@@ -87,34 +67,6 @@ async function run(given: Arguments, stopped: Promise<void>): Promise<number> {
     return outcome
   } finally {
     await chain.close()
-  }
-}
-
-function readArguments(argv: readonly string[]): Arguments {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      data: { type: 'string' },
-      port: { type: 'string', default: '0' },
-      fund: { type: 'string', multiple: true, default: [] },
-      usdc: { type: 'string', multiple: true, default: [] },
-      'exit-with-parent': { type: 'boolean', default: false },
-    },
-  })
-  if (values.data === undefined || values.data === '') throw new Error('--data is missing')
-  if (!/^(0|[1-9][0-9]{0,4})$/.test(values.port) || Number(values.port) > 65_535) {
-    throw new Error(`--port ${values.port} is no port`)
-  }
-  return {
-    port: Number(values.port),
-    exitWithParent: values['exit-with-parent'],
-    options: {
-      directory: values.data,
-      balances: { wei: parseBalances(values.fund), usdcAtomic: parseBalances(values.usdc) },
-      anvilBinary: findAnvil(process.env),
-      snapshotEveryRecords: SNAPSHOT_EVERY_RECORDS,
-      heartbeatMs: HEARTBEAT_MS,
-    },
   }
 }
 
