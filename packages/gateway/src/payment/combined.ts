@@ -12,10 +12,10 @@ export function createCombinedPayment(schemes: {
 }): PaymentScheme {
   const { exact, apiKey } = schemes
   return {
-    admit: async (request) => {
+    admit: (request) => {
       const pays = request.headers['payment-signature'] !== undefined
       const scheme = pays || readApiKey(request.headers) === undefined ? exact : apiKey
-      return await scheme.admit(request)
+      return scheme.admit(request)
     },
     close: async () => {
       await Promise.all([exact.close(), apiKey.close()])

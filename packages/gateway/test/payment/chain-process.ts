@@ -32,7 +32,10 @@ export async function startTestChain(): Promise<TestChain> {
   const payers = createKeys('payer')
   const senders = createKeys('sender')
   const funds = [
-    ...payers.flatMap((key) => ['--usdc', `${privateKeyToAccount(key).address}=${payerBalanceAtomic}`]),
+    ...payers.flatMap((key) => [
+      '--usdc',
+      `${privateKeyToAccount(key).address}=${payerBalanceAtomic}`,
+    ]),
     ...senders.flatMap((key) => ['--fund', `${privateKeyToAccount(key).address}=${10n ** 18n}`]),
   ]
   const child = spawn(
@@ -57,7 +60,9 @@ export async function startTestChain(): Promise<TestChain> {
 }
 
 function createKeys(kind: string): Hex[] {
-  return Array.from({ length: accountsOfEachKind }, (_, index) => keccak256(toHex(`${kind} ${index}`)))
+  return Array.from({ length: accountsOfEachKind }, (_, index) =>
+    keccak256(toHex(`${kind} ${index}`)),
+  )
 }
 
 function take(keys: Hex[]): Hex {

@@ -13,7 +13,10 @@ import { startRpcProxy, type RpcProxy } from './rpc-proxy.ts'
 export const payTo = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
 
 /** Options for one scheme on this chain, with a settlement key of its own. */
-export function createExactOptions(chain: TestChain, overrides: Partial<ExactOptions> = {}): ExactOptions {
+export function createExactOptions(
+  chain: TestChain,
+  overrides: Partial<ExactOptions> = {},
+): ExactOptions {
   return {
     network: 'eip155:84532',
     asset: baseSepoliaUsdc.address,
@@ -38,7 +41,11 @@ export function createExactOptions(chain: TestChain, overrides: Partial<ExactOpt
 export async function startExact(
   chain: TestChain,
   overrides: Partial<ExactOptions> = {},
-): Promise<{ readonly scheme: PaymentScheme; readonly proxy: RpcProxy; readonly options: ExactOptions }> {
+): Promise<{
+  readonly scheme: PaymentScheme
+  readonly proxy: RpcProxy
+  readonly options: ExactOptions
+}> {
   const proxy = await startRpcProxy(chain.rpcUrl)
   onTestFinished(() => proxy.stop())
   const options = createExactOptions(chain, { rpcUrl: proxy.url, ...overrides })

@@ -43,7 +43,11 @@ export async function signStockPayment(
 /** The request with a payment in its header. */
 export function withPayment(request: AdmissionRequest, payment: unknown): AdmissionRequest {
   const header = Buffer.from(JSON.stringify(payment)).toString('base64')
-  return { ...request, receiptId: randomBytes(16), headers: { ...request.headers, 'payment-signature': header } }
+  return {
+    ...request,
+    receiptId: randomBytes(16),
+    headers: { ...request.headers, 'payment-signature': header },
+  }
 }
 
 /** A payment whose nonce is derived from the request, as spec/payment.md PA6 has it. */

@@ -72,6 +72,7 @@ export type Ledger = {
   fail(key: PaymentKey, nowMs: number): void
   /** Our signed transactions from this nonce on, in ascending order. */
   transactionsFrom(transactionNonce: number): readonly SignedTransaction[]
+  findTransaction(hash: Hex): SignedTransaction | undefined
   /** What was released to this payer without having been confirmed. */
   unsettledReleasedAtomic(payer: Address): bigint
   /** Payments whose settlement was begun or owed when the process ended. */
@@ -98,7 +99,7 @@ CREATE TABLE IF NOT EXISTS payment_identifiers (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlement_transactions (
   network TEXT NOT NULL, sender TEXT NOT NULL, transaction_nonce INTEGER NOT NULL,
-  hash TEXT NOT NULL, raw TEXT NOT NULL, PRIMARY KEY (network, sender, transaction_nonce)
+  hash TEXT NOT NULL UNIQUE, raw TEXT NOT NULL, PRIMARY KEY (network, sender, transaction_nonce)
 ) STRICT, WITHOUT ROWID;
 `
 
@@ -130,6 +131,10 @@ export function openLedger(
     released: database.prepare(
       `SELECT amount FROM payments WHERE ${here} AND payer = ? AND settlement <> 'confirmed' AND use = 'used'`,
     ),
+    transaction: database.prepare(
+      `SELECT hash, raw, transaction_nonce FROM settlement_transactions
+       WHERE network = '${network}' AND sender = '${sender}' AND hash = ?`,
+    ),
     from: database.prepare(
       `SELECT hash, raw, transaction_nonce FROM settlement_transactions
        WHERE network = '${network}' AND sender = '${sender}' AND transaction_nonce >= ? ORDER BY transaction_nonce`,
@@ -148,6 +153,10 @@ export function openLedger(
     },
     transactionsFrom: (transactionNonce) =>
       prepared.from.all(transactionNonce).map(parseTransaction),
+    findTransaction: (hash) => {
+      const row = prepared.transaction.get(hash)
+      return row === undefined ? undefined : parseTransaction(row)
+    },
     unsettledReleasedAtomic: (payer) =>
       prepared.released
         .all(payer.toLowerCase())
@@ -179,12 +188,6 @@ type Updates = Pick<
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
-  const insert = database.prepare(
-    `INSERT INTO payments VALUES (${Array.from({ length: 19 }, () => '?').join(', ')})`,
-  )
-  const identify = database.prepare(
-    'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)',
-  )
   const sign = database.prepare('INSERT INTO settlement_transactions VALUES (?, ?, ?, ?, ?)')
   const unsign = database.prepare('DELETE FROM settlement_transactions WHERE hash = ?')
   /** Every transition names the state it leaves: a second one changes nothing, which is a fault. */
@@ -209,22 +212,7 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     "settlement IN ('none', 'broadcast', 'failed')",
   )
   return {
-    reserve: (record, identifier, nowMs) => {
-      const { authorization } = record
-      const payer = authorization.from.toLowerCase()
-      inTransaction(database, () => {
-        insert.run(
-          ...[network, asset, payer, authorization.nonce, authorization.to.toLowerCase()],
-          ...[`${authorization.valueAtomic}`, `${authorization.validAfterSeconds}`],
-          ...[`${authorization.validBeforeSeconds}`, record.signature, record.request],
-          ...[record.bound ? 1 : 0, record.receiptId, record.use, record.settlement],
-          ...[record.transaction ?? null, `${record.reservedBlock}`, nowMs, null, null],
-        )
-        if (identifier !== undefined) {
-          identify.run(network, asset, payer, identifier, authorization.nonce)
-        }
-      })
-    },
+    reserve: createReserve(database, network, asset),
     reopen: transition("use = 'open', receipt_id = ?", "use = 'free'"),
     release: transition("use = 'used', ended_at = ?", "use = 'open'"),
     free: transition("use = 'free', ended_at = ?", "use IN ('open', 'used')"),
@@ -245,6 +233,43 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
     ),
+  }
+}
+
+function createReserve(database: DatabaseSync, network: string, asset: string): Ledger['reserve'] {
+  const insert = database.prepare(
+    `INSERT INTO payments VALUES (${Array.from({ length: 17 }, () => '?').join(', ')}, NULL, NULL)`,
+  )
+  const identify = database.prepare(
+    'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)',
+  )
+  return (record, identifier, nowMs) => {
+    const { authorization } = record
+    const payer = authorization.from.toLowerCase()
+    inTransaction(database, () => {
+      insert.run(
+        network,
+        asset,
+        payer,
+        authorization.nonce,
+        authorization.to.toLowerCase(),
+        `${authorization.valueAtomic}`,
+        `${authorization.validAfterSeconds}`,
+        `${authorization.validBeforeSeconds}`,
+        record.signature,
+        record.request,
+        record.bound ? 1 : 0,
+        record.receiptId,
+        record.use,
+        record.settlement,
+        record.transaction ?? null,
+        `${record.reservedBlock}`,
+        nowMs,
+      )
+      if (identifier !== undefined) {
+        identify.run(network, asset, payer, identifier, authorization.nonce)
+      }
+    })
   }
 }
 

@@ -4,6 +4,16 @@ import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 import type { Chain } from './chain.ts'
 import type { Ledger, SignedTransaction } from './ledger.ts'
 import { pause } from './pause.ts'
+import { createPayerTurns } from './payer-turns.ts'
+
+/** One transaction, and what to do when it is signed or the node refuses it. */
+export type SendRequest = {
+  readonly to: Hex
+  readonly data: Hex
+  readonly gas: bigint
+  readonly journal: (signed: SignedTransaction) => void
+  readonly forget: (signed: SignedTransaction) => void
+}
 
 /** Owns the nonces of the settlement key. No other process may use that key. */
 export type Sender = {
@@ -13,15 +23,11 @@ export type Sender = {
    *
    * @throws NotSent when the node refused it (after `forget`), MaybeSent when nobody knows.
    */
-  send(transaction: {
-    readonly to: Hex
-    readonly data: Hex
-    readonly gas: bigint
-    readonly journal: (signed: SignedTransaction) => void
-    readonly forget: (signed: SignedTransaction) => void
-  }): Promise<Hex>
+  send(request: SendRequest): Promise<Hex>
   /** Sends again what was signed but is not on chain, and fills gaps. Does nothing when all is on chain. */
   repair(): Promise<void>
+  /** True when another transaction took the nonce of this one: it can never be on chain. */
+  isReplaced(hash: Hex): Promise<boolean>
 }
 
 /** The node refused the transaction. */
@@ -44,14 +50,13 @@ type Options = {
   readonly chain: Chain
   readonly chainId: number
   readonly account: PrivateKeyAccount
-  readonly ledger: Pick<Ledger, 'transactionsFrom'>
+  readonly ledger: Pick<Ledger, 'transactionsFrom' | 'findTransaction'>
   readonly signal: AbortSignal
 }
 
 const sendBoundMs = 5000
 const retryAfterMs = 100
 const feesForMs = 3000
-const maxWaiting = 1024
 const otherNonce = /nonce too (?:low|high)/i
 const alreadyKnown = /already known|already imported|already exists|known transaction/i
 
@@ -61,101 +66,113 @@ export function createSettlementAccount(settlementKey: string): PrivateKeyAccoun
   return privateKeyToAccount(`0x${settlementKey.slice(2)}`)
 }
 
+type Fees = { readonly readAtMs: number; readonly maxFeePerGas: bigint; readonly tip: bigint }
+
+type State = {
+  readonly options: Options
+  /** The next free nonce; undefined until the chain was asked, and after anything unclear. Owned by the one turn. */
+  next: number | undefined
+  fees: Fees | undefined
+}
+
 /** A sender whose first act is to repair what an earlier process left. */
 export function createSender(options: Options): Sender {
-  const { chain, account, chainId, signal } = options
-  const { client } = chain
-  /** The next free nonce; undefined until the chain was asked, and after anything unclear. */
-  let next: number | undefined
-  let fees:
-    | { readonly readAtMs: number; readonly maxFeePerGas: bigint; readonly tip: bigint }
-    | undefined
-  let queue: Promise<unknown> = Promise.resolve()
-  let waiting = 0
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (waiting >= maxWaiting) {
-      return Promise.reject(new NotSent({ cause: new Error('too many settlements are waiting') }))
-    }
-    waiting++
-    const turn = queue.then(work, work).finally(() => {
-      waiting--
-    })
-    queue = turn.catch(() => undefined)
-    return turn
+  const state: State = { options, next: undefined, fees: undefined }
+  const turns = createPayerTurns()
+  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
+    const result = await turns.run(options.account.address, async () => ({ value: await work() }))
+    if (result === undefined) throw new NotSent({ cause: 'too many settlements are waiting' })
+    return result.value
   }
-
-  async function readFees(): Promise<{ readonly maxFeePerGas: bigint; readonly tip: bigint }> {
-    const nowMs = performance.now()
-    if (fees === undefined || nowMs - fees.readAtMs > feesForMs) {
-      const gasPrice = await chain.retry(() => client.getGasPrice())
-      // Room for the base fee to grow by half ten times over; a stuck transaction is never replaced.
-      fees = { readAtMs: nowMs, maxFeePerGas: gasPrice * 4n + 1n, tip: gasPrice / 10n + 1n }
-    }
-    return fees
-  }
-
-  async function sign(
-    transactionNonce: number,
-    request: { readonly to: Hex; readonly data: Hex; readonly gas: bigint },
-  ): Promise<SignedTransaction> {
-    const { maxFeePerGas, tip } = await readFees()
-    const raw = await account.signTransaction({
-      ...request,
-      type: 'eip1559',
-      chainId,
-      nonce: transactionNonce,
-      maxFeePerGas,
-      maxPriorityFeePerGas: tip,
-    })
-    return { hash: keccak256(raw), raw, transactionNonce }
-  }
-
-  async function findNext(): Promise<number> {
-    const count = await chain.retry(() =>
-      client.getTransactionCount({ address: account.address, blockTag: 'latest' }),
-    )
-    const pending = new Map(
-      options.ledger.transactionsFrom(count).map((signed) => [signed.transactionNonce, signed]),
-    )
-    const known = await chain.retry(() =>
-      client.getTransactionCount({ address: account.address, blockTag: 'pending' }),
-    )
-    const end = Math.max(known, ...[...pending.keys()].map((nonce) => nonce + 1))
-    for (let nonce = count; nonce < end; nonce++) {
-      const signed = pending.get(nonce)
-      if (signed !== undefined) await submit(client, signed, signal)
-      // A nonce that is neither journaled nor known to the chain would hold up all later ones for ever.
-      else if (nonce >= known) {
-        const filler = { to: account.address, data: '0x', gas: 21_000n } as const
-        await submit(client, await sign(nonce, filler), signal)
-      }
-    }
-    return end
-  }
-
   return {
-    send: ({ to, data, gas, journal, forget }) =>
-      inTurn(async () => {
-        for (let attempt = 0; ; attempt++) {
-          next ??= await findNext()
-          const signed = await sign(next, { to, data, gas })
-          journal(signed)
-          next++
-          const sent = await submit(client, signed, signal)
-          if (sent.kind === 'taken') return signed.hash
-          next = undefined
-          if (sent.kind === 'unknown') throw new MaybeSent({ cause: sent.cause })
-          forget(signed)
-          // The key was used elsewhere, or an earlier answer of the node was lost: ask once for the next nonce.
-          if (sent.kind === 'refused' || attempt > 0) throw new NotSent({ cause: sent.cause })
-        }
-      }),
+    send: (request) => inTurn(() => sendNext(state, request)),
     repair: () =>
       inTurn(async () => {
-        next = await findNext()
+        state.next = await findNext(state)
       }),
+    isReplaced: async (hash) => {
+      const { chain, account, ledger } = options
+      const signed = ledger.findTransaction(hash)
+      // In this order: a transaction that is mined between the two reads has its receipt.
+      const { address } = account
+      const mined = await chain.retry(() => chain.client.getTransactionCount({ address }))
+      if (signed === undefined || mined <= signed.transactionNonce) return false
+      return (await chain.findReceipt(hash, 1)) === undefined
+    },
   }
+}
+
+async function sendNext(state: State, request: SendRequest): Promise<Hex> {
+  const { chain, signal } = state.options
+  for (let attempt = 0; ; attempt++) {
+    state.next ??= await findNext(state)
+    const signed = await sign(state, state.next, request)
+    request.journal(signed)
+    state.next++
+    const sent = await submit(chain.client, signed, signal)
+    if (sent.kind === 'taken') return signed.hash
+    state.next = undefined
+    if (sent.kind === 'unknown') throw new MaybeSent({ cause: sent.cause })
+    request.forget(signed)
+    // The key was used elsewhere, or an earlier answer of the node was lost: ask once for the next nonce.
+    if (sent.kind === 'refused' || attempt > 0) throw new NotSent({ cause: sent.cause })
+  }
+}
+
+/** Sends again every journaled transaction that is not on chain, and gives the nonce after the last one. */
+async function findNext(state: State): Promise<number> {
+  const { chain, account, ledger, signal } = state.options
+  const { client } = chain
+  const { address } = account
+  const count = (blockTag: 'latest' | 'pending'): Promise<number> =>
+    chain.retry(() => client.getTransactionCount({ address, blockTag }))
+  const mined = await count('latest')
+  const signed = new Map(
+    ledger.transactionsFrom(mined).map((each) => [each.transactionNonce, each]),
+  )
+  const known = await count('pending')
+  const end = Math.max(known, ...[...signed.keys()].map((nonce) => nonce + 1))
+  for (let nonce = mined; nonce < end; nonce++) {
+    // A nonce that no transaction takes would hold up all later ones for ever.
+    const filler = { to: address, data: '0x', gas: 21_000n } as const
+    const journaled = signed.get(nonce)
+    const sent = journaled === undefined ? undefined : await submit(client, journaled, signal)
+    if (sent?.kind === 'refused' || (sent === undefined && nonce >= known)) {
+      await submit(client, await sign(state, nonce, filler), signal)
+    }
+  }
+  return end
+}
+
+async function sign(
+  state: State,
+  transactionNonce: number,
+  { to, data, gas }: Pick<SendRequest, 'to' | 'data' | 'gas'>,
+): Promise<SignedTransaction> {
+  const { account, chainId } = state.options
+  const { maxFeePerGas, tip } = await readFees(state)
+  const raw = await account.signTransaction({
+    type: 'eip1559',
+    chainId,
+    to,
+    data,
+    gas,
+    nonce: transactionNonce,
+    maxFeePerGas,
+    maxPriorityFeePerGas: tip,
+  })
+  return { hash: keccak256(raw), raw, transactionNonce }
+}
+
+async function readFees(state: State): Promise<Fees> {
+  const { chain } = state.options
+  const nowMs = performance.now()
+  if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
+    const gasPrice = await chain.retry(() => chain.client.getGasPrice())
+    // Room for the base fee to rise fourfold: a transaction that is stuck is sent again but never replaced.
+    state.fees = { readAtMs: nowMs, maxFeePerGas: gasPrice * 4n + 1n, tip: gasPrice / 10n + 1n }
+  }
+  return state.fees
 }
 
 type Sent =

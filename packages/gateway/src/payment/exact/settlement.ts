@@ -160,7 +160,13 @@ async function follow(options: Options, record: PaymentRecord, hash: Hex): Promi
         const elsewhere = await findElsewhere(options, record)
         if (elsewhere.kind === 'known') return elsewhere.outcome
         if (elsewhere.kind === 'unused') return fail(options, record, 'the token refused it')
-      } else if (round % repairEvery === 0) await sender.repair()
+      } else if (round % repairEvery === 0) {
+        if (await sender.isReplaced(hash)) {
+          options.ledger.forgetBroadcast(keyOf(record), hash)
+          return { kind: 'not-sent', reason: 'the transaction was replaced' }
+        }
+        await sender.repair()
+      }
     } catch (error) {
       if (!(error instanceof ChainUnreachable)) throw error
     }
