@@ -23,8 +23,6 @@ import { exitCodeOf } from './verify-command.ts'
 
 /** The command. */
 export const callCommand: Command = {
-  name: 'call',
-  summary: 'make one paid call and keep its receipt',
   help: `usage: countersign call [options] PROMPT
 
 Asks a model through a gateway, pays, prints the answer as it arrives, verifies the receipt and saves it. Answer on

@@ -14,12 +14,9 @@ export type CommandContext = {
 
 /** One command. */
 export type Command = {
-  readonly name: string
-  /** One line for the list of commands. */
-  readonly summary: string
   /** What `--help` prints, with examples. */
   readonly help: string
-  run(args: readonly string[], context: CommandContext): Promise<ExitCode>
+  readonly run: (args: readonly string[], context: CommandContext) => Promise<ExitCode>
 }
 
 /** A command line that cannot be used; the message says why. Exit code 64. */
@@ -84,6 +81,8 @@ function parse<const O extends ParseArgsOptionsConfig>(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, tokens: true })
   } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause })
+    const message = cause instanceof Error ? cause.message : String(cause)
+    // Node adds advice about positional arguments that helps nobody here.
+    throw new UsageError(message.split('. ', 1)[0] ?? message, { cause })
   }
 }

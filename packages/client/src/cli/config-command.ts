@@ -6,8 +6,6 @@ import { withProgress } from './progress.ts'
 
 /** The command. */
 export const configCommand: Command = {
-  name: 'config',
-  summary: 'check the configuration file of a gateway',
   help: `usage: countersign config check FILE
 
 Has the gateway's own parser judge a configuration file. Prints its digest, which stands in every keyset, or every

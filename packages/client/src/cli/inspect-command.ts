@@ -10,8 +10,6 @@ import type { Output } from './terminal.ts'
 
 /** The command. */
 export const inspectCommand: Command = {
-  name: 'inspect',
-  summary: 'show what a receipt says, without judging it',
   help: `usage: countersign inspect FILE [--json]
 
 Shows everything in a bundle (*.countersign.json) in readable form. NOTHING IS VERIFIED: a forged bundle looks the

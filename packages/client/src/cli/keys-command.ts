@@ -14,8 +14,6 @@ import { forwardToProgram } from './forward-to-program.ts'
 
 /** The command. */
 export const keysCommand: Command = {
-  name: 'keys',
-  summary: 'create, list and revoke API keys of a gateway',
   help: `usage: countersign keys create --name NAME --budget ATOMIC [--data DIR | --database FILE]
        countersign keys list [--data DIR | --database FILE]
        countersign keys revoke ID [--data DIR | --database FILE]

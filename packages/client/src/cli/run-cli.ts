@@ -1,23 +1,44 @@
 /** Finds the command, and turns what went wrong into a sentence and an exit code. */
 import { createRequire } from 'node:module'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
-import { callCommand } from './call-command.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
-import { configCommand } from './config-command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
-import { inspectCommand } from './inspect-command.ts'
-import { keysCommand } from './keys-command.ts'
 import type { Terminal } from './terminal.ts'
-import { upCommand } from './up-command.ts'
-import { verifyCommand } from './verify-command.ts'
 
-const commands: readonly Command[] = [
-  upCommand,
-  callCommand,
-  verifyCommand,
-  inspectCommand,
-  keysCommand,
-  configCommand,
+type CommandEntry = { readonly name: string; readonly summary: string; load(): Promise<Command> }
+
+// Loaded when it is asked for: judging a receipt needs no wallet.
+const commands: readonly CommandEntry[] = [
+  {
+    name: 'up',
+    summary: 'run a whole loopback network: chain, facilitator, gateway',
+    load: async () => (await import('./up-command.ts')).upCommand,
+  },
+  {
+    name: 'call',
+    summary: 'make one paid call and keep its receipt',
+    load: async () => (await import('./call-command.ts')).callCommand,
+  },
+  {
+    name: 'verify',
+    summary: 'judge a receipt, offline',
+    load: async () => (await import('./verify-command.ts')).verifyCommand,
+  },
+  {
+    name: 'inspect',
+    summary: 'show what a receipt says, without judging it',
+    load: async () => (await import('./inspect-command.ts')).inspectCommand,
+  },
+  {
+    name: 'keys',
+    summary: 'create, list and revoke API keys of a gateway',
+    load: async () => (await import('./keys-command.ts')).keysCommand,
+  },
+  {
+    name: 'config',
+    summary: 'check the configuration file of a gateway',
+    load: async () => (await import('./config-command.ts')).configCommand,
+  },
 ]
 
 const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([
@@ -45,18 +66,16 @@ export async function runCli(args: readonly string[], context: CommandContext): 
       terminal,
     )
   }
-  if (rest.includes('--help') || rest.includes('-h')) {
-    terminal.out.write(command.help)
-    return exitCodes.ok
-  }
+  if (rest.includes('--help') || rest.includes('-h')) return showHelp(name, name, terminal)
   try {
-    return await command.run(rest, context)
+    const { run } = await command.load()
+    return await run(rest, context)
   } catch (error) {
-    return explain(error, command, terminal)
+    return explain(error, name, terminal)
   }
 }
 
-function explain(error: unknown, { name }: Command, terminal: Terminal): ExitCode {
+function explain(error: unknown, name: string, terminal: Terminal): ExitCode {
   const { err } = terminal
   if (error instanceof UsageError) {
     return refuseUsage(error.message, `countersign ${name} --help`, terminal)
@@ -75,14 +94,14 @@ function refuseUsage(message: string, help: string, { err }: Terminal): ExitCode
   return exitCodes.usage
 }
 
-function showHelp(
+async function showHelp(
   topic: string | undefined,
   asked: string | undefined,
   terminal: Terminal,
-): ExitCode {
+): Promise<ExitCode> {
   const command = commands.find(({ name }) => name === topic)
   if (command !== undefined) {
-    terminal.out.write(command.help)
+    terminal.out.write((await command.load()).help)
     return exitCodes.ok
   }
   const { out, err } = terminal

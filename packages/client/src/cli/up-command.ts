@@ -19,8 +19,6 @@ import type { Output } from './terminal.ts'
 
 /** The command. */
 export const upCommand: Command = {
-  name: 'up',
-  summary: 'run a whole loopback network: chain, facilitator, gateway',
   help: `usage: countersign up [options]
 
 Runs a chain (with test USDC), and a gateway with its facilitator, on loopback, until Ctrl-C. Keys, chain and receipts

@@ -27,8 +27,6 @@ const verdictCodes: Readonly<Record<Verdict['verdict'], ExitCode>> = {
 
 /** The command. */
 export const verifyCommand: Command = {
-  name: 'verify',
-  summary: 'judge a receipt, offline',
   help: `usage: countersign verify FILE [options]
 
 Judges a bundle (*.countersign.json) without a network, check by check.

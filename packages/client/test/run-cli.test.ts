@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { runCli } from '../src/cli/run-cli.ts'
+import { createTerminal } from '../src/cli/terminal.ts'
+import type { Ended } from './kit/run-cli-process.ts'
+
+async function runInProcess(args: readonly string[]): Promise<Ended> {
+  let out = ''
+  let err = ''
+  const stdout = { write: (text: string) => (out += text) }
+  const stderr = { write: (text: string) => (err += text) }
+  const code = await runCli(args, {
+    terminal: createTerminal({ stdout, stderr }, {}),
+    environment: {},
+    nowMs: Date.now,
+    interrupted: new AbortController().signal,
+  })
+  return { code, out, err }
+}
+
+test.each([
+  [64, ['verify']],
+  [64, ['verify', 'a', 'b']],
+  [64, ['verify', 'a', '--polcy', 'x']],
+  [64, ['verify', 'a', '--json', '--json']],
+  [64, ['verify', 'a', '--policy']],
+  [64, ['verify', 'a', '--now', 'yesterday']],
+  [64, ['verify', 'a', '--now', '2026-13-01T00:00:00Z']],
+  [64, ['verify', 'a', '--nonce', '!']],
+  [64, ['verify', 'a', '--prefix']],
+  [64, ['inspect']],
+  [64, ['call', '--stream', '--no-stream', 'x']],
+  [64, ['call', '--max-price', '1.5', 'x']],
+  [64, ['keys', 'create']],
+  [64, ['config', 'chek', 'x']],
+  [64, ['up', '--port', '70000', '--upstream', 'http://127.0.0.1:1/v1']],
+  [64, ['up']],
+  [64, ['nothing']],
+  [64, []],
+  [66, ['verify', 'not/there.json']],
+  [66, ['verify', '.']],
+  [66, ['inspect', 'not/there.json']],
+  [69, ['call', '--data', 'not/there', 'x']],
+])('wrong use exits with %i and says what to do: %j', async (code, args) => {
+  const ended = await runInProcess(args)
+  expect({ code: ended.code, out: ended.out }).toEqual({ code, out: '' })
+  expect(ended.err).toMatch(
+    code === 64 ? /try: countersign|usage: countersign/ : /^error [a-z-]+: /,
+  )
+  expect(ended.err).not.toMatch(/\n\s+at /)
+})
