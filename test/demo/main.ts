@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import OpenAI from 'openai'
-import { countersignFetch, type VerifiedReceipt } from '@countersign/client'
+import OpenAI, { OpenAIError } from 'openai'
+import { ClientError, countersignFetch, type VerifiedReceipt } from '@countersign/client'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
@@ -21,6 +21,14 @@ import { turnOneByte } from './tamper.ts'
 const prompt = 'Say in one sentence what a notary does.'
 const priceAtomic = 10_000n
 const usage = 'usage: npm run demo [-- --json]\n'
+
+const whatNext = `Next:
+  npm run up                                     a network that stays, data in ./.countersign
+  npm run countersign -- call "Say hello"        a paid call from the command line, its receipt in a file
+  npm run countersign -- inspect FILE            what a receipt says
+  npm run countersign -- verify FILE --policy production   why SIMULATED evidence is not enough
+  OPENAI_API_KEY=… npm run demo                  the same with a real provider
+`
 
 /** What `--json` prints. */
 type Summary = {
@@ -36,17 +44,25 @@ type Summary = {
   readonly ms: Readonly<Record<'start' | 'firstText' | 'call' | 'verify' | 'total', number>>
 }
 
-const args = process.argv.slice(2)
-if (args.length > 1 || (args.length === 1 && args[0] !== '--json')) {
-  process.stderr.write(usage)
-  process.exitCode = 64
-} else {
-  const isJson = args.length === 1
-  const terminal = createTerminal(process, process.env)
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  const isJson = args[0] === '--json'
+  if (args.length > (isJson ? 1 : 0)) {
+    process.stderr.write(usage)
+    return 64
+  }
+  const { out, err } = createTerminal(process, process.env)
   const silent: Output = { isTerminal: false, write: () => undefined, style: (_, text) => text }
-  const summary = await demonstrate(isJson ? silent : terminal.out)
-  if (isJson) process.stdout.write(`${JSON.stringify(summary)}\n`)
-  process.exitCode = summary.verdict === 'valid' && summary.tamperedVerdict === 'invalid' ? 0 : 1
+  try {
+    const summary = await demonstrate(isJson ? silent : out)
+    if (isJson) out.write(`${JSON.stringify(summary)}\n`)
+    return summary.verdict === 'valid' && summary.tamperedVerdict === 'invalid' ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof ClientError || error instanceof OpenAIError)) throw error
+    err.write(`${err.style('red', 'the demo failed')} ${toPrintableText(error.message)}\n`)
+    return 69
+  }
 }
 
 async function demonstrate(out: Output): Promise<Summary> {
@@ -134,14 +150,6 @@ async function judge(
     ms: { verify: verifyMs },
   }
 }
-
-const whatNext = `Next:
-  npm run up                                     a network that stays, data in ./.countersign
-  npm run countersign -- call "Say hello"        a paid call from the command line, its receipt in a file
-  npm run countersign -- inspect FILE            what a receipt says
-  npm run countersign -- verify FILE --policy production   why SIMULATED evidence is not enough
-  OPENAI_API_KEY=… npm run demo                  the same with a real provider
-`
 
 function toSummary({
   id,
