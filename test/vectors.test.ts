@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { errorCodes } from '@countersign/protocol/errors'
+import { expect, test } from 'vitest'
+import { generateVectors } from './vectors/generate.ts'
+
+const root = new URL('..', import.meta.url)
+const generated = await generateVectors()
+
+test('the committed vectors are those of a fresh generation', () => {
+  expect(generated.size).toBe(2)
+  for (const [path, text] of generated) {
+    expect(readFileSync(new URL(path, root), 'utf8') === text, path).toBe(true)
+  }
+})
+
+test('the vectors stay below 1.5 MB', () => {
+  const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(1_500_000)
+})
+
+test('every error code occurs in the vectors, and no other', () => {
+  const found = new Set<string>()
+  for (const { expect: outcome } of readCases('vectors/cbor.json')) {
+    if (typeof outcome.code === 'string') found.add(outcome.code)
+  }
+  for (const { expect: outcome } of readCases('vectors/bundles.json')) {
+    for (const [, status, code] of outcome.checks ?? []) if (status === 'failed') found.add(code)
+  }
+  expect([...found].toSorted()).toEqual([...errorCodes].toSorted())
+})
+
+test('every clause that a vector cites stands in the specification', () => {
+  const folder = fileURLToPath(new URL('spec/', root))
+  const files = readdirSync(folder).filter((name) => name.endsWith('.md'))
+  const text = files.map((name) => readFileSync(`${folder}${name}`, 'utf8')).join('\n')
+  const clauses = new Set(Array.from(text.matchAll(/\*\*([A-Z]{2}\d+\.\d+)\*\*/g), ([, id]) => id))
+  const sections = new Set(Array.from(text.matchAll(/^## ([A-Z]{2}\d+) /gm), ([, id]) => id))
+  expect(clauses.size).toBeGreaterThan(60)
+  const cited = [...generated.keys()].flatMap(readCases).map(({ clause }) => clause)
+  expect(cited.length).toBeGreaterThan(500)
+  expect(cited.filter((clause) => !clauses.has(clause) && !sections.has(clause))).toEqual([])
+})
+
+type Case = {
+  readonly clause: string
+  readonly expect: {
+    readonly code?: string
+    readonly checks?: readonly (readonly [string, string, string])[]
+  }
+}
+
+function readCases(path: string): readonly Case[] {
+  const cases: readonly Case[] = JSON.parse(generated.get(path) ?? '[]')
+  return cases
+}

@@ -1,0 +1,58 @@
+/** Generates the files of `vectors/` (see vectors/README.md). */
+import { judgeCase, type BundleCase } from './bundle-case.ts'
+import { bundleFormCases } from './cases/bundle-form.ts'
+import { cborCases } from './cases/cbor.ts'
+import { claimCases } from './cases/claims.ts'
+import { chargeCases } from './cases/charge.ts'
+import { evidenceCases } from './cases/evidence.ts'
+import { goodCases } from './cases/good.ts'
+import { heldCases } from './cases/held.ts'
+import { keysetCases } from './cases/keyset.ts'
+import { policyCases } from './cases/policy.ts'
+import { statementCases } from './cases/statement.ts'
+
+/**
+ * The text of each generated file by its path from the root of the repository. The same every time.
+ *
+ * @throws Error listing every case whose verdict is not the one that its author named.
+ */
+export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
+  const cases: readonly BundleCase[] = [
+    ...goodCases(),
+    ...bundleFormCases(),
+    ...policyCases(),
+    ...statementCases(),
+    ...keysetCases(),
+    ...evidenceCases(),
+    ...claimCases(),
+    ...chargeCases(),
+    ...heldCases(),
+  ]
+  const judged = await Promise.allSettled(cases.map((bundleCase) => judgeCase(bundleCase)))
+  const bundles = judged.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const faults = [
+    ...judged.flatMap((result) => (result.status === 'rejected' ? [String(result.reason)] : [])),
+    ...repeatedNames(cases).map((name) => `two vectors are named "${name}"`),
+  ]
+  if (faults.length > 0) throw new Error(faults.join('\n'))
+  return new Map([
+    ['vectors/cbor.json', formatCases(cborCases())],
+    ['vectors/bundles.json', formatCases(bundles)],
+  ])
+}
+
+function repeatedNames(cases: readonly BundleCase[]): readonly string[] {
+  const names = cases.map(({ name }) => name)
+  return names.filter((name, index) => names.indexOf(name) !== index)
+}
+
+/** JSON with a line for each member of each case. */
+function formatCases(cases: readonly object[]): string {
+  const blocks = cases.map((stored) => {
+    const members = Object.entries(stored).map(
+      ([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)}`,
+    )
+    return `  {\n${members.join(',\n')}\n  }`
+  })
+  return `[\n${blocks.join(',\n')}\n]\n`
+}
