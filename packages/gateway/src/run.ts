@@ -51,6 +51,8 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
 function stopSignal(exitWithParent: boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
+      // Standard input would keep the process alive.
+      process.stdin.pause()
       resolve()
     }
     process.once('SIGTERM', stop)
