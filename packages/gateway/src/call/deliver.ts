@@ -1,5 +1,5 @@
 /** Writes answers to the caller: headers, body, and the statement where clients can bear it (spec/receipt.md RC6). */
-import { STATUS_CODES, type ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import { selectResponseHeaders } from '../http/headers.ts'
 import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
@@ -23,14 +23,17 @@ export function identityHeaders(headers: UpstreamHeaders): Headers {
 
 /** Sends the head of a stream at once; the statement follows as a trailer. */
 export function beginStream(gateway: Gateway, call: Call, headers: Headers): void {
-  const { response } = call
+  const { request, response } = call
   response.writeHead(200, {
     ...headers,
     'cache-control': 'no-cache, no-transform, no-store',
     'x-accel-buffering': 'no',
     'access-control-expose-headers': exposed,
     ...(gateway.config.receipts.enabled
-      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token, trailer: 'x-receipt-statement' }
+      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token }
+      : {}),
+    ...(gateway.config.receipts.enabled && takesTrailers(request)
+      ? { trailer: 'x-receipt-statement' }
       : {}),
   })
   response.flushHeaders()
@@ -38,7 +41,7 @@ export function beginStream(gateway: Gateway, call: Call, headers: Headers): voi
 
 /** Finishes what the exchange left to do for the caller. */
 export function deliverAnswer(
-  { response }: Call,
+  { request, response }: Call,
   answer: RecordedAnswer,
   receipt: IssuedReceipt | undefined,
 ): void {
@@ -49,15 +52,28 @@ export function deliverAnswer(
     case 'streamed':
       if (!answer.endsCleanly) {
         // The caller must see that the body is not complete; the statement is there by id.
-        response.destroy()
+        cut(request, response)
         return
       }
-      if (receipt !== undefined) response.addTrailers({ 'x-receipt-statement': receipt.statement })
+      if (receipt !== undefined && takesTrailers(request)) {
+        response.addTrailers({ 'x-receipt-statement': receipt.statement })
+      }
       response.end()
       return
     case 'gone':
       response.destroy()
   }
+}
+
+/** HTTP/1.0 has no chunks, hence no trailers: its callers fetch the statement by id. */
+function takesTrailers({ httpVersion }: IncomingMessage): boolean {
+  return httpVersion !== '1.0'
+}
+
+/** Without chunks an orderly close would look like the end of the body: only a reset says that it is not. */
+function cut(request: IncomingMessage, response: ServerResponse): void {
+  if (takesTrailers(request)) response.destroy()
+  else request.socket.resetAndDestroy()
 }
 
 /** Sends a whole answer with its statement in a header. */

@@ -10,12 +10,7 @@ import { exchangeWithUpstream } from './exchange-with-upstream.ts'
 import type { Gateway } from './gateway.ts'
 import { issueReceipt, issueRefusal, type IssuedReceipt } from './issue-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
-import {
-  parseChatRequest,
-  readBody,
-  type BodySoFar,
-  type ChatRequest,
-} from './read-request.ts'
+import { parseChatRequest, readBody, type BodySoFar, type ChatRequest } from './read-request.ts'
 
 /** Handles one call from its head to its statement. Never rejects. */
 export async function handleCall(
@@ -28,8 +23,8 @@ export async function handleCall(
   const received: BodySoFar = { chunks: [], bytes: 0 }
   gateway.pending.begin(call.idHex)
   try {
-    const nonce = acceptNonce(request)
     const chat = await receiveRequest(gateway, call, received)
+    const nonce = acceptNonce(request)
     const route = selectUpstream(gateway, chat)
     const admission = await admitPayment(gateway, call, chat, route)
     if (admission.kind === 'replayed') return
@@ -64,7 +59,11 @@ async function receiveRequest(
 ): Promise<ChatRequest> {
   const { limits } = gateway.config
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
-  return parseChatRequest(await readBody(call.request, limits.maxRequestBytes, received))
+  const body = await readBody(call.request, limits.maxRequestBytes, received)
+  if (call.request.method !== 'POST') {
+    throw new CallRefused({ code: 'method-not-allowed', detail: '', headers: { allow: 'POST' } })
+  }
+  return parseChatRequest(body)
 }
 
 function selectUpstream(gateway: Gateway, { model }: ChatRequest): Route {
@@ -152,5 +151,11 @@ function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error:
   gateway.metrics.observeRefusal(code)
   // What is left of a body that was not read would be taken for the next request.
   const close = call.request.complete ? {} : { connection: 'close' }
-  sendWhole(call.response, status, { ...refusalHeaders(code, headers), ...close }, answerBody, receipt)
+  sendWhole(
+    call.response,
+    status,
+    { ...refusalHeaders(code, headers), ...close },
+    answerBody,
+    receipt,
+  )
 }

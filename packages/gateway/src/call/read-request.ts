@@ -31,8 +31,6 @@ export async function readBody(
   limitBytes: number,
   received: BodySoFar,
 ): Promise<Buffer> {
-  const encoding = request.headers['content-encoding'] ?? 'identity'
-  if (encoding !== 'identity') throw refuse('body-encoded')
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw refuse('body-too-large')
   await new Promise<void>((resolve, reject) => {
     request.on('data', (chunk: Buffer) => {
@@ -46,10 +44,14 @@ export async function readBody(
     request.on('error', (cause) => {
       reject(refuse('client-gone', '', cause))
     })
+    // Comes after 'end' too, and an error costs a stack trace.
     request.on('close', () => {
-      reject(refuse('client-gone'))
+      if (!request.complete) reject(refuse('client-gone'))
     })
   })
+  // Refused only now, so that the refusal states the body that its caller holds.
+  const encoding = request.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity') throw refuse('body-encoded')
   const [only] = received.chunks
   return received.chunks.length === 1 && only !== undefined ? only : Buffer.concat(received.chunks)
 }
@@ -61,7 +63,8 @@ export async function readBody(
  */
 export function parseChatRequest(body: Buffer): ChatRequest {
   const members = scanTopLevel(body)
-  if (typeof members === 'string') throw refuse('request-malformed', `The body is refused: ${members}.`)
+  if (typeof members === 'string')
+    throw refuse('request-malformed', `The body is refused: ${members}.`)
   const token = (name: string): string | undefined => tokenOf(body, members.get(name))
   const model = parseString(token('model'))
   if (model === undefined || !modelName.test(model) || model.includes('..')) {

@@ -10,13 +10,16 @@ const origin = 'http://gateway.invalid'
 
 /** A server that is not listening yet. */
 export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server {
-  const server = createServer({ requestTimeout: 300_000, keepAliveTimeout: 75_000 }, (request, response) => {
-    // handleCall never rejects; what the other routes throw ends here.
-    route(gateway, isReady, request, response).catch((error: unknown) => {
-      gateway.log.error({ err: error }, 'a request failed')
-      sendProblem(response, 'internal-error')
-    })
-  })
+  const server = createServer(
+    { requestTimeout: 300_000, keepAliveTimeout: 75_000 },
+    (request, response) => {
+      // handleCall never rejects; what the other routes throw ends here.
+      route(gateway, isReady, request, response).catch((error: unknown) => {
+        gateway.log.error({ err: error }, 'a request failed')
+        sendProblem(response, 'internal-error')
+      })
+    },
+  )
   server.headersTimeout = 60_000
   return server
 }
@@ -32,8 +35,7 @@ async function route(
   const query = target.indexOf('?')
   const path = query < 0 ? target : target.slice(0, query)
   if (path === chatPath) {
-    if (method === 'POST') await handleCall(gateway, request, response, path)
-    else sendProblem(response, 'method-not-allowed', '', { allow: 'POST' })
+    await handleCall(gateway, request, response, path)
     return
   }
   request.resume()
