@@ -74,20 +74,17 @@ test.for(faults)('a run with %s is no pass', ([, faulty, counts]) => {
   expect(formatCounts(outcome)).toContain(counts)
 })
 
+function runTestsOf(filter: string): { readonly status: number | null; readonly last: string } {
+  const program = join(import.meta.dirname, '../tools/run-tests.ts')
+  const { status, stdout } = spawnSync(process.execPath, ['--conditions=source', program, filter], {
+    encoding: 'utf8',
+  })
+  return { status, last: stdout.trimEnd().split('\n').at(-1) ?? '' }
+}
+
 test('npm test ends with the counts, and fails when it ran nothing', () => {
-  const run = (filter: string): { readonly status: number | null; readonly last: string } => {
-    const program = join(import.meta.dirname, '../tools/run-tests.ts')
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      ['--conditions=source', program, filter],
-      {
-        encoding: 'utf8',
-      },
-    )
-    return { status, last: stdout.trimEnd().split('\n').at(-1) ?? '' }
-  }
-  expect(run('no-such-file')).toEqual({ status: 1, last: '0 passed, 0 failed, 0 skipped' })
-  const sound = run('test/tooling/lock.test.ts')
+  expect(runTestsOf('no-such-file')).toEqual({ status: 1, last: '0 passed, 0 failed, 0 skipped' })
+  const sound = runTestsOf('test/tooling/lock.test.ts')
   expect(sound.last).toMatch(/^[1-9]\d* passed, 0 failed, 0 skipped$/)
   expect(sound.status).toBe(0)
 })
