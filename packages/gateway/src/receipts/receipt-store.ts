@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import type { ClaimEntry } from '@countersign/protocol/receipt/claims'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { parseClaimEntries, serializeClaimEntries } from './stored-claims.ts'
@@ -38,27 +39,30 @@ export type ReceiptStore = {
   close(): void
 }
 
-const flushAfterMs = 10
+const flushAfterMs = 25
 const maxWaiting = 1024
 
 /**
- * Opens the store. A receipt is readable at once; it is on disk after at most 10 ms. A crash before that loses the
+ * Opens the store. A receipt is readable at once; it is on disk after at most 25 ms. A crash before that loses the
  * stored copy only: its caller has the statement already, and money is in the payment ledger.
  */
 export function openReceiptStore(folder: string, onError: (error: unknown) => void): ReceiptStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const database = new DatabaseSync(join(folder, 'receipts.db'))
+  // Ids are random: rows in the order of their ids would write several pages for each receipt, so only the small
+  // index has that order (measured: 50 µs a row that way, 10 µs this way).
   database.exec(`
+    PRAGMA page_size = 8192;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS receipt (
-      id TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL, statement BLOB NOT NULL,
-      claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT, WITHOUT ROWID;
+      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL,
+      statement BLOB NOT NULL, claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT;
     CREATE INDEX IF NOT EXISTS receipt_time ON receipt (time_ms);
     CREATE TABLE IF NOT EXISTS keyset (
       number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, statement BLOB NOT NULL, evidence_kind TEXT NOT NULL,
       evidence_nonce BLOB NOT NULL, evidence_data BLOB NOT NULL) STRICT;`)
-  const insert = database.prepare('INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)')
+  const insert = database.prepare('INSERT INTO receipt VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
   // Owned here: receipts that are not in the database yet.
   const waiting = new Map<string, StoredReceipt>()
@@ -85,7 +89,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       if (waiting.size >= maxWaiting) flush()
       else timer ??= setTimeout(flush, flushAfterMs)
     },
-    get: (id) => waiting.get(id) ?? fromRow(select.get(id)),
+    get: (id) => waiting.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
     putKeyset({ keysetDigest, keysetStatement, evidence }) {
       database
         .prepare(
@@ -121,9 +125,9 @@ type Row = Readonly<Record<string, unknown>>
 
 function toRow(
   receipt: StoredReceipt,
-): [string, number, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array] {
+): [Uint8Array, number, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array] {
   return [
-    receipt.id,
+    Buffer.from(receipt.id, 'hex'),
     receipt.timeMs,
     receipt.tokenDigest,
     receipt.statement,
@@ -136,7 +140,7 @@ function toRow(
 function fromRow(row: Row | undefined): StoredReceipt | undefined {
   if (row === undefined) return undefined
   return {
-    id: String(row['id']),
+    id: toHex(blob(row['id'])),
     timeMs: Number(row['time_ms']),
     tokenDigest: blob(row['token_digest']),
     statement: blob(row['statement']),
