@@ -1,0 +1,31 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describeCode, errorCodes, ProtocolError } from '@countersign/protocol/errors'
+import { expect, test } from 'vitest'
+
+test('an error names its code, its meaning and its cause', () => {
+  const cause = new Error('inner')
+  const error = new ProtocolError('cbor-truncated', { cause })
+  expect(error.message).toBe('cbor-truncated: the CBOR ends early')
+  expect(error.name).toBe('ProtocolError')
+  expect(error.code).toBe('cbor-truncated')
+  expect(error.cause).toBe(cause)
+  expect(new ProtocolError('bundle-base64').cause).toBeUndefined()
+})
+
+test('a code has a family and a sentence', () => {
+  expect(describeCode('bundle-base64')).toEqual({
+    family: 'input',
+    message: 'a member of the bundle is not strict base64url',
+  })
+  expect(describeCode('signature-invalid').family).toBe('evidence')
+})
+
+test('every code is defined in the specification, and the codes are in order', () => {
+  const folder = new URL('../../../spec/', import.meta.url)
+  const files = readdirSync(folder).filter((name) => name.endsWith('.md'))
+  const text = files.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n')
+  const codes = [...errorCodes]
+  expect(codes.length).toBeGreaterThan(50)
+  expect(codes.filter((code) => !text.includes(`\`${code}\``))).toEqual([])
+  expect(codes.toSorted()).toEqual(codes)
+})
