@@ -10,6 +10,7 @@ const table = {
   'body-unsupported': ['fix', 'the request body cannot be read'],
   'file-unreadable': ['fix', 'a file cannot be read'],
   'file-unwritable': ['fix', 'a file cannot be written'],
+  'gateway-unreachable': ['later', 'the gateway does not answer'],
   'host-not-allowed': ['stop', 'the request goes to a host that is not in hosts'],
   'network-not-allowed': ['stop', 'the offer is for a network that is not in networks'],
   'network-not-running': ['fix', 'no network runs here; start one with: countersign up'],

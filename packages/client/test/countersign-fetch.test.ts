@@ -262,6 +262,20 @@ test('a connection that breaks after paying keeps the payment for the same reque
   expect(fetch.signedAtomic()).toBe(10_000n)
 })
 
+test('a credit in the receipt is used up by the same request before anything new is signed', async () => {
+  gateway.behaviour.charge = (charge) => ({ ...charge, amountAtomic: 0n })
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  for (let call = 0; call < 2; call++) {
+    const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+    await response.text()
+    const receipt = await fetch.receiptOf(response)
+    expect(receipt).toMatchObject({ chargedAtomic: 0n, verdict: { verdict: 'valid' } })
+  }
+  const [, first, second] = gateway.seen.map(({ headers }) => headers['payment-signature'])
+  expect(second).toBe(first)
+  expect(fetch.signedAtomic()).toBe(10_000n)
+})
+
 test('an answer 402 to a paid call goes to the caller and is not paid again', async () => {
   gateway.behaviour.intercept = ({ payment }) =>
     payment === undefined ? undefined : { status: 402, code: 'payment-settlement-failed' }

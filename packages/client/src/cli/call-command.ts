@@ -1,6 +1,9 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
+import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
+import { ClientError } from '../errors.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
+import { isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
 import { readNetworkKeys } from '../network/network-keys.ts'
 import { readNetworkState } from '../network/network-state.ts'
@@ -77,9 +80,13 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     }),
     signal: context.interrupted,
   })
-  const response = await withProgress(err, `waiting for ${toPrintable(target.model)}`, work)
+  const answered = work.catch((cause: unknown) => {
+    if (cause instanceof ClientError || context.interrupted.aborted) throw cause
+    throw new ClientError('gateway-unreachable', { detail: target.baseUrl, cause })
+  })
+  const response = await withProgress(err, `waiting for ${toPrintable(target.model)}`, answered)
   if (!response.ok) return failCall(response, context)
-  await printAnswer(response, context)
+  const isWhole = await printAnswer(response, context)
   const receipt = await withProgress(
     err,
     'waiting for the receipt',
@@ -88,7 +95,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const file = values.out ?? `${receipt.id.slice(0, shortIdCharacters)}.countersign.json`
   await writeFileAs(file, receipt.bundle)
   report(receipt, file, context)
-  return exitCodeOf(receipt.verdict)
+  if (context.interrupted.aborted) return exitCodes.interrupted
+  return isWhole ? exitCodeOf(receipt.verdict) : exitCodes.unavailable
 }
 
 async function findTarget(
@@ -122,25 +130,47 @@ async function findTarget(
   return { fetch: countersignFetch(options), baseUrl, model }
 }
 
-async function printAnswer(response: Response, { terminal }: CommandContext): Promise<void> {
-  const { out } = terminal
+/** False when the answer broke off: its receipt is still worth having. */
+async function printAnswer(
+  response: Response,
+  { terminal, interrupted }: CommandContext,
+): Promise<boolean> {
+  const { out, err } = terminal
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
   const text = isStream ? createStreamText() : createWholeText()
   // A model can be made to write escape sequences; a terminal would obey them.
   const print = (part: string): void => out.write(out.isTerminal ? toPrintableText(part) : part)
   const body: ReadableStream<Uint8Array> | null = response.body
-  if (body !== null) for await (const piece of body) print(text.push(piece))
-  print(`${text.end()}\n`)
+  try {
+    if (body !== null) for await (const piece of body) print(text.push(piece))
+    print(`${text.end()}\n`)
+    return true
+  } catch {
+    const what = interrupted.aborted ? 'interrupted' : 'the answer broke off'
+    err.write(`\n${err.style('yellow', what)}; the receipt covers what arrived\n`)
+    return false
+  }
 }
 
 async function failCall(response: Response, { terminal }: CommandContext): Promise<ExitCode> {
   const body = (await readBounded(response, maxErrorBytes)) ?? new Uint8Array(0)
   const { err } = terminal
   const id = response.headers.get('x-receipt-id')
-  err.write(`${err.style('red', 'error')} the gateway answered ${response.status}\n`)
-  err.write(`${toPrintableText(new TextDecoder().decode(body))}\n`)
+  err.write(`${err.style('red', 'error')} ${response.status} ${describeProblem(body)}\n`)
   if (id !== null) err.write(`receipt ${toPrintable(id)}\n`)
   return exitCodes.unavailable
+}
+
+/** Code and message of an error of the OpenAI form, or the body as it is. */
+function describeProblem(body: Uint8Array): string {
+  const json = decodeJson(body)
+  const error = isJsonMap(json) ? json.get('error') : undefined
+  const code = isJsonMap(error) ? error.get('code') : undefined
+  const message = isJsonMap(error) ? error.get('message') : undefined
+  if (typeof code !== 'string' || typeof message !== 'string') {
+    return toPrintableText(new TextDecoder().decode(body))
+  }
+  return toPrintable(`${code}: ${message}`)
 }
 
 function report(receipt: VerifiedReceipt, file: string, { terminal }: CommandContext): void {

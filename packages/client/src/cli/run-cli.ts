@@ -71,6 +71,7 @@ export async function runCli(args: readonly string[], context: CommandContext): 
     const { run } = await command.load()
     return await run(rest, context)
   } catch (error) {
+    if (context.interrupted.aborted && !(error instanceof ClientError)) return exitCodes.interrupted
     return explain(error, name, terminal)
   }
 }

@@ -130,17 +130,15 @@ async function announce(
   dataDir: string,
   out: Output,
 ): Promise<void> {
-  const { baseUrl, rpcUrl, wallet, model } = network
+  const { baseUrl, rpcUrl, wallet } = network
+  const models = upstream.models.map((model) => (model === '*' ? 'any other name' : model))
   const balance = await readUsdcBalance(rpcUrl, wallet.address)
   const row = (name: string, text: string): string =>
     `  ${out.style('bold', name.padEnd(10))}${text}\n`
   out.write(
     `Countersign network on loopback, ${out.style('alarm', 'SIMULATED')} evidence, test money\n\n` +
       row('gateway', `${baseUrl}  →  ${upstream.baseUrl}`) +
-      row(
-        'model',
-        `${model}, ${upstream.models.includes('*') ? 'and any other name' : 'and those given'}`,
-      ) +
+      row('models', models.join(', ')) +
       row('chain', `${rpcUrl}  (chain id 84532)`) +
       row('wallet', `${wallet.address}  ${formatUsdc(balance)} test USDC`) +
       row('data', `${dataDir}  (keys.json holds the keys)`) +
