@@ -58,7 +58,8 @@ function compile(sources: readonly string[]): unknown {
 
 /** `solc` is CommonJS with a wasm of several MB, so it is loaded only when somebody generates. */
 function loadCompiler(): (input: string) => string {
-  const loaded: unknown = createRequire(import.meta.url)('solc')
+  const require = createRequire(import.meta.url)
+  const loaded: unknown = require('solc')
   const compileFunction = field(loaded, 'compile')
   if (typeof compileFunction !== 'function') throw new Error('solc has no compile function')
   return (input) => String(Reflect.apply(compileFunction, loaded, [input]))

@@ -18,7 +18,7 @@ import type { EmbeddedChain } from '../src/chain/chain.ts'
 import { parseBalances } from '../src/chain/genesis.ts'
 import { startRpcFront } from '../src/chain/rpc-front.ts'
 
-export const chainProgram = fileURLToPath(new URL('../src/chain/main.ts', import.meta.url))
+const chainProgram = fileURLToPath(new URL('../src/chain/main.ts', import.meta.url))
 
 /** Test accounts of the mnemonic "test test … junk": 0 sends, 1 pays, 2 is paid. */
 export const senderKey = '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80'

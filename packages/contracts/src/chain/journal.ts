@@ -109,7 +109,7 @@ export async function startSegment(directory: string, headBlock: number): Promis
  * Reads one segment and truncates a torn last line: one without a line end, or one with a hole of zero bytes where
  * the disk had not written a sector. A sender was never told that such a record was accepted.
  */
-export async function readSegment(
+async function readSegment(
   path: string,
 ): Promise<{ records: JournalRecord[]; sizeBytes: number; truncatedBytes: number }> {
   const bytes = await readFile(path)
