@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { generateContracts } from '../../packages/contracts/src/generate.ts'
+import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
 import { generateVectors } from '../vectors/generate.ts'
 import { readSourceTree } from './source-tree.ts'
 
@@ -21,6 +22,13 @@ export const generators: readonly Generator[] = [
       return Promise.resolve(
         new Map(files.map(([path, text]) => [`packages/contracts/${path}`, text])),
       )
+    },
+  },
+  {
+    name: 'configuration schema',
+    run: () => {
+      const text = `${JSON.stringify(createConfigJsonSchema(), undefined, 2)}\n`
+      return Promise.resolve(new Map([['docs/countersign.config.schema.json', text]]))
     },
   },
   { name: 'vectors', run: generateVectors },
@@ -61,7 +69,8 @@ export function judgeGenerated(
 /** Committed files that look generated and that no generator writes any more. */
 export function findOrphans(root: string, generated: ReadonlySet<string>): readonly string[] {
   return readSourceTree(root).files.filter(
-    (path) => /\/generated\/|^vectors\/.+\.json$/.test(path) && !generated.has(path),
+    (path) =>
+      /\/generated\/|^vectors\/.+\.json$|\.schema\.json$/.test(path) && !generated.has(path),
   )
 }
 
