@@ -16,6 +16,7 @@ import {
   withPayment,
 } from './payment/payer.ts'
 import { createRequest, expectAdmitted, expectRefused } from './payment/requests.ts'
+import type { Verdict } from './payment/rpc-proxy.ts'
 
 let chain: TestChain
 beforeAll(async () => {
@@ -86,9 +87,9 @@ test('of one payment presented 50 times at once exactly one call is admitted', a
   const codes = admissions.flatMap((each) => (each.kind === 'refused' ? [each.refusal.code] : []))
   expect(codes).toEqual(Array.from({ length: 49 }, () => 'payment-in-progress'))
   for (const admission of admitted) {
-    const payment = expectAdmitted(admission)
-    expect((await payment.release()).kind).toBe('released')
-    await payment.complete('used')
+    const bought = expectAdmitted(admission)
+    expect((await bought.release()).kind).toBe('released')
+    await bought.complete('used')
   }
   expect(onceEach(proxy.broadcasts)).toEqual([1])
 })
@@ -155,8 +156,8 @@ test('a payment that its payer bound to a request buys no other, not even as the
   expect((await admitted.release()).kind).toBe('released')
   await admitted.complete('used')
   // What an observer reads on chain has no salt.
-  const public_ = { ...payment, extensions: {} }
-  const observed = await scheme.admit(withPayment(createRequest({}), public_))
+  const published = { ...payment, extensions: {} }
+  const observed = await scheme.admit(withPayment(createRequest({}), published))
   expect(expectRefused(observed).code).toBe('payment-request-mismatch')
   expect((await scheme.admit(withPayment(createRequest({}), payment))).kind).toBe('replay')
   expect(onceEach(proxy.broadcasts)).toEqual([1])
@@ -247,7 +248,7 @@ test('an answer may leave before its settlement up to the value at risk', async 
   const gate = new Promise<void>((resolve) => {
     open = resolve
   })
-  proxy.rule = async (method) => {
+  proxy.rule = async (method): Promise<Verdict> => {
     if (method === 'eth_sendRawTransaction') await gate
     return 'forward'
   }

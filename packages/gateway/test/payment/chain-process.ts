@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { createPublicClient, http, keccak256, toHex, type Hex, type PublicClient } from 'viem'
+import { createPublicClient, http, keccak256, toHex } from 'viem'
+import type { Hex, PublicClient, TransactionReceipt } from 'viem'
 import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 
 /** A running chain. Each account is handed out once. */
@@ -17,6 +18,8 @@ export type TestChain = {
   nextPayer(): PrivateKeyAccount
   /** Holds ether only. */
   nextSettlementKey(): Hex
+  /** The receipt, as soon as there is one. */
+  mined(hash: string): Promise<TransactionReceipt>
   stop(): Promise<void>
 }
 
@@ -46,9 +49,19 @@ export async function startTestChain(): Promise<TestChain> {
   const exited = once(child, 'exit')
   const [line] = await once(createInterface(child.stdout), 'line')
   const ready: { readonly rpcUrl: string } = JSON.parse(String(line))
+  const client = createPublicClient({ transport: http(ready.rpcUrl) })
   return {
     rpcUrl: ready.rpcUrl,
-    client: createPublicClient({ transport: http(ready.rpcUrl) }),
+    client,
+    mined: async (hash) => {
+      // viem's own waiting looks again only when a new block comes.
+      for (;;) {
+        const receipt = await client
+          .getTransactionReceipt({ hash: `0x${hash.slice(2)}` })
+          .catch(() => undefined)
+        if (receipt !== undefined) return receipt
+      }
+    },
     nextPayer: () => privateKeyToAccount(take(payers)),
     nextSettlementKey: () => take(senders),
     stop: async () => {

@@ -16,7 +16,7 @@ export type RpcProxy = {
   stop(): Promise<void>
 }
 
-type Call = { readonly id: unknown; readonly method: string; readonly params: readonly unknown[] }
+type Call = { readonly id: unknown; readonly method: string; readonly params?: readonly unknown[] }
 
 /** Starts a proxy on a free port. */
 export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
@@ -27,11 +27,11 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = Buffer.concat(chunks)
-      const call: Call = JSON.parse(body.toString())
+      const { method, params = [] }: Call = JSON.parse(body.toString())
       void (async () => {
-        const verdict = (await proxy.rule?.(call.method, call.params)) ?? 'forward'
+        const verdict = (await proxy.rule?.(method, params)) ?? 'forward'
         if (verdict === 'drop') return response.destroy()
-        if (call.method === 'eth_sendRawTransaction') countBroadcast(broadcasts, call.params[0])
+        if (method === 'eth_sendRawTransaction') countBroadcast(broadcasts, params[0])
         const answer = await fetch(rpcUrl, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
