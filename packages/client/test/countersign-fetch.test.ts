@@ -1,44 +1,20 @@
 import OpenAI from 'openai'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recoverTypedDataAddress, type Hex } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
 import { toHex, fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
 import { createPaymentNonce, hashRequest } from '@countersign/protocol/payment/request-nonce'
-import {
-  ClientError,
-  countersignFetch,
-  type VerifiedReceipt,
-  type WalletOptions,
-} from '@countersign/client'
-import { createGate, present } from './kit/present-value.ts'
-import { startWireGateway, testOffer, testStream, type WireGateway } from './kit/wire-gateway.ts'
+import { countersignFetch, type VerifiedReceipt, type WalletOptions } from '@countersign/client'
+import { account, chat, post, refusalOf, wallet } from './kit/fetch-fixture.ts'
+import { present } from './kit/present-value.ts'
+import { startWireGateway, testOffer, type WireGateway } from './kit/wire-gateway.ts'
 
-// The second of anvil's published accounts: worth nothing anywhere.
-const account = privateKeyToAccount(
-  '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
-)
-const wallet: WalletOptions = { account, maxAmountAtomic: 20_000n, budgetAtomic: 1_000_000n }
-const chat = { model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] } as const
 let gateway: WireGateway
 
 beforeEach(async () => {
   gateway = await startWireGateway()
 })
 afterEach(() => gateway.close())
-
-function post(stream: boolean): RequestInit {
-  return { method: 'POST', body: JSON.stringify({ ...chat, stream }) }
-}
-
-async function refusalOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  expect(error).toBeInstanceOf(ClientError)
-  return error instanceof ClientError ? error.code : ''
-}
 
 test('the openai client streams through it unmodified, and the receipt is valid', async () => {
   const receipts: VerifiedReceipt[] = []
@@ -286,92 +262,6 @@ test('an answer 402 to a paid call goes to the caller and is not paid again', as
   expect(gateway.seen).toHaveLength(2)
 })
 
-test('a caller that leaves early gets a verdict about the events that arrived', async () => {
-  const gate = createGate()
-  gateway.behaviour.beforeChunk = () => gate.opened
-  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
-  const reader = present(response.body, 'body').getReader()
-  const first = await reader.read()
-  expect(new TextDecoder().decode(first.value)).toBe(testStream[0])
-  const receipt = fetch.receiptOf(response)
-  await reader.cancel()
-  gate.open()
-  const { verdict, responseHeld } = await receipt
-  expect(responseHeld).toBe('prefix')
-  expect(verdict.verdict).toBe('valid')
-  expect(verdict.checks.find(({ id }) => id === 'response-bytes')?.status).toBe('passed')
-})
-
-test('an abort of the caller ends the watch even when nobody reads', async () => {
-  const gate = createGate()
-  gateway.behaviour.beforeChunk = () => gate.opened
-  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
-  const controller = new AbortController()
-  const { signal } = controller
-  const response = await fetch(`${gateway.url}/chat/completions`, { ...post(true), signal })
-  controller.abort()
-  gate.open()
-  const { verdict, responseHeld } = await fetch.receiptOf(response)
-  expect(responseHeld).toBe('prefix')
-  expect(verdict.verdict).toBe('valid')
-})
-
-test('the bytes that arrive are judged: a receipt about other bytes is invalid', async () => {
-  const fetch = countersignFetch({
-    ...wallet,
-    baseUrl: gateway.url,
-    fetch: async (url, init) => {
-      const response = await globalThis.fetch(url, init)
-      if (init.method !== 'POST' || !response.ok) return response
-      const { status, headers } = response
-      return new Response((await response.text()).replace('Hel', 'Bel'), { status, headers })
-    },
-  })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
-  expect(await response.text()).toContain('Bel')
-  const { verdict } = await fetch.receiptOf(response)
-  expect(verdict.verdict).toBe('invalid')
-  expect(verdict.checks.filter(({ status }) => status === 'failed')).toMatchObject([
-    { id: 'response-bytes', code: 'response-bytes-mismatch' },
-  ])
-})
-
-test('a receipt with another charge than the payment is an error that holds the evidence', async () => {
-  gateway.behaviour.charge = (charge) =>
-    charge.scheme === 'exact' ? { ...charge, amountAtomic: 10_001n } : charge
-  const errors: unknown[] = []
-  const fetch = countersignFetch({
-    ...wallet,
-    baseUrl: gateway.url,
-    onReceiptError: (error) => errors.push(error),
-  })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
-  await response.text()
-  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
-  expect(errors).toMatchObject([{ code: 'receipt-payment-mismatch', family: 'stop' }])
-  expect(errors).toMatchObject([{ bundle: expect.any(Uint8Array) }])
-})
-
-test('a bundle that is none is an error', async () => {
-  gateway.behaviour.bundle = () => new TextEncoder().encode('{}')
-  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
-  await response.text()
-  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-unreadable')
-})
-
-test('an answer that names no receipt, and a response of anybody else, have none', async () => {
-  const fetch = countersignFetch({
-    baseUrl: gateway.url,
-    fetch: () => Promise.resolve(new Response('x')),
-  })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(false))
-  await response.text()
-  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-missing')
-  expect(await refusalOf(fetch.receiptOf(new Response('')))).toBe('receipt-missing')
-})
-
 test('an API key replaces what the client sends as key', async () => {
   gateway.behaviour.offer = null
   const fetch = countersignFetch({ baseUrl: gateway.url, apiKey: 'csk_test' })
@@ -380,15 +270,6 @@ test('an API key replaces what the client sends as key', async () => {
   await response.text()
   expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
   expect(gateway.seen.map((call) => call.headers.authorization)).toEqual(['Bearer csk_test'])
-})
-
-test('a response larger than what is kept is handed on whole and judged by its beginning', async () => {
-  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, maxHeldBytes: 200 })
-  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
-  expect(await response.text()).toBe(testStream.join(''))
-  const { responseHeld, verdict } = await fetch.receiptOf(response)
-  expect(responseHeld).toBe('prefix')
-  expect(verdict.verdict).toBe('valid')
 })
 
 test('limits that are no bigint are refused at once', () => {

@@ -1,0 +1,107 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { countersignFetch } from '@countersign/client'
+import { post, refusalOf, wallet } from './kit/fetch-fixture.ts'
+import { createGate, present } from './kit/present-value.ts'
+import { startWireGateway, testStream, type WireGateway } from './kit/wire-gateway.ts'
+
+let gateway: WireGateway
+
+beforeEach(async () => {
+  gateway = await startWireGateway()
+})
+afterEach(() => gateway.close())
+
+test('a caller that leaves early gets a verdict about the events that arrived', async () => {
+  const gate = createGate()
+  gateway.behaviour.beforeChunk = () => gate.opened
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  const reader = present(response.body, 'body').getReader()
+  const first = await reader.read()
+  expect(new TextDecoder().decode(first.value)).toBe(testStream[0])
+  const receipt = fetch.receiptOf(response)
+  await reader.cancel()
+  gate.open()
+  const { verdict, responseHeld } = await receipt
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+  expect(verdict.checks.find(({ id }) => id === 'response-bytes')?.status).toBe('passed')
+})
+
+test('an abort of the caller ends the watch even when nobody reads', async () => {
+  const gate = createGate()
+  gateway.behaviour.beforeChunk = () => gate.opened
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const controller = new AbortController()
+  const { signal } = controller
+  const response = await fetch(`${gateway.url}/chat/completions`, { ...post(true), signal })
+  controller.abort()
+  gate.open()
+  const { verdict, responseHeld } = await fetch.receiptOf(response)
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+})
+
+test('the bytes that arrive are judged: a receipt about other bytes is invalid', async () => {
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    fetch: async (url, init) => {
+      const response = await globalThis.fetch(url, init)
+      if (init.method !== 'POST' || !response.ok) return response
+      const { status, headers } = response
+      return new Response((await response.text()).replace('Hel', 'Bel'), { status, headers })
+    },
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(await response.text()).toContain('Bel')
+  const { verdict } = await fetch.receiptOf(response)
+  expect(verdict.verdict).toBe('invalid')
+  expect(verdict.checks.filter(({ status }) => status === 'failed')).toMatchObject([
+    { id: 'response-bytes', code: 'response-bytes-mismatch' },
+  ])
+})
+
+test('a receipt with another charge than the payment is an error that holds the evidence', async () => {
+  gateway.behaviour.charge = (charge) =>
+    charge.scheme === 'exact' ? { ...charge, amountAtomic: 10_001n } : charge
+  const errors: unknown[] = []
+  const fetch = countersignFetch({
+    ...wallet,
+    baseUrl: gateway.url,
+    onReceiptError: (error) => errors.push(error),
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
+  expect(errors).toMatchObject([{ code: 'receipt-payment-mismatch', family: 'stop' }])
+  expect(errors).toMatchObject([{ bundle: expect.any(Uint8Array) }])
+})
+
+test('a bundle that is none is an error', async () => {
+  gateway.behaviour.bundle = () => new TextEncoder().encode('{}')
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-unreadable')
+})
+
+test('an answer that names no receipt, and a response of anybody else, have none', async () => {
+  const fetch = countersignFetch({
+    baseUrl: gateway.url,
+    fetch: () => Promise.resolve(new Response('x')),
+  })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(false))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-missing')
+  expect(await refusalOf(fetch.receiptOf(new Response('')))).toBe('receipt-missing')
+})
+
+test('a response larger than what is kept is handed on whole and judged by its beginning', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, maxHeldBytes: 200 })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  expect(await response.text()).toBe(testStream.join(''))
+  const { responseHeld, verdict } = await fetch.receiptOf(response)
+  expect(responseHeld).toBe('prefix')
+  expect(verdict.verdict).toBe('valid')
+})
