@@ -46,7 +46,7 @@ export async function readBody(
     })
     // Comes after 'end' too, and an error costs a stack trace.
     request.on('close', () => {
-      if (!request.complete) reject(refuse('client-gone'))
+      if (!request.readableEnded) reject(refuse('client-gone'))
     })
   })
   // Refused only now, so that the refusal states the body that its caller holds.
