@@ -1,5 +1,5 @@
 /** Sends one call to an upstream and hands on what comes back, chunk by chunk. */
-import type { Dispatcher } from 'undici'
+import { errors, type Dispatcher } from 'undici'
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import { selectRequestHeaders } from '../http/headers.ts'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -124,7 +124,10 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
   #classify(error: Error): UpstreamFailure {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
     if (timeoutCodes.has(code)) return 'timeout'
-    if (malformedCodes.has(code) || code.startsWith('HPE_')) return 'answer-malformed'
+    // undici gives its parser errors no code.
+    if (malformedCodes.has(code) || error instanceof errors.HTTPParserError) {
+      return 'answer-malformed'
+    }
     return this.#hasResponse || this.#evidence !== undefined ? 'reset' : 'unreachable'
   }
 }
@@ -136,8 +139,8 @@ export function describeUpstreamClaim(
   tls: TlsEvidence | null | undefined,
 ): CborValue {
   return new Map<string, CborValue>([
+    ['tls', tls ?? null],
     ['host', upstream.host],
     ['requestId', requestId],
-    ['tls', tls ?? null],
   ])
 }
