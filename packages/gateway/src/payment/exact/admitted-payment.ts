@@ -65,13 +65,19 @@ export function createAdmittedPayment(
     }
     const waitMs = released ? nameTransactionWithinMs : settlementTimeoutMs
     const ended = await withinTime(outcome, waitMs, late)
+    if (released) return describeCharge(context, record, ended, owedAtomic(ended))
     // A caller that left before the release has used the call all the same, if it was paid.
-    const isPaid = released || ended.kind === 'confirmed' || ended.kind === 'unknown'
-    if (!released) {
-      if (isPaid) markReleased()
-      else ledger.free(key, clock())
+    if (ended.kind === 'confirmed' || ended.kind === 'unknown') {
+      markReleased()
+      return describeCharge(context, record, ended, record.authorization.valueAtomic)
     }
-    return describeCharge(context, record, ended, isPaid ? record.authorization.valueAtomic : 0n)
+    ledger.free(key, clock())
+    return describeCharge(context, record, ended, 0n)
+  }
+
+  /** What left before its settlement is owed, unless it is certain by now that nothing can be taken. */
+  function owedAtomic(ended: Outcome): bigint {
+    return ended.kind === 'failed' ? 0n : record.authorization.valueAtomic
   }
 
   return {

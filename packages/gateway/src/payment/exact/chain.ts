@@ -21,7 +21,10 @@ import type { Authorization } from './presented-payment.ts'
 /** Reads of one chain. Each rejects with ChainUnreachable when the bound has passed. */
 export type Chain = {
   readonly client: PublicClient
-  /** What decides whether a new payment can be accepted, read at one time. */
+  /**
+   * What decides whether a new payment can be accepted. When the nonce is not used, no settlement of it stands in a
+   * block before `blockNumber`.
+   */
   readPayer(authorization: Authorization): Promise<{
     readonly balanceAtomic: bigint
     readonly nonceUsed: boolean
@@ -53,10 +56,11 @@ const events = parseAbi([
   'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
   'event Transfer(address indexed from, address indexed to, uint256 value)',
 ])
-const uses = parseAbi([
-  'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
+const [cancellation] = parseAbi([
   'event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce)',
 ])
+/** The reads may be answered by nodes that do not agree on the newest block. */
+const olderBlocks = 16n
 const readBoundMs = 5000
 const retryAfterMs = 100
 const requestTimeoutMs = 4000
@@ -89,12 +93,12 @@ export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): 
     isNonceUsed: (authorization) => retry(() => isNonceUsed(authorization)),
     readPayer: (authorization) =>
       retry(async () => {
-        // The block comes first: an earlier one is always safe to search from.
-        const blockNumber = await client.getBlockNumber({ cacheTime: 0 })
-        const [balanceAtomic, nonceUsed] = await Promise.all([
+        const [balanceAtomic, nonceUsed, newest] = await Promise.all([
           client.readContract({ ...token, functionName: 'balanceOf', args: [authorization.from] }),
           isNonceUsed(authorization),
+          client.getBlockNumber({ cacheTime: 0 }),
         ])
+        const blockNumber = newest > olderBlocks ? newest - olderBlocks : 0n
         return { balanceAtomic, nonceUsed, blockNumber }
       }),
     findReceipt: (hash, confirmations) =>
@@ -161,21 +165,18 @@ async function findReceipt(
 async function findUse(
   client: PublicClient,
   terms: Terms,
-  { from, nonce, ...rest }: Authorization,
+  authorization: Authorization,
   fromBlock: bigint,
 ): Promise<AuthorizationUse> {
-  const logs = await client.getLogs({
-    address: terms.asset,
-    events: uses,
-    fromBlock,
-    toBlock: 'latest',
-  })
-  const own = logs.filter(
-    ({ args }) => args.nonce === nonce && args.authorizer?.toLowerCase() === from.toLowerCase(),
-  )
-  for (const { transactionHash: transaction } of own) {
+  const range = { address: terms.asset, fromBlock, toBlock: 'latest' } as const
+  const args = { authorizer: authorization.from, nonce: authorization.nonce }
+  const [used, cancelled] = await Promise.all([
+    client.getLogs({ ...range, event: events[0], args }),
+    client.getLogs({ ...range, event: cancellation, args }),
+  ])
+  for (const { transactionHash: transaction } of used) {
     const receipt = await client.getTransactionReceipt({ hash: transaction })
-    if (isPaidBy(terms, { from, nonce, ...rest }, receipt)) return { kind: 'payment', transaction }
+    if (isPaidBy(terms, authorization, receipt)) return { kind: 'payment', transaction }
   }
-  return { kind: own.length > 0 ? 'otherwise' : 'none' }
+  return { kind: used.length + cancelled.length > 0 ? 'otherwise' : 'none' }
 }
