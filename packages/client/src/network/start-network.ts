@@ -38,7 +38,7 @@ export type Network = {
 
 const etherForGas = 100n * 10n ** 18n
 /** What the wallet of a new network holds: 1,000 USDC of the loopback chain. */
-export const walletAtomic = 1_000_000_000n
+const walletAtomic = 1_000_000_000n
 const fallbackModel = 'loopback-echo'
 // What a program needs to run at all. Everything else of the environment stays here.
 const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'COUNTERSIGN_ANVIL']

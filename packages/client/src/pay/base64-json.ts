@@ -23,7 +23,7 @@ export function toBase64Json(value: JsonValue): string {
 }
 
 /** JSON of a value whose objects are maps: no member name can reach a prototype. */
-export function encodeJson(value: JsonValue): string {
+function encodeJson(value: JsonValue): string {
   if (isJsonMap(value)) {
     const members = Array.from(
       value,
