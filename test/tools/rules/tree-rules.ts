@@ -5,7 +5,7 @@ import type { Violation } from './import-graph.ts'
 import type { ModuleFacts } from './module-facts.ts'
 
 /** Entries of the root, dot files included, `.git` not. */
-export const maxRootEntries = 16
+const maxRootEntries = 16
 const maxLines = 400
 /** The second verifier is one file on purpose: an auditor reads it from top to bottom. */
 const maxVectorScriptLines = 600
