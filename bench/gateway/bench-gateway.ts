@@ -83,8 +83,6 @@ async function measure(
 }
 
 function describeRun(plan: Plan): Omit<BenchReport, 'absent' | 'targets'> {
-  const git = (...gitArguments: string[]): string =>
-    execFileSync('git', gitArguments, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
   return {
     benchmark: 'gateway',
     date: new Date().toISOString(),
@@ -96,4 +94,8 @@ function describeRun(plan: Plan): Omit<BenchReport, 'absent' | 'targets'> {
     isPinned: canPin(),
     isQuick: plan.isQuick,
   }
+}
+
+function git(...gitArguments: string[]): string {
+  return execFileSync('git', gitArguments, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
 }

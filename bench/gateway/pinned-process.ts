@@ -9,7 +9,7 @@ export type PinnedProcess = {
   readonly pid: number
   /** The first line that it wrote, parsed. */
   readonly hello: Readonly<Record<string, unknown>>
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 const startTimeoutMs = 20_000

@@ -33,7 +33,7 @@ export type Target = {
   readonly pids: readonly number[]
   readonly headers: Readonly<Record<string, string>>
   readonly hasReceipts: boolean
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 const budgetAtomic = '1000000000000'
