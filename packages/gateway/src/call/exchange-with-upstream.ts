@@ -146,11 +146,16 @@ function start(running: Running, request: ChatRequest): void {
 }
 
 function collect(running: Running, chunk: Buffer): void {
+  if (isWithinLimit(running, chunk)) running.chunks.push(chunk)
+}
+
+/** Ends an answer that is too large. Streams too: one event without an end would fill the memory. */
+function isWithinLimit(running: Running, chunk: Buffer): boolean {
   running.bytes += chunk.length
-  running.chunks.push(chunk)
-  if (running.bytes <= running.gateway.config.limits.maxResponseBytes) return
+  if (running.bytes <= running.gateway.config.limits.maxResponseBytes) return true
   running.exchange?.abort()
   running.end({ kind: 'upstream-failed', failure: 'answer-malformed' })
+  return false
 }
 
 async function relayWhole(
@@ -196,17 +201,18 @@ async function relayStream(
   if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
   const headers = { ...identityHeaders(head.headers), ...release.headers }
   const recorder = createStreamRecorder()
-  const kept = createKeeper()
+  const kept = running.gateway.config.payment === 'none' ? undefined : createKeeper()
   beginStream(running.gateway, running.call, headers)
   running.sink = (chunk) => {
+    if (!isWithinLimit(running, chunk)) return
     recorder.push(chunk)
-    kept.push(chunk)
+    kept?.push(chunk)
     writeChunk(running, chunk)
   }
   running.exchange?.resume()
   const ending = await running.ended
   running.sink = ignore
-  return recordStream(running, head, ending, recorder, headers, kept.body())
+  return recordStream(running, head, ending, recorder, headers, kept?.body())
 }
 
 /** A slow caller pauses the upstream: nothing piles up here. */
@@ -272,11 +278,7 @@ function failedState(failure: UpstreamFailure): {
 }
 
 /** The record of an exchange of which nothing was returned to the caller. */
-function recordUnanswered(
-  running: Running,
-  ending: Ending,
-  head?: Head,
-): ExchangeRecord {
+function recordUnanswered(running: Running, ending: Ending, head?: Head): ExchangeRecord {
   const body = head === undefined ? emptyBody : recordBody(Buffer.concat(running.chunks))
   const common = { ...commonRecord(running, head, body), assertions: noAssertions }
   switch (ending.kind) {
@@ -351,7 +353,8 @@ function gatewayError(code: GatewayErrorCode): ExchangeRecord['answer'] {
 }
 
 function isEventStream({ status, headers }: Head): boolean {
-  return status === 200 && String(headers['content-type']).startsWith('text/event-stream')
+  const [mediaType = ''] = String(headers['content-type']).split(';')
+  return status === 200 && mediaType.trim().toLowerCase() === 'text/event-stream'
 }
 
 /** Keeps a body as long as it is small. */

@@ -1,5 +1,5 @@
 /** One exchange with an upstream: relays the answer to the caller as it arrives, and records what was seen. */
-import { createHash, hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import {
   appendEvent,
@@ -7,6 +7,7 @@ import {
   emptyEventChain,
   type EventChain,
 } from '@countersign/protocol/receipt/event-chain'
+import { nativeSha256 } from '../keys/native-sha256.ts'
 import { createStreamObserver, observeJson, type ProviderAssertions } from './observe-answer.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
@@ -61,7 +62,6 @@ export type StreamRecorder = {
 }
 
 const maxKeptDigests = 8192
-const nativeSha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 
 /** SHA-256 of no bytes. */
 export const emptyBody: BodyRecord = { bytes: 0, sha256: nativeSha256(new Uint8Array(0)) }

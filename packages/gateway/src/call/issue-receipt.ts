@@ -1,9 +1,9 @@
 /** Turns what was seen into claims, signs the statement and keeps it (spec/receipt.md). */
-import { hash } from 'node:crypto'
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
+import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
@@ -26,7 +26,6 @@ export type RefusalRecord = {
   readonly answerBody: Uint8Array
 }
 
-const nativeSha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 const noCharge: Charge = { scheme: 'none', amountAtomic: 0n }
 const noEvents = new Uint8Array(0)
 
@@ -41,6 +40,7 @@ export function issueReceipt(
   charge: Charge,
 ): IssuedReceipt {
   const requestBody = { bytes: request.body.length, sha256: request.bodyDigest }
+  // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
   const claims = new Map<string, CborValue>([
     ['forwarded', bodyClaim(requestBody, ['transform', 'identity'])],
     ['model', pairs(['asserted', exchange.assertions.model], ['requested', request.model])],
@@ -48,20 +48,23 @@ export function issueReceipt(
       'outcome',
       pairs(
         ['error', exchange.error],
-        ['finish', exchange.assertions.finish],
         ['state', exchange.state],
+        ['finish', exchange.assertions.finish],
       ),
     ],
     ['parameters', request.parameters],
-    ['price', pairs(['amount', encodeAmount(route.priceAtomic)], ['sheet', gateway.priceSheetDigest])],
+    [
+      'price',
+      pairs(['sheet', gateway.priceSheetDigest], ['amount', encodeAmount(route.priceAtomic)]),
+    ],
     ['request', bodyClaim(requestBody, ['method', call.request.method ?? ''], ['path', call.path])],
     ['response', responseClaim(exchange)],
     [
       'timing',
       pairs(
+        ['received', call.receivedMs],
         ['completed', gateway.nowMs()],
         ['firstByte', exchange.firstByteMs],
-        ['received', call.receivedMs],
       ),
     ],
     ['upstream', exchange.upstreamClaim],
@@ -149,7 +152,7 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
     }
     case 'streamed':
       return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
-    default:
+    case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }
 }

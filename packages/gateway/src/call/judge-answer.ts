@@ -45,7 +45,10 @@ export function judgeWholeAnswer(
 }
 
 /** A copy for metering only; the caller gets the bytes as they came. */
-function decode(encoding: string | readonly string[] | undefined, body: Buffer): Buffer | undefined {
+function decode(
+  encoding: string | readonly string[] | undefined,
+  body: Buffer,
+): Buffer | undefined {
   if (encoding === undefined || encoding === 'identity') return body
   const decoder = typeof encoding === 'string' ? decoders.get(encoding) : undefined
   try {

@@ -21,12 +21,14 @@ export type StreamObserver = {
 const maxObservedBytes = 65_536
 const maxRawUsageBytes = 4096
 const dataPrefix = Buffer.from('data:')
-const done = Buffer.from('[DONE]')
-const usageMark = Buffer.from('"usage":{')
-const spacedUsageMark = Buffer.from('"usage": {')
-const finishMark = Buffer.from('"finish_reason":"')
-const spacedFinishMark = Buffer.from('"finish_reason": "')
+const done = '[DONE]'
+const doneMark = Buffer.from(done)
+// A whole event of the terminal kind, with some room for comments.
+const maxDoneEventBytes = 1024
+const usageMark = Buffer.from('"usage"')
+const finishMark = Buffer.from('"finish_reason"')
 const errorMark = Buffer.from('"error"')
+const separators = new Set([0x20, 0x09, 0x0a, 0x0d, 0x3a])
 
 type Found = { model: string | null; finish: string | null; usage: unknown; error: boolean }
 
@@ -39,12 +41,11 @@ export function createStreamObserver(): StreamObserver {
       const bytes = Buffer.from(event.buffer, event.byteOffset, event.length)
       const start = bytes.indexOf(dataPrefix)
       if (start < 0) return
-      if (bytes.length < 64 && bytes.includes(done)) {
-        isTerminated = true
-        return
+      if (bytes.length <= maxDoneEventBytes && bytes.includes(doneMark)) {
+        isTerminated ||= dataOf(bytes).trim() === done
       }
       if (bytes.length <= maxObservedBytes && matters(bytes, found)) {
-        take(found, parseEvent(bytes.toString('utf8')))
+        take(found, parseJson(dataOf(bytes)))
       }
     },
     result: () => toAssertions(found, isTerminated),
@@ -62,20 +63,30 @@ export function observeJson(body: Buffer): ProviderAssertions {
 function matters(bytes: Buffer, found: Found): boolean {
   return (
     found.model === null ||
-    bytes.includes(usageMark) ||
-    bytes.includes(finishMark) ||
-    bytes.includes(errorMark) ||
-    bytes.includes(spacedUsageMark) ||
-    bytes.includes(spacedFinishMark)
+    hasMember(bytes, usageMark, 0x7b) ||
+    hasMember(bytes, finishMark, 0x22) ||
+    bytes.includes(errorMark)
   )
 }
 
-function parseEvent(text: string): unknown {
-  const data = text
+/** Whether a member of that name may have a value that begins so; `null`, which most chunks say, does not. */
+function hasMember(bytes: Buffer, mark: Buffer, opener: number): boolean {
+  for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + 1)) {
+    let offset = at + mark.length
+    while (separators.has(bytes[offset] ?? 0)) offset++
+    if (bytes[offset] === opener) return true
+  }
+  return false
+}
+
+/** The data of an event: its data lines, joined. */
+function dataOf(event: Buffer): string {
+  return event
+    .toString('utf8')
     .split(/\r\n|\r|\n/)
     .filter((line) => line.startsWith('data:'))
     .map((line) => line.slice(line.startsWith('data: ') ? 6 : 5))
-  return parseJson(data.join('\n'))
+    .join('\n')
 }
 
 function take(found: Found, json: unknown): void {
@@ -105,9 +116,9 @@ function toUsageClaim(usage: unknown): CborValue {
   const raw = isObject(usage) ? JSON.stringify(usage) : ''
   const isKnown = isObject(usage) && raw.length <= maxRawUsageBytes
   return new Map<string, CborValue>([
+    ['raw', isKnown ? raw : null],
     ['input', isKnown ? countOf(usage['prompt_tokens']) : null],
     ['output', isKnown ? countOf(usage['completion_tokens']) : null],
-    ['raw', isKnown ? raw : null],
     ['source', isKnown ? 'provider' : 'none'],
   ])
 }

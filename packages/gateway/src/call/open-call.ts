@@ -1,7 +1,7 @@
 /** A call from its first byte on: its id, its caller's token, and whether the caller is still there. */
-import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 
 /** One call. Owner: handle-call. */
@@ -45,7 +45,7 @@ export function openCall(
     id,
     idHex: Buffer.from(id).toString('hex'),
     token,
-    tokenDigest: hash('sha256', token, 'buffer'),
+    tokenDigest: nativeSha256(token),
     receivedMs,
     path,
     isGone: () => gone,

@@ -1,6 +1,6 @@
 /** Reads a call: the exact bytes of its body, and the few members that the gateway acts on. */
-import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { nativeSha256 } from '../keys/native-sha256.ts'
 import { refuse } from './call-refused.ts'
 import { scanTopLevel, type MemberSpan } from './scan-json.ts'
 
@@ -76,7 +76,7 @@ export function parseChatRequest(body: Buffer): ChatRequest {
   }
   return {
     body,
-    bodyDigest: hash('sha256', body, 'buffer'),
+    bodyDigest: nativeSha256(body),
     model,
     stream: stream === 'true',
     parameters: collectParameters(body, members),

@@ -1,12 +1,15 @@
 /** Keyset epochs: the keys that sign, their attestation, and the sequence of statements under each. */
-import { hash } from 'node:crypto'
 import { createReportData } from '@countersign/protocol/attestation/report-data'
 import { encodeKeyset, type Payee } from '@countersign/protocol/receipt/keyset'
-import { encodePayload, type CallPayload } from '@countersign/protocol/receipt/payload'
-import { signStatement } from '@countersign/protocol/receipt/statement'
+import type { CallPayload } from '@countersign/protocol/receipt/payload'
+import {
+  createStatementSigner,
+  type StatementSigner,
+} from '@countersign/protocol/receipt/statement'
 import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { createReceiptKey } from './receipt-key.ts'
+import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
 
 /** Makes evidence for report data: the seam for real TEEs. */
@@ -41,7 +44,10 @@ export type Epochs = {
   sign(input: CallPayloadInput): { readonly statement: Uint8Array; readonly epoch: Epoch }
   current(nowMs: number): Epoch
   /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */
-  attest(nonce: Uint8Array, nowMs: number): { readonly evidence: Evidence; readonly confirmation: Uint8Array }
+  attest(
+    nonce: Uint8Array,
+    nowMs: number,
+  ): { readonly evidence: Evidence; readonly confirmation: Uint8Array }
 }
 
 /** Times of an epoch: it signs for half of its life, so that clocks may differ. */
@@ -49,6 +55,7 @@ export const epochLifetimeMs = 86_400_000
 
 type OpenEpoch = Epoch & {
   readonly signer: Es256Signer
+  readonly signStatement: StatementSigner
   readonly renewAtMs: number
   sequence: number
   previous: Uint8Array
@@ -84,15 +91,16 @@ export function createEpochs(
     current,
     sign: (input) => {
       const open = current(input.timeMs)
-      const payload: CallPayload = {
+      const sequence = open.sequence + 1
+      const { previous, keysetDigest } = open
+      const { statement, payloadBytes } = open.signStatement({
         ...input,
-        sequence: open.sequence + 1,
-        previous: open.previous,
-        keysetDigest: open.keysetDigest,
-      }
-      const statement = signStatement(payload, terms.issuer, open.signer)
-      open.sequence = payload.sequence
-      open.previous = hash('sha256', encodePayload(payload), 'buffer')
+        sequence,
+        previous,
+        keysetDigest,
+      })
+      open.sequence = sequence
+      open.previous = nativeSha256(payloadBytes)
       return { statement, epoch: open }
     },
     attest: (nonce, nowMs) => {
@@ -124,7 +132,7 @@ function openEpoch(
     ...(payees.length === 0 ? {} : { payees }),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
   })
-  const keysetDigest = hash('sha256', document, 'buffer')
+  const keysetDigest = nativeSha256(document)
   const payload = {
     type: 'keyset',
     id: random(16),
@@ -134,15 +142,18 @@ function openEpoch(
     timeMs: nowMs,
     document,
   } as const
+  const signStatement = createStatementSigner(terms.issuer, signer)
+  const { statement, payloadBytes } = signStatement(payload)
   return {
     keysetDigest,
-    keysetStatement: signStatement(payload, terms.issuer, signer),
+    keysetStatement: statement,
     evidence: createEvidence(attester, keysetDigest, Uint8Array.from(random(32)), nowMs),
     notAfterMs,
     signer,
+    signStatement,
     renewAtMs: nowMs + epochLifetimeMs / 2,
     sequence: 0,
-    previous: hash('sha256', encodePayload(payload), 'buffer'),
+    previous: nativeSha256(payloadBytes),
   }
 }
 

@@ -22,7 +22,11 @@ export type Upstream = {
 }
 
 /** A model that callers can name. */
-export type ListedModel = { readonly id: string; readonly upstream: string; readonly priceAtomic: bigint }
+export type ListedModel = {
+  readonly id: string
+  readonly upstream: string
+  readonly priceAtomic: bigint
+}
 
 /** Owner of the pools. */
 export type Upstreams = {

@@ -86,39 +86,53 @@ function writeArray(writer: Writer, items: readonly CborValue[]): void {
 /** Writes the entries as they come, and puts them in order only where they came out of order. */
 function writeMap(writer: Writer, map: CborMap): void {
   writeHead(writer, 5, map.size)
-  const first = writer.length
-  const entries: Entry[] = []
-  let previous: Entry | undefined
+  // Where each key starts, and where its value does.
+  const offsets: number[] = []
   let isSorted = true
+  let previousStart = writer.length
+  let previousEnd = writer.length
   for (const [key, value] of map) {
-    const start = writer.length - first
+    const start = writer.length
     writeValue(writer, key)
-    const valueStart = writer.length - first
+    const valueStart = writer.length
+    isSorted &&=
+      offsets.length === 0 ||
+      compareKeys(writer.buffer, previousStart, previousEnd, start, valueStart) < 0
+    offsets.push(start, valueStart)
+    previousStart = start
+    previousEnd = valueStart
     writeValue(writer, value)
-    const entry = { start, valueStart, end: writer.length - first }
-    isSorted &&= previous === undefined || compareKeys(writer.buffer, first, previous, entry) < 0
-    previous = entry
-    entries.push(entry)
   }
-  if (!isSorted) sortEntries(writer, first, entries)
+  if (!isSorted) sortEntries(writer, offsets)
 }
 
-function sortEntries(writer: Writer, first: number, entries: Entry[]): void {
-  const unsorted = writer.buffer.slice(first, writer.length)
+function sortEntries(writer: Writer, offsets: readonly number[]): void {
+  const unsorted = writer.buffer.slice(0, writer.length)
+  const entries: Entry[] = []
+  for (let index = 0; index < offsets.length; index += 2) {
+    const [start = 0, valueStart = 0, end = unsorted.length] = offsets.slice(index, index + 3)
+    entries.push({ start, valueStart, end })
+  }
+  writer.length = entries[0]?.start ?? 0
   entries.sort((a, b) => {
-    const order = compareKeys(unsorted, 0, a, b)
+    const order = compareKeys(unsorted, a.start, a.valueStart, b.start, b.valueStart)
     if (order === 0) throw new RangeError('keys of a map encode alike')
     return order
   })
-  writer.length = first
   for (const { start, end } of entries) writeBytes(writer, unsorted.subarray(start, end))
 }
 
-/** Offsets of entries count from `first`. No encoded key begins another one: the first difference decides. */
-function compareKeys(buffer: Uint8Array, first: number, a: Entry, b: Entry): number {
-  const length = Math.min(a.valueStart - a.start, b.valueStart - b.start)
-  for (let offset = first; offset < first + length; offset++) {
-    const difference = (buffer[a.start + offset] ?? 0) - (buffer[b.start + offset] ?? 0)
+/** No encoded key begins another one: the first difference decides. */
+function compareKeys(
+  buffer: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  bStart: number,
+  bEnd: number,
+): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart)
+  for (let offset = 0; offset < length; offset++) {
+    const difference = (buffer[aStart + offset] ?? 0) - (buffer[bStart + offset] ?? 0)
     if (difference !== 0) return difference
   }
   return 0

@@ -10,7 +10,7 @@ import {
 } from '../bytes/cbor-encode.ts'
 import { openMap, type MapReader } from '../bytes/map-reader.ts'
 import { judgeEs256, type Es256Signer } from '../crypto/es256.ts'
-import { sha256, type Sha256 } from '../crypto/sha256.ts'
+import { sha256 } from '../crypto/sha256.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 
 /** The parts of a COSE_Sign1, each a copy of the bytes that were given. */
@@ -76,16 +76,28 @@ export function signCoseSign1(
   otherEntries: readonly (readonly [number, CborValue])[],
   payloadBytes: Uint8Array,
   signer: Es256Signer,
-  hash: Sha256 = sha256,
 ): Uint8Array {
-  const protectedBytes = encodeCbor(
-    new Map<number, CborValue>([
-      [1, algorithmEs256],
-      [3, contentType],
-      [4, hash(signer.publicKey)],
-      ...otherEntries,
-    ]),
+  const kid = keyId(signer.publicKey)
+  return signUnderHeader(encodeCoseHeader(contentType, kid, otherEntries), payloadBytes, signer)
+}
+
+/** The bytes of a protected header. */
+export function encodeCoseHeader(
+  contentType: string,
+  kid: Uint8Array,
+  otherEntries: readonly (readonly [number, CborValue])[],
+): Uint8Array {
+  return encodeCbor(
+    new Map<number, CborValue>([[1, algorithmEs256], [3, contentType], [4, kid], ...otherEntries]),
   )
+}
+
+/** Signs a payload under a protected header that is encoded already. */
+export function signUnderHeader(
+  protectedBytes: Uint8Array,
+  payloadBytes: Uint8Array,
+  signer: Es256Signer,
+): Uint8Array {
   const signature = signer.sign(encodeSigStructure(protectedBytes, payloadBytes))
   return encodeCoseSign1({ protectedBytes, payloadBytes, signature })
 }

@@ -1,10 +1,18 @@
 /** Statements: a payload signed under a protected header that names issuer and subject (spec/statement.md). */
+import { concatBytes } from '../bytes/byte-string.ts'
+import { encodeCbor } from '../bytes/cbor-encode.ts'
 import { toHex } from '../bytes/text-encoding.ts'
 import { openMap } from '../bytes/map-reader.ts'
 import type { Es256Signer } from '../crypto/es256.ts'
-import { sha256, type Sha256 } from '../crypto/sha256.ts'
 import { ProtocolError } from '../errors.ts'
-import { parseCoseHeader, parseCoseSign1, signCoseSign1, type CoseSign1 } from './cose.ts'
+import {
+  encodeCoseHeader,
+  keyId,
+  parseCoseHeader,
+  parseCoseSign1,
+  signUnderHeader,
+  type CoseSign1,
+} from './cose.ts'
 import { checkKeysetPayload, encodePayload, parsePayload, type Payload } from './payload.ts'
 
 /** A statement whose form was checked; nothing is said about its signature. */
@@ -21,23 +29,31 @@ export const maxStatementBytes = 8192
 const contentType = 'application/countersign+cbor'
 const cwtClaims = 15
 
-/**
- * Signs a payload (ST2). The result is the bytes of a tagged COSE_Sign1.
- *
- * @param hash - SHA-256, native where that is faster.
- */
-export function signStatement(
-  payload: Payload,
-  issuer: string,
-  signer: Es256Signer,
-  hash: Sha256 = sha256,
-): Uint8Array {
-  const subject = subjectOf(payload)
+/** Signs payloads (ST2): gives the bytes of a tagged COSE_Sign1, and of the payload in it. */
+export type StatementSigner = (payload: Payload) => {
+  readonly statement: Uint8Array
+  readonly payloadBytes: Uint8Array
+}
+
+/** A signer of many statements: what is the same in all of their protected headers is encoded once. */
+export function createStatementSigner(issuer: string, signer: Es256Signer): StatementSigner {
+  const kid = keyId(signer.publicKey)
   const claims = new Map([
     [1, issuer],
-    [2, subject],
+    [2, ''],
   ])
-  return signCoseSign1(contentType, [[cwtClaims, claims]], encodePayload(payload), signer, hash)
+  // The subject stands last (ST1.1, ST2.2), and an empty text is one byte.
+  const beforeSubject = encodeCoseHeader(contentType, kid, [[cwtClaims, claims]]).slice(0, -1)
+  return (payload) => {
+    const payloadBytes = encodePayload(payload)
+    const protectedBytes = concatBytes(beforeSubject, encodeCbor(subjectOf(payload)))
+    return { statement: signUnderHeader(protectedBytes, payloadBytes, signer), payloadBytes }
+  }
+}
+
+/** Signs one payload (ST2). The result is the bytes of a tagged COSE_Sign1. */
+export function signStatement(payload: Payload, issuer: string, signer: Es256Signer): Uint8Array {
+  return createStatementSigner(issuer, signer)(payload).statement
 }
 
 /**
