@@ -23,6 +23,8 @@ const maxRepeatDelayMs = 10_000
 // A remembered offer may be out of date, and only then is a new payment for the same call in order.
 const outdated = new Set(['payment-required', 'payment-offer-mismatch'])
 const settlementUnknown = 'payment-settlement-unknown'
+// The payment may yet turn out to have bought its call: it stays the one to show.
+const undecided = new Set([settlementUnknown, 'payment-in-progress'])
 
 /** One round trip with what is paid ahead, or the answer 402 and a second one. */
 export async function sendPaid(
@@ -71,7 +73,7 @@ async function sendWith(
     const refusal = await readRefusal(response)
     const unknown = payment !== undefined && refusal.code === settlementUnknown
     if (!unknown || repeats === maxRepeats) {
-      if (unknown) payer.keep(request, payment)
+      if (payment !== undefined && undecided.has(refusal.code)) payer.keep(request, payment)
       return { kind: 'refused', ...refusal, nonce, payment }
     }
     await settings.delay(repeatDelayMs(response))
@@ -123,7 +125,7 @@ async function send(
 
 function mayPayAnew(ahead: AheadPayment | undefined, code: string): boolean {
   if (ahead === undefined) return true
-  return ahead.origin === 'kept' ? code !== settlementUnknown : outdated.has(code)
+  return ahead.origin === 'kept' ? !undecided.has(code) : outdated.has(code)
 }
 
 /** The error code of a 402 answer, and the same answer with its body still to be read. */

@@ -238,6 +238,40 @@ test('a connection that breaks after paying keeps the payment for the same reque
   expect(fetch.signedAtomic()).toBe(10_000n)
 })
 
+test('a payment whose call still runs is neither replaced nor forgotten', async () => {
+  let answer: string | undefined = 'upstream-failed'
+  gateway.behaviour.intercept = ({ payment }) => {
+    if (payment === undefined || answer === undefined) return undefined
+    return { status: answer === 'upstream-failed' ? 502 : 402, code: answer }
+  }
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const statuses: number[] = []
+  for (const next of ['upstream-failed', 'payment-in-progress', undefined]) {
+    answer = next
+    const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+    await response.text()
+    statuses.push(response.status)
+  }
+  expect(statuses).toEqual([502, 402, 200])
+  expect(fetch.signedAtomic()).toBe(10_000n)
+})
+
+test('a kept payment that the gateway no longer takes is replaced by one new one', async () => {
+  let first: string | undefined
+  gateway.behaviour.intercept = ({ headers, payment }) => {
+    if (payment === undefined) return undefined
+    first ??= String(headers['payment-signature'])
+    if (headers['payment-signature'] !== first) return undefined
+    return gateway.seen.length === 2
+      ? { status: 502, code: 'upstream-failed' }
+      : { status: 402, code: 'payment-already-used' }
+  }
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  expect((await fetch(`${gateway.url}/chat/completions`, post(true))).status).toBe(502)
+  expect((await fetch(`${gateway.url}/chat/completions`, post(true))).status).toBe(200)
+  expect(fetch.signedAtomic()).toBe(20_000n)
+})
+
 test('a credit in the receipt is used up by the same request before anything new is signed', async () => {
   gateway.behaviour.charge = (charge) => ({ ...charge, amountAtomic: 0n })
   const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })

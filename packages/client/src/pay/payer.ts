@@ -27,8 +27,6 @@ export type AheadPayment = {
 
 type Terms = Omit<PaymentRequired, 'error'>
 
-// A payment near its end would expire between the gateway's check and the chain.
-const expiryMarginMs = 10_000
 const maxRemembered = 256
 const maxKept = 256
 
@@ -64,13 +62,12 @@ export function createPayer(
     }
   }
 
+  // Not judged by its dates: what the gateway has taken already stays a credit (spec/payment.md PA10.5).
   function takeKept(request: OutgoingRequest): SignedPayment | undefined {
     const key = keptKey(request)
-    const payments = kept.get(key) ?? []
-    kept.delete(key)
-    const live = payments.filter(({ validBeforeMs }) => validBeforeMs > now() + expiryMarginMs)
-    const payment = live.pop()
-    if (live.length > 0) kept.set(key, live)
+    const [payment, ...rest] = kept.get(key) ?? []
+    if (rest.length > 0) kept.set(key, rest)
+    else kept.delete(key)
     return payment
   }
 

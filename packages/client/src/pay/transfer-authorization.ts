@@ -41,7 +41,6 @@ export type SignedPayment = {
   /** The EIP-3009 nonce, 32 bytes: the payment id in the receipt. */
   readonly nonce: Uint8Array
   readonly offer: ExactOffer
-  readonly validBeforeMs: number
   /** What is sent as `x-receipt-nonce` whenever this payment is shown. */
   readonly receiptNonce: Uint8Array
 }
@@ -116,7 +115,7 @@ export async function signPayment(
     ]),
   )
   const { receiptNonce } = binding
-  return { header, nonce, offer, validBeforeMs: validBefore * 1000, receiptNonce }
+  return { header, nonce, offer, receiptNonce }
 }
 
 function createTypedData(
