@@ -108,10 +108,18 @@ export async function killAndWait(
   return child.exitCode
 }
 
+export type LocalChainSettings = {
+  readonly fund?: readonly string[]
+  readonly usdc?: readonly string[]
+  readonly startMs?: number
+  readonly snapshotEveryRecords?: number
+  readonly heartbeatMs?: number
+}
+
 /** The chain in this process. Its clock shows one second more at each look, so blocks never wait for real time. */
 export async function startLocalChain(
   directory: string,
-  settings: { fund?: string[]; usdc?: string[]; startMs?: number; snapshotEveryRecords?: number },
+  settings: LocalChainSettings,
 ): Promise<EmbeddedChain & { readonly transport: CustomTransport }> {
   let clockMs = settings.startMs ?? 1_790_000_000_000
   const chain = await startChain(
@@ -123,7 +131,7 @@ export async function startLocalChain(
       },
       anvilBinary: anvilBinary ?? '',
       snapshotEveryRecords: settings.snapshotEveryRecords ?? 256,
-      heartbeatMs: 30_000,
+      heartbeatMs: settings.heartbeatMs ?? 30_000,
     },
     {
       nowMs: () => (clockMs += 1000),

@@ -11,6 +11,7 @@ import {
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
+import { vi } from 'vitest'
 import { baseSepoliaUsdc } from '../src/addresses.ts'
 import { testUsdcAbi } from '../src/generated/test-usdc.ts'
 import {
@@ -58,7 +59,6 @@ export async function openToken() {
   const reader = createPublicClient({
     chain: baseSepolia,
     transport: chain.transport,
-    pollingInterval: 10,
     cacheTime: 0,
   })
   const wallet = (key: Hex) =>
@@ -67,8 +67,14 @@ export async function openToken() {
       chain: baseSepolia,
       transport: chain.transport,
     })
-  const settled = async (hash: Promise<Hex>) =>
-    reader.waitForTransactionReceipt({ hash: await hash })
+  const settled = async (sent: Promise<Hex>) => {
+    const hash = await sent
+    await vi.waitUntil(() => chain.read('eth_getTransactionReceipt', [hash]), {
+      timeout: 10_000,
+      interval: 5,
+    })
+    return reader.getTransactionReceipt({ hash })
+  }
   const balanceOf = (owner: Hex) =>
     reader.readContract({ ...token, functionName: 'balanceOf', args: [owner] })
   return { chain, reader, wallet, settled, balanceOf }

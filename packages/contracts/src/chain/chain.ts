@@ -214,6 +214,7 @@ class Chain implements EmbeddedChain {
     const { anvil, journal, head } = await this.#standing.up()
     const nowSeconds = Math.floor(this.#environment.nowMs() / 1000)
     const timestampSeconds = Math.max(nowSeconds, head.timestampSeconds + 1)
+    const carriesTransactions = this.#pool.size > 0
     await this.#write(journal, { kind: 'block', timestampSeconds })
     try {
       await mineBlock(anvil.client, timestampSeconds)
@@ -222,7 +223,9 @@ class Chain implements EmbeddedChain {
       if (!(error instanceof AnvilGone)) throw error
       await this.#standing.restart()
     }
-    if (this.#pool.size > 0) this.#timer.soon(timestampSeconds)
+    // One more block after transactions: clients that look at a block number only when it changes (viem waits for
+    // receipts like that, and can miss one change) would otherwise wait for the heartbeat.
+    if (carriesTransactions) this.#timer.soon(timestampSeconds)
     this.#timer.heartbeat(this.#options.heartbeatMs)
   }
 
