@@ -1,5 +1,5 @@
 /** Answers that were paid for, kept for a short time in memory so that a repeated request gets the same one. */
-import type { IssuedReceipt } from './issue-receipt.ts'
+import type { IssuedReceipt } from './issued-receipt.ts'
 
 /** A complete answer with its receipt. */
 export type KeptAnswer = {

@@ -7,16 +7,9 @@ import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
 import type { ChatRequest } from './read-request.ts'
-
-/** A statement on its way to the caller. */
-export type IssuedReceipt = {
-  readonly idHex: string
-  readonly token: string
-  /** Unpadded base64url (RC6.2). */
-  readonly statement: string
-}
 
 /** What a refusal says of itself and of the body that was received. */
 export type RefusalRecord = {
