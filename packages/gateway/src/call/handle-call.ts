@@ -25,7 +25,7 @@ export async function handleCall(
   gateway.pending.begin(call.idHex)
   try {
     const chat = await receiveRequest(gateway, call, received)
-    const nonce = acceptNonce(request)
+    const nonce = acceptHead(request, path)
     const route = selectUpstream(gateway, chat)
     const admission = await admitPayment(gateway, call, chat, route)
     if (admission.kind === 'replayed') return
@@ -45,7 +45,9 @@ export async function handleCall(
   }
 }
 
-function acceptNonce(request: IncomingMessage): Uint8Array | undefined {
+/** A query is refused rather than dropped: an OpenAI chat call has none, and a payment is for the path alone. */
+function acceptHead(request: IncomingMessage, path: string): Uint8Array | undefined {
+  if (request.url !== path) throw refuse('request-malformed', 'This path takes no query.')
   const nonce = readNonce(request)
   if (nonce === null) {
     throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
