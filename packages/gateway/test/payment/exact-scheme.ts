@@ -10,7 +10,7 @@ import { createDirectory } from './requests.ts'
 import { startRpcProxy, type RpcProxy } from './rpc-proxy.ts'
 
 /** Who is paid in all tests. */
-export const payTo = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+const payTo = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
 
 /** Options for one scheme on this chain, with a settlement key of its own. */
 export function createExactOptions(

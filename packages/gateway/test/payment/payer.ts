@@ -27,7 +27,7 @@ export async function readQuote(
 }
 
 /** The quote in a refusal. */
-export function quoteOf(admission: Admission): PaymentRequired {
+function quoteOf(admission: Admission): PaymentRequired {
   return decodePaymentRequiredHeader(expectRefused(admission).headers['payment-required'] ?? '')
 }
 
