@@ -68,7 +68,7 @@ const table = {
     title: 'No such model here.',
     hint: 'GET /v1/models lists the models.',
   },
-  'overloaded': {
+  overloaded: {
     status: 503,
     type: 'api_error',
     title: 'Too many calls at the moment.',
@@ -79,6 +79,18 @@ const table = {
     type: 'invalid_request_error',
     title: 'No such path here.',
     hint: 'The base URL ends in /v1, once.',
+  },
+  'answer-gone': {
+    status: 409,
+    type: 'invalid_request_error',
+    title: 'The call with this idempotency key was answered, and its answer is no longer kept.',
+    hint: 'Use a new key to call again.',
+  },
+  'payment-unavailable': {
+    status: 503,
+    type: 'api_error',
+    title: 'Payments cannot be judged at the moment.',
+    hint: 'Try again after the time in Retry-After; nothing was taken.',
   },
   'payment-already-used': {
     status: 402,

@@ -86,6 +86,7 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
     receipts,
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
+    exchanges: new Set(),
     metrics: createMetrics(() => pending.size),
     log,
     random,

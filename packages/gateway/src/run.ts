@@ -2,11 +2,11 @@
 import type { Server } from 'node:http'
 import type { Gateway } from './call/gateway.ts'
 
-const drainMs = 30_000
+const lastWordsMs = 1000
 const cleanUpEveryMs = 3_600_000
 const dayMs = 86_400_000
 
-/** Listens until SIGTERM or SIGINT (or the parent's end), then lets calls under way finish for at most 30 s. */
+/** Listens until SIGTERM or SIGINT (or the parent's end), then lets calls under way finish for a while. */
 export async function run(
   gateway: Gateway,
   createServer: (isReady: () => boolean) => Server,
@@ -34,18 +34,28 @@ export async function run(
 
 async function close(gateway: Gateway, server: Server): Promise<void> {
   gateway.log.info({ pending: gateway.pending.size }, 'gateway is stopping')
-  server.close()
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve()
+    })
+  })
   server.closeIdleConnections()
-  const patience = Promise.withResolvers<void>()
-  const timer = setTimeout(patience.resolve, drainMs)
-  await Promise.race([gateway.pending.drained(), patience.promise])
-  clearTimeout(timer)
+  await atMost(gateway.config.limits.drainTimeoutMs, gateway.pending.drained())
+  // Who is cut off now did not leave: their calls are signed as timeouts, and cost nothing.
+  for (const stop of gateway.exchanges) stop()
+  await atMost(lastWordsMs, closed)
   server.closeAllConnections()
-  // Calls that were cut are signed as aborted before the store closes.
   await gateway.pending.drained()
   await gateway.payment.close()
   await gateway.upstreams.close()
   gateway.receipts.close()
+}
+
+async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  const patience = Promise.withResolvers<void>()
+  const timer = setTimeout(patience.resolve, timeoutMs)
+  await Promise.race([promise, patience.promise])
+  clearTimeout(timer)
 }
 
 function stopSignal(exitWithParent: boolean): Promise<void> {

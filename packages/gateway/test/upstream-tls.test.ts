@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
 import { connect } from 'node:tls'
@@ -31,7 +31,6 @@ beforeAll(async () => {
   blackHole = createServer((socket) => socket.resume().on('error', () => undefined))
   blackHole.listen(0, '127.0.0.1')
   await once(blackHole, 'listening')
-  const models = (id: string): unknown => [{ id, priceAtomic: '1' }]
   const upstream = (name: string, provider: TlsLoopbackProvider, caFile: string): unknown => ({
     name,
     baseUrl: provider.url,
@@ -63,6 +62,10 @@ afterAll(async () => {
   await Promise.all([plain, ...Object.values(providers)].map(async (provider) => provider.stop()))
   blackHole.close()
 })
+
+function models(id: string): unknown {
+  return [{ id, priceAtomic: '1' }]
+}
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')

@@ -5,13 +5,15 @@ import { selectResponseHeaders } from '../http/headers.ts'
 import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
 import type { RecordedAnswer } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import type { IssuedReceipt } from './issue-receipt.ts'
+import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
 
 type Headers = Readonly<Record<string, string>>
 
 const exposed =
   'x-receipt-id, x-receipt-token, x-receipt-statement, payment-required, payment-response, x-request-id'
+
+const lingerMs = 10_000
 
 /** Headers of our own JSON answers. */
 export const errorHeaders: Headers = { 'content-type': 'application/json' }
@@ -70,10 +72,23 @@ function takesTrailers({ httpVersion }: IncomingMessage): boolean {
   return httpVersion !== '1.0'
 }
 
-/** Without chunks an orderly close would look like the end of the body: only a reset says that it is not. */
+/**
+ * Ends the connection without the end of the body, once what was written has left: the receipt says that it was
+ * returned. A caller who reads no more has 10 s. Without chunks an orderly close would look like the end of the
+ * body: only a reset says that it is not.
+ */
 function cut(request: IncomingMessage, response: ServerResponse): void {
-  if (takesTrailers(request)) response.destroy()
-  else request.socket.resetAndDestroy()
+  const { socket } = response
+  if (socket === null) {
+    // Behind another answer on its connection: that one goes out first.
+    response.destroy()
+    return
+  }
+  socket.setTimeout(lingerMs, () => socket.destroy())
+  socket.write('', () => {
+    if (takesTrailers(request)) socket.destroy()
+    else socket.resetAndDestroy()
+  })
 }
 
 /** Sends a whole answer with its statement in a header. */

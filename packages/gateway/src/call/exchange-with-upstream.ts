@@ -32,7 +32,7 @@ type Ending =
   | { readonly kind: 'upstream-ended' }
   | { readonly kind: 'upstream-failed'; readonly failure: UpstreamFailure }
   | { readonly kind: 'caller-gone' }
-  | { readonly kind: 'out-of-time' }
+  | { readonly kind: 'out-of-time'; readonly error: 'total-time' | 'shutdown' }
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
@@ -56,6 +56,10 @@ export async function exchangeWithUpstream(
   payment: AdmittedPayment,
 ): Promise<ExchangeRecord> {
   const running = createRunning(gateway, call, route)
+  const stop = (): void => {
+    running.end({ kind: 'out-of-time', error: 'shutdown' })
+  }
+  gateway.exchanges.add(stop)
   try {
     start(running, request)
     const head = await Promise.race([running.head, running.ended])
@@ -64,6 +68,7 @@ export async function exchangeWithUpstream(
       ? await relayStream(running, head, payment)
       : await relayWhole(running, head, payment)
   } finally {
+    gateway.exchanges.delete(stop)
     clearTimeout(running.deadline)
     running.exchange?.abort()
   }
@@ -113,7 +118,7 @@ function createRunning(gateway: Gateway, call: Call, route: Route): Running {
 function start(running: Running, request: ChatRequest): void {
   const { gateway, call, route } = running
   running.deadline = setTimeout(() => {
-    running.end({ kind: 'out-of-time' })
+    running.end({ kind: 'out-of-time', error: 'total-time' })
   }, gateway.config.limits.totalTimeoutMs)
   call.onGone(() => {
     running.exchange?.abort()
@@ -260,7 +265,7 @@ function judgeStreamEnd(
       // Who leaves after the last event has had the whole answer.
       return isTerminated ? { state: 'complete', error: null } : abortedByClient
     case 'out-of-time':
-      return { state: 'timeout', error: 'total-time' }
+      return { state: 'timeout', error: ending.error }
     case 'upstream-failed':
       return failedState(ending.failure)
     case 'upstream-ended':
@@ -288,7 +293,7 @@ function recordUnanswered(running: Running, ending: Ending, head?: Head): Exchan
       return {
         ...common,
         state: 'timeout',
-        error: 'total-time',
+        error: ending.error,
         answer: gatewayError('upstream-timeout'),
       }
     case 'upstream-failed':

@@ -19,6 +19,8 @@ export type Gateway = {
   readonly receipts: ReceiptStore
   readonly answers: AnswerCache
   readonly pending: PendingCalls
+  /** Exchanges under way, each by what ends it when the gateway stops. */
+  readonly exchanges: Set<() => void>
   readonly metrics: Metrics
   readonly log: Logger
   readonly random: RandomBytes

@@ -17,9 +17,17 @@ const model = z.strictObject({
 
 const upstream = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]{1,64}$/),
-  baseUrl: z.url({ protocol: /^https?$/ }).describe('Without the path of the call, for example https://api.openai.com/v1'),
-  apiKeyEnv: environmentName.optional().describe('Environment variable that holds the provider key.'),
-  caFile: z.string().min(1).optional().describe('PEM file of the only authority to trust for this upstream.'),
+  baseUrl: z
+    .url({ protocol: /^https?$/ })
+    .describe('Without the path of the call, for example https://api.openai.com/v1'),
+  apiKeyEnv: environmentName
+    .optional()
+    .describe('Environment variable that holds the provider key.'),
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
   models: z.array(model).min(1).max(1024),
 })
@@ -61,6 +69,9 @@ const limits = z
     firstByteTimeoutMs: milliseconds.default(900_000),
     idleTimeoutMs: milliseconds.default(900_000),
     totalTimeoutMs: milliseconds.default(3_600_000),
+    drainTimeoutMs: milliseconds
+      .default(30_000)
+      .describe('How long calls under way may still take when the gateway is stopped.'),
   })
   .prefault({})
 

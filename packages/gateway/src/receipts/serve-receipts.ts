@@ -75,7 +75,13 @@ export function sendProblem(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const { status } = describeGatewayError(code)
-  sendWhole(response, status, refusalHeaders(code, headers), createErrorBody(code, detail), undefined)
+  sendWhole(
+    response,
+    status,
+    refusalHeaders(code, headers),
+    createErrorBody(code, detail),
+    undefined,
+  )
 }
 
 function holdsToken({ headers }: IncomingMessage, receipt: StoredReceipt): boolean {
