@@ -110,7 +110,7 @@ async function expectOneCall(
   const bought = await readAnswer(answer)
   expect(bought.get('amountAtomic')).toBe('10000')
   const again = await readAnswer(await post(url, payment))
-  expect(again.get('replay')).toBe(bought.get('receiptId'))
+  expect(again.get('code')).toBe('payment-already-used')
   expectOneBroadcast(fixture)
   expect(await balanceOf(chain, fixture.payer.address)).toBe(payerBalanceAtomic - 10_000n)
 }
@@ -199,7 +199,7 @@ test('kill -9 after the release: the payment is used, whoever asks again', async
   await lost
   const second = await startGateway(fixture.options)
   const again = await readAnswer(await post(second.url, payment))
-  expect(again.get('replay')).toMatch(/^[0-9a-f]{32}$/)
+  expect(again.get('code')).toBe('payment-already-used')
   expectOneBroadcast(fixture)
   expect(await balanceOf(chain, fixture.payer.address)).toBe(payerBalanceAtomic - 10_000n)
 })
@@ -231,7 +231,7 @@ test('what left before its settlement is settled after kill -9', async () => {
   await sent
   fixture.proxy.rule = undefined
   const again = await readAnswer(await post(second.url, payment))
-  expect(again.get('replay')).toMatch(/^[0-9a-f]{32}$/)
+  expect(again.get('code')).toBe('payment-already-used')
   const next = await post(second.url, await sign(fixture, second.url))
   expect(next.status).toBe(200)
   const counts = [...fixture.proxy.broadcasts.values()].map((raw) => new Set(raw).size)
@@ -272,7 +272,8 @@ test('a settlement that is not confirmed in time goes on, and the same payment i
   const last = release.kind === 'released' ? undefined : await admitWith(scheme, payment)
   await last?.release()
   await last?.complete('used')
-  expect((await scheme.admit(withPayment(createRequest({}), payment))).kind).toBe('replay')
+  const used = await scheme.admit(withPayment(createRequest({}), payment))
+  expect(expectRefused(used).code).toBe('payment-already-used')
   expect([...proxy.broadcasts.values()].map(({ length }) => length)).toEqual([1])
   expect(await balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
 })
@@ -303,7 +304,7 @@ test('without a chain nothing is admitted and nothing is charged', async () => {
   const payment = await signStockPayment(scheme, chain.nextPayer(), createRequest({}))
   proxy.rule = () => 'drop'
   const refusal = expectRefused(await scheme.admit(withPayment(createRequest({}), payment)))
-  expect(refusal).toMatchObject({ code: 'overloaded', headers: { 'retry-after': '5' } })
+  expect(refusal).toMatchObject({ code: 'payment-unavailable', headers: { 'retry-after': '5' } })
   proxy.rule = undefined
   expect((await (await admitWith(scheme, payment)).release()).kind).toBe('released')
 })

@@ -94,9 +94,9 @@ test('of one payment presented 50 times at once exactly one call is admitted', a
   expect(onceEach(proxy.broadcasts)).toEqual([1])
 })
 
-test('a used payment gives the first answer again to the same request and nothing to another', async () => {
+test('a used payment that its payer bound gives the first answer again to the same request and nothing to another', async () => {
   const { scheme, proxy } = await startExact(chain)
-  const payment = await signStockPayment(scheme, chain.nextPayer(), createRequest({}))
+  const payment = await signBoundPayment(scheme, chain.nextPayer(), createRequest({}))
   const request = withPayment(createRequest({}), payment)
   const admitted = expectAdmitted(await scheme.admit(request))
   await admitted.release()
@@ -120,6 +120,24 @@ test('a used payment gives the first answer again to the same request and nothin
   expect(onceEach(proxy.broadcasts)).toEqual([1])
 })
 
+test('a used stock payment is answered again only to who knows the name of the call', async () => {
+  const { scheme } = await startExact(chain)
+  const payment = await signStockPayment(scheme, chain.nextPayer(), createRequest({}))
+  const named = createRequest({ 'idempotency-key': 'a-secret-of-the-caller' })
+  const request = withPayment(named, payment)
+  const admitted = expectAdmitted(await scheme.admit(request))
+  await admitted.release()
+  await admitted.complete('used')
+  const observed = await scheme.admit(withPayment(createRequest({}), payment))
+  expect(expectRefused(observed).code).toBe('payment-already-used')
+  const guessed = createRequest({ 'idempotency-key': 'a-guess' })
+  expect(expectRefused(await scheme.admit(withPayment(guessed, payment))).code).toBe(
+    'payment-already-used',
+  )
+  const again = await scheme.admit(withPayment(named, payment))
+  expect(again).toMatchObject({ kind: 'replay', receiptId: toHex(request.receiptId) })
+})
+
 test('after a failure upstream the same payment buys the same request again, without a new settlement', async () => {
   const { scheme, proxy } = await startExact(chain)
   const payer = chain.nextPayer()
@@ -137,7 +155,9 @@ test('after a failure upstream the same payment buys the same request again, wit
     amountAtomic: 10_000n,
     settlementTransaction: transaction,
   })
-  expect((await scheme.admit(withPayment(createRequest({}), payment))).kind).toBe('replay')
+  // Its signature is public by now: nobody gets the answer for it again.
+  const used = await scheme.admit(withPayment(createRequest({}), payment))
+  expect(expectRefused(used).code).toBe('payment-already-used')
   expect(onceEach(proxy.broadcasts)).toEqual([1])
   expect(await balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
 })

@@ -160,7 +160,7 @@ function findRepeated(
   return {
     kind: 'replay',
     receiptId: earlier.receiptId,
-    whenGone: { code: 'idempotency-key-reused', detail, headers: {} },
+    whenGone: { code: 'answer-gone', detail, headers: {} },
   }
 }
 

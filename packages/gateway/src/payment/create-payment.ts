@@ -99,7 +99,9 @@ function toNetwork(network: string): `eip155:${string}` {
 function readSettlementKey(environment: PaymentSurroundings['environment']): string {
   const key = environment[settlementKeyName]
   if (key === undefined || !/^0x[0-9a-f]{64}$/.test(key)) {
-    throw new ConfigError(`environment variable ${settlementKeyName} must hold 0x and 64 hex digits`)
+    throw new ConfigError(
+      `environment variable ${settlementKeyName} must hold 0x and 64 hex digits`,
+    )
   }
   return key
 }

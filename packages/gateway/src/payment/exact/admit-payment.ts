@@ -104,7 +104,20 @@ async function decide(context: ExactContext, presented: Presented): Promise<Deci
   if (!equalBytes(known.request, request) || (known.bound && !bound)) {
     throw new PaymentRefused('payment-request-mismatch')
   }
+  if (known.use === 'used' && !known.bound && !isNamed(context, presented)) {
+    // PA11.2: the signature is public by now, and requests can be guessed.
+    throw new PaymentRefused('payment-already-used')
+  }
   return admitAgain(context, presented, known, 'payment-in-progress')
+}
+
+/** The caller knows the name under which this very payment was used. */
+function isNamed({ ledger }: ExactContext, { payment, identifier }: Presented): boolean {
+  const { from, nonce } = payment.authorization
+  return (
+    identifier !== undefined &&
+    ledger.findIdentified(from, identifier)?.authorization.nonce === nonce
+  )
 }
 
 /** The payment of an earlier call of this name, when it still stands for something. */

@@ -113,7 +113,7 @@ async function admit(context: ExactContext, request: AdmissionRequest): Promise<
       const detail = 'The chain does not answer; nothing was charged.'
       return {
         kind: 'refused',
-        refusal: { code: 'overloaded', detail, headers: { 'retry-after': '5' } },
+        refusal: { code: 'payment-unavailable', detail, headers: { 'retry-after': '5' } },
       }
     }
     throw error
