@@ -37,7 +37,7 @@ const exact = z.strictObject({
   asset: address,
   assetName: z.string().min(1).max(64),
   assetVersion: z.string().min(1).max(16),
-  payTo: address,
+  payTo: address.describe('Where payments go; no other gateway with its own ledger may use it.'),
   rpcUrl: z.url({ protocol: /^https?$/ }),
   maxTimeoutSeconds: z.int().min(10).max(3600).default(120),
   settle: z
