@@ -10,9 +10,6 @@ export function refuseDangerousEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   execArgv: readonly string[],
 ): void {
-  const refuse = (what: string, why: string): never => {
-    throw new ConfigError(`refusing to start: ${what} is set, ${why}`)
-  }
   if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined) {
     refuse('NODE_TLS_REJECT_UNAUTHORIZED', 'so anybody could stand in for the provider')
   }
@@ -28,6 +25,10 @@ export function refuseDangerousEnvironment(
   for (const flag of ['--inspect', '--inspect-brk', '--inspect-wait', '--inspect-port']) {
     if (has(options, flag)) refuse(flag, 'so a debugger could read prompts and keys')
   }
+}
+
+function refuse(what: string, why: string): never {
+  throw new ConfigError(`refusing to start: ${what} is set, ${why}`)
 }
 
 function has(options: readonly string[], flag: string): boolean {
