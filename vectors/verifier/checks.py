@@ -1,0 +1,25 @@
+"""The checks in their order, each with its prerequisites (BU3.2)."""
+
+PREREQUISITES = {
+    "policy": [],
+    "bundle": [],
+    "statement": ["bundle"],
+    "keyset": ["bundle"],
+    "keyset-signature": ["keyset"],
+    "keyset-binding": ["statement", "keyset"],
+    "signature": ["keyset-binding"],
+    "keyset-validity": ["keyset-binding"],
+    "time": ["statement", "policy"],
+    "issuer": ["keyset", "policy"],
+    "claims": ["statement"],
+    "meaning": ["claims"],
+    "charge": ["claims"],
+    "evidence-chain": ["bundle", "policy"],
+    "evidence-binding": ["evidence-chain", "keyset"],
+    "evidence-measurement": ["evidence-chain", "keyset"],
+    "evidence-accepted": ["bundle", "policy"],
+    "nonce": ["statement"],
+    "request-bytes": ["claims"],
+    "response-bytes": ["claims"],
+    "proofs": ["bundle"],
+}

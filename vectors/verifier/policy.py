@@ -1,0 +1,62 @@
+"""Policies (BU2), and what they say about time and issuer (BU3.4, BU3.5)."""
+
+import json
+import re
+
+from .checks import PREREQUISITES
+from .jsontext import parse_json
+from .refusal import NotChecked, Refusal, demand
+from .shapes import LIMIT, any_text, array, either, exactly, record, text, uint, uint_or_null
+
+POLICY_BYTES = 65_536
+
+def root_text(value):
+    return type(value) is str and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+ROOTS = either(exactly("any"), array(root_text, 0, 64))
+POLICY = record(
+    {
+        "policy": exactly(1),
+        "name": text(1, 64),
+        "require": array(lambda value: type(value) is str and value in PREREQUISITES, 0, LIMIT),
+        "evidence": array(record({"kind": text(1, 64), "roots": ROOTS}), 0, 8),
+        "issuers": either(exactly("any"), array(any_text, 0, 64)),
+        "maxAgeMs": uint_or_null,
+        "maxClockSkewMs": lambda value: uint(value) and value <= 86_400_000,
+    }
+)
+REQUIRED = ["claims", "meaning", "charge"]
+REQUIRED += ["evidence-chain", "evidence-binding", "evidence-measurement", "evidence-accepted"]
+
+def built_in_policy(name, evidence):
+    policy = {"policy": 1, "name": name, "require": REQUIRED, "evidence": evidence}
+    policy.update({"issuers": "any", "maxAgeMs": None, "maxClockSkewMs": 300_000})
+    return json.dumps(policy).encode()
+
+BUILT_IN = {
+    "default": built_in_policy("default", [{"kind": "simulated", "roots": "any"}]),
+    "production": built_in_policy("production", []),
+}
+
+def judge_policy(call):
+    demand(len(call.policy_bytes) <= POLICY_BYTES, "policy-malformed")
+    try:
+        policy = parse_json(call.policy_bytes)
+    except Refusal:
+        raise Refusal("policy-malformed") from None
+    demand(POLICY(policy), "policy-malformed")
+    kinds = {entry["kind"]: entry["roots"] for entry in policy["evidence"]}
+    demand(len(set(policy["require"])) == len(policy["require"]), "policy-malformed")
+    demand(len(kinds) == len(policy["evidence"]), "policy-malformed")
+    demand(policy["require"], "policy-empty")
+    call.policy, call.accepted_kinds = policy, kinds
+
+def judge_time(call):
+    signed, oldest = call.fields[7], call.policy["maxAgeMs"]
+    demand(signed <= call.now + call.policy["maxClockSkewMs"], "statement-in-future")
+    demand(oldest is None or signed >= call.now - oldest, "statement-too-old")
+
+def judge_issuer(call):
+    if call.policy["issuers"] == "any":
+        raise NotChecked("any-issuer")
+    demand(call.keyset[2] in call.policy["issuers"], "issuer-not-allowed")

@@ -1,0 +1,96 @@
+"""Runs the vectors (README.md beside this package) and judges cases from standard input."""
+
+import json
+import sys
+from pathlib import Path
+
+from .cbor import decode_cbor, encode_cbor
+from .codes import given_codes
+from .jsontext import parse_base64
+from .policy import BUILT_IN
+from .refusal import Refusal
+from .verdict import verify
+
+VECTORS = Path(__file__).resolve().parent.parent
+
+def verify_case(case):
+    policy, held = case["policy"], case.get("held", {})
+    return verify(
+        parse_base64(case["bundle"]),
+        parse_base64(policy[4:]) if policy.startswith("b64:") else BUILT_IN[policy],
+        case["now"],
+        is_prefix=held.get("responseIsPrefix", False),
+        **{name: parse_base64(held[name]) for name in ("request", "response", "nonce") if name in held},
+    )
+
+def decode_case(case):
+    data = bytes.fromhex(case["input"])
+    try:
+        value = decode_cbor(data, case["limitBytes"])
+    except Refusal as refusal:
+        return {"code": refusal.args[0]}
+    return {"ok": encode_cbor(value) == data}
+
+def by_name(outcome):
+    """A verdict as one entry per check and member, to show where two of them differ."""
+    members = {name: value for name, value in outcome.items() if name != "checks"}
+    return {**members, **{check: detail for check, *detail in outcome.get("checks", [])}}
+
+def difference(expected, got):
+    wanted, found = by_name(expected), by_name(got)
+    names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    lines = [f"    {name}: expected {wanted.get(name)}, got {found.get(name)}" for name in names]
+    return "\n".join(lines) or f"    expected {expected}, got {got}"
+
+def judge_cases(name, cases, judge):
+    """How many cases passed and failed; says which failed, and where the outcomes differ."""
+    if not cases:
+        print(f"FAILED {name}: missing or without cases")
+        return 0, 1
+    failed = 0
+    for case in cases:
+        got = judge(case)
+        if got != case["expect"] or got == {"ok": False}:
+            failed += 1
+            print(f"FAILED {name}: {case['name']} ({case['clause']})")
+            print(difference(case["expect"], got))
+    return len(cases) - failed, failed
+
+def expected_codes(cases):
+    """The codes and reasons that the cases expect."""
+    outcomes = [case["expect"] for case in cases]
+    whole = {outcome["code"] for outcome in outcomes if "code" in outcome}
+    return whole | {detail for outcome in outcomes for _, _, detail in outcome.get("checks", [])}
+
+def judge_coverage(cases):
+    """How many of the verifier's codes and reasons no case expects; says which."""
+    codes = given_codes()
+    missing = sorted(codes - expected_codes(cases))
+    for code in missing:
+        print(f"FAILED codes: no case expects {code}")
+    if not codes:
+        print("FAILED codes: the verifier's source has none")
+        return 1
+    return len(missing)
+
+def judge_vectors():
+    every, results = [], []
+    for name, judge in (("cbor.json", decode_case), ("bundles.json", verify_case)):
+        path = VECTORS / name
+        cases = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        results.append(judge_cases(name, cases, judge))
+        every += cases
+    results.append((0, judge_coverage(every)))
+    passed, failed = (sum(column) for column in zip(*results))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+def main(arguments):
+    if arguments == ["--stdin"]:
+        for line in sys.stdin:
+            print(json.dumps(verify_case(json.loads(line)), separators=(",", ":")), flush=True)
+        return 0
+    if arguments:
+        print("usage: verify.py [--stdin]", file=sys.stderr)
+        return 64
+    return judge_vectors()
