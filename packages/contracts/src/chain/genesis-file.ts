@@ -3,7 +3,7 @@
 import { encodeAbiParameters, keccak256, numberToHex } from 'viem/utils'
 import { baseSepoliaChainId, baseSepoliaUsdc } from '../addresses.ts'
 import { testUsdcRuntimeCode } from '../generated/test-usdc.ts'
-import type { GenesisBalances } from './genesis.ts'
+import type { GenesisBalances } from './genesis-balances.ts'
 
 const BALANCE_SLOT = 0n
 const TOTAL_SUPPLY_SLOT = 1n

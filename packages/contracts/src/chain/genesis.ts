@@ -4,14 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFileDurably } from './durable-file.ts'
 import { ChainError } from './errors.ts'
-
-/** First balances. They matter only when the data directory is new. */
-export type GenesisBalances = {
-  /** Native balance in wei by address. */
-  readonly wei: ReadonlyMap<`0x${string}`, bigint>
-  /** Test USDC in atomic units (6 decimals) by address. */
-  readonly usdcAtomic: ReadonlyMap<`0x${string}`, bigint>
-}
+import type { GenesisBalances } from './genesis-balances.ts'
 
 /** The genesis in force. */
 export type Genesis = {
