@@ -16,7 +16,7 @@ VECTORS = Path(__file__).resolve().parent.parent
 def verify_case(case):
     policy, held = case["policy"], case.get("held", {})
     return verify(
-        parse_base64(case["bundle"]),
+        parse_base64(case["bundle"]) + b" " * case.get("trailingSpaces", 0),
         parse_base64(policy[4:]) if policy.startswith("b64:") else BUILT_IN[policy],
         case["now"],
         is_prefix=held.get("responseIsPrefix", False),
