@@ -116,7 +116,26 @@ export function sendWhole(
           'x-receipt-statement': receipt.statement,
         }),
   })
-  response.end(body)
+  endAfterRequest(response, body)
+}
+
+/** A connection closed while its caller still sends is reset, and the answer is lost: the caller gets 10 s to finish. */
+function endAfterRequest(response: ServerResponse, body: Buffer): void {
+  const { req: request } = response
+  if (request.complete) {
+    response.end(body)
+    return
+  }
+  response.write(body)
+  const end = (): void => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(end, lingerMs)
+  request.once('end', end).resume()
+  response.once('close', () => {
+    clearTimeout(timer)
+  })
 }
 
 /** Headers of a refusal: no automatic retry unless one can help. */

@@ -33,13 +33,15 @@ export async function readBody(
 ): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw refuse('body-too-large')
   await new Promise<void>((resolve, reject) => {
-    request.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer): void => {
       received.bytes += chunk.length
-      if (received.bytes > limitBytes) {
-        request.pause()
+      if (received.bytes <= limitBytes) received.chunks.push(chunk)
+      else {
+        request.off('data', take)
         reject(refuse('body-too-large'))
-      } else received.chunks.push(chunk)
-    })
+      }
+    }
+    request.on('data', take)
     request.on('end', resolve)
     request.on('error', (cause) => {
       reject(refuse('client-gone', '', cause))
