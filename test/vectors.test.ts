@@ -31,9 +31,7 @@ test('every error code occurs in the vectors, and no other', () => {
 })
 
 test('every clause that a vector cites stands in the specification', () => {
-  const folder = fileURLToPath(new URL('spec/', root))
-  const files = readdirSync(folder).filter((name) => name.endsWith('.md'))
-  const text = files.map((name) => readFileSync(`${folder}${name}`, 'utf8')).join('\n')
+  const text = readSpecification()
   const clauses = new Set(Array.from(text.matchAll(/\*\*([A-Z]{2}\d+\.\d+)\*\*/g), ([, id]) => id))
   const sections = new Set(Array.from(text.matchAll(/^## ([A-Z]{2}\d+) /gm), ([, id]) => id))
   expect(clauses.size).toBeGreaterThan(60)
@@ -41,6 +39,18 @@ test('every clause that a vector cites stands in the specification', () => {
   expect(cited.length).toBeGreaterThan(500)
   expect(cited.filter((clause) => !clauses.has(clause) && !sections.has(clause))).toEqual([])
 })
+
+test('every error code is defined in the specification', () => {
+  const text = readSpecification()
+  expect([...errorCodes].filter((code) => !text.includes(`\`${code}\``))).toEqual([])
+})
+
+function readSpecification(): string {
+  const folder = fileURLToPath(new URL('spec/', root))
+  const files = readdirSync(folder).filter((name) => name.endsWith('.md'))
+  expect(files.length).toBeGreaterThan(2)
+  return files.map((name) => readFileSync(`${folder}${name}`, 'utf8')).join('\n')
+}
 
 type Case = {
   readonly clause: string

@@ -54,10 +54,10 @@ const streamBody = encodeUtf8(streamElements.join(''))
 /** A streamed answer, with the digests of its events. */
 export const streamCall: SampleCall = streamed('stream', streamBody, 'complete')
 
-/** A stream that the client gave up: what was returned is the beginning of what came. */
+/** A stream that the client gave up at the end of an event: what was returned is the beginning of what came. */
 export const abortedCall: SampleCall = streamed(
   'aborted',
-  streamBody.subarray(0, 70),
+  encodeUtf8(streamElements.slice(0, 2).join('')),
   'aborted-by-client',
 )
 

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { describeCode, errorCodes, ProtocolError } from '@countersign/protocol/errors'
 import { expect, test } from 'vitest'
 
@@ -20,12 +19,8 @@ test('a code has a family and a sentence', () => {
   expect(describeCode('signature-invalid').family).toBe('evidence')
 })
 
-test('every code is defined in the specification, and the codes are in order', () => {
-  const folder = new URL('../../../spec/', import.meta.url)
-  const files = readdirSync(folder).filter((name) => name.endsWith('.md'))
-  const text = files.map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n')
+test('the codes are in order', () => {
   const codes = [...errorCodes]
   expect(codes.length).toBeGreaterThan(50)
-  expect(codes.filter((code) => !text.includes(`\`${code}\``))).toEqual([])
   expect(codes.toSorted()).toEqual(codes)
 })

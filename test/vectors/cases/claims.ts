@@ -247,7 +247,7 @@ const meanings: readonly MeaningRow[] = [
     'an aborted response that is longer',
     'RC4.2',
     'identity-broken',
-    withMembers(abortedCall, 'upstream-response', { bytes: 69 }),
+    withMembers(abortedCall, 'upstream-response', { bytes: 63 }),
   ],
   [
     'another shape and broken identity, judged first',

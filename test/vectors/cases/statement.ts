@@ -272,7 +272,22 @@ const rows: CodeTable<Row> = {
 /** All cases. */
 export function statementCases(): readonly BundleCase[] {
   const listed = listRows(rows).map(([code, row]) => toCase(row, code))
-  return [...listed, ...edges()]
+  return [...listed, misplaced(), ...edges()]
+}
+
+/** BU3.13: a keyset statement says nothing about a call. */
+function misplaced(): BundleCase {
+  return {
+    name: 'statement: a keyset in the place of the statement',
+    clause: 'BU3.13',
+    bundle: forgeBundle(smallCall, {
+      evidence: 'none',
+      bundle: ({ keyset }) => ({ statement: keyset }),
+    }),
+    verdict: 'invalid',
+    level: 'none',
+    failed: { statement: 'payload-type-unsupported' },
+  }
 }
 
 /** Just inside the limits. */

@@ -10,12 +10,12 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Bytewise order: negative, 0 or positive. A prefix comes before what it begins. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const shared = Math.min(a.length, b.length)
-  for (let index = 0; index < shared; index++) {
-    const difference = (a[index] ?? 0) - (b[index] ?? 0)
-    if (difference !== 0) return difference
+  for (let index = 0; ; index++) {
+    const byteOfA = a[index]
+    const byteOfB = b[index]
+    if (byteOfA === undefined || byteOfB === undefined) return a.length - b.length
+    if (byteOfA !== byteOfB) return byteOfA - byteOfB
   }
-  return a.length - b.length
 }
 
 /**
@@ -61,6 +61,28 @@ export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8A
 /** UTF-8 of a text; unpaired surrogates become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
   return utf8Encoder.encode(text)
+}
+
+/**
+ * Bytes of the UTF-8 of a text, without encoding it.
+ *
+ * @throws RangeError for unpaired surrogates.
+ */
+export function utf8Length(text: string): number {
+  let length = 0
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit < 0x80) length += 1
+    else if (unit < 0x800) length += 2
+    else if (unit < 0xd800 || unit > 0xdfff) length += 3
+    else {
+      const isPair = unit < 0xdc00 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00
+      if (!isPair) throw new RangeError('a text with unpaired surrogates')
+      length += 4
+      index++
+    }
+  }
+  return length
 }
 
 /** Strict UTF-8, byte order marks kept; `undefined` when the bytes are not UTF-8. */

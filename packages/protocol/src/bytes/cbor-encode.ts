@@ -1,5 +1,5 @@
 /** Deterministic CBOR of the subset that statements use (spec/statement.md ST1). */
-import { encodeUtf8 } from './byte-string.ts'
+import { compareTexts, encodeUtf8, utf8Length } from './byte-string.ts'
 
 /** Keys of maps: integers or texts. */
 export type CborKey = number | string
@@ -18,8 +18,6 @@ export type CborValue =
 export type CborMap = ReadonlyMap<CborKey, CborValue>
 
 type Writer = { buffer: Uint8Array; length: number }
-// Offsets of one entry of a map.
-type Entry = { readonly start: number; readonly valueStart: number; readonly end: number }
 
 const initialBytes = 512
 const perItemBytes = 192
@@ -39,8 +37,8 @@ export function isCborArray(value: CborValue | undefined): value is readonly Cbo
 /**
  * Encodes by ST1.1.
  *
- * @throws RangeError for a number that is no integer of magnitude below 2^53 and for keys that encode alike: the
- * caller's own mistakes.
+ * @throws RangeError for a number that is no integer of magnitude below 2^53, and for keys out of order with unpaired
+ * surrogates: the caller's own mistakes.
  */
 export function encodeCbor(value: CborValue): Uint8Array {
   const writer: Writer = { buffer: new Uint8Array(initialBytes), length: 0 }
@@ -83,59 +81,41 @@ function writeArray(writer: Writer, items: readonly CborValue[]): void {
   for (const item of items) writeValue(writer, item)
 }
 
-/** Writes the entries as they come, and puts them in order only where they came out of order. */
+/** Entries that came in ascending order are written as they are. */
 function writeMap(writer: Writer, map: CborMap): void {
   writeHead(writer, 5, map.size)
-  // Where each key starts, and where its value does.
-  const offsets: number[] = []
-  let isSorted = true
-  let previousStart = writer.length
-  let previousEnd = writer.length
-  for (const [key, value] of map) {
-    const start = writer.length
+  const entries = isAscending(map.keys())
+    ? map
+    : Array.from(map).toSorted(([a], [b]) => compareKeys(a, b))
+  for (const [key, value] of entries) {
     writeValue(writer, key)
-    const valueStart = writer.length
-    isSorted &&=
-      offsets.length === 0 ||
-      compareKeys(writer.buffer, previousStart, previousEnd, start, valueStart) < 0
-    offsets.push(start, valueStart)
-    previousStart = start
-    previousEnd = valueStart
     writeValue(writer, value)
   }
-  if (!isSorted) sortEntries(writer, offsets)
 }
 
-function sortEntries(writer: Writer, offsets: readonly number[]): void {
-  const unsorted = writer.buffer.slice(0, writer.length)
-  const entries: Entry[] = []
-  for (let index = 0; index < offsets.length; index += 2) {
-    const [start = 0, valueStart = 0, end = unsorted.length] = offsets.slice(index, index + 3)
-    entries.push({ start, valueStart, end })
+function isAscending(keys: Iterable<CborKey>): boolean {
+  let previous: CborKey | undefined
+  for (const key of keys) {
+    if (previous !== undefined && compareKeys(previous, key) > 0) return false
+    previous = key
   }
-  writer.length = entries[0]?.start ?? 0
-  entries.sort((a, b) => {
-    const order = compareKeys(unsorted, a.start, a.valueStart, b.start, b.valueStart)
-    if (order === 0) throw new RangeError('keys of a map encode alike')
-    return order
-  })
-  for (const { start, end } of entries) writeBytes(writer, unsorted.subarray(start, end))
+  return true
 }
 
-/** No encoded key begins another one: the first difference decides. */
-function compareKeys(
-  buffer: Uint8Array,
-  aStart: number,
-  aEnd: number,
-  bStart: number,
-  bEnd: number,
-): number {
-  const length = Math.min(aEnd - aStart, bEnd - bStart)
-  for (let offset = 0; offset < length; offset++) {
-    const difference = (buffer[aStart + offset] ?? 0) - (buffer[bStart + offset] ?? 0)
-    if (difference !== 0) return difference
+/** The bytewise order of the encodings: unsigned, negative, text; shorter texts first. */
+function compareKeys(a: CborKey, b: CborKey): number {
+  if (typeof a === 'string' && typeof b === 'string') {
+    return utf8Length(a) - utf8Length(b) || compareTexts(a, b)
   }
-  return 0
+  if (typeof a === 'number' && typeof b === 'number') {
+    return a < 0 && b < 0 ? b - a : majorOf(a) - majorOf(b) || a - b
+  }
+  return majorOf(a) - majorOf(b)
+}
+
+function majorOf(key: CborKey): number {
+  if (typeof key === 'string') return 3
+  return key < 0 ? 1 : 0
 }
 
 function writeInteger(writer: Writer, value: number): void {

@@ -9,15 +9,17 @@ const hexDigits = '0123456789abcdef'
 /** Unpadded base64url. */
 export function toBase64url(bytes: Uint8Array): string {
   let text = ''
-  for (let offset = 0; offset < bytes.length; offset += 3) {
-    const group =
-      ((bytes[offset] ?? 0) << 16) | ((bytes[offset + 1] ?? 0) << 8) | (bytes[offset + 2] ?? 0)
-    const characters = Math.min(4, Math.ceil(((bytes.length - offset) * 4) / 3))
-    for (let place = 0; place < characters; place++) {
-      text += alphabet.charAt((group >> (18 - 6 * place)) & 63)
+  let held = 0
+  let heldBits = 0
+  for (const byte of bytes) {
+    held = ((held & 15) << 8) | byte
+    heldBits += 8
+    while (heldBits >= 6) {
+      heldBits -= 6
+      text += alphabet.charAt((held >> heldBits) & 63)
     }
   }
-  return text
+  return heldBits === 0 ? text : text + alphabet.charAt((held << (6 - heldBits)) & 63)
 }
 
 /** The bytes, or `undefined` for padding, another alphabet, an impossible length or spare bits that are not zero. */

@@ -1,6 +1,5 @@
 /** ES256 as spec/statement.md ST2.3 and ST2.4 have it: raw 64-byte keys and low-s signatures. */
 import { compareBytes, concatBytes, equalBytes } from '../bytes/byte-string.ts'
-import { fromHex } from '../bytes/text-encoding.ts'
 import type { ErrorCode } from '../errors.ts'
 
 /** Signs with a P-256 key. `publicKey` is x ‖ y; `sign` returns r ‖ s with a low s over SHA-256 of the message. */
@@ -9,8 +8,9 @@ export type Es256Signer = {
   sign(message: Uint8Array): Uint8Array
 }
 
-const order = constant('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
-const halfOrder = constant('7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8')
+const groupOrder = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+const order = toBytes(groupOrder)
+const halfOrder = toBytes(groupOrder / 2n)
 const zero = new Uint8Array(32)
 const uncompressedPoint = Uint8Array.of(4)
 
@@ -29,12 +29,14 @@ export async function judgeEs256(
 export function toLowS(signature: Uint8Array): Uint8Array {
   const s = signature.subarray(32)
   if (compareBytes(s, halfOrder) <= 0) return signature
-  const low = concatBytes(signature.subarray(0, 32), order)
+  const low = concatBytes(signature)
+  const words = new DataView(low.buffer, 32)
+  const orderWords = new DataView(order.buffer)
   let borrow = 0
-  for (let place = 31; place >= 0; place--) {
-    const difference = (order[place] ?? 0) - (s[place] ?? 0) - borrow
+  for (let offset = 28; offset >= 0; offset -= 4) {
+    const difference = orderWords.getUint32(offset) - words.getUint32(offset) - borrow
     borrow = difference < 0 ? 1 : 0
-    low[32 + place] = difference & 255
+    words.setUint32(offset, difference)
   }
   return low
 }
@@ -68,6 +70,8 @@ async function verifies(
   }
 }
 
-function constant(hex: string): Uint8Array {
-  return fromHex(hex) ?? zero
+function toBytes(scalar: bigint): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length: 32 }, (_, place) =>
+    Number((scalar >> BigInt(248 - 8 * place)) & 255n),
+  )
 }

@@ -7,6 +7,7 @@ import {
   decodeUtf8,
   encodeUtf8,
   equalBytes,
+  utf8Length,
 } from '@countersign/protocol/bytes/byte-string'
 import { expect, test } from 'vitest'
 import { bytes, text } from '../arbitrary.ts'
@@ -65,4 +66,24 @@ test('text survives UTF-8 and back, byte order marks included', () => {
 test('what is not UTF-8 is no text', () => {
   expect(decodeUtf8(Uint8Array.of(0xff))).toBeUndefined()
   expect(decodeUtf8(Uint8Array.of(0xed, 0xa0, 0x80))).toBeUndefined()
+})
+
+test('the length of UTF-8 is known without encoding', () => {
+  fc.assert(fc.property(text, (given) => utf8Length(given) === encodeUtf8(given).length))
+  expect(
+    ['', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '😀'].map(
+      utf8Length,
+    ),
+  ).toEqual([0, 1, 2, 2, 3, 3, 3, 3, 4])
+  for (const bad of [
+    '\ud83d',
+    'a\ud83d',
+    '\ud83da',
+    '\ude00',
+    '\ude00\ud83d',
+    '\ud83d\ud83d\ude00',
+    '\udbff\ue000',
+  ]) {
+    expect(() => utf8Length(bad), bad).toThrow('a text with unpaired surrogates')
+  }
 })
