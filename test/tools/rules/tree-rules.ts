@@ -7,8 +7,6 @@ import type { ModuleFacts } from './module-facts.ts'
 /** Entries of the root, dot files included, `.git` not. */
 const maxRootEntries = 16
 const maxLines = 400
-/** The second verifier is one file on purpose: an auditor reads it from top to bottom. */
-const maxVectorScriptLines = 600
 
 const sourceEndings: ReadonlySet<string> = new Set(['.ts', '.tsx', '.js', '.mjs', '.py', '.sol'])
 
@@ -21,10 +19,9 @@ export function listSources(tree: SourceTree): readonly string[] {
 export function judgeFileSizes(tree: SourceTree): readonly Violation[] {
   return listSources(tree).flatMap((path) => {
     if (path.split('/').includes('generated')) return []
-    const limit = /^vectors\/[^/]+\.py$/.test(path) ? maxVectorScriptLines : maxLines
     const lines = tree.read(path).split('\n').length - 1
-    const message = `has ${String(lines)} lines, more than ${String(limit)}`
-    return lines > limit ? [{ path, line: limit, message }] : []
+    const message = `has ${String(lines)} lines, more than ${String(maxLines)}`
+    return lines > maxLines ? [{ path, line: maxLines, message }] : []
   })
 }
 
