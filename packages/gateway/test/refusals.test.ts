@@ -81,6 +81,8 @@ const refusals: readonly Refusal[] = [
     `{"model":"loopback-echo","stream":false,"stream":true,${messages}}`,
   ),
   malformed('any other member twice', `{"n":1,"model":"loopback-echo","n":100,${messages}}`),
+  malformed('capitals', `{"model":"loopback-echo","MODEL":"b",${messages}}`),
+  malformed('a long s', `{"model":"loopback-echo","\u017ftream":true,${messages}}`),
   malformed(
     'a stream flag that is a text',
     `{"model":"loopback-echo","stream":"true",${messages}}`,

@@ -67,6 +67,7 @@ export function parseChatRequest(body: Buffer): ChatRequest {
   const members = scanTopLevel(body)
   if (typeof members === 'string')
     throw refuse('request-malformed', `The body is refused: ${members}.`)
+  for (const name of members.keys()) refuseLookalike(name)
   const token = (name: string): string | undefined => tokenOf(body, members.get(name))
   const model = parseString(token('model'))
   if (model === undefined || !modelName.test(model) || model.includes('..')) {
@@ -82,6 +83,16 @@ export function parseChatRequest(body: Buffer): ChatRequest {
     model,
     stream: stream === 'true',
     parameters: collectParameters(body, members),
+  }
+}
+
+/** Some providers (Go's encoding/json) read "Model" as "model": what we priced would not be what they run. */
+function refuseLookalike(name: string): void {
+  const upper = name.length > 6 ? '' : name.toUpperCase()
+  const isLookalike =
+    (upper === 'MODEL' && name !== 'model') || (upper === 'STREAM' && name !== 'stream')
+  if (isLookalike) {
+    throw refuse('request-malformed', 'The members "model" and "stream" are written in lower case.')
   }
 }
 

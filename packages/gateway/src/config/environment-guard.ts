@@ -1,6 +1,43 @@
 /** Refuses to start where the environment could read or change what the gateway handles. */
 import { ConfigError } from './load-config.ts'
 
+type Danger = readonly [why: string, ...names: string[]]
+
+const secretsWritten = 'so TLS secrets or what they protect would be written down'
+const unmeasuredCode = 'a preload, so code that is not measured would run in the gateway'
+
+const variables: readonly Danger[] = [
+  ['so anybody could stand in for the provider', 'NODE_TLS_REJECT_UNAUTHORIZED'],
+  ['so more authorities could vouch for a provider (use caFile)', 'NODE_EXTRA_CA_CERTS'],
+  [secretsWritten, 'SSLKEYLOGFILE', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE'],
+  [unmeasuredCode, 'LD_PRELOAD'],
+]
+
+const flags: readonly Danger[] = [
+  [secretsWritten, '--tls-keylog', '--trace-tls'],
+  [unmeasuredCode, '--require', '-r', '--import', '--loader', '--experimental-loader'],
+  [
+    'so a file could add any other flag',
+    '--experimental-config-file',
+    '--experimental-default-config-file',
+  ],
+  [
+    'so a debugger could read prompts and keys',
+    '--inspect',
+    '--inspect-brk',
+    '--inspect-wait',
+    '--inspect-port',
+  ],
+  [
+    'so memory or secrets would be written to files',
+    '--heapsnapshot-signal',
+    '--heapsnapshot-near-heap-limit',
+    '--report-on-signal',
+    '--report-on-fatalerror',
+    '--report-uncaught-exception',
+  ],
+]
+
 /**
  * Judges the environment and the flags that Node itself was started with.
  *
@@ -10,30 +47,26 @@ export function refuseDangerousEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
   execArgv: readonly string[],
 ): void {
-  if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] !== undefined) {
-    refuse('NODE_TLS_REJECT_UNAUTHORIZED', 'so anybody could stand in for the provider')
+  for (const [why, ...names] of variables) {
+    for (const name of names) if (environment[name] !== undefined) refuse(name, why)
   }
-  if (environment['SSLKEYLOGFILE'] !== undefined || has(execArgv, '--tls-keylog')) {
-    refuse('SSLKEYLOGFILE or --tls-keylog', 'so TLS secrets would be written down')
+  const options = [...splitOptions(environment['NODE_OPTIONS'] ?? ''), ...execArgv].map(toFlag)
+  for (const [why, ...names] of flags) {
+    for (const name of names) if (options.includes(name)) refuse(name, why)
   }
-  const options = [...(environment['NODE_OPTIONS'] ?? '').split(/\s+/), ...execArgv]
-  for (const flag of ['--require', '-r', '--import', '--loader', '--experimental-loader']) {
-    if (has(options, flag)) {
-      refuse(`a preload (${flag})`, 'so code that is not measured would run in the gateway')
-    }
-  }
-  for (const flag of ['--inspect', '--inspect-brk', '--inspect-wait', '--inspect-port']) {
-    if (has(options, flag)) refuse(flag, 'so a debugger could read prompts and keys')
-  }
+}
+
+/** Quotes and backslashes are dropped: Node would join what they separate. */
+function splitOptions(nodeOptions: string): readonly string[] {
+  return nodeOptions.replaceAll(/["'\\]/g, '').split(/\s+/)
+}
+
+/** The name of a flag; Node takes underscores for hyphens. */
+function toFlag(option: string): string {
+  const [name = ''] = option.split('=')
+  return name.replaceAll('_', '-')
 }
 
 function refuse(what: string, why: string): never {
   throw new ConfigError(`refusing to start: ${what} is set, ${why}`)
-}
-
-function has(options: readonly string[], flag: string): boolean {
-  return options.some((option) => {
-    const bare = option.replaceAll('"', '').replaceAll("'", '')
-    return bare === flag || bare.startsWith(`${flag}=`)
-  })
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
 import { configSchema, type Config } from './schema.ts'
 
@@ -33,7 +34,9 @@ export function loadConfig(file: string): LoadedConfig {
  * @throws ConfigError
  */
 export function parseConfig(text: string, folder: string): LoadedConfig {
-  const result = configSchema.safeParse(parseJson(text))
+  const json = parseJson(text)
+  refuseAmbiguousMembers(text)
+  const result = configSchema.safeParse(json)
   if (!result.success) throw new ConfigError(z.prettifyError(result.error))
   refuseAmbiguousModels(result.data)
   const digest = createHash('sha256').update(canonicalJson(result.data)).digest()
@@ -56,6 +59,15 @@ function parseJson(text: string): unknown {
     return JSON.parse(text)
   } catch (cause) {
     throw new ConfigError('the configuration is not JSON', { cause })
+  }
+}
+
+/** Of two members of one name only the last would count, whatever a reader thinks. */
+function refuseAmbiguousMembers(text: string): void {
+  if (decodeJson(new TextEncoder().encode(text)) === undefined) {
+    throw new ConfigError(
+      'the configuration has two members of one name, or a number that is no integer',
+    )
   }
 }
 

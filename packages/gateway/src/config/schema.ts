@@ -9,8 +9,7 @@ const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,127}$/)
 const model = z.strictObject({
   id: z
     .string()
-    .min(1)
-    .max(128)
+    .regex(/^(?:\*|[A-Za-z0-9._:/@+-]{1,128})$/, 'a name that calls can ask for')
     .describe('Public name of the model; "*" takes every name that no other upstream lists.'),
   priceAtomic: atomic.describe('Price of one call, in atomic units of the asset.'),
 })
@@ -19,6 +18,7 @@ const upstream = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]{1,64}$/),
   baseUrl: z
     .url({ protocol: /^https?$/ })
+    .refine(hasOnlyOriginAndPath, 'only origin and path: no credentials, query or fragment')
     .describe('Without the path of the call, for example https://api.openai.com/v1'),
   apiKeyEnv: environmentName
     .optional()
@@ -114,4 +114,10 @@ export type UpstreamConfig = Config['upstreams'][number]
 /** The JSON Schema of the file, for editors and `docs/`. */
 export function createConfigJsonSchema(): unknown {
   return z.toJSONSchema(configSchema, { io: 'input' })
+}
+
+function hasOnlyOriginAndPath(text: string): boolean {
+  const url = URL.parse(text)
+  // What is no URL at all is refused as such.
+  return url === null || `${url.username}${url.password}${url.search}${url.hash}` === ''
 }

@@ -56,6 +56,7 @@ export const epochLifetimeMs = 86_400_000
 type OpenEpoch = Epoch & {
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
+  readonly notBeforeMs: number
   readonly renewAtMs: number
   sequence: number
   previous: Uint8Array
@@ -80,7 +81,8 @@ export function createEpochs(
   onEpoch(epoch)
 
   function current(nowMs: number): OpenEpoch {
-    if (nowMs >= epoch.renewAtMs) {
+    // A clock that was set back would sign before its keyset began.
+    if (nowMs >= epoch.renewAtMs || nowMs < epoch.notBeforeMs) {
       epoch = openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
       onEpoch(epoch)
     }
@@ -151,6 +153,7 @@ function openEpoch(
     notAfterMs,
     signer,
     signStatement,
+    notBeforeMs: nowMs,
     renewAtMs: nowMs + epochLifetimeMs / 2,
     sequence: 0,
     previous: nativeSha256(payloadBytes),

@@ -40,6 +40,7 @@ export type ReceiptStore = {
 }
 
 const flushAfterMs = 25
+const retryAfterMs = 1000
 const maxWaiting = 1024
 
 /**
@@ -80,14 +81,16 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK')
       onError(error)
+      timer = setTimeout(flush, retryAfterMs)
     }
   }
 
   return {
     put(receipt) {
       waiting.set(receipt.id, receipt)
-      if (waiting.size >= maxWaiting) flush()
-      else timer ??= setTimeout(flush, flushAfterMs)
+      timer ??= setTimeout(flush, flushAfterMs)
+      // Once: a store that cannot write is tried again by its timer, not by every call.
+      if (waiting.size === maxWaiting) flush()
     },
     get: (id) => waiting.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
     putKeyset({ keysetDigest, keysetStatement, evidence }) {
@@ -116,6 +119,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
     },
     close() {
       flush()
+      clearTimeout(timer)
       database.close()
     },
   }

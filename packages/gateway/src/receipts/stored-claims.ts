@@ -4,10 +4,13 @@ import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
 import type { ClaimEntry } from '@countersign/protocol/receipt/claims'
 
 const maxBytes = 2_097_152
+const headBytes = 5
 
 /** The stored form. Withheld claims do not occur: the store keeps what its own gateway issued. */
 export function serializeClaimEntries(entries: readonly ClaimEntry[]): Uint8Array {
-  return encodeCbor(entries.map((entry) => (entry.kind === 'claim' ? entry.bytes : entry.hash)))
+  const items = entries.map((entry) => (entry.kind === 'claim' ? entry.bytes : entry.hash))
+  const expectedBytes = items.reduce((sum, item) => sum + item.length + headBytes, headBytes)
+  return encodeCbor(items, expectedBytes)
 }
 
 /** @throws TypeError or ProtocolError when the stored form is damaged. */

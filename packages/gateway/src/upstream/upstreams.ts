@@ -92,9 +92,6 @@ function describeUpstream(
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstream {
   const url = new URL(baseUrl)
-  if (url.username !== '' || url.search !== '' || url.hash !== '') {
-    throw new ConfigError(`upstream ${name}: baseUrl has more than origin and path`)
-  }
   const key = apiKeyEnv === undefined ? undefined : environment[apiKeyEnv]
   if (apiKeyEnv !== undefined && (key === undefined || !/^[\u0021-\u007e]+$/.test(key))) {
     throw new ConfigError(`upstream ${name}: environment variable ${apiKeyEnv} holds no key`)
