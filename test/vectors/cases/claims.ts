@@ -280,10 +280,10 @@ const meanings: readonly MeaningRow[] = [
     withMembers(streamCall, 'stream', { head: zeros(32) }),
   ],
   [
-    'an empty list of digests',
+    'digests of events in a call that was no stream',
     'BU3.8',
     'event-chain-mismatch',
-    { ...streamCall, events: zeros(0) },
+    { ...refusedCall, events: zeros(32) },
   ],
   [
     'a broken identity in a refusal',

@@ -35,15 +35,16 @@ export function isCborArray(value: CborValue | undefined): value is readonly Cbo
 }
 
 /**
- * Encodes by ST1.1.
+ * Encodes by ST1.1. The result is a view of a buffer that can be larger.
  *
+ * @param expectedBytes - room to begin with; more is made when it is too little.
  * @throws RangeError for a number that is no integer of magnitude below 2^53, and for keys out of order with unpaired
  * surrogates: the caller's own mistakes.
  */
-export function encodeCbor(value: CborValue): Uint8Array {
-  const writer: Writer = { buffer: new Uint8Array(initialBytes), length: 0 }
+export function encodeCbor(value: CborValue, expectedBytes: number = initialBytes): Uint8Array {
+  const writer: Writer = { buffer: new Uint8Array(expectedBytes), length: 0 }
   writeValue(writer, value)
-  return writer.buffer.slice(0, writer.length)
+  return writer.buffer.subarray(0, writer.length)
 }
 
 /**

@@ -1,8 +1,9 @@
 /** base64url (RFC 4648 §5, unpadded) and lower-case hex, both strict: one text for one byte string. */
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-const sextetOf = new Map(
-  Array.from(alphabet, (character, value) => [character.charCodeAt(0), value]),
+// By character code; -1 stands for what is not in the alphabet.
+const sextets = Int8Array.from({ length: 128 }, (_, code) =>
+  alphabet.indexOf(String.fromCharCode(code)),
 )
 const hexDigits = '0123456789abcdef'
 
@@ -29,8 +30,8 @@ export function fromBase64url(text: string): Uint8Array | undefined {
   let heldBits = 0
   let length = 0
   for (let index = 0; index < text.length; index++) {
-    const sextet = sextetOf.get(text.charCodeAt(index))
-    if (sextet === undefined) return undefined
+    const sextet = sextets[text.charCodeAt(index)]
+    if (sextet === undefined || sextet < 0) return undefined
     held = ((held & 255) << 6) | sextet
     heldBits += 6
     if (heldBits >= 8) {

@@ -26,6 +26,8 @@ export type CoseHeader = { readonly kid: Uint8Array; readonly fields: MapReader 
 const tagSign1 = 0xd2
 const algorithmEs256 = -7
 const tag = Uint8Array.of(tagSign1)
+// What COSE adds around header and payload, with room to spare.
+const overheadBytes = 128
 const noBytes = new Uint8Array(0)
 const noEntries: CborMap = new Map()
 
@@ -105,7 +107,9 @@ export function signUnderHeader(
 /** The tagged COSE_Sign1 of these parts. */
 export function encodeCoseSign1(parts: CoseSign1): Uint8Array {
   const { protectedBytes, payloadBytes, signature } = parts
-  return concatBytes(tag, encodeCbor([protectedBytes, noEntries, payloadBytes, signature]))
+  const expectedBytes = protectedBytes.length + payloadBytes.length + overheadBytes
+  const array = [protectedBytes, noEntries, payloadBytes, signature]
+  return concatBytes(tag, encodeCbor(array, expectedBytes))
 }
 
 /** The refusal for the signature by this key (ST2.4), or `undefined` when it holds. */
@@ -123,7 +127,8 @@ export function keyId(publicKey: Uint8Array): Uint8Array {
 }
 
 function encodeSigStructure(protectedBytes: Uint8Array, payloadBytes: Uint8Array): Uint8Array {
-  return encodeCbor(['Signature1', protectedBytes, noBytes, payloadBytes])
+  const expectedBytes = protectedBytes.length + payloadBytes.length + overheadBytes
+  return encodeCbor(['Signature1', protectedBytes, noBytes, payloadBytes], expectedBytes)
 }
 
 function fourParts(value: CborValue): readonly CborValue[] {

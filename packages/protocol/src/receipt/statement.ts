@@ -28,6 +28,8 @@ export const maxStatementBytes = 8192
 
 const contentType = 'application/countersign+cbor'
 const cwtClaims = 15
+// Type, colon, 32 hex digits and the head of the text.
+const subjectBytes = 48
 
 /** Signs payloads (ST2): gives the bytes of a tagged COSE_Sign1, and of the payload in it. */
 export type StatementSigner = (payload: Payload) => {
@@ -46,7 +48,7 @@ export function createStatementSigner(issuer: string, signer: Es256Signer): Stat
   const beforeSubject = encodeCoseHeader(contentType, kid, [[cwtClaims, claims]]).slice(0, -1)
   return (payload) => {
     const payloadBytes = encodePayload(payload)
-    const protectedBytes = concatBytes(beforeSubject, encodeCbor(subjectOf(payload)))
+    const protectedBytes = concatBytes(beforeSubject, encodeCbor(subjectOf(payload), subjectBytes))
     return { statement: signUnderHeader(protectedBytes, payloadBytes, signer), payloadBytes }
   }
 }

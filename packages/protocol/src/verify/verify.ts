@@ -185,11 +185,20 @@ function checkMeaning(bundle: Bundle, { type }: CallPayload, claims: DisclosedCl
   const allDisclosed = bundle.claims.every(({ kind }) => kind === 'claim')
   if (allDisclosed) checkClaimsPresent(type, claims)
   const judged = checkIdentity(claims)
-  const stream = streamOf(claims)
-  if (stream !== undefined && bundle.events !== undefined) {
-    checkChain(chainDigests(bundle.events), stream)
-  }
+  checkEvents(bundle.events, claims, allDisclosed)
   if (!judged && type === 'receipt') throw new NotChecked('withheld')
+}
+
+/** Digests that no signed chain stands for are refused, unless that chain may be withheld (BU3.8). */
+function checkEvents(
+  events: Uint8Array | undefined,
+  claims: DisclosedClaims,
+  allDisclosed: boolean,
+): void {
+  if (events === undefined) return
+  const stream = streamOf(claims)
+  if (stream !== undefined) checkChain(chainDigests(events), stream)
+  else if (allDisclosed) throw new ProtocolError('event-chain-mismatch')
 }
 
 function checkCharge({ type, charge }: CallPayload, claims: DisclosedClaims): bigint {
