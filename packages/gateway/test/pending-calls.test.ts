@@ -1,0 +1,81 @@
+import { expect, test, vi } from 'vitest'
+import { createPendingCalls } from '../src/call/pending-calls.ts'
+
+const minuteMs = 60_000
+
+test('wakes everybody who waits for a call when it ends, and nobody else', async () => {
+  const pending = createPendingCalls()
+  pending.begin('a')
+  pending.begin('b')
+  const woken: string[] = []
+  const wait = async (id: string, name: string): Promise<void> => {
+    await pending.wait(id, minuteMs)
+    woken.push(name)
+  }
+  const waits = [wait('a', 'a1'), wait('a', 'a2')]
+  const other = wait('b', 'b1')
+  pending.end('a')
+  await Promise.all(waits)
+  expect(woken).toEqual(['a1', 'a2'])
+  expect(pending.size).toBe(1)
+  pending.end('b')
+  await other
+  expect(woken).toEqual(['a1', 'a2', 'b1'])
+  expect(pending.size).toBe(0)
+})
+
+test('does not wait for a call that is not under way, nor for no time', async () => {
+  const pending = createPendingCalls()
+  await pending.wait('a', minuteMs)
+  pending.begin('a')
+  await pending.wait('a', 0)
+  pending.end('a')
+  await pending.wait('a', minuteMs)
+  expect(pending.size).toBe(0)
+})
+
+test('stops waiting in time while the call goes on', async () => {
+  vi.useFakeTimers()
+  try {
+    const pending = createPendingCalls()
+    pending.begin('a')
+    const waits = Promise.all([pending.wait('a', 1000), pending.wait('a', 2000)])
+    await vi.advanceTimersByTimeAsync(2000)
+    await waits
+    expect(vi.getTimerCount()).toBe(0)
+    expect(pending.size).toBe(1)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('leaves no timer behind when the call ends first', async () => {
+  vi.useFakeTimers()
+  try {
+    const pending = createPendingCalls()
+    pending.begin('a')
+    const wait = pending.wait('a', minuteMs)
+    pending.end('a')
+    await wait
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('is drained at once when empty, and else when the last call ends', async () => {
+  const pending = createPendingCalls()
+  await pending.drained()
+  pending.begin('a')
+  pending.begin('b')
+  let isDrained = false
+  const drained = pending.drained().then(() => {
+    isDrained = true
+    return isDrained
+  })
+  pending.end('a')
+  await Promise.resolve()
+  expect(isDrained).toBe(false)
+  pending.end('b')
+  expect(await drained).toBe(true)
+})
