@@ -12,6 +12,7 @@ const statementHeader = 'x-receipt-statement: '
 // Owned by this process: what was counted since the windows began.
 const seen = {
   isMeasuring: false,
+  warmUpRequests: 0,
   requests: 0,
   events: 0,
   receipts: 0,
@@ -39,7 +40,7 @@ for (let index = 0; index < job.connections; index++) {
     (index * job.spreadMs) / job.connections,
   )
 }
-await sleep(job.warmUpMs)
+await warmUp(job)
 seen.isMeasuring = true
 const windows: LoadWindow[] = []
 while (windows.length < job.windows) windows.push(await measureWindow())
@@ -58,6 +59,14 @@ const result: LoadResult = {
   lastReceipt,
 }
 process.stdout.write(`${JSON.stringify(result)}\n`)
+
+async function warmUp({ warmUpMs, warmUpRequests }: LoadJob): Promise<void> {
+  const startMs = performance.now()
+  await sleep(warmUpMs)
+  while (seen.warmUpRequests < warmUpRequests && performance.now() < startMs + 4 * warmUpMs) {
+    await sleep(50)
+  }
+}
 
 async function measureWindow(): Promise<LoadWindow> {
   const before = { requests: seen.requests, cpuUs: readCpuUs(job.pids), startMs: performance.now() }
@@ -147,7 +156,7 @@ function finish(connection: Connection, head: string, signed: string): void {
       const token = fieldOf(head, 'x-receipt-token: ')
       if (id !== undefined && token !== undefined) seen.lastReceipt = { id, token }
     }
-  }
+  } else seen.warmUpRequests++
   send(connection)
 }
 

@@ -11,6 +11,8 @@ export type LoadJob = {
   /** Connections begin spread over this time. */
   readonly spreadMs: number
   readonly warmUpMs: number
+  /** The warm-up goes on until so many answers have come, for at most four times its time: compilers count calls. */
+  readonly warmUpRequests: number
   readonly windowMs: number
   readonly windows: number
   /** Processes whose CPU time is measured, with their children. */

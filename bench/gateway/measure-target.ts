@@ -12,6 +12,7 @@ export type Plan = {
   readonly isQuick: boolean
   readonly latencyMs: number
   readonly warmUpMs: number
+  readonly warmUpRequests: number
   readonly windowMs: number
   readonly windows: number
   readonly pacedMs: number
@@ -65,6 +66,7 @@ export async function measureTarget(target: Target, plan: Plan): Promise<TargetR
     shape: 'json',
     connections: 32,
     warmUpMs: plan.warmUpMs,
+    warmUpRequests: plan.warmUpRequests,
     windowMs: plan.windowMs,
     windows: plan.windows,
   })
@@ -122,10 +124,12 @@ async function measurePaced(
   }
 }
 
-type Run = Pick<LoadJob, 'shape' | 'connections' | 'warmUpMs' | 'windowMs' | 'windows'>
+type Run = Pick<LoadJob, 'shape' | 'connections' | 'warmUpMs' | 'windowMs' | 'windows'> &
+  Partial<Pick<LoadJob, 'warmUpRequests'>>
 
 async function runLoad(target: Target, run: Run): Promise<LoadResult> {
   const job: LoadJob = {
+    warmUpRequests: 0,
     ...run,
     port: target.port,
     path: '/v1/chat/completions',

@@ -33,7 +33,9 @@ export function isInstalled(program: string): boolean {
 export function spawnPinned(core: 0 | 1, command: readonly string[]): ChildProcess {
   const pinned = canPin() ? ['taskset', '-c', String(core), ...command] : command
   const [program = '', ...programArguments] = pinned
-  return spawn(program, programArguments, { stdio: ['pipe', 'pipe', 'inherit'] })
+  // Of the environment only the path: the gateway refuses what could change what it does.
+  const env = { PATH: process.env['PATH'] }
+  return spawn(program, programArguments, { stdio: ['pipe', 'pipe', 'inherit'], env })
 }
 
 /** The command line of a TypeScript program of this repository. */
