@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ConfigError, loadConfig, parseConfig } from '../src/config/load-config.ts'
@@ -198,4 +198,22 @@ test('publishes a JSON Schema that knows every member and takes no other', () =>
   }
   expect(schema).not.toContain('"additionalProperties":true')
   expect(schema).toContain('"additionalProperties":false')
+})
+
+/** Names of all members that a JSON Schema has, at any depth. */
+function memberNames(schema: unknown): readonly string[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const properties: unknown = Reflect.get(schema, 'properties')
+  const own = typeof properties === 'object' && properties !== null ? Object.keys(properties) : []
+  return [...own, ...Object.values(schema).flatMap(memberNames)]
+}
+
+test('documents every member, with an example that is valid', () => {
+  const text = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
+  const names = new Set(memberNames(createConfigJsonSchema()))
+  expect(names.size).toBeGreaterThan(30)
+  const words = new Set(text.match(/[A-Za-z$]+/g))
+  for (const name of names) expect(words, name).toContain(name)
+  const [, example = ''] = /```json\n([^]*?)```/.exec(text) ?? []
+  expect(parseConfig(example, folder).config.issuer).toBe('https://gateway.example')
 })

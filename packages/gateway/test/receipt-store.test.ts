@@ -45,8 +45,10 @@ function receiptAt(timeMs: number): StoredReceipt {
 function plain(receipt: StoredReceipt | undefined): unknown {
   if (receipt === undefined) return undefined
   const { claims, ...rest } = receipt
-  const bytesOf = (value: unknown): unknown => (value instanceof Uint8Array ? toHex(value) : value)
-  const members = Object.entries(rest).map(([name, value]) => [name, bytesOf(value)])
+  const members = Object.entries(rest).map(([name, value]) => [
+    name,
+    value instanceof Uint8Array ? toHex(value) : value,
+  ])
   return {
     ...Object.fromEntries(members),
     claims: claims.map((entry) => (entry.kind === 'claim' ? toHex(entry.bytes) : entry)),

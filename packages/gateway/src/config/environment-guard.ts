@@ -50,9 +50,10 @@ export function refuseDangerousEnvironment(
   for (const [why, ...names] of variables) {
     for (const name of names) if (environment[name] !== undefined) refuse(name, why)
   }
-  const options = [...splitOptions(environment['NODE_OPTIONS'] ?? ''), ...execArgv].map(toFlag)
+  const options = [...splitOptions(environment['NODE_OPTIONS'] ?? ''), ...execArgv]
+  const given = new Set(options.map(toFlag))
   for (const [why, ...names] of flags) {
-    for (const name of names) if (options.includes(name)) refuse(name, why)
+    for (const name of names) if (given.has(name)) refuse(name, why)
   }
 }
 
