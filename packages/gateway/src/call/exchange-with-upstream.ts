@@ -10,6 +10,7 @@ import {
 } from '../upstream/call-upstream.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { createBodyCollector, type BodyCollector } from './body-collector.ts'
 import { CallRefused, createErrorBody } from './call-refused.ts'
 import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
 import {
@@ -88,8 +89,8 @@ type Running = {
   firstByteMs: number | null
   /** Takes the chunks of the body; collects them until somebody else wants them. */
   sink: (chunk: Buffer) => void
-  chunks: Buffer[]
-  bytes: number
+  readonly collected: BodyCollector
+  sizeBytes: number
 }
 
 function createRunning(gateway: Gateway, call: Call, route: Route): Running {
@@ -109,8 +110,8 @@ function createRunning(gateway: Gateway, call: Call, route: Route): Running {
     sink: (chunk) => {
       collect(running, chunk)
     },
-    chunks: [],
-    bytes: 0,
+    collected: createBodyCollector(),
+    sizeBytes: 0,
   }
   return running
 }
@@ -151,13 +152,13 @@ function start(running: Running, request: ChatRequest): void {
 }
 
 function collect(running: Running, chunk: Buffer): void {
-  if (isWithinLimit(running, chunk)) running.chunks.push(chunk)
+  if (isWithinLimit(running, chunk)) running.collected.append(chunk)
 }
 
 /** Ends an answer that is too large. Streams too: one event without an end would fill the memory. */
 function isWithinLimit(running: Running, chunk: Buffer): boolean {
-  running.bytes += chunk.length
-  if (running.bytes <= running.gateway.config.limits.maxResponseBytes) return true
+  running.sizeBytes += chunk.length
+  if (running.sizeBytes <= running.gateway.config.limits.maxResponseBytes) return true
   running.exchange?.abort()
   running.end({ kind: 'upstream-failed', failure: 'answer-malformed' })
   return false
@@ -175,7 +176,7 @@ async function relayWhole(
   // The reservation is ended only after its release has been decided.
   await released
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
-  const body = Buffer.concat(running.chunks)
+  const body = running.collected.bytes()
   const judged = judgeWholeAnswer(head.status, head.headers, body)
   const common = {
     ...commonRecord(running, head, recordBody(body)),
@@ -284,7 +285,7 @@ function failedState(failure: UpstreamFailure): {
 
 /** The record of an exchange of which nothing was returned to the caller. */
 function recordUnanswered(running: Running, ending: Ending, head?: Head): ExchangeRecord {
-  const body = head === undefined ? emptyBody : recordBody(Buffer.concat(running.chunks))
+  const body = head === undefined ? emptyBody : recordBody(running.collected.bytes())
   const common = { ...commonRecord(running, head, body), assertions: noAssertions }
   switch (ending.kind) {
     case 'caller-gone':
@@ -364,15 +365,15 @@ function isEventStream({ status, headers }: Head): boolean {
 
 /** Keeps a body as long as it is small. */
 function createKeeper(): { push(chunk: Buffer): void; body(): Buffer | undefined } {
-  let chunks: Buffer[] | undefined = []
-  let bytes = 0
+  let collected: BodyCollector | undefined = createBodyCollector()
+  let sizeBytes = 0
   return {
     push(chunk) {
-      bytes += chunk.length
-      if (bytes > maxKeptAnswerBytes) chunks = undefined
-      chunks?.push(chunk)
+      sizeBytes += chunk.length
+      if (sizeBytes > maxKeptAnswerBytes) collected = undefined
+      collected?.append(chunk)
     },
-    body: () => (chunks === undefined ? undefined : Buffer.concat(chunks)),
+    body: () => collected?.bytes(),
   }
 }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeGatewayError } from '../errors.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import type { Route } from '../upstream/upstreams.ts'
+import { createBodyCollector } from './body-collector.ts'
 import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
@@ -21,7 +22,7 @@ export async function handleCall(
   path: string,
 ): Promise<void> {
   const call = openCall(request, response, path, gateway.nowMs(), gateway.random)
-  const received: BodySoFar = { chunks: [], bytes: 0 }
+  const received: BodySoFar = { collector: createBodyCollector(), sizeBytes: 0 }
   gateway.pending.begin(call.idHex)
   try {
     const chat = await receiveRequest(gateway, call, received)
@@ -130,7 +131,9 @@ function keepAnswer(
   const body = answer.kind === 'whole' ? answer.body : answer.kept
   if (body === undefined || gateway.config.payment === 'none') return
   const { status, headers } = answer
-  gateway.answers.put(receipt.idHex, { status, headers, body, receipt }, gateway.nowMs())
+  // A copy: what was collected may hold on to twice as much.
+  const kept = { status, headers, body: Buffer.from(body), receipt }
+  gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
 }
 
 function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error: unknown): void {
@@ -142,7 +145,7 @@ function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error:
   const { code, detail, headers } = refusal
   const { status } = describeGatewayError(code)
   const answerBody = createErrorBody(code, detail)
-  const requestBody = Buffer.concat(received.chunks)
+  const requestBody = received.collector.bytes()
   const receipt = gateway.config.receipts.enabled
     ? issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
         code,

@@ -1,6 +1,7 @@
 /** Reads a call: the exact bytes of its body, and the few members that the gateway acts on. */
 import type { IncomingMessage } from 'node:http'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import type { BodyCollector } from './body-collector.ts'
 import { refuse } from './call-refused.ts'
 import { scanTopLevel, type MemberSpan } from './scan-json.ts'
 
@@ -15,7 +16,7 @@ export type ChatRequest = {
 }
 
 /** What was received of a body, also of one that is refused. Owned by readBody. */
-export type BodySoFar = { chunks: Buffer[]; bytes: number }
+export type BodySoFar = { readonly collector: BodyCollector; sizeBytes: number }
 
 const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
 const maxParameters = 32
@@ -34,8 +35,8 @@ export async function readBody(
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw refuse('body-too-large')
   await new Promise<void>((resolve, reject) => {
     const take = (chunk: Buffer): void => {
-      received.bytes += chunk.length
-      if (received.bytes <= limitBytes) received.chunks.push(chunk)
+      received.sizeBytes += chunk.length
+      if (received.sizeBytes <= limitBytes) received.collector.append(chunk)
       else {
         request.off('data', take)
         reject(refuse('body-too-large'))
@@ -54,8 +55,7 @@ export async function readBody(
   // Refused only now, so that the refusal states the body that its caller holds.
   const encoding = request.headers['content-encoding'] ?? 'identity'
   if (encoding !== 'identity') throw refuse('body-encoded')
-  const [only] = received.chunks
-  return received.chunks.length === 1 && only !== undefined ? only : Buffer.concat(received.chunks)
+  return received.collector.bytes()
 }
 
 /**

@@ -1,0 +1,36 @@
+/** Collects a body that arrives in pieces. A list of pieces would do: but a sender of single bytes makes it huge. */
+
+/** Owner of the bytes collected so far. */
+export type BodyCollector = {
+  append(piece: Buffer): void
+  /** All bytes so far; do not change them. */
+  bytes(): Buffer
+}
+
+const noBytes = Buffer.alloc(0)
+
+/** An empty collector. It holds at most twice the bytes that it was given, in however many pieces they came. */
+export function createBodyCollector(): BodyCollector {
+  let room: Buffer = noBytes
+  let length = 0
+  return {
+    append: (piece) => {
+      if (length === 0) {
+        // The usual body is one piece: kept as it is, never written to, because it has no room for another.
+        room = piece
+      } else {
+        room = withRoom(room, length, length + piece.length)
+        piece.copy(room, length)
+      }
+      length += piece.length
+    },
+    bytes: () => room.subarray(0, length),
+  }
+}
+
+function withRoom(room: Buffer, length: number, needed: number): Buffer {
+  if (needed <= room.length) return room
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * room.length))
+  room.copy(larger, 0, 0, length)
+  return larger
+}
