@@ -132,6 +132,7 @@ test('hands on the first chunk of a stream before the provider has sent the last
         provider.log().then(([entry]) => {
           resolve(entry?.end.kind)
           request.destroy()
+          return undefined
         }, reject)
       })
     })

@@ -199,7 +199,8 @@ test('signs the nonce of a caller', async () => {
   const nonce = Buffer.from('a nonce of the caller')
   const headers = { 'x-receipt-nonce': nonce.toString('base64url') }
   const answer = await postChat(gateway.url, chat, { headers })
-  await expectVerified(gateway.url, answer, chat, { response: answer.body, nonce })
+  const receipt = await expectVerified(gateway.url, answer, chat, { response: answer.body, nonce })
+  expect(Buffer.from(receipt.payload.nonce ?? [])).toEqual(nonce)
   const refused = await postChat(gateway.url, 'no JSON', { headers })
   await expectVerified(gateway.url, refused, 'no JSON', { response: refused.body, nonce })
 })
