@@ -29,9 +29,9 @@ test('a bundle that was changed at random is valid only where it still says the 
   }
   console.log(`COUNTERSIGN_TEST_SEED=${random.seed}`, Object.fromEntries(seen))
   expect(wrong, `seed ${random.seed}`).toEqual([])
-  expect(seen.get('invalid')).toBeGreaterThan(rounds * 0.8)
+  expect(seen.get('invalid')).toBeGreaterThan(rounds * 0.95)
   expect([...seen.keys()].toSorted()).toEqual(expect.arrayContaining(['invalid', 'same']))
-}, 180_000)
+}, 300_000)
 
 /** JSON has room for spaces, escapes and order that mean nothing. */
 function saysTheSame(mutated: Uint8Array, bundle: Bundle): boolean {

@@ -1,5 +1,5 @@
 /** Random changes of bundles: of their JSON text, and of the byte strings in them. */
-import { concatBytes, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
+import { concatBytes, encodeUtf8, equalBytes } from '@countersign/protocol/bytes/byte-string'
 import type { ClaimEntry } from '@countersign/protocol/receipt/claims'
 import { encodeBundle, type Bundle } from '@countersign/protocol/verify/bundle'
 import type { Random } from './random.ts'
@@ -115,12 +115,16 @@ export function mutatePart(bundle: Bundle, random: Random): Bundle {
   }
 }
 
-/** Any of these changes, as a bundle file. */
+/** Any of these changes, as a bundle file that differs from the one before. */
 export function mutateBundle(bundle: Bundle, random: Random): Uint8Array {
-  const isText = random.below(2) === 0
-  if (!isText) return encodeBundle(mutatePart(bundle, random))
-  const text = new TextDecoder().decode(encodeBundle(bundle))
-  return encodeUtf8(mutateText(text, random))
+  const original = encodeBundle(bundle)
+  for (;;) {
+    const mutated =
+      random.below(2) === 0
+        ? encodeBundle(mutatePart(bundle, random))
+        : encodeUtf8(mutateText(new TextDecoder().decode(original), random))
+    if (!equalBytes(mutated, original)) return mutated
+  }
 }
 
 function mutateEntry(entry: ClaimEntry, random: Random): ClaimEntry {

@@ -82,7 +82,8 @@ function policyBytes(policy: 'default' | 'production' | Uint8Array): Uint8Array 
   return policy === 'production' ? productionPolicy : policy
 }
 
-function storeHeld(held: Held): Record<string, string | boolean> {
+/** What the caller holds, as it is stored. */
+export function storeHeld(held: Held): Record<string, string | boolean> {
   const stored: Record<string, string | boolean> = {}
   if (held.request !== undefined) stored['request'] = toBase64url(held.request)
   if (held.response !== undefined) stored['response'] = toBase64url(held.response)
