@@ -68,7 +68,15 @@ export function createEventSplitter(): EventSplitter {
       events.push(held.take(piece.subarray(start, end)))
       start = end
     }
+    // Almost all streams have no carriage returns: then one native search jumps over each line.
+    const hasReturns = piece.includes(carriageReturn)
     for (let offset = 0; offset < piece.length; offset++) {
+      if (pending === 'none' && !hasReturns) {
+        const lineEnd = piece.indexOf(lineFeed, offset)
+        if (lineEnd !== offset) lineIsEmpty = false
+        if (lineEnd < 0) break
+        offset = lineEnd
+      }
       const byte = piece[offset]
       const before = pending
       pending = 'none'
