@@ -144,12 +144,13 @@ async function runLoad(target: Target, run: Run): Promise<LoadResult> {
   const result: LoadResult = JSON.parse(output)
   const where = `${target.name}, ${run.shape}, ${run.connections} connections`
   if (result.faults > 0) throw new Error(`${where}: ${result.faults} faults, ${result.firstFault}`)
-  const least = run.shape === 'json' ? minRequests : run.connections
+  // A target that cannot keep up shows it in its lag; but streams must end.
+  const least = run.shape === 'json' ? minRequests : run.connections / 4
   if (result.requests < least) throw new Error(`${where}: only ${result.requests} requests`)
   if (result.receipts !== (target.hasReceipts ? result.requests : 0)) {
     throw new Error(`${where}: ${result.receipts} receipts for ${result.requests} requests`)
   }
-  if (run.shape === 'paced' && result.events < run.connections * 50) {
+  if (run.shape === 'paced' && result.events < run.connections * 25) {
     throw new Error(`${where}: only ${result.events} events`)
   }
   return result
