@@ -110,6 +110,8 @@ async function runExchange(
   payment: AdmittedPayment,
 ): Promise<ExchangeRecord> {
   try {
+    // Who left while the payment was judged was not served: nothing goes upstream.
+    if (call.isGone()) throw refuse('client-gone')
     return await exchangeWithUpstream(gateway, call, chat, route, payment)
   } catch (error) {
     await payment.complete('unused')
