@@ -2,16 +2,63 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callRaw } from '../../../test/provider/raw-client.ts'
+import { createChatBody, postChat } from './support/chat-call.ts'
+import { fetchReceipt, receiptOf, type FetchedReceipt } from './support/receipts.ts'
+import {
+  startScriptedUpstream,
+  type Script,
+  type ScriptedUpstream,
+} from './support/scripted-upstream.ts'
 import { disposeGateway, startGateway, type RunningGateway } from './support/start-gateway.ts'
 
+const stream = { 'content-type': 'text/event-stream' }
+const done = 'data: [DONE]\n\n'
+const event = 'data: {"model":"m","choices":[]}\n\n'
+const scripts = new Map<string, Script>([
+  // More than the sockets between here and the caller hold.
+  ['long', (response) => response.writeHead(200, stream).end(event.repeat(600_000) + done)],
+  ['fails', (response) => response.writeHead(200, stream).write('data: {"error":{"code":1}}\n\n')],
+])
+
+let upstream: ScriptedUpstream
 let gateway: RunningGateway
 
 beforeAll(async () => {
-  gateway = await startGateway({})
+  upstream = await startScriptedUpstream(scripts)
+  gateway = await startGateway({ provider: upstream })
 })
 
 afterAll(async () => {
   await disposeGateway(gateway)
+  await upstream.stop()
+})
+
+/** Reads nothing after the head, and gives the receipt of the call as soon as there is one. */
+async function stopReading(origin: string): Promise<FetchedReceipt> {
+  const body = createChatBody({ model: 'long', stream: true })
+  const response = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', body })
+  const { id, token } = receiptOf(Object.fromEntries(response.headers))
+  const receipt = await fetchReceipt(origin, id, token, 20)
+  await response.body?.cancel()
+  return receipt
+}
+
+test.each([{ totalTimeoutMs: 1000 }, { idleTimeoutMs: 1000 }])(
+  'a caller who stops reading has left, and pays, when %j is over',
+  async (limits) => {
+    const hurried = await startGateway({ provider: upstream, limits })
+    const { claims } = await stopReading(hurried.url)
+    expect(claims['outcome']).toMatchObject({ state: 'aborted-by-client', error: null })
+    await disposeGateway(hurried)
+  },
+)
+
+test('an error of the provider stays one when the caller leaves at once', async () => {
+  const body = createChatBody({ model: 'fails', stream: true })
+  const answer = await postChat(gateway.url, body, { leaveWhen: () => true })
+  const { id, token } = receiptOf(answer.headers)
+  const { claims } = await fetchReceipt(gateway.url, id, token, 10)
+  expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'error-in-stream' })
 })
 
 async function readMetric(name: string): Promise<number> {

@@ -13,6 +13,8 @@ const stream = { 'content-type': 'text/event-stream' }
 const json = { 'content-type': 'application/json' }
 const usage = '"usage":{"prompt_tokens":3,"completion_tokens":4}'
 
+const deepUsage = `"usage":{"a":${'['.repeat(30_000)}${']'.repeat(30_000)}}`
+
 const answerJson =
   (text: string): Script =>
   (response) => {
@@ -57,6 +59,8 @@ const scripts = new Map<string, Script>([
     ),
   ],
   ['huge-usage', answerJson(`{"model":"m","usage":{"prompt_tokens":3,"x":"${'y'.repeat(5000)}"}}`)],
+  ['deep-usage-json', answerJson(`{"model":"m",${deepUsage}}`)],
+  ['deep-usage-sse', answerEvents([`data: {"model":"m",${deepUsage}}\n\n`, 'data: [DONE]\n\n'])],
   ['quoted-done', answerEvents(['data: {"choices":[{"delta":{"content":"[DONE]"}}]}\n\n'])],
   ['spaced-done', answerEvents([`data: {"model":"m",${usage}}\n\n`, ': note\ndata:[DONE] \n\n'])],
   ['done-without-blank-line', answerEvents([`data: {"model":"m",${usage}}\n\n`, 'data: [DONE]'])],
@@ -89,6 +93,9 @@ const scripts = new Map<string, Script>([
       response.writeHead(500, stream).end('data: {"error":{}}\n\n')
     },
   ],
+  // The operator's account is empty: to a caller it would read like an offer of ours.
+  ['status-402', (response) => response.writeHead(402, json).end('{"error":{}}')],
+  ['status-999', (response) => response.writeHead(999, json).end('{}')],
 ])
 
 let upstream: ScriptedUpstream
@@ -106,6 +113,8 @@ afterAll(async () => {
 
 const stateOf = (state: string, error: string | null): unknown =>
   expect.objectContaining({ state, error })
+
+const noUsage = { input: null, output: null, raw: null, source: 'none' }
 
 const outcomes: readonly (readonly [
   model: string,
@@ -138,9 +147,11 @@ const outcomes: readonly (readonly [
     true,
     {
       outcome: stateOf('complete', null),
-      usage: { input: null, output: null, raw: null, source: 'none' },
+      usage: noUsage,
     },
   ],
+  ['deep-usage-json', 200, true, { outcome: stateOf('complete', null), usage: noUsage }],
+  ['deep-usage-sse', 200, true, { outcome: stateOf('complete', null), usage: noUsage }],
   ['quoted-done', 200, false, { outcome: stateOf('upstream-error', 'stream-incomplete') }],
   [
     'spaced-done',
@@ -173,6 +184,8 @@ const outcomes: readonly (readonly [
     { outcome: stateOf('upstream-error', 'stream-incomplete'), stream: { events: 0 } },
   ],
   ['error-type-sse', 500, true, { outcome: stateOf('upstream-error', 'status-500') }],
+  ['status-402', 502, true, { outcome: stateOf('upstream-error', 'status-402') }],
+  ['status-999', 502, true, { outcome: stateOf('upstream-error', 'status-999') }],
 ]
 
 test('has a case for every script', () => {

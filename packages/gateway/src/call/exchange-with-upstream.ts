@@ -14,26 +14,25 @@ import { createBodyCollector, type BodyCollector } from './body-collector.ts'
 import { CallRefused, createErrorBody } from './call-refused.ts'
 import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
 import {
+  abortedByClient,
+  failedState,
+  judgeStreamEnd,
+  totalTimeIsOver,
+  type Ending,
+} from './ending.ts'
+import {
   createStreamRecorder,
   emptyBody,
   noAssertions,
   recordBody,
   type BodyRecord,
   type ExchangeRecord,
-  type ExchangeState,
   type StreamRecorder,
 } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { judgeWholeAnswer } from './judge-answer.ts'
 import type { Call } from './open-call.ts'
 import type { ChatRequest } from './read-request.ts'
-
-/** Why an exchange is over: the first of these that happens decides. */
-type Ending =
-  | { readonly kind: 'upstream-ended' }
-  | { readonly kind: 'upstream-failed'; readonly failure: UpstreamFailure }
-  | { readonly kind: 'caller-gone' }
-  | { readonly kind: 'out-of-time'; readonly error: 'total-time' | 'shutdown' }
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
@@ -71,6 +70,7 @@ export async function exchangeWithUpstream(
   } finally {
     gateway.exchanges.delete(stop)
     clearTimeout(running.deadline)
+    clearTimeout(running.patience)
     running.exchange?.abort()
   }
 }
@@ -86,6 +86,8 @@ type Running = {
   readonly end: (ending: Ending) => void
   exchange: UpstreamExchange | undefined
   deadline: NodeJS.Timeout | undefined
+  /** Runs while the caller takes nothing. */
+  patience: NodeJS.Timeout | undefined
   firstByteMs: number | null
   /** Takes the chunks of the body; collects them until somebody else wants them. */
   sink: (chunk: Buffer) => void
@@ -106,6 +108,7 @@ function createRunning(gateway: Gateway, call: Call, route: Route): Running {
     end: ended.resolve,
     exchange: undefined,
     deadline: undefined,
+    patience: undefined,
     firstByteMs: null,
     sink: (chunk) => {
       collect(running, chunk)
@@ -119,7 +122,9 @@ function createRunning(gateway: Gateway, call: Call, route: Route): Running {
 function start(running: Running, request: ChatRequest): void {
   const { gateway, call, route } = running
   running.deadline = setTimeout(() => {
-    running.end({ kind: 'out-of-time', error: 'total-time' })
+    // Who does not read cannot make the call free by waiting for its end.
+    const isCallerSlow = call.response.writableNeedDrain
+    running.end(isCallerSlow ? { kind: 'caller-gone' } : totalTimeIsOver)
   }, gateway.config.limits.totalTimeoutMs)
   call.onGone(() => {
     running.exchange?.abort()
@@ -221,11 +226,22 @@ async function relayStream(
   return recordStream(running, head, ending, recorder, headers, kept?.body())
 }
 
-/** A slow caller pauses the upstream: nothing piles up here. */
-function writeChunk({ call: { response }, exchange }: Running, chunk: Buffer): void {
-  if (response.write(chunk)) return
+/**
+ * A slow caller pauses the upstream: nothing piles up here. One who takes nothing for as long as an upstream may be
+ * silent has left: a paused upstream is a connection that others wait for.
+ */
+function writeChunk(running: Running, chunk: Buffer): void {
+  const { gateway, call, exchange } = running
+  if (call.response.write(chunk) || running.patience !== undefined) return
   exchange?.pause()
-  response.once('drain', () => exchange?.resume())
+  running.patience = setTimeout(() => {
+    running.end({ kind: 'caller-gone' })
+  }, gateway.config.limits.idleTimeoutMs)
+  call.response.once('drain', () => {
+    clearTimeout(running.patience)
+    running.patience = undefined
+    exchange?.resume()
+  })
 }
 
 function recordStream(
@@ -252,35 +268,6 @@ function recordStream(
       kept: state === 'complete' ? kept : undefined,
     },
   }
-}
-
-const abortedByClient = { state: 'aborted-by-client', error: null } as const
-
-function judgeStreamEnd(
-  ending: Ending,
-  isTerminated: boolean,
-  hasError: boolean,
-): { readonly state: ExchangeState; readonly error: string | null } {
-  switch (ending.kind) {
-    case 'caller-gone':
-      // Who leaves after the last event has had the whole answer.
-      return isTerminated ? { state: 'complete', error: null } : abortedByClient
-    case 'out-of-time':
-      return { state: 'timeout', error: ending.error }
-    case 'upstream-failed':
-      return failedState(ending.failure)
-    case 'upstream-ended':
-      if (hasError) return { state: 'upstream-error', error: 'error-in-stream' }
-      if (!isTerminated) return { state: 'upstream-error', error: 'stream-incomplete' }
-      return { state: 'complete', error: null }
-  }
-}
-
-function failedState(failure: UpstreamFailure): {
-  readonly state: ExchangeState
-  readonly error: string
-} {
-  return { state: failure === 'timeout' ? 'timeout' : 'upstream-error', error: failure }
 }
 
 /** The record of an exchange of which nothing was returned to the caller. */

@@ -14,6 +14,7 @@ export type JudgedAnswer = {
   readonly code: GatewayErrorCode | undefined
 }
 
+const ofOperator = new Set([401, 402, 403])
 const maxDecodedBytes = 67_108_864
 const decoders = new Map([
   ['gzip', gunzipSync],
@@ -29,9 +30,10 @@ export function judgeWholeAnswer(
 ): JudgedAnswer {
   const error = `status-${status}`
   const failed = { state: 'upstream-error', assertions: noAssertions } as const
-  // The operator's own credentials are at fault, and the body may quote part of them.
-  if (status === 401 || status === 403) return { ...failed, error, code: 'upstream-credentials' }
-  if (status >= 400) return { ...failed, error, code: undefined }
+  // The operator's own credentials (402: its account) are at fault, and the body may quote part of them. A 402 of
+  // the provider would also read like an offer of ours.
+  if (ofOperator.has(status)) return { ...failed, error, code: 'upstream-credentials' }
+  if (status >= 400 && status <= 599) return { ...failed, error, code: undefined }
   if (status !== 200) return { ...failed, error, code: 'upstream-failed' }
   const decoded = decode(headers['content-encoding'], body)
   const assertions = decoded === undefined ? noAssertions : observeJson(decoded)
