@@ -1,0 +1,84 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { bundleForBrowsers } from './runtimes/browser-bundle.ts'
+import { findChromium, runInChromium } from './runtimes/chromium.ts'
+import { findNodes, runOnNode } from './runtimes/node-versions.ts'
+import type { RuntimeReport } from './runtimes/judge-vectors.ts'
+import { judgeVectors } from './runtimes/judge-vectors.ts'
+
+const cbor = new URL('../vectors/cbor.json', import.meta.url)
+const bundles = new URL('../vectors/bundles.json', import.meta.url)
+const texts = { cbor: readFileSync(cbor, 'utf8'), bundles: readFileSync(bundles, 'utf8') }
+const maxGzipBytes = 20_000
+const maxDependencies = 2
+
+// One bundle, written once by beforeAll, for all run times.
+let folder = ''
+let bundle = ''
+let expected: RuntimeReport = { outcomes: [], wrong: [] }
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-runtimes-'))
+  bundle = await bundleForBrowsers(`export { judgeVectors } from './judge-vectors.ts'`, {
+    minify: false,
+  })
+  writeFileSync(join(folder, 'judge-vectors.mjs'), bundle)
+  expected = await judgeVectors(texts.cbor, texts.bundles)
+})
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('the sources themselves judge every vector rightly', () => {
+  expect(expected.wrong).toEqual([])
+  expect(expected.outcomes.length).toBeGreaterThan(500)
+})
+
+test('the bundle needs nothing that only Node has', () => {
+  expect(bundle).not.toMatch(/\bfrom\s*["']/)
+  expect(bundle).not.toMatch(/\b(?:require\(|process\.|Buffer\b)/)
+})
+
+for (const { major, program } of findNodes()) {
+  test(`the same bundle says the same on Node ${major}`, ({ skip }) => {
+    if (program === undefined) {
+      return skip(`Node ${major} is not installed: npm ci --prefix test/runtimes`)
+    }
+    const url = pathToFileURL(join(folder, 'judge-vectors.mjs'))
+    const report = runOnNode(program, { bundle: url, cbor, bundles })
+    expect(report.wrong).toEqual([])
+    expect(report).toEqual(expected)
+  })
+}
+
+test('the same bundle says the same in headless Chromium', async ({ skip }) => {
+  const program = findChromium()
+  if (program === undefined)
+    return skip('neither chromium-headless-shell nor chromium is installed')
+  const report = await runInChromium(program, { ...texts, bundle })
+  expect(report.wrong).toEqual([])
+  expect(report).toEqual(expected)
+}, 180_000)
+
+test('verification for browsers stays below 20 kB gzipped', async () => {
+  const minified = await bundleForBrowsers(`export { verify } from '@countersign/protocol'`, {
+    minify: true,
+  })
+  const { length } = gzipSync(minified, { level: 9 })
+  console.log(`verify for browsers: ${length} bytes gzipped`)
+  expect(length).toBeGreaterThan(1000)
+  expect(length).toBeLessThanOrEqual(maxGzipBytes)
+})
+
+test('protocol has at most two dependencies at run time', () => {
+  const url = new URL('../packages/protocol/package.json', import.meta.url)
+  const manifest: { readonly dependencies?: object; readonly peerDependencies?: object } =
+    JSON.parse(readFileSync(url, 'utf8'))
+  expect(Object.keys(manifest.dependencies ?? {}).length).toBeLessThanOrEqual(maxDependencies)
+  expect(manifest.peerDependencies).toBeUndefined()
+})

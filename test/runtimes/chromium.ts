@@ -1,0 +1,120 @@
+/** Headless Chromium as a run time: a page on loopback judges the vectors and posts what it found. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { RuntimeReport } from './judge-vectors.ts'
+
+const programs = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
+const flags = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const timeoutMs = 120_000
+const page = `<!doctype html><meta charset="utf-8"><title>vectors</title><script type="module">
+  const post = (path, body) => fetch(path, { method: 'POST', body })
+  try {
+    const { judgeVectors } = await import('/judge-vectors.js')
+    const read = async (path) => (await fetch(path)).text()
+    const report = await judgeVectors(await read('/cbor.json'), await read('/bundles.json'))
+    await post('/report', JSON.stringify(report))
+  } catch (error) {
+    await post('/error', String(error) + '\\n' + String(error.stack))
+  }
+</script>`
+
+/** The Chromium of this machine. */
+export function findChromium(): string | undefined {
+  return programs.find((program) => existsSync(program))
+}
+
+/** Runs a bundle of `judge-vectors.ts` in a fresh Chromium, over these texts. */
+export async function runInChromium(
+  program: string,
+  files: { readonly bundle: string; readonly cbor: string; readonly bundles: string },
+): Promise<RuntimeReport> {
+  const { server, report } = serve(files)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const profile = await mkdtemp(join(tmpdir(), 'countersign-chromium-'))
+  // A group of its own: Chromium's helper processes outlive it unless the whole group is ended.
+  const child = spawn(
+    program,
+    [...flags, `--user-data-dir=${profile}`, `http://127.0.0.1:${address.port}/`],
+    { stdio: 'ignore', detached: true },
+  )
+  const exited = once(child, 'exit')
+  const died = exited.then(([code]) => {
+    throw new Error(`Chromium ended with ${String(code)}`)
+  })
+  const late = new AbortController()
+  const timer = setTimeout(() => {
+    late.abort(new Error(`Chromium did not answer within ${timeoutMs} ms`))
+  }, timeoutMs)
+  try {
+    return await Promise.race([report, died, rejectOn(late.signal)])
+  } finally {
+    clearTimeout(timer)
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
+    await Promise.allSettled([exited, died])
+    server.closeAllConnections()
+    server.close()
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+async function rejectOn(signal: AbortSignal): Promise<never> {
+  await once(signal, 'abort')
+  throw signal.reason
+}
+
+function serve(files: {
+  readonly bundle: string
+  readonly cbor: string
+  readonly bundles: string
+}): {
+  readonly server: Server
+  readonly report: Promise<RuntimeReport>
+} {
+  const pages = new Map([
+    ['/', ['text/html', page]],
+    ['/judge-vectors.js', ['text/javascript', files.bundle]],
+    ['/cbor.json', ['application/json', files.cbor]],
+    ['/bundles.json', ['application/json', files.bundles]],
+  ])
+  const { promise, resolve, reject } = Promise.withResolvers<RuntimeReport>()
+  const server = createServer((request, response) => {
+    if (request.method === 'POST') {
+      receive(request)
+        .then(resolve, reject)
+        .finally(() => response.end())
+      return
+    }
+    const [type, body] = pages.get(request.url ?? '') ?? []
+    if (type === undefined || body === undefined) {
+      response.writeHead(404).end()
+      return
+    }
+    response.writeHead(200, { 'content-type': type }).end(body)
+  })
+  return { server, report: promise }
+}
+
+async function receive(request: IncomingMessage): Promise<RuntimeReport> {
+  const body = await text(request)
+  if (request.url === '/error') throw new Error(body)
+  const report: RuntimeReport = JSON.parse(body)
+  return report
+}
