@@ -41,7 +41,9 @@ export async function sendPaid(
   if (first.kind === 'answer' || !mayPayAnew(ahead, first.code)) return first
   const header = first.response.headers.get('payment-required')
   if (header === null) return first
-  const payment = await payer.pay(request, header)
+  // The gateway holds a signature for the outdated offer too: it must not be able to take both.
+  const outdatedPayment = ahead?.origin === 'remembered' ? ahead.payment : undefined
+  const payment = await payer.pay(request, header, outdatedPayment)
   return sendWith(request, payment, payer, settings)
 }
 
@@ -61,7 +63,7 @@ async function sendWith(
   settings: Settings,
 ): Promise<Attempt> {
   // A payment keeps its nonce: should its call have been answered already, that receipt is the one to verify.
-  const nonce = payment?.receiptNonce ?? settings.random(receiptNonceBytes)
+  const nonce = payment?.binding.receiptNonce ?? settings.random(receiptNonceBytes)
   for (let repeats = 0; ; repeats++) {
     const response = await keepingOnFailure(request, payment, payer, () =>
       send(request, nonce, payment, settings),

@@ -116,6 +116,10 @@ test('a price that changed is paid by one new payment when it is within the limi
   const response = await fetch(`${gateway.url}/chat/completions`, post(true))
   expect(response.status).toBe(200)
   expect(fetch.signedAtomic()).toBe(40_000n)
+  // The gateway holds two signatures for this call: they have one nonce, so the token takes one of them.
+  const [outdated, current] = gateway.seen.slice(2).map(({ payment }) => payment?.payload)
+  expect(current?.authorization.value).toBe('20000')
+  expect(current?.authorization.nonce).toBe(outdated?.authorization.nonce)
   gateway.behaviour.offer = { ...testOffer, amount: '20001' }
   const refused = fetch(`${gateway.url}/chat/completions`, post(true))
   expect(await refusalOf(refused)).toBe('amount-above-limit')

@@ -5,14 +5,26 @@ import type { PaymentMeans, Settings } from '../fetch-options.ts'
 import { hashOutgoing, modelOf, type OutgoingRequest } from '../outgoing-request.ts'
 import { parsePaymentRequired, type PaymentRequired } from './payment-required.ts'
 import { chooseOffer, judgeOffer } from './spending-limits.ts'
-import { receiptNonceBytes, signPayment, type SignedPayment } from './transfer-authorization.ts'
+import {
+  receiptNonceBytes,
+  signPayment,
+  type PaymentBinding,
+  type SignedPayment,
+} from './transfer-authorization.ts'
 
 /** Owner of the budget of one `countersignFetch`. */
 export type Payer = {
   /** A payment for this request without asking: one that bought nothing yet, or one for a remembered offer. */
   payAhead(request: OutgoingRequest): Promise<AheadPayment | undefined>
-  /** Signs a payment for an offer of this 402 header, within the limits. */
-  pay(request: OutgoingRequest, header: string): Promise<SignedPayment>
+  /**
+   * Signs a payment for an offer of this 402 header, within the limits. Instead of `replaced`: with its nonce, so that
+   * of the two only one can ever be taken from the same asset.
+   */
+  pay(
+    request: OutgoingRequest,
+    header: string,
+    replaced: SignedPayment | undefined,
+  ): Promise<SignedPayment>
   /** Keeps a payment that bought nothing: the next equal request uses it instead of a new one. */
   keep(request: OutgoingRequest, payment: SignedPayment): void
   /** What was signed so far, in atomic units. */
@@ -41,7 +53,13 @@ export function createPayer(
   const kept = new Map<string, SignedPayment[]>()
   let signedAtomic = 0n
 
-  async function sign(request: OutgoingRequest, terms: Terms): Promise<SignedPayment> {
+  const bind = (request: OutgoingRequest): PaymentBinding => ({
+    requestHash: hashOutgoing(request),
+    salt: random(32),
+    receiptNonce: random(receiptNonceBytes),
+  })
+
+  async function sign(terms: Terms, binding: PaymentBinding): Promise<SignedPayment> {
     const offer = chooseOffer(terms.offers, limits)
     if (signedAtomic + offer.amountAtomic > budgetAtomic) {
       const detail = `${signedAtomic} + ${offer.amountAtomic} > ${budgetAtomic}`
@@ -49,11 +67,6 @@ export function createPayer(
     }
     // Counted before anything waits, so that calls side by side cannot exceed the budget together.
     signedAtomic += offer.amountAtomic
-    const binding = {
-      requestHash: hashOutgoing(request),
-      salt: random(32),
-      receiptNonce: random(receiptNonceBytes),
-    }
     try {
       return await signPayment(account, { ...terms, offer }, binding, now())
     } catch (error) {
@@ -78,11 +91,11 @@ export function createPayer(
       if (payment !== undefined) return { payment, origin: 'kept' }
       const terms = remembered.get(offerKey(request))
       if (terms === undefined) return undefined
-      return { payment: await sign(request, terms), origin: 'remembered' }
+      return { payment: await sign(terms, bind(request)), origin: 'remembered' }
     },
-    pay: async (request, header) => {
+    pay: async (request, header, replaced) => {
       const required = parsePaymentRequired(header)
-      const payment = await sign(request, required)
+      const payment = await sign(required, replaced?.binding ?? bind(request))
       const offers = required.offers.filter((offer) => judgeOffer(offer, limits) === undefined)
       put(remembered, offerKey(request), { ...required, offers }, maxRemembered)
       return payment

@@ -41,8 +41,7 @@ export type SignedPayment = {
   /** The EIP-3009 nonce, 32 bytes: the payment id in the receipt. */
   readonly nonce: Uint8Array
   readonly offer: ExactOffer
-  /** What is sent as `x-receipt-nonce` whenever this payment is shown. */
-  readonly receiptNonce: Uint8Array
+  readonly binding: PaymentBinding
 }
 
 /** What ties a payment to a request. */
@@ -50,6 +49,7 @@ export type PaymentBinding = {
   readonly requestHash: Uint8Array
   /** 32 fresh random bytes: the same request can be bought again with another salt. */
   readonly salt: Uint8Array
+  /** What is sent as `x-receipt-nonce` whenever this payment is shown. */
   readonly receiptNonce: Uint8Array
 }
 
@@ -114,8 +114,7 @@ export async function signPayment(
       ['extensions', bindRequest(required.extensions, binding)],
     ]),
   )
-  const { receiptNonce } = binding
-  return { header, nonce, offer, receiptNonce }
+  return { header, nonce, offer, binding }
 }
 
 function createTypedData(
