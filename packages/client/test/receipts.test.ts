@@ -3,6 +3,7 @@ import { countersignFetch } from '@countersign/client'
 import { post, refusalOf, wallet } from './kit/fetch-fixture.ts'
 import { createGate, present } from './kit/present-value.ts'
 import { startWireGateway, testStream, type WireGateway } from './kit/wire-gateway.ts'
+import { observeBody } from '../src/receipt/observe-body.ts'
 
 let gateway: WireGateway
 
@@ -104,4 +105,23 @@ test('a response larger than what is kept is handed on whole and judged by its b
   const { responseHeld, verdict } = await fetch.receiptOf(response)
   expect(responseHeld).toBe('prefix')
   expect(verdict.verdict).toBe('valid')
+})
+
+test('a stream of a million events that breaks off is kept up to its last event', async () => {
+  const events = new Uint8Array(1_000_000).fill(10)
+  const source = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(events)
+      for (const byte of Buffer.from('data')) controller.enqueue(Uint8Array.of(byte))
+    },
+  })
+  const headers = { 'content-type': 'text/event-stream' }
+  const abort = new AbortController()
+  const observed = observeBody(new Response(source, { headers }), 2_000_000, abort.signal)
+  const reader = observed.response.body?.getReader()
+  for (let read = 0; read < 5; read++) await reader?.read()
+  abort.abort()
+  const ended = await observed.ended
+  expect(ended.kind).toBe('prefix')
+  expect(ended.kind === 'prefix' && Buffer.from(ended.bytes).equals(events)).toBe(true)
 })

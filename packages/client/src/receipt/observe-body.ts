@@ -1,6 +1,6 @@
 /** Hands a response on as it arrives, untouched, and keeps a copy of what passed for verification. */
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
-import { splitEvents } from '@countersign/protocol/receipt/event-chain'
+import { readElements } from '@countersign/protocol/receipt/event-chain'
 
 /** What passed. `prefix`: the events that were complete when the stream broke off or the caller left. */
 export type ObservedBody =
@@ -100,8 +100,9 @@ type Recorder = {
 }
 
 function createRecorder(limitBytes: number, isStream: boolean): Recorder {
-  // Owned here. Copies, because the caller may do with its chunks what it likes.
-  const chunks: Uint8Array[] = []
+  // Owned here. A copy, because the caller may do with its chunks what it likes; one piece of memory, because a list of
+  // chunks of one byte takes a hundred times as much.
+  let room = new Uint8Array(0)
   let length = 0
   let overflowed = false
   let tail: Uint8Array = new Uint8Array(0)
@@ -110,17 +111,28 @@ function createRecorder(limitBytes: number, isStream: boolean): Recorder {
       tail = concatBytes(tail, chunk.subarray(-tailBytes)).slice(-tailBytes)
       overflowed ||= length + chunk.length > limitBytes
       if (overflowed) return
+      if (length + chunk.length > room.length) {
+        const larger = new Uint8Array(Math.max(length + chunk.length, 2 * room.length))
+        larger.set(room)
+        room = larger
+      }
+      room.set(chunk, length)
       length += chunk.length
-      chunks.push(chunk.slice())
     },
     saysDone: () => isStream && doneEvent.test(new TextDecoder().decode(tail)),
     take: (ending) => {
-      const bytes = concatBytes(...chunks)
+      const bytes = room.subarray(0, length)
       if (ending === 'whole' && !overflowed) return { kind: 'whole', bytes }
       if (!isStream) return { kind: 'none' }
-      return { kind: 'prefix', bytes: concatBytes(...splitEvents(bytes).events) }
+      return { kind: 'prefix', bytes: bytes.subarray(0, lengthOfEvents(bytes)) }
     },
   }
+}
+
+function lengthOfEvents(body: Uint8Array): number {
+  let length = 0
+  for (const { bytes, isEvent } of readElements(body)) if (isEvent) length += bytes.length
+  return length
 }
 
 // Clients of the OpenAI wire stop reading after [DONE]. The end of the body is then a moment away: read it, so that

@@ -22,6 +22,7 @@ export const emptyEventChain: EventChain = {
 const chainPrefix = Uint8Array.of(2)
 const lineFeed = 10
 const carriageReturn = 13
+const sliceBytes = 65_536
 const noBytes = new Uint8Array(0)
 
 /** The chain with one more event, given by its digest (RC5.2). */
@@ -43,7 +44,21 @@ export function chainDigests(digests: Uint8Array): EventChain {
   return chain
 }
 
-/** The elements of a whole body (RC5.1): events, and what follows the last one. */
+/** An element of a body (RC5.1): an event, or what follows the last one. Never empty. */
+export type StreamElement = { readonly bytes: Uint8Array; readonly isEvent: boolean }
+
+/** The elements of a whole body, one after another: a list of those of a body of line ends would fill the memory. */
+export function* readElements(body: Uint8Array): Generator<StreamElement> {
+  const splitter = createEventSplitter()
+  for (let offset = 0; offset < body.length; offset += sliceBytes) {
+    const events = splitter.push(body.subarray(offset, offset + sliceBytes))
+    for (const bytes of events) yield { bytes, isEvent: true }
+  }
+  const { element, isEvent } = splitter.end()
+  if (element.length > 0) yield { bytes: element, isEvent }
+}
+
+/** The elements of a whole body of moderate length: events, and what follows the last one. */
 export function splitEvents(body: Uint8Array): {
   readonly events: readonly Uint8Array[]
   readonly rest: Uint8Array

@@ -13,7 +13,7 @@ import {
   appendEvent,
   chainDigests,
   emptyEventChain,
-  splitEvents,
+  readElements,
   type EventChain,
 } from '../receipt/event-chain.ts'
 import type { Bundle } from './bundle.ts'
@@ -56,10 +56,8 @@ function checkWhole(claims: DisclosedClaims, response: Uint8Array): void {
   if (!isBody(response, signed)) throw new ProtocolError('response-bytes-mismatch')
   const stream = streamOf(claims)
   if (stream === undefined) return
-  const { events, rest } = splitEvents(response)
-  const elements = rest.length === 0 ? events : [...events, rest]
   let chain = emptyEventChain
-  for (const element of elements) chain = appendEvent(chain, sha256(element))
+  for (const { bytes } of readElements(response)) chain = appendEvent(chain, sha256(bytes))
   checkChain(chain, stream)
 }
 
@@ -72,13 +70,14 @@ function checkPrefix(claims: DisclosedClaims, bundle: Bundle, prefix: Uint8Array
   if (stream === undefined || digests === undefined) {
     throw new ProtocolError('response-prefix-unprovable')
   }
-  const { events, rest } = splitEvents(prefix)
-  if (rest.length > 0) throw new ProtocolError('response-prefix-not-at-event-end')
-  for (const [index, event] of events.entries()) {
-    if (!equalBytes(sha256(event), digests.subarray(32 * index, 32 * index + 32))) {
-      throw new ProtocolError('event-chain-mismatch')
-    }
+  let offset = 0
+  let isListed = true
+  for (const { bytes, isEvent } of readElements(prefix)) {
+    if (!isEvent) throw new ProtocolError('response-prefix-not-at-event-end')
+    isListed &&= equalBytes(sha256(bytes), digests.subarray(offset, offset + 32))
+    offset += 32
   }
+  if (!isListed) throw new ProtocolError('event-chain-mismatch')
   checkChain(chainDigests(digests), stream)
 }
 

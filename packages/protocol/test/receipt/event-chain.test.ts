@@ -6,6 +6,7 @@ import {
   chainDigests,
   createEventSplitter,
   emptyEventChain,
+  readElements,
   splitEvents,
 } from '@countersign/protocol/receipt/event-chain'
 import { expect, test } from 'vitest'
@@ -130,3 +131,15 @@ test('the elements of the sample stream are what the splitter finds', () => {
 function toText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString()
 }
+
+test('elements are read one after another as they are split, also from a body of several slices', () => {
+  for (const end of ['', '\n\n', '\r\r', 'rest']) {
+    const long = encodeUtf8(`${'data: x\r\n\r\n'.repeat(20_000)}${'y'.repeat(200_000)}${end}`)
+    const { events, rest } = splitEvents(long)
+    const elements = Array.from(readElements(long))
+    const bytes = elements.map((element) => element.bytes)
+    expect(bytes).toEqual(rest.length === 0 ? events : [...events, rest])
+    expect(elements.filter(({ isEvent }) => !isEvent)).toHaveLength(rest.length === 0 ? 0 : 1)
+  }
+  expect(Array.from(readElements(new Uint8Array(0)))).toEqual([])
+})
