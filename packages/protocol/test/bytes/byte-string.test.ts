@@ -10,7 +10,7 @@ import {
   utf8Length,
 } from '@countersign/protocol/bytes/byte-string'
 import { expect, test } from 'vitest'
-import { bytes, text } from '../arbitrary.ts'
+import { bytes, runs, text } from '../arbitrary.ts'
 
 test('byte strings compare as Node compares them', () => {
   fc.assert(
@@ -37,7 +37,7 @@ test('texts compare as their UTF-8 does', () => {
       const expected = Buffer.compare(Buffer.from(a), Buffer.from(b))
       expect(Math.sign(compareTexts(a, b))).toBe(expected)
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

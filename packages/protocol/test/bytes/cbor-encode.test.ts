@@ -9,7 +9,7 @@ import {
   type CborValue,
 } from '@countersign/protocol/bytes/cbor-encode'
 import { expect, test } from 'vitest'
-import { cborValue, hex } from '../arbitrary.ts'
+import { cborValue, hex, runs } from '../arbitrary.ts'
 
 test('every value survives encoding and strict decoding', () => {
   fc.assert(
@@ -19,7 +19,7 @@ test('every value survives encoding and strict decoding', () => {
       expect(encodeCbor(decoded)).toEqual(encoded)
       expect(sorted(decoded)).toEqual(sorted(value))
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

@@ -13,7 +13,7 @@ import {
   signedAtMs,
   smallCall,
 } from '../../../../test/vectors/sample-call.ts'
-import { bytes } from '../arbitrary.ts'
+import { bytes, runs } from '../arbitrary.ts'
 
 const bundle = forgeBundle(jsonCall)
 
@@ -109,7 +109,7 @@ test('whatever the bytes of bundle and policy, there is a verdict and it is not 
       expect(verdict).toBe('invalid')
       expect(checks).toHaveLength(21)
     }),
-    { numRuns: 1000 },
+    runs(1000),
   )
 })
 
