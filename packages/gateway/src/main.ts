@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
 import type { Gateway } from './call/gateway.ts'
+import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
 import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
@@ -61,6 +62,7 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
   })
   const payment = createPayment(config, { environment: process.env, clock: nowMs, log })
   const pending = createPendingCalls()
+  const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
   const terms = {
     issuer: config.issuer,
@@ -86,8 +88,12 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
     receipts,
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
+    requestMemory,
     exchanges: new Set(),
-    metrics: createMetrics(() => pending.size),
+    metrics: createMetrics({
+      pendingCalls: () => pending.size,
+      requestBytes: () => requestMemory.takenBytes,
+    }),
     log,
     random,
     nowMs,

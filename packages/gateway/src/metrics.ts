@@ -10,8 +10,11 @@ export type Metrics = {
   readonly contentType: string
 }
 
-/** Metrics of one gateway; `pending` gives the number of calls under way. */
-export function createMetrics(pending: () => number): Metrics {
+/** Metrics of one gateway, with what is asked for at each rendering. */
+export function createMetrics(now: {
+  readonly pendingCalls: () => number
+  readonly requestBytes: () => number
+}): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const calls = new Counter({
@@ -37,7 +40,15 @@ export function createMetrics(pending: () => number): Metrics {
     help: 'Calls under way.',
     registers,
     collect: () => {
-      pendingGauge.set(pending())
+      pendingGauge.set(now.pendingCalls())
+    },
+  })
+  const requestGauge = new Gauge({
+    name: 'countersign_request_held_bytes',
+    help: 'Request bodies of the calls under way.',
+    registers,
+    collect: () => {
+      requestGauge.set(now.requestBytes())
     },
   })
   const memory = new Gauge({

@@ -53,6 +53,27 @@ test.each([{ totalTimeoutMs: 1000 }, { idleTimeoutMs: 1000 }])(
   },
 )
 
+test('request bodies are held up to a sum, and the memory comes back', async () => {
+  const limits = { maxRequestBytes: 60_000, maxHeldRequestBytes: 100_000 }
+  const small = await startGateway({ provider: upstream, limits })
+  const { hostname, port } = new URL(small.url)
+  const sender = connect(Number(port), hostname).on('error', () => undefined)
+  sender.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n')
+  sender.write(Buffer.alloc(59_999, 0x20))
+  const untilHeld = async (bytes: number): Promise<void> => {
+    while ((await readMetric(small.url, 'countersign_request_held_bytes')) !== bytes);
+  }
+  await untilHeld(59_999)
+  const refused = await postChat(small.url, Buffer.alloc(50_000, 0x20))
+  expect(refused).toMatchObject({ status: 503, failure: null })
+  expect(JSON.parse(refused.body.toString())).toMatchObject({ code: 'overloaded' })
+  expect((await postChat(small.url, Buffer.alloc(40_000, 0x20))).status).toBe(400)
+  sender.destroy()
+  await untilHeld(0)
+  expect((await postChat(small.url, Buffer.alloc(50_000, 0x20))).status).toBe(400)
+  await disposeGateway(small)
+})
+
 test('an error of the provider stays one when the caller leaves at once', async () => {
   const body = createChatBody({ model: 'fails', stream: true })
   const answer = await postChat(gateway.url, body, { leaveWhen: () => true })
@@ -61,13 +82,13 @@ test('an error of the provider stays one when the caller leaves at once', async 
   expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'error-in-stream' })
 })
 
-async function readMetric(name: string): Promise<number> {
-  const { body } = await callRaw({ url: `${gateway.url}/metrics` })
+async function readMetric(origin: string, name: string): Promise<number> {
+  const { body } = await callRaw({ url: `${origin}/metrics` })
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body.toString())?.[1])
 }
 
 test('a body in chunks of one byte takes hardly more memory than its bytes', async () => {
-  const before = await readMetric('countersign_resident_memory_bytes')
+  const before = await readMetric(gateway.url, 'countersign_resident_memory_bytes')
   const { hostname, port } = new URL(gateway.url)
   const socket = connect(Number(port), hostname).on('error', () => undefined)
   socket.write(
@@ -81,7 +102,7 @@ test('a body in chunks of one byte takes hardly more memory than its bytes', asy
   const [answer] = await once(socket, 'data')
   socket.destroy()
   expect(String(answer)).toMatch(/^HTTP\/1\.1 400 /)
-  const grown = (await readMetric('countersign_resident_memory_bytes')) - before
+  const grown = (await readMetric(gateway.url, 'countersign_resident_memory_bytes')) - before
   // The rest is garbage. As a list of pieces it took more than 500 MB.
   expect(grown).toBeLessThan(250_000_000)
 })

@@ -8,6 +8,7 @@ import type { PaymentScheme } from '../payment/admission.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache } from './answer-cache.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import type { PendingCalls } from './pending-calls.ts'
 
 /** The running gateway. */
@@ -19,6 +20,8 @@ export type Gateway = {
   readonly receipts: ReceiptStore
   readonly answers: AnswerCache
   readonly pending: PendingCalls
+  /** What the request bodies of all calls under way take. */
+  readonly requestMemory: MemoryBudget
   /** Exchanges under way, each by what ends it when the gateway stops. */
   readonly exchanges: Set<() => void>
   readonly metrics: Metrics

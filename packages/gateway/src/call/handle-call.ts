@@ -42,6 +42,7 @@ export async function handleCall(
   } catch (error) {
     answerRefusal(gateway, call, received, error)
   } finally {
+    gateway.requestMemory.give(received.collector.bytes().length)
     gateway.pending.end(call.idHex)
   }
 }
@@ -63,7 +64,7 @@ async function receiveRequest(
 ): Promise<ChatRequest> {
   const { limits } = gateway.config
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
-  const body = await readBody(call.request, limits.maxRequestBytes, received)
+  const body = await readBody(call.request, limits.maxRequestBytes, received, gateway.requestMemory)
   if (call.request.method !== 'POST') {
     throw new CallRefused({ code: 'method-not-allowed', detail: '', headers: { allow: 'POST' } })
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { BodyCollector } from './body-collector.ts'
 import { refuse } from './call-refused.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import { scanTopLevel, type MemberSpan } from './scan-json.ts'
 
 /** A chat call as it was received. */
@@ -16,7 +17,11 @@ export type ChatRequest = {
 }
 
 /** What was received of a body, also of one that is refused. Owned by readBody. */
-export type BodySoFar = { readonly collector: BodyCollector; sizeBytes: number }
+export type BodySoFar = {
+  readonly collector: BodyCollector
+  /** All that came, also what is not kept. */
+  sizeBytes: number
+}
 
 const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
 const maxParameters = 32
@@ -25,21 +30,23 @@ const maxParameterBytes = 256
 /**
  * Reads the body up to the limit.
  *
- * @throws CallRefused `body-encoded`, `body-too-large`, `client-gone`.
+ * @throws CallRefused `body-encoded`, `body-too-large`, `overloaded`, `client-gone`.
  */
 export async function readBody(
   request: IncomingMessage,
   limitBytes: number,
   received: BodySoFar,
+  memory: MemoryBudget,
 ): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw refuse('body-too-large')
   await new Promise<void>((resolve, reject) => {
     const take = (chunk: Buffer): void => {
       received.sizeBytes += chunk.length
-      if (received.sizeBytes <= limitBytes) received.collector.append(chunk)
+      const isTooLarge = received.sizeBytes > limitBytes
+      if (!isTooLarge && memory.take(chunk.length)) received.collector.append(chunk)
       else {
         request.off('data', take)
-        reject(refuse('body-too-large'))
+        reject(refuse(isTooLarge ? 'body-too-large' : 'overloaded'))
       }
     }
     request.on('data', take)

@@ -63,6 +63,12 @@ const payment = z
 const limits = z
   .strictObject({
     maxRequestBytes: z.int().min(1024).max(268_435_456).default(33_554_432),
+    maxHeldRequestBytes: z
+      .int()
+      .min(1024)
+      .max(1_099_511_627_776)
+      .default(1_073_741_824)
+      .describe('Request bodies of all calls under way together: more are refused with 503.'),
     maxResponseBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
     maxCalls: z.int().min(1).max(1_000_000).default(10_000),
     connectTimeoutMs: milliseconds.default(10_000),
