@@ -229,7 +229,7 @@ test('gives a slow reader the whole stream when it goes on reading', async () =>
   expect(sha256Hex(received.body)).toBe(entry?.responseSha256)
   const { claims, bundle } = await expectVerified(gateway.url, received, body)
   expect(claims['stream']).toMatchObject({ events: 20_002 })
-  // More digests than a bundle carries: no prefix can be proven, and the verdict says so.
+  // The bundle has the digests of all events: every prefix is proven.
   const receipt = await fetchReceipt(
     gateway.url,
     receiptOf(received.headers).id,
@@ -240,8 +240,19 @@ test('gives a slow reader the whole stream when it goes on reading', async () =>
     response: wholeEvents(received.body),
     responseIsPrefix: true,
   })
-  expect(verdict.verdict).toBe('invalid')
+  expect(verdict.verdict).toBe('valid')
   expect(gateway.stderr()).not.toContain('Warning')
+})
+
+test('says so when a stream had more events than a bundle carries: no prefix can be proven', async () => {
+  const body = createChatBody({ model: 'hostile-many-events-33000', stream: true })
+  const received = await postChat(gateway.url, body)
+  const receipt = await expectVerified(gateway.url, received, body)
+  const prefix = wholeEvents(received.body.subarray(0, 10_000))
+  const verdict = await judge(receipt, { response: prefix, responseIsPrefix: true })
+  expect(verdict.checks).toContainEqual(
+    expect.objectContaining({ id: 'response-bytes', code: 'response-prefix-unprovable' }),
+  )
 })
 
 test('frees the connections of callers who left while the provider was paused', async () => {

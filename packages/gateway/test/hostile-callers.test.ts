@@ -17,6 +17,7 @@ const event = 'data: {"model":"m","choices":[]}\n\n'
 const scripts = new Map<string, Script>([
   // More than the sockets between here and the caller hold.
   ['long', (response) => response.writeHead(200, stream).end(event.repeat(600_000) + done)],
+  ['line-ends', (response) => response.writeHead(200, stream).end('\n'.repeat(1_500_000) + done)],
   ['fails', (response) => response.writeHead(200, stream).write('data: {"error":{"code":1}}\n\n')],
 ])
 
@@ -72,6 +73,15 @@ test('request bodies are held up to a sum, and the memory comes back', async () 
   await untilHeld(0)
   expect((await postChat(small.url, Buffer.alloc(50_000, 0x20))).status).toBe(400)
   await disposeGateway(small)
+})
+
+test('a stream of line ends is cut before its events keep the gateway busy', async () => {
+  const body = createChatBody({ model: 'line-ends', stream: true })
+  const answer = await postChat(gateway.url, body)
+  expect(answer.failure).not.toBeNull()
+  const { id, token } = receiptOf(answer.headers)
+  const { claims } = await fetchReceipt(gateway.url, id, token, 20)
+  expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'answer-malformed' })
 })
 
 test('an error of the provider stays one when the caller leaves at once', async () => {

@@ -2,7 +2,7 @@
 
 /** Owner of the bytes collected so far. */
 export type BodyCollector = {
-  append(piece: Buffer): void
+  append(piece: Uint8Array): void
   /** All bytes so far; do not change them. */
   bytes(): Buffer
 }
@@ -17,10 +17,10 @@ export function createBodyCollector(): BodyCollector {
     append: (piece) => {
       if (length === 0) {
         // The usual body is one piece: kept as it is, never written to, because it has no room for another.
-        room = piece
+        room = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
       } else {
         room = withRoom(room, length, length + piece.length)
-        piece.copy(room, length)
+        room.set(piece, length)
       }
       length += piece.length
     },

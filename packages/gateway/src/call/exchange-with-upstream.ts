@@ -36,6 +36,9 @@ import type { ChatRequest } from './read-request.ts'
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
+/** Most events of a stream. */
+const maxEvents = 1_000_000
+
 const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
   unreachable: 'upstream-unreachable',
   reset: 'upstream-failed',
@@ -164,9 +167,13 @@ function collect(running: Running, chunk: Buffer): void {
 function isWithinLimit(running: Running, chunk: Buffer): boolean {
   running.sizeBytes += chunk.length
   if (running.sizeBytes <= running.gateway.config.limits.maxResponseBytes) return true
+  failAnswer(running)
+  return false
+}
+
+function failAnswer(running: Running): void {
   running.exchange?.abort()
   running.end({ kind: 'upstream-failed', failure: 'answer-malformed' })
-  return false
 }
 
 async function relayWhole(
@@ -219,6 +226,8 @@ async function relayStream(
     recorder.push(chunk)
     kept?.push(chunk)
     writeChunk(running, chunk)
+    // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+    if (recorder.events() > maxEvents) failAnswer(running)
   }
   running.exchange?.resume()
   const ending = await running.ended

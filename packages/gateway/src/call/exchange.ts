@@ -8,6 +8,7 @@ import {
   type EventChain,
 } from '@countersign/protocol/receipt/event-chain'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { createBodyCollector } from './body-collector.ts'
 import { createStreamObserver, observeJson, type ProviderAssertions } from './observe-answer.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
@@ -53,6 +54,8 @@ export type RecordedAnswer =
 /** Hashes a streamed body and its events as they pass. */
 export type StreamRecorder = {
   push(chunk: Buffer): void
+  /** Events so far. */
+  events(): number
   end(): {
     readonly body: BodyRecord
     readonly chain: EventChain
@@ -61,7 +64,8 @@ export type StreamRecorder = {
   }
 }
 
-const maxKeptDigests = 8192
+// Of a longer stream no prefix can be proven (docs/known-gaps.md); a megabyte for each running stream is the price.
+const maxKeptDigests = 32_768
 
 /** SHA-256 of no bytes. */
 export const emptyBody: BodyRecord = { bytes: 0, sha256: nativeSha256(new Uint8Array(0)) }
@@ -79,14 +83,14 @@ export function createStreamRecorder(): StreamRecorder {
   const running = createHash('sha256')
   const splitter = createEventSplitter()
   const observer = createStreamObserver()
-  const digests: Uint8Array[] = []
+  const digests = createBodyCollector()
   let chain = emptyEventChain
   let bytes = 0
 
   function take(event: Uint8Array): void {
     const digest = nativeSha256(event)
     chain = appendEvent(chain, digest, nativeSha256)
-    if (digests.length <= maxKeptDigests) digests.push(digest)
+    if (chain.events <= maxKeptDigests) digests.append(digest)
     observer.observe(event)
   }
 
@@ -96,13 +100,14 @@ export function createStreamRecorder(): StreamRecorder {
       running.update(chunk)
       for (const event of splitter.push(chunk)) take(event)
     },
+    events: () => chain.events,
     end() {
       const { element } = splitter.end()
       if (element.length > 0) take(element)
       return {
         body: { bytes, sha256: running.digest() },
         chain,
-        digests: digests.length > maxKeptDigests ? new Uint8Array(0) : Buffer.concat(digests),
+        digests: chain.events > maxKeptDigests ? new Uint8Array(0) : digests.bytes(),
         assertions: observer.result(),
       }
     },
