@@ -200,7 +200,9 @@ test('one payment raced twenty times buys one call', async () => {
   expect(served.length).toBeGreaterThanOrEqual(1)
   expect(new Set(charged.map(({ headers }) => headers.get('x-receipt-id'))).size).toBe(1)
   expect(log.filter(({ path }) => path.endsWith('/chat/completions'))).toHaveLength(1)
-  expect(answers.filter(({ status }) => status !== 200).every(({ status }) => status === 402)).toBe(true)
+  expect(answers.filter(({ status }) => status !== 200).every(({ status }) => status === 402)).toBe(
+    true,
+  )
   for (const { verdict } of answers) expect(verdict.verdict).toBe('valid')
 })
 

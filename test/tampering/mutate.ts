@@ -56,7 +56,7 @@ export function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
 }
 
 /** A change of the JSON text. */
-export function mutateText(text: string, random: Random): string {
+function mutateText(text: string, random: Random): string {
   const at = random.below(text.length + 1)
   const length = random.pick([0, 1, 1, 2, 8, random.below(80)])
   const before = text.slice(0, at)
@@ -77,7 +77,7 @@ export function mutateText(text: string, random: Random): string {
 }
 
 /** The bundle with one of its byte strings, or its list of claims, changed. */
-export function mutatePart(bundle: Bundle, random: Random): Bundle {
+function mutatePart(bundle: Bundle, random: Random): Bundle {
   const part = random.pick([
     'statement',
     'keyset',

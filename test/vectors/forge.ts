@@ -67,7 +67,7 @@ export type Forgery = {
 }
 
 /** The key that signs statements. */
-export const receiptSigner: Es256Signer = seededSigner('receipt')
+const receiptSigner: Es256Signer = seededSigner('receipt')
 /** A key that no keyset lists. */
 export const strangerSigner: Es256Signer = seededSigner('stranger')
 /** The root of the simulated evidence. */
