@@ -38,6 +38,12 @@ const table = {
     title: 'The caller left before the answer began.',
     hint: 'Keep the connection open until the answer arrives.',
   },
+  'headers-too-large': {
+    status: 431,
+    type: 'invalid_request_error',
+    title: 'The headers of the request are larger than 16 KiB.',
+    hint: 'Send fewer or smaller headers.',
+  },
   'idempotency-key-reused': {
     status: 409,
     type: 'invalid_request_error',
@@ -151,6 +157,12 @@ const table = {
     type: 'invalid_request_error',
     title: 'The request cannot be read.',
     hint: 'See the detail.',
+  },
+  'request-timeout': {
+    status: 408,
+    type: 'invalid_request_error',
+    title: 'The request did not arrive in time.',
+    hint: 'Send the whole request at once.',
   },
   'receipt-not-found': {
     status: 404,

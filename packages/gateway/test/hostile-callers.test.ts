@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callRaw } from '../../../test/provider/raw-client.ts'
 import { createChatBody, postChat } from './support/chat-call.ts'
+import { sendRaw } from './support/raw-socket.ts'
 import { fetchReceipt, receiptOf, type FetchedReceipt } from './support/receipts.ts'
 import {
   startScriptedUpstream,
@@ -13,10 +14,10 @@ import { disposeGateway, startGateway, type RunningGateway } from './support/sta
 
 const stream = { 'content-type': 'text/event-stream' }
 const done = 'data: [DONE]\n\n'
-const event = 'data: {"model":"m","choices":[]}\n\n'
+const event = `data: {"model":"m","x":"${'x'.repeat(60_000)}"}\n\n`
 const scripts = new Map<string, Script>([
   // More than the sockets between here and the caller hold.
-  ['long', (response) => response.writeHead(200, stream).end(event.repeat(600_000) + done)],
+  ['long', (response) => response.writeHead(200, stream).end(event.repeat(400) + done)],
   ['line-ends', (response) => response.writeHead(200, stream).end('\n'.repeat(1_500_000) + done)],
   ['fails', (response) => response.writeHead(200, stream).write('data: {"error":{"code":1}}\n\n')],
 ])
@@ -44,7 +45,7 @@ async function stopReading(origin: string): Promise<FetchedReceipt> {
   return receipt
 }
 
-test.each([{ totalTimeoutMs: 1000 }, { idleTimeoutMs: 1000 }])(
+test.each([{ totalTimeoutMs: 3000 }, { idleTimeoutMs: 1000 }])(
   'a caller who stops reading has left, and pays, when %j is over',
   async (limits) => {
     const hurried = await startGateway({ provider: upstream, limits })
@@ -82,6 +83,52 @@ test('a stream of line ends is cut before its events keep the gateway busy', asy
   const { id, token } = receiptOf(answer.headers)
   const { claims } = await fetchReceipt(gateway.url, id, token, 20)
   expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'answer-malformed' })
+})
+
+const path = 'POST /v1/chat/completions HTTP/1.1\r\n'
+
+test.each([
+  ['bytes that are no HTTP', 'no HTTP\r\n\r\n', 400, 'request-malformed'],
+  [
+    'two lengths',
+    `${path}host: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n`,
+    400,
+    'request-malformed',
+  ],
+  [
+    'an unknown expectation',
+    `${path}host: x\r\nexpect: tea\r\nconnection: close\r\n\r\n`,
+    400,
+    'request-malformed',
+  ],
+  [
+    '20 KB of headers',
+    `${path}host: x\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`,
+    431,
+    'headers-too-large',
+  ],
+])('answers %s with an error of its own form', async (_, bytes, status, code) => {
+  const answer = await sendRaw(gateway.url, Buffer.from(bytes))
+  const [head = '', body = ''] = answer.split('\r\n\r\n')
+  expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+  expect(head).toContain(`content-length: ${body.length}`)
+  expect(JSON.parse(body)).toMatchObject({ status, code, error: { code } })
+})
+
+test('puts no error into the middle of an answer when bytes follow that are no HTTP', async () => {
+  const chat = createChatBody({ model: 'fails', stream: true })
+  const head = `${path}host: x\r\ncontent-length: ${chat.length}\r\n\r\n`
+  const { hostname, port } = new URL(gateway.url)
+  const socket = connect(Number(port), hostname).on('error', () => undefined)
+  let text = ''
+  socket.on('data', (piece) => {
+    if (text === '') socket.write('no HTTP\r\n\r\n')
+    text += String(piece)
+  })
+  socket.write(Buffer.concat([Buffer.from(head), chat]))
+  await once(socket, 'close')
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+  expect(text).not.toContain('HTTP/1.1 400')
 })
 
 test('an error of the provider stays one when the caller leaves at once', async () => {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
+import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
 
 const chatPath = '/v1/chat/completions'
@@ -21,6 +22,10 @@ export function createGatewayServer(gateway: Gateway, isReady: () => boolean): S
     },
   )
   server.headersTimeout = 60_000
+  server.on('clientError', answerUnreadable)
+  server.on('checkExpectation', (_, response: ServerResponse) => {
+    sendProblem(response, 'request-malformed', 'Expect takes 100-continue only.')
+  })
   return server
 }
 
