@@ -1,4 +1,9 @@
-import { describeCode, errorCodes, ProtocolError } from '@countersign/protocol/errors'
+import {
+  describeCode,
+  errorCodes,
+  ProtocolError,
+  type ErrorCode,
+} from '@countersign/protocol/errors'
 import { expect, test } from 'vitest'
 
 test('an error names its code, its meaning and its cause', () => {
@@ -24,3 +29,20 @@ test('the codes are in order', () => {
   expect(codes.length).toBeGreaterThan(50)
   expect(codes.toSorted()).toEqual(codes)
 })
+
+test('every code has a family and a sentence', () => {
+  for (const code of errorCodes) {
+    const { family, message } = describeCode(toCode(code))
+    expect(['evidence', 'input'], code).toContain(family)
+    expect(message.length, code).toBeGreaterThan(10)
+  }
+})
+
+function toCode(code: string): ErrorCode {
+  if (!isCode(code)) throw new Error(code)
+  return code
+}
+
+function isCode(code: string): code is ErrorCode {
+  return errorCodes.has(code)
+}

@@ -25,10 +25,10 @@ const payload: CallPayload = {
   claimsRoot: zeros(32),
   claimsCount: 1,
 }
-const statement = signStatement(payload, 'gateway.example', signer)
+const sign = (): Uint8Array => signStatement(payload, 'gateway.example', signer)
 
 test('what was signed is parsed: issuer, key, payload, signature', async () => {
-  const parsed = parseStatement(statement)
+  const parsed = parseStatement(sign())
   expect(parsed.payload).toStrictEqual(payload)
   expect(parsed.issuer).toBe('gateway.example')
   expect(parsed.kid).toEqual(keyId(signer.publicKey))
@@ -36,16 +36,16 @@ test('what was signed is parsed: issuer, key, payload, signature', async () => {
 })
 
 test('the subject is the type and the id', () => {
-  const text = Buffer.from(statement).toString('latin1')
+  const text = Buffer.from(sign()).toString('latin1')
   expect(text).toContain('refusal:000102030405060708090a0b0c0d0e0f')
   expect(text).toContain('application/countersign+cbor')
 })
 
 test('a signer of many statements makes the same bytes as one for each', () => {
-  const sign = createStatementSigner('gateway.example', signer)
+  const signNext = createStatementSigner('gateway.example', signer)
   const other = { ...payload, id: zeros(16), type: 'receipt' as const }
   for (const given of [payload, other, payload]) {
-    const { statement: made, payloadBytes } = sign(given)
+    const { statement: made, payloadBytes } = signNext(given)
     expect(made).toEqual(signStatement(given, 'gateway.example', signer))
     expect(payloadBytes).toEqual(parseStatement(made).cose.payloadBytes)
   }
@@ -86,6 +86,7 @@ test('a statement has at most 8,192 bytes', () => {
 })
 
 test('any change of a statement is refused by name or parsed', () => {
+  const statement = sign()
   fc.assert(
     fc.property(fc.nat(), fc.nat({ max: 3 }), bytes, (place, removed, inserted) => {
       const at = place % statement.length

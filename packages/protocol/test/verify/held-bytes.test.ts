@@ -12,26 +12,28 @@ import { forgeBundle } from '../../../../test/vectors/forge.ts'
 import { jsonCall, streamCall, streamElements } from '../../../../test/vectors/sample-call.ts'
 import { refusalOf } from '../arbitrary.ts'
 
-const bundle = parseBundle(forgeBundle(streamCall))
+const open = (): Bundle => parseBundle(forgeBundle(streamCall))
 
-const judgePrefix = (end: number): string | undefined =>
+const judgePrefix = (bundle: Bundle, end: number): string | undefined =>
   refusalOf(() => {
     const response = streamCall.response.slice(0, end)
     checkResponseHeld(streamCall.claims, bundle, { response, responseIsPrefix: true })
   })
 
 test('every prefix of the stream is proven where an event ends, and refused everywhere else', () => {
+  const bundle = open()
   const { length } = streamCall.response
   const ends = new Set([0])
   let end = 0
   for (const element of streamElements.slice(0, -1)) ends.add((end += encodeUtf8(element).length))
   const proven = Array.from({ length: length + 1 }, (_, at) => at).filter(
-    (at) => judgePrefix(at) === undefined,
+    (at) => judgePrefix(bundle, at) === undefined,
   )
   expect(proven).toEqual([...ends])
 })
 
 test('the whole stream is compared with bytes and chain', () => {
+  const bundle = open()
   const judge = (response: Uint8Array, given: Bundle = bundle): string | undefined =>
     refusalOf(() => {
       checkResponseHeld(streamCall.claims, given, { response })
@@ -43,6 +45,7 @@ test('the whole stream is compared with bytes and chain', () => {
 })
 
 test('what is not held or not shown is not checked', () => {
+  const bundle = open()
   const response = streamCall.response
   expect(() => {
     checkRequestHeld(new Map(), {})
@@ -62,6 +65,7 @@ test('what is not held or not shown is not checked', () => {
 })
 
 test('a prefix of a call without stream cannot be proven, unless that claim may be withheld', () => {
+  const bundle = open()
   const held = { response: zeros(0), responseIsPrefix: true }
   const shown = parseBundle(forgeBundle(jsonCall))
   const withheld: Bundle = {

@@ -15,10 +15,10 @@ import {
 } from '../../../../test/vectors/sample-call.ts'
 import { bytes, runs } from '../arbitrary.ts'
 
-const bundle = forgeBundle(jsonCall)
+const makeBundle = (): Uint8Array => forgeBundle(jsonCall)
 
 test('a verdict lists the 21 checks in their order, each with its clause', async () => {
-  const { checks, policy } = await verify(bundle, defaultPolicy, signedAtMs)
+  const { checks, policy } = await verify(makeBundle(), defaultPolicy, signedAtMs)
   expect(checks.map(({ id }) => id)).toEqual([...checkIds])
   expect(checks.map(({ clause }) => clause)).toEqual([
     'BU2',
@@ -47,7 +47,11 @@ test('a verdict lists the 21 checks in their order, each with its clause', async
 })
 
 test('a passed check says in words what it found', async () => {
-  const { checks } = await verify(bundle, policyFile({ issuers: ['gateway.example'] }), signedAtMs)
+  const { checks } = await verify(
+    makeBundle(),
+    policyFile({ issuers: ['gateway.example'] }),
+    signedAtMs,
+  )
   const details = checks.flatMap((check) =>
     check.status === 'passed' && check.detail !== '' ? [`${check.id}: ${check.detail}`] : [],
   )
@@ -69,7 +73,7 @@ test('evidence of another kind is named, not called simulated', async () => {
 })
 
 test('a failed check carries the message of its code', async () => {
-  const { checks, verdict, policy } = await verify(bundle, productionPolicy, signedAtMs)
+  const { checks, verdict, policy } = await verify(makeBundle(), productionPolicy, signedAtMs)
   expect(find(checks, 'evidence-accepted')).toEqual({
     id: 'evidence-accepted',
     clause: 'BU3.6',
@@ -81,11 +85,11 @@ test('a failed check carries the message of its code', async () => {
 })
 
 test('a policy that cannot be read has no name', async () => {
-  expect((await verify(bundle, encodeUtf8(''), signedAtMs)).policy).toBe('')
+  expect((await verify(makeBundle(), encodeUtf8(''), signedAtMs)).policy).toBe('')
 })
 
 test('a time that is not a number is refused, not passed', async () => {
-  const { checks, verdict } = await verify(bundle, defaultPolicy, Number.NaN)
+  const { checks, verdict } = await verify(makeBundle(), defaultPolicy, Number.NaN)
   expect(find(checks, 'time')).toMatchObject({ code: 'statement-in-future' })
   expect(verdict).toBe('invalid')
 })
@@ -104,7 +108,7 @@ test('what the caller gives becomes required', async () => {
 test('whatever the bytes of bundle and policy, there is a verdict and it is not valid', async () => {
   await fc.assert(
     fc.asyncProperty(bytes, bytes, fc.boolean(), async (first, second, isBundle) => {
-      const given = isBundle ? [first, defaultPolicy] : [bundle, second]
+      const given = isBundle ? [first, defaultPolicy] : [makeBundle(), second]
       const { verdict, checks } = await verify(given[0] ?? first, given[1] ?? second, signedAtMs)
       expect(verdict).toBe('invalid')
       expect(checks).toHaveLength(21)
