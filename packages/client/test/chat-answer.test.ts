@@ -38,6 +38,16 @@ test.each([
   expect(feed(createStreamText(), new TextEncoder().encode(`${line}\n\n`), 3)).toBe('')
 })
 
+test('an answer without end has no text and takes no memory without end', () => {
+  const text = createWholeText()
+  const piece = new TextEncoder().encode(' '.repeat(1_048_576))
+  const before = process.memoryUsage().rss
+  for (let part = 0; part < 600; part++) text.push(piece)
+  // Kept whole it would be longer than the longest string, which is an error of the engine.
+  expect(text.end()).toBe('')
+  expect(process.memoryUsage().rss - before).toBeLessThan(400_000_000)
+})
+
 test('the text of a whole answer is that of its first choice', () => {
   const answer = { choices: [{ message: { content: 'Grüße' } }, { message: { content: 'no' } }] }
   expect(feed(createWholeText(), new TextEncoder().encode(JSON.stringify(answer)), 1)).toBe('Grüße')

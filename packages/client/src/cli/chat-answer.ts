@@ -8,6 +8,7 @@ export type ChatText = {
 }
 
 const maxLineCharacters = 1_048_576
+const maxWholeCharacters = 67_108_864
 
 /** Reads `choices[0].delta.content` of a stream of server-sent events. */
 export function createStreamText(): ChatText {
@@ -24,13 +25,14 @@ export function createStreamText(): ChatText {
   }
 }
 
-/** Reads `choices[0].message.content` of a JSON answer. */
+/** Reads `choices[0].message.content` of a JSON answer; one that is larger than 64 Mi characters has no text. */
 export function createWholeText(): ChatText {
   const decoder = new TextDecoder()
   let body = ''
   return {
     push: (piece) => {
-      body += decoder.decode(piece, { stream: true })
+      // The gateway decides how long its answer is, not how much memory we give it.
+      if (body.length <= maxWholeCharacters) body += decoder.decode(piece, { stream: true })
       return ''
     },
     end: () => contentOf(parse(body + decoder.decode()), 'message'),
