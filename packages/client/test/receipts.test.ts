@@ -79,6 +79,14 @@ test('a receipt with another charge than the payment is an error that holds the 
   expect(errors).toMatchObject([{ bundle: expect.any(Uint8Array) }])
 })
 
+test('a receipt of a paid call that names no payment is an error', async () => {
+  gateway.behaviour.charge = () => ({ scheme: 'none', amountAtomic: 0n })
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
+})
+
 test('a bundle that is none is an error', async () => {
   gateway.behaviour.bundle = () => new TextEncoder().encode('{}')
   const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })

@@ -51,7 +51,7 @@ export async function verifyReceipt(
   const payload = readPayload(bundle)
   const id = toHex(payload.id)
   if (id !== context.id) throw new ReceiptError('receipt-id-mismatch', bundle, { detail: id })
-  if (!isOurCharge(payload.charge, context)) {
+  if (!isOurCharge(payload, context)) {
     throw new ReceiptError('receipt-payment-mismatch', bundle, { detail: id })
   }
   const response =
@@ -87,9 +87,10 @@ function readPayload(bundle: Uint8Array): CallPayload {
   throw new ReceiptError('receipt-unreadable', bundle)
 }
 
-// The charge must be what was signed for this very call, or nothing.
-function isOurCharge(charge: Charge, { payment, means }: CallContext): boolean {
-  if (charge.scheme === 'none') return true
+// The charge must be what was signed for this very call, or nothing. A receipt of a call that was paid names its payment
+// even then: without it a gateway could take the money and sign that the call was free.
+function isOurCharge({ type, charge }: CallPayload, { payment, means }: CallContext): boolean {
+  if (charge.scheme === 'none') return payment === undefined || type === 'refusal'
   if (charge.scheme === 'api-key') return means !== 'wallet'
   if (means !== 'wallet') return means === 'none'
   return (
