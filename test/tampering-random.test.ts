@@ -10,7 +10,7 @@ import { forgeBundle } from './vectors/forge.ts'
 import { refusedCall, signedAtMs, streamCall } from './vectors/sample-call.ts'
 
 const rounds = 100_000
-const samples = [streamCall, refusedCall].map((call) => parseBundle(forgeBundle(call)))
+const samples = [streamCall, refusedCall, refusedCall].map((call) => parseBundle(forgeBundle(call)))
 
 beforeAll(rememberSignatures)
 
