@@ -1,7 +1,7 @@
 /** The benchmark of the gateway: every target goes through the same runs, one after the other. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { measureTarget, type Plan, type TargetReport } from './measure-target.ts'
 import { canPin, nodeCommand, startPinned } from './pinned-process.ts'
@@ -43,6 +43,7 @@ export async function benchGateway(options: {
   const plan = options.quick ? quickPlan : fullPlan
   const names = selectTargets(options.only)
   const folder = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
+  const about = describeRun(plan)
   const targets: TargetReport[] = []
   const absent: TargetName[] = []
   const upstream = await startPinned(0, nodeCommand(mockUpstream, []))
@@ -57,7 +58,7 @@ export async function benchGateway(options: {
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  const report: BenchReport = { ...describeRun(plan), absent, targets }
+  const report: BenchReport = { ...about, absent, targets }
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatTable(report))
   if (!plan.isQuick && names === targetNames) process.stderr.write(`saved ${saveReport(report)}\n`)
 }
@@ -94,6 +95,7 @@ function describeRun(plan: Plan): Omit<BenchReport, 'absent' | 'targets'> {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     isPinned: canPin(),
+    loadBefore: loadavg()[0] ?? 0,
     isQuick: plan.isQuick,
   }
 }

@@ -15,6 +15,8 @@ export type BenchReport = {
   readonly cpu: string
   readonly cores: number
   readonly isPinned: boolean
+  /** Load average of the last minute before the run: above 0.5, neighbours are in the figures. */
+  readonly loadBefore: number
   readonly isQuick: boolean
   /** Targets that are not installed here. */
   readonly absent: readonly TargetName[]
@@ -58,7 +60,7 @@ export function formatTable(report: BenchReport): string {
       .join('  ')
       .trimEnd(),
   )
-  const about = `${report.commit.slice(0, 8)}${report.hasLocalChanges ? ' with local changes' : ''}, Node ${report.node}, ${report.cpu}, ${report.isPinned ? 'pinned' : 'not pinned'}`
+  const about = `${report.commit.slice(0, 8)}${report.hasLocalChanges ? ' with local changes' : ''}, Node ${report.node}, ${report.cpu}, ${report.isPinned ? 'pinned' : 'not pinned'}, load before ${report.loadBefore.toFixed(1)}`
   const absent = report.absent.length === 0 ? '' : `Not installed: ${report.absent.join(', ')}.\n`
   return `${lines.join('\n')}\n${absent}${about}\n`
 }
