@@ -150,7 +150,12 @@ test('refuses files that are missing, too large, not UTF-8 or not JSON', () => {
     expect(() => loadConfig(file)).toThrow(message)
   }
   writeFileSync(file, JSON.stringify(minimal))
-  expect(loadConfig(file).config.dataDir).toBe(join(directory, 'data'))
+  expect(() => loadConfig(file)).toThrow(/ca\.pem cannot be read/)
+  writeFileSync(join(directory, 'ca.pem'), 'one authority')
+  const first = loadConfig(file)
+  expect(first.config.dataDir).toBe(join(directory, 'data'))
+  writeFileSync(join(directory, 'ca.pem'), 'another authority')
+  expect(toHex(loadConfig(file).digest)).not.toBe(toHex(first.digest))
 })
 
 function shuffle(value: unknown, order: readonly number[]): unknown {

@@ -1,4 +1,4 @@
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { splitEvents } from '@countersign/protocol/receipt/event-chain'
@@ -138,42 +138,21 @@ const judged: readonly (readonly [
     200,
     { 'content-encoding': 'gzip' },
     gzipSync(body),
-    { state: 'complete', code: undefined },
+    { state: 'upstream-error', error: 'body-encoded', code: 'upstream-failed' },
   ],
   [
-    'deflate',
-    200,
-    { 'content-encoding': 'deflate' },
-    deflateSync(body),
-    { state: 'complete', code: undefined },
-  ],
-  [
-    'br',
-    200,
-    { 'content-encoding': 'br' },
-    brotliCompressSync(body),
-    { state: 'complete', code: undefined },
-  ],
-  [
-    'a broken gzip',
-    200,
+    'an error in gzip',
+    500,
     { 'content-encoding': 'gzip' },
-    gzipSync(body).subarray(0, 20),
-    { error: 'body-malformed', code: 'upstream-failed' },
+    gzipSync(body),
+    { error: 'body-encoded', code: 'upstream-failed' },
   ],
   [
-    'an encoding that nobody knows',
+    'an encoding that says identity',
     200,
-    { 'content-encoding': 'zstd2' },
+    { 'content-encoding': 'identity' },
     body,
-    { error: 'body-malformed', code: 'upstream-failed' },
-  ],
-  [
-    'a bomb',
-    200,
-    { 'content-encoding': 'gzip' },
-    gzipSync(Buffer.alloc(70_000_000, 0x20)),
-    { error: 'body-malformed', code: 'upstream-failed' },
+    { state: 'complete', code: undefined },
   ],
   [
     'no JSON',

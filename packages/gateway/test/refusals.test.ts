@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
+import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { callRaw, type RawCall } from '../../../test/provider/raw-client.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/provider/start.ts'
 import { createChatBody, postChat } from './support/chat-call.ts'
@@ -292,4 +294,16 @@ test('refuses calls beyond the number that it takes at a time, and says when to 
   controller.abort()
   await running
   await disposeGateway(busy)
+})
+
+test('signs the refusal of a POST to a path that is not there', async () => {
+  const response = await fetch(`${gateway.url}/v1/messages?beta=true`, {
+    method: 'POST',
+    body: '{}',
+  })
+  expect(response.status).toBe(404)
+  const statement = fromBase64url(response.headers.get('x-receipt-statement') ?? '')
+  const { payload } = parseStatement(statement ?? new Uint8Array(0))
+  expect(payload).toMatchObject({ type: 'refusal', charge: { amountAtomic: 0n } })
+  expect(response.headers.get('x-receipt-id')).toBe(toHex(payload.id))
 })

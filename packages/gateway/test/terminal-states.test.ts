@@ -75,7 +75,7 @@ const endings: readonly (readonly [model: string, stream: Expected, json: Expect
   ['hostile-crlf-header', failed('answer-malformed'), failed('answer-malformed')],
   ['hostile-not-http', failed('answer-malformed'), failed('answer-malformed')],
   ['hostile-extra-response', complete, complete],
-  ['hostile-gzip', failed('answer-malformed'), complete],
+  ['hostile-gzip', failed('answer-malformed'), failed('body-encoded')],
   ['hostile-redirect', failed('status-302'), failed('status-302')],
   ['hostile-length-lie', cut('answer-malformed'), failed('answer-malformed')],
   ['hostile-json-truncated', failed('body-malformed'), failed('body-malformed')],

@@ -30,7 +30,7 @@ import {
   type StreamRecorder,
 } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { judgeWholeAnswer } from './judge-answer.ts'
+import { isCoded, judgeWholeAnswer } from './judge-answer.ts'
 import type { Call } from './open-call.ts'
 import type { ChatRequest } from './read-request.ts'
 
@@ -212,7 +212,7 @@ async function relayStream(
   payment: AdmittedPayment,
 ): Promise<ExchangeRecord> {
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if ((head.headers['content-encoding'] ?? 'identity') !== 'identity') {
+  if (isCoded(head.headers)) {
     return recordUnanswered(running, { kind: 'upstream-failed', failure: 'answer-malformed' }, head)
   }
   const release = await releaseOr(running, payment.release())

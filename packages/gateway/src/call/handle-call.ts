@@ -1,6 +1,7 @@
 /** The way of one call. The steps are the clauses of spec/receipt.md and spec/payment.md, in their order. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeGatewayError } from '../errors.ts'
+import { chatPath, refusalOfPath } from '../http/paths.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { createBodyCollector } from './body-collector.ts'
@@ -49,7 +50,8 @@ export async function handleCall(
 
 /** A query is refused rather than dropped: an OpenAI chat call has none, and a payment is for the path alone. */
 function acceptHead(request: IncomingMessage, path: string): Uint8Array | undefined {
-  if (request.url !== path) throw refuse('request-malformed', 'This path takes no query.')
+  if (path === chatPath && request.url !== path)
+    throw refuse('request-malformed', 'This path takes no query.')
   const nonce = readNonce(request)
   if (nonce === null) {
     throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
@@ -65,8 +67,8 @@ async function receiveRequest(
   const { limits } = gateway.config
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
   const body = await readBody(call.request, limits.maxRequestBytes, received, gateway.requestMemory)
-  if (call.request.method !== 'POST') {
-    throw new CallRefused({ code: 'method-not-allowed', detail: '', headers: { allow: 'POST' } })
+  if (call.request.method !== 'POST' || call.path !== chatPath) {
+    throw new CallRefused(refusalOfPath(call.path))
   }
   return parseChatRequest(body)
 }

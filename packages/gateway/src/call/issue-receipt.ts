@@ -120,7 +120,7 @@ function issue(
     claimsRoot: tree.root,
     claimsCount: tree.entries.length,
   })
-  gateway.receipts.put({
+  const stored = {
     id: call.idHex,
     timeMs,
     tokenDigest: call.tokenDigest,
@@ -128,7 +128,9 @@ function issue(
     claims: tree.entries,
     keysetDigest: epoch.keysetDigest,
     events,
-  })
+  }
+  if (type === 'receipt') gateway.receipts.put(stored)
+  else gateway.receipts.putTransient(stored)
   return {
     idHex: call.idHex,
     token: call.token,

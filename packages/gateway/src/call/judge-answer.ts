@@ -1,5 +1,4 @@
 /** Judges a whole (not streamed) answer of an upstream: what it says, and whether the caller may have it. */
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { GatewayErrorCode } from '../errors.ts'
 import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
 import type { ExchangeState } from './exchange.ts'
@@ -15,12 +14,6 @@ export type JudgedAnswer = {
 }
 
 const ofOperator = new Set([401, 402, 403])
-const maxDecodedBytes = 67_108_864
-const decoders = new Map([
-  ['gzip', gunzipSync],
-  ['deflate', inflateSync],
-  ['br', brotliDecompressSync],
-])
 
 /** The judgement. Status alone never decides: a 200 must hold a JSON object without an error. */
 export function judgeWholeAnswer(
@@ -33,10 +26,11 @@ export function judgeWholeAnswer(
   // The operator's own credentials (402: its account) are at fault, and the body may quote part of them. A 402 of
   // the provider would also read like an offer of ours.
   if (ofOperator.has(status)) return { ...failed, error, code: 'upstream-credentials' }
+  // Clients undo an encoding before anybody can compare bytes, so a receipt for coded bytes would look forged.
+  if (isCoded(headers)) return { ...failed, error: 'body-encoded', code: 'upstream-failed' }
   if (status >= 400 && status <= 599) return { ...failed, error, code: undefined }
   if (status !== 200) return { ...failed, error, code: 'upstream-failed' }
-  const decoded = decode(headers['content-encoding'], body)
-  const assertions = decoded === undefined ? noAssertions : observeJson(decoded)
+  const assertions = observeJson(body)
   if (!assertions.isTerminated) {
     return { ...failed, error: 'body-malformed', code: 'upstream-failed' }
   }
@@ -46,16 +40,7 @@ export function judgeWholeAnswer(
   return { state: 'complete', error: null, assertions, code: undefined }
 }
 
-/** A copy for metering only; the caller gets the bytes as they came. */
-function decode(
-  encoding: string | readonly string[] | undefined,
-  body: Buffer,
-): Buffer | undefined {
-  if (encoding === undefined || encoding === 'identity') return body
-  const decoder = typeof encoding === 'string' ? decoders.get(encoding) : undefined
-  try {
-    return decoder?.(body, { maxOutputLength: maxDecodedBytes })
-  } catch {
-    return undefined
-  }
+/** True when a body is compressed although `identity` was asked for. */
+export function isCoded(headers: UpstreamHeaders): boolean {
+  return (headers['content-encoding'] ?? 'identity') !== 'identity'
 }

@@ -6,7 +6,7 @@ import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
 import { configSchema, type Config } from './schema.ts'
 
-/** A configuration ready for use: paths are absolute; `digest` is SHA-256 of its canonical JSON. */
+/** A configuration ready for use: paths are absolute; `digest` covers its canonical JSON and its certificate files. */
 export type LoadedConfig = { readonly config: Config; readonly digest: Uint8Array }
 
 /** The configuration cannot be used; the message names every fault. */
@@ -25,7 +25,16 @@ const maxConfigBytes = 1_048_576
  * @throws ConfigError when it cannot be read, is not JSON, or breaks the schema.
  */
 export function loadConfig(file: string): LoadedConfig {
-  return parseConfig(readText(file), dirname(resolve(file)))
+  return coverAuthorities(parseConfig(readText(file), dirname(resolve(file))))
+}
+
+/** The digest covers which authorities are trusted, not only what their files are called. */
+function coverAuthorities({ config, digest }: LoadedConfig): LoadedConfig {
+  const files = config.upstreams.flatMap(({ caFile }) => (caFile === undefined ? [] : [caFile]))
+  if (files.length === 0) return { config, digest }
+  const covered = createHash('sha256').update(digest)
+  for (const file of files) covered.update(createHash('sha256').update(readText(file)).digest())
+  return { config, digest: covered.digest() }
 }
 
 /**

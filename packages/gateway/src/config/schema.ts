@@ -40,6 +40,10 @@ const exact = z.strictObject({
   payTo: address.describe('Where payments go; no other gateway with its own ledger may use it.'),
   rpcUrl: z.url({ protocol: /^https?$/ }),
   maxTimeoutSeconds: z.int().min(10).max(3600).default(120),
+  confirmations: z.int().min(1).max(1000).default(1),
+  settlementTimeoutMs: milliseconds
+    .default(30_000)
+    .describe('How long an answer waits for its settlement.'),
   settle: z
     .union([
       z.literal('before'),

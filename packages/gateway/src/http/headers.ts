@@ -1,10 +1,9 @@
 /** Which headers pass. Everything that is not listed is dropped (docs/decisions/2026-11-21-header-lists.md). */
 import type { IncomingHttpHeaders } from 'node:http'
 
-const requestHeaders = ['content-type', 'accept', 'openai-beta', 'idempotency-key']
+const requestHeaders = ['content-type', 'accept', 'openai-beta']
 const responseHeaders = [
   'content-type',
-  'content-encoding',
   'retry-after',
   'retry-after-ms',
   'x-should-retry',
@@ -16,7 +15,10 @@ const responseHeaders = [
 // A value that undici refuses would block one slot of its pool for ever: refuse it here (RFC 9110 §5.5).
 const fieldValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
-/** The headers of a call to an upstream, as a flat list for undici. */
+/**
+ * The headers of a call to an upstream, as a flat list for undici. Not `idempotency-key`: all callers share the operator's
+ * account, so one caller's key could give another the first one's answer.
+ */
 export function selectRequestHeaders(
   headers: IncomingHttpHeaders,
   authorization: string | undefined,

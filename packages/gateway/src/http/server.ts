@@ -3,10 +3,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
+import { chatPath, refusalOfPath } from './paths.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
 
-const chatPath = '/v1/chat/completions'
 const origin = 'http://gateway.invalid'
 
 /** A server that is not listening yet. */
@@ -39,7 +39,8 @@ async function route(
   const method = request.method ?? ''
   const query = target.indexOf('?')
   const path = query < 0 ? target : target.slice(0, query)
-  if (path === chatPath) {
+  // Every POST under /v1 has a statement, a refusal at least.
+  if (path === chatPath || (method === 'POST' && path.startsWith('/v1/'))) {
     await handleCall(gateway, request, response, path)
     return
   }
@@ -68,12 +69,8 @@ async function routeGet(
 }
 
 function sendUnknown(response: ServerResponse, path: string): void {
-  const known = ['/v1/models', '/v1/attestation', '/healthz', '/readyz', '/metrics']
-  if (known.includes(path) || path.startsWith('/v1/receipts/')) {
-    sendProblem(response, 'method-not-allowed', '', { allow: 'GET' })
-  } else if (path.startsWith('/v1/v1/')) {
-    sendProblem(response, 'path-not-found', 'The base URL of the client has /v1 twice.')
-  } else sendProblem(response, 'path-not-found')
+  const { code, detail, headers } = refusalOfPath(path)
+  sendProblem(response, code, detail, headers)
 }
 
 function listModels({ upstreams, config }: Gateway): unknown {

@@ -31,6 +31,8 @@ export type StoredKeyset = {
 /** Owner of the database file and of what waits to be written. */
 export type ReceiptStore = {
   put(receipt: StoredReceipt): void
+  /** Keeps a statement for a short time in memory only: anybody can cause refusals, and they must not fill the disk. */
+  putTransient(receipt: StoredReceipt): void
   get(id: string): StoredReceipt | undefined
   putKeyset(keyset: StoredKeyset): void
   getKeyset(digest: Uint8Array): StoredKeyset | undefined
@@ -42,6 +44,7 @@ export type ReceiptStore = {
 const flushAfterMs = 25
 const retryAfterMs = 1000
 const maxWaiting = 1024
+const maxTransient = 4096
 
 /**
  * Opens the store. A receipt is readable at once; it is on disk after at most 25 ms. A crash before that loses the
@@ -67,6 +70,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
   // Owned here: receipts that are not in the database yet.
   const waiting = new Map<string, StoredReceipt>()
+  // Owned here: the latest refusals, oldest first.
+  const transient = new Map<string, StoredReceipt>()
   let timer: NodeJS.Timeout | undefined
 
   function flush(): void {
@@ -92,7 +97,13 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       // Once: a store that cannot write is tried again by its timer, not by every call.
       if (waiting.size === maxWaiting) flush()
     },
-    get: (id) => waiting.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
+    putTransient(receipt) {
+      transient.set(receipt.id, receipt)
+      const [oldest] = transient.keys()
+      if (transient.size > maxTransient && oldest !== undefined) transient.delete(oldest)
+    },
+    get: (id) =>
+      waiting.get(id) ?? transient.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
     putKeyset({ keysetDigest, keysetStatement, evidence }) {
       database
         .prepare(
