@@ -115,6 +115,15 @@ test('a response larger than what is kept is handed on whole and judged by its b
   expect(verdict.verdict).toBe('valid')
 })
 
+test('a whole answer larger than what is kept is not called proven', async () => {
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, maxHeldBytes: 10 })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(false))
+  expect((await response.text()).length).toBeGreaterThan(10)
+  const { responseHeld, verdict } = await fetch.receiptOf(response)
+  expect(responseHeld).toBe('none')
+  expect(verdict.verdict).toBe('incomplete')
+})
+
 test('a stream of a million events that breaks off is kept up to its last event', async () => {
   const events = new Uint8Array(1_000_000).fill(10)
   const source = new ReadableStream<Uint8Array>({

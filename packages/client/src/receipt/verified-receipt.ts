@@ -22,7 +22,10 @@ export type VerifiedReceipt = {
   readonly chargedAtomic: bigint
   /** Lower-case 0x hash, when the charge names a settlement. */
   readonly settlementTransaction: string | undefined
-  /** What of the response was compared with the receipt. `none`: it was too large, or no stream and broken off. */
+  /**
+   * What of the response was compared with the receipt. `none`: it was too large, or no stream and broken off; the
+   * verdict is then `incomplete` at best.
+   */
   readonly responseHeld: ObservedBody['kind']
 }
 
@@ -57,11 +60,13 @@ export async function verifyReceipt(
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
   const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
+  // An answer that nobody compared is not proven, whatever else holds.
+  const isCompared = body.kind !== 'none' || verdict.verdict !== 'valid'
   return {
     id,
     type: payload.type,
     bundle,
-    verdict,
+    verdict: isCompared ? verdict : { ...verdict, verdict: 'incomplete' },
     chargedAtomic: payload.charge.amountAtomic,
     settlementTransaction: settlementOf(payload.charge),
     responseHeld: body.kind,
