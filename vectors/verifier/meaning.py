@@ -41,6 +41,8 @@ def judge_meaning(call):
     compare_bodies(call.claims)
     if "stream" in call.claims and call.bundle.events is not None:
         check_head(call.claims["stream"], event_list(call.bundle))
+    no_stream = call.all_disclosed and "stream" not in call.claims
+    demand(call.bundle.events is None or not no_stream, "event-chain-mismatch")
     if call.fields[2] == RECEIPT and not needed_for_comparison(call.claims) <= call.claims.keys():
         raise NotChecked("withheld")
 

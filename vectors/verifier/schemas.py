@@ -17,7 +17,7 @@ CLAIM_SCHEMAS = {
     "refusal": record({"code": any_text, "status": uint}),
     "request": record({"bytes": uint, "method": any_text, "path": any_text, "sha256": hash32}),
     "response": record({"bytes": uint, "sha256": hash32, "status": uint, "transform": any_text}),
-    "stream": record({"events": uint, "head": hash32}),
+    "stream": record({"events": lambda value: uint(value) and value <= 2_097_152, "head": hash32}),
     "timing": record({"completed": uint, "firstByte": uint_or_null, "received": uint}),
     "upstream": record({"host": any_text, "requestId": text_or_null, "tls": nullable(TLS)}),
     "upstream-response": record({"bytes": uint, "sha256": hash32, "status": uint_or_null}),

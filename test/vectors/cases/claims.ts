@@ -186,6 +186,11 @@ const schemas: readonly SchemaRow[] = [
   ),
   members(
     'stream',
+    { events: 2_097_153 },
+    withClaim(bareCall, 'stream', streamCall.claims.get('stream') ?? null),
+  ),
+  members(
+    'stream',
     { head: zeros(33) },
     withClaim(bareCall, 'stream', streamCall.claims.get('stream') ?? null),
   ),
