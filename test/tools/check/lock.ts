@@ -19,6 +19,8 @@ const nodePackages = [
 
 const dependencyFields = ['dependencies', 'devDependencies', 'optionalDependencies'] as const
 const exactVersion = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/
+/** Another package of an exact version under this name: several versions of one package side by side. */
+const alias = /^npm:(?:@[a-z0-9._-]+\/)?[a-z0-9._-]+@(.*)$/
 
 /** The entries of a lock file: folder of the package → what stands there. */
 export type LockEntries = ReadonlyMap<string, JsonObject>
@@ -128,7 +130,9 @@ function judgeManifest(
     const problems: string[] = []
     for (const name of new Set([...wanted.keys(), ...locked.keys()])) {
       const version = textAt(wanted, name) ?? 'absent'
-      if (!exactVersion.test(version)) problems.push(`${where}: ${name} ${version} is not exact`)
+      if (!exactVersion.test(alias.exec(version)?.[1] ?? version)) {
+        problems.push(`${where}: ${name} ${version} is not exact`)
+      }
       if (version !== locked.get(name)) problems.push(`${where}: ${name} differs from the manifest`)
     }
     return problems

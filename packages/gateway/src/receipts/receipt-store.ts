@@ -45,6 +45,19 @@ const flushAfterMs = 25
 const retryAfterMs = 1000
 const maxWaiting = 1024
 const maxTransient = 4096
+// Ids are random: rows in the order of their ids would write several pages for each receipt, so only the small
+// index has that order (measured: 50 µs a row that way, 10 µs this way).
+const schema = `
+PRAGMA page_size = 8192;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS receipt (
+  number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL,
+  statement BLOB NOT NULL, claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS receipt_time ON receipt (time_ms);
+CREATE TABLE IF NOT EXISTS keyset (
+  number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, statement BLOB NOT NULL, evidence_kind TEXT NOT NULL,
+  evidence_nonce BLOB NOT NULL, evidence_data BLOB NOT NULL) STRICT;`
 
 /**
  * Opens the store. A receipt is readable at once; it is on disk after at most 25 ms. A crash before that loses the
@@ -53,19 +66,7 @@ const maxTransient = 4096
 export function openReceiptStore(folder: string, onError: (error: unknown) => void): ReceiptStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const database = new DatabaseSync(join(folder, 'receipts.db'))
-  // Ids are random: rows in the order of their ids would write several pages for each receipt, so only the small
-  // index has that order (measured: 50 µs a row that way, 10 µs this way).
-  database.exec(`
-    PRAGMA page_size = 8192;
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    CREATE TABLE IF NOT EXISTS receipt (
-      number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL,
-      statement BLOB NOT NULL, claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT;
-    CREATE INDEX IF NOT EXISTS receipt_time ON receipt (time_ms);
-    CREATE TABLE IF NOT EXISTS keyset (
-      number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, statement BLOB NOT NULL, evidence_kind TEXT NOT NULL,
-      evidence_nonce BLOB NOT NULL, evidence_data BLOB NOT NULL) STRICT;`)
+  database.exec(schema)
   const insert = database.prepare('INSERT INTO receipt VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
   // Owned here: receipts that are not in the database yet.
@@ -97,10 +98,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       // Once: a store that cannot write is tried again by its timer, not by every call.
       if (waiting.size === maxWaiting) flush()
     },
-    putTransient(receipt) {
-      transient.set(receipt.id, receipt)
-      const [oldest] = transient.keys()
-      if (transient.size > maxTransient && oldest !== undefined) transient.delete(oldest)
+    putTransient: (receipt) => {
+      putBounded(transient, receipt)
     },
     get: (id) =>
       waiting.get(id) ?? transient.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
@@ -134,6 +133,13 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       database.close()
     },
   }
+}
+
+/** Keeps the latest statements, the oldest of them first. */
+function putBounded(kept: Map<string, StoredReceipt>, receipt: StoredReceipt): void {
+  kept.set(receipt.id, receipt)
+  const [oldest] = kept.keys()
+  if (kept.size > maxTransient && oldest !== undefined) kept.delete(oldest)
 }
 
 type Row = Readonly<Record<string, unknown>>

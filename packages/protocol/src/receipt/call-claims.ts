@@ -179,7 +179,10 @@ function readPrice(value: CborValue): bigint {
 
 function readStream(value: CborValue): { readonly events: number; readonly head: Uint8Array } {
   const fields = openMap(value, ['events', 'head'], [], code)
-  return { events: fields.integer('events', 0, maxStreamEvents), head: fields.bytes('head', 32, 32) }
+  return {
+    events: fields.integer('events', 0, maxStreamEvents),
+    head: fields.bytes('head', 32, 32),
+  }
 }
 
 function checkModel(value: CborValue): void {
