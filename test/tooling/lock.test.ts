@@ -44,6 +44,12 @@ const { 'node_modules/native': _native, ...withoutNative } = sound
 const faults: readonly (readonly [string, object, Readonly<Record<string, object>>, string])[] = [
   ['an optional package of another platform that is missing', {}, withoutNative, 'needs native'],
   ['a range', { dependencies: { '@x/protocol': '^1.0.0' } }, sound, 'is not exact'],
+  [
+    'a range behind an alias',
+    { dependencies: { '@x/protocol': 'npm:other@^1.0.0' } },
+    sound,
+    'is not exact',
+  ],
   ['a tag', { dependencies: { '@x/protocol': 'latest' } }, sound, 'is not exact'],
   [
     'a manifest with another version',
