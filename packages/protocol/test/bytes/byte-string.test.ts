@@ -83,7 +83,29 @@ test('the length of UTF-8 is known without encoding', () => {
     '\ude00\ud83d',
     '\ud83d\ud83d\ude00',
     '\udbff\ue000',
+    '\udc00\udc00',
   ]) {
     expect(() => utf8Length(bad), bad).toThrow('a text with unpaired surrogates')
+  }
+})
+
+test('texts in this order are in the order of their UTF-8', () => {
+  const ordered = [
+    '',
+    'a',
+    'aa',
+    'ab',
+    'b',
+    '\u007f',
+    '\ud7ff',
+    '\ue000',
+    '\uffff',
+    '\ud800\udc00',
+    '\u{10ffff}',
+  ]
+  for (const [first, a] of ordered.entries()) {
+    for (const [second, b] of ordered.entries()) {
+      expect(Math.sign(compareTexts(a, b)), `${first} ${second}`).toBe(Math.sign(first - second))
+    }
   }
 })

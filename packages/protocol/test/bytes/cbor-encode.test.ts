@@ -114,6 +114,16 @@ test('maps and arrays are told apart', () => {
   expect([isCborArray([]), isCborArray(new Map()), isCborArray(null)]).toEqual([true, false, false])
 })
 
+test('whatever was written before, there is room for the next item', () => {
+  const items = ['short', 'ü', 2 ** 40, true, -1, new Uint8Array(3), 'b'.repeat(200)] as const
+  for (let filled = 0; filled < 1100; filled++) {
+    for (const item of items) {
+      const value = [new Uint8Array(filled), item]
+      expect(decodeCbor(encodeCbor(value), 2000)).toEqual(value)
+    }
+  }
+})
+
 /** Maps compared by content: the order of insertion of the original may differ. */
 function sorted(value: CborValue): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')

@@ -9,7 +9,12 @@ import {
 import { expect, test } from 'vitest'
 import { zeros } from '../../../../test/vectors/edits.ts'
 import { forgeBundle } from '../../../../test/vectors/forge.ts'
-import { jsonCall, streamCall, streamElements } from '../../../../test/vectors/sample-call.ts'
+import {
+  jsonCall,
+  streamCall,
+  streamElements,
+  withMembers,
+} from '../../../../test/vectors/sample-call.ts'
 import { refusalOf } from '../arbitrary.ts'
 
 const open = (): Bundle => parseBundle(forgeBundle(streamCall))
@@ -108,4 +113,24 @@ test('chains differ by their number of events or by their head', () => {
   expect(judgeChain(0, emptyEventChain.head)).toBeUndefined()
   expect(judgeChain(1, emptyEventChain.head)).toBe('event-chain-mismatch')
   expect(judgeChain(0, zeros(32))).toBe('event-chain-mismatch')
+})
+
+test('a prefix of the listed events is refused when the list does not give the signed head', () => {
+  const other = withMembers(streamCall, 'stream', { head: zeros(32) })
+  const held = { response: zeros(0), responseIsPrefix: true }
+  const judge = (claims: typeof other.claims): string | undefined =>
+    refusalOf(() => {
+      checkResponseHeld(claims, open(), held)
+    })
+  expect(judge(streamCall.claims)).toBeUndefined()
+  expect(judge(other.claims)).toBe('event-chain-mismatch')
+})
+
+test('a right digest with another length is refused', () => {
+  const other = withMembers(jsonCall, 'request', { bytes: 1 })
+  expect(
+    refusalOf(() => {
+      checkRequestHeld(other.claims, { request: jsonCall.request })
+    }),
+  ).toBe('request-bytes-mismatch')
 })
