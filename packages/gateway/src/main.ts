@@ -1,31 +1,16 @@
-/** The composition root of the gateway: the one place that names adapters. */
-import { mkdirSync } from 'node:fs'
+/** The program: reads its arguments and its configuration, and runs a gateway. */
 import { parseArgs } from 'node:util'
 import pino from 'pino'
-import { createAnswerCache } from './call/answer-cache.ts'
-import type { Gateway } from './call/gateway.ts'
-import { createMemoryBudget } from './call/memory-budget.ts'
-import { createPendingCalls } from './call/pending-calls.ts'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
 import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
-import { computePriceSheetDigest } from './config/price-sheet.ts'
+import { createGateway } from './create-gateway.ts'
 import { createGatewayServer } from './http/server.ts'
-import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs } from './keys/epochs.ts'
-import { createRandomPool } from './keys/random-pool.ts'
-import { createSimulatedAttester } from './keys/simulated-attester.ts'
-import { createMetrics } from './metrics.ts'
-import { createPayment } from './payment/create-payment.ts'
-import { openReceiptStore } from './receipts/receipt-store.ts'
 import { run } from './run.ts'
-import { createUpstreams } from './upstream/upstreams.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
 
 Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
-const answerCacheBytes = 67_108_864
-const answerCacheMs = 600_000
 const exitUsage = 64
 const exitConfig = 78
 
@@ -53,52 +38,7 @@ async function main(): Promise<void> {
 async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<void> {
   const { config } = loaded
   const log = pino({ level: config.log.level, base: null }, pino.destination(2))
-  const nowMs = Date.now
-  const random = createRandomPool()
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  const upstreams = createUpstreams(config, process.env)
-  const receipts = openReceiptStore(config.dataDir, (error) => {
-    log.error({ err: error }, 'receipts could not be written')
-  })
-  const payment = createPayment(config, { environment: process.env, clock: nowMs, log })
-  const pending = createPendingCalls()
-  const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const buildDigest = computeBuildDigest()
-  const terms = {
-    issuer: config.issuer,
-    configDigest: loaded.digest,
-    buildDigest,
-    payees: payment.payees,
-    ...(payment.settlementAddress === undefined
-      ? {}
-      : { settlementAddress: payment.settlementAddress }),
-  }
-  const gateway: Gateway = {
-    config,
-    upstreams,
-    payment: payment.scheme,
-    epochs: createEpochs(terms, createSimulatedAttester(buildDigest), {
-      nowMs: nowMs(),
-      random,
-      previousKeysetDigest: receipts.lastKeysetDigest(),
-      onEpoch: (epoch) => {
-        receipts.putKeyset(epoch)
-      },
-    }),
-    receipts,
-    answers: createAnswerCache(answerCacheBytes, answerCacheMs),
-    pending,
-    requestMemory,
-    exchanges: new Set(),
-    metrics: createMetrics({
-      pendingCalls: () => pending.size,
-      requestBytes: () => requestMemory.takenBytes,
-    }),
-    log,
-    random,
-    nowMs,
-    priceSheetDigest: computePriceSheetDigest(upstreams.models),
-  }
+  const gateway = createGateway(loaded, process.env, log)
   await run(gateway, (isReady) => createGatewayServer(gateway, isReady), exitWithParent)
 }
 

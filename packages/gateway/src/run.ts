@@ -1,6 +1,7 @@
 /** The life of the process: listen, say so, and end without losing a call. */
 import type { Server } from 'node:http'
 import type { Gateway } from './call/gateway.ts'
+import { closeGateway } from './create-gateway.ts'
 
 const lastWordsMs = 1000
 const cleanUpEveryMs = 3_600_000
@@ -46,9 +47,7 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
   await gateway.pending.drained()
-  await gateway.payment.close()
-  await gateway.upstreams.close()
-  gateway.receipts.close()
+  await closeGateway(gateway)
 }
 
 async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {

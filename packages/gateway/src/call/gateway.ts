@@ -1,4 +1,4 @@
-/** What the steps of a call share. Made in main.ts. */
+/** What the steps of a call share. Made in create-gateway.ts. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'

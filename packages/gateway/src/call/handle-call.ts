@@ -10,7 +10,7 @@ import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream } from './exchange-with-upstream.ts'
 import type { Gateway } from './gateway.ts'
-import { issueReceipt, issueRefusal } from './issue-receipt.ts'
+import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { parseChatRequest, readBody, type BodySoFar, type ChatRequest } from './read-request.ts'
@@ -26,20 +26,8 @@ export async function handleCall(
   const received: BodySoFar = { collector: createBodyCollector(), sizeBytes: 0 }
   gateway.pending.begin(call.idHex)
   try {
-    const chat = await receiveRequest(gateway, call, received)
-    const nonce = acceptHead(request, path)
-    const route = selectUpstream(gateway, chat)
-    const admission = await admitPayment(gateway, call, chat, route)
-    if (admission.kind === 'replayed') return
-    const { payment } = admission
-    const exchange = await runExchange(gateway, call, chat, route, payment)
-    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
-    const receipt = gateway.config.receipts.enabled
-      ? issueReceipt(gateway, call, nonce, chat, route, exchange, charge)
-      : undefined
-    deliverAnswer(call, exchange.answer, receipt)
-    keepAnswer(gateway, exchange, receipt)
-    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+    const served = await serveCall(gateway, call, received)
+    if (served !== 'replayed') await concludeCall(gateway, call, served)
   } catch (error) {
     answerRefusal(gateway, call, received, error)
   } finally {
@@ -48,8 +36,57 @@ export async function handleCall(
   }
 }
 
+/** A call whose exchange is over and whose reservation is not. */
+type ServedCall = {
+  readonly exchange: ExchangeRecord
+  readonly payment: AdmittedPayment
+  readonly draft: ReceiptDraft | undefined
+}
+
+/** All that can end in a refusal: whatever is thrown here, nothing is charged. */
+async function serveCall(
+  gateway: Gateway,
+  call: Call,
+  received: BodySoFar,
+): Promise<ServedCall | 'replayed'> {
+  const chat = await receiveRequest(gateway, call, received)
+  const nonce = acceptHead(call)
+  const route = selectUpstream(gateway, chat)
+  const admission = await admitPayment(gateway, call, chat, route)
+  if (admission.kind === 'replayed') return 'replayed'
+  const { payment } = admission
+  try {
+    // Who left while the payment was judged was not served: nothing goes upstream.
+    if (call.isGone()) throw refuse('client-gone')
+    const exchange = await exchangeWithUpstream(gateway, call, chat, route, payment)
+    const draft = gateway.config.receipts.enabled
+      ? draftReceipt(gateway, call, nonce, chat, route, exchange)
+      : undefined
+    return { exchange, payment, draft }
+  } catch (error) {
+    await payment.complete('unused')
+    throw error
+  }
+}
+
+/** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
+async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
+  const { exchange, payment, draft } = served
+  try {
+    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
+    const receipt = draft === undefined ? undefined : issueReceipt(gateway, call, draft, charge)
+    deliverAnswer(call, exchange.answer, receipt)
+    keepAnswer(gateway, exchange, receipt)
+    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+  } catch (error) {
+    gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
+    gateway.metrics.observeRefusal('internal-error')
+    answerUnsigned(call)
+  }
+}
+
 /** A query is refused rather than dropped: an OpenAI chat call has none, and a payment is for the path alone. */
-function acceptHead(request: IncomingMessage, path: string): Uint8Array | undefined {
+function acceptHead({ request, path }: Call): Uint8Array | undefined {
   if (path === chatPath && request.url !== path)
     throw refuse('request-malformed', 'This path takes no query.')
   const nonce = readNonce(request)
@@ -104,24 +141,6 @@ async function admitPayment(
   return { kind: 'replayed' }
 }
 
-/** The reservation ends in every case: a call that fails here has used nothing. */
-async function runExchange(
-  gateway: Gateway,
-  call: Call,
-  chat: ChatRequest,
-  route: Route,
-  payment: AdmittedPayment,
-): Promise<ExchangeRecord> {
-  try {
-    // Who left while the payment was judged was not served: nothing goes upstream.
-    if (call.isGone()) throw refuse('client-gone')
-    return await exchangeWithUpstream(gateway, call, chat, route, payment)
-  } catch (error) {
-    await payment.complete('unused')
-    throw error
-  }
-}
-
 /** Who leaves pays; who gets an error of the upstream does not. */
 function isUsed({ state }: ExchangeRecord): boolean {
   return state === 'complete' || state === 'aborted-by-client'
@@ -169,4 +188,12 @@ function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error:
     answerBody,
     receipt,
   )
+}
+
+/** The answer of a call that has no statement. What was delivered stays delivered. */
+function answerUnsigned({ response }: Call): void {
+  if (response.writableEnded) return
+  const { status } = describeGatewayError('internal-error')
+  const body = createErrorBody('internal-error', '')
+  sendWhole(response, status, refusalHeaders('internal-error', {}), body, undefined)
 }

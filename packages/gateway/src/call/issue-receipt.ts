@@ -1,7 +1,7 @@
 /** Turns what was seen into claims, signs the statement and keeps it (spec/receipt.md). */
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
-import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
+import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { Route } from '../upstream/upstreams.ts'
@@ -22,16 +22,27 @@ export type RefusalRecord = {
 const noCharge: Charge = { scheme: 'none', amountAtomic: 0n }
 const noEvents = new Uint8Array(0)
 
-/** Issues the receipt of a call that was sent upstream (RC1.1). */
-export function issueReceipt(
+/** All of a statement but its charge: what depends on the bytes of others is done before a payment ends. */
+export type ReceiptDraft = {
+  readonly nonce: Uint8Array | undefined
+  readonly tree: ClaimsTree
+  /** Event digests, 32 bytes each. */
+  readonly events: Uint8Array
+}
+
+/**
+ * Drafts the receipt of a call that was sent upstream (RC1.1).
+ *
+ * @throws RangeError for a claim that cannot be encoded.
+ */
+export function draftReceipt(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
   request: ChatRequest,
   route: Route,
   exchange: ExchangeRecord,
-  charge: Charge,
-): IssuedReceipt {
+): ReceiptDraft {
   const requestBody = { bytes: request.body.length, sha256: request.bodyDigest }
   // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
   const claims = new Map<string, CborValue>([
@@ -68,7 +79,17 @@ export function issueReceipt(
   if (stream !== undefined) {
     claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
   }
-  return issue(gateway, call, 'receipt', nonce, claims, charge, stream?.digests ?? noEvents)
+  return createDraft(gateway, nonce, claims, stream?.digests ?? noEvents)
+}
+
+/** Signs and keeps the receipt. */
+export function issueReceipt(
+  gateway: Gateway,
+  call: Call,
+  draft: ReceiptDraft,
+  charge: Charge,
+): IssuedReceipt {
+  return issue(gateway, call, 'receipt', draft, charge)
 }
 
 /** Issues the refusal of a call: nothing is charged. */
@@ -97,20 +118,27 @@ export function issueRefusal(
       ),
     ],
   ])
-  return issue(gateway, call, 'refusal', nonce, claims, noCharge, noEvents)
+  return issue(gateway, call, 'refusal', createDraft(gateway, nonce, claims, noEvents), noCharge)
+}
+
+function createDraft(
+  gateway: Gateway,
+  nonce: Uint8Array | undefined,
+  claims: ReadonlyMap<string, CborValue>,
+  events: Uint8Array,
+): ReceiptDraft {
+  const salts = gateway.random(claims.size * saltBytes)
+  return { nonce, tree: createClaimsTree(claims, salts, nativeSha256), events }
 }
 
 function issue(
   gateway: Gateway,
   call: Call,
   type: 'receipt' | 'refusal',
-  nonce: Uint8Array | undefined,
-  claims: ReadonlyMap<string, CborValue>,
+  { nonce, tree, events }: ReceiptDraft,
   charge: Charge,
-  events: Uint8Array,
 ): IssuedReceipt {
   const timeMs = gateway.nowMs()
-  const tree = createClaimsTree(claims, gateway.random(claims.size * saltBytes), nativeSha256)
   const { statement, epoch } = gateway.epochs.sign({
     type,
     id: call.id,

@@ -1,4 +1,4 @@
-/** The seam between a call and how it is paid. Schemes implement it; main.ts names them. */
+/** The seam between a call and how it is paid. Schemes implement it; create-gateway.ts names them. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { GatewayErrorCode } from '../errors.ts'

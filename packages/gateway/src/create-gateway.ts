@@ -1,0 +1,85 @@
+/** The composition root of the gateway: the one place that names adapters. */
+import { mkdirSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { createAnswerCache } from './call/answer-cache.ts'
+import type { Gateway } from './call/gateway.ts'
+import { createMemoryBudget } from './call/memory-budget.ts'
+import { createPendingCalls } from './call/pending-calls.ts'
+import type { LoadedConfig } from './config/load-config.ts'
+import { computePriceSheetDigest } from './config/price-sheet.ts'
+import { computeBuildDigest } from './keys/build-digest.ts'
+import { createEpochs } from './keys/epochs.ts'
+import { createRandomPool } from './keys/random-pool.ts'
+import { createSimulatedAttester } from './keys/simulated-attester.ts'
+import { createMetrics } from './metrics.ts'
+import { createPayment } from './payment/create-payment.ts'
+import { openReceiptStore } from './receipts/receipt-store.ts'
+import { createUpstreams } from './upstream/upstreams.ts'
+
+const answerCacheBytes = 67_108_864
+const answerCacheMs = 600_000
+
+/**
+ * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
+ *
+ * @throws ConfigError when what the configuration names is missing.
+ */
+export function createGateway(
+  { config, digest }: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+  log: Logger,
+): Gateway {
+  const nowMs = Date.now
+  const random = createRandomPool()
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  const upstreams = createUpstreams(config, environment)
+  const receipts = openReceiptStore(config.dataDir, (error) => {
+    log.error({ err: error }, 'receipts could not be written')
+  })
+  const payment = createPayment(config, { environment: environment, clock: nowMs, log })
+  const pending = createPendingCalls()
+  const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
+  const buildDigest = computeBuildDigest()
+  const terms = {
+    issuer: config.issuer,
+    configDigest: digest,
+    buildDigest,
+    payees: payment.payees,
+    ...(payment.settlementAddress === undefined
+      ? {}
+      : { settlementAddress: payment.settlementAddress }),
+  }
+  return {
+    config,
+    upstreams,
+    payment: payment.scheme,
+    epochs: createEpochs(terms, createSimulatedAttester(buildDigest), {
+      nowMs: nowMs(),
+      random,
+      previousKeysetDigest: receipts.lastKeysetDigest(),
+      onEpoch: (epoch) => {
+        receipts.putKeyset(epoch)
+      },
+    }),
+    receipts,
+    answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    pending,
+    requestMemory,
+    exchanges: new Set(),
+    metrics: createMetrics({
+      pendingCalls: () => pending.size,
+      requestBytes: () => requestMemory.takenBytes,
+    }),
+    log,
+    random,
+    nowMs,
+    priceSheetDigest: computePriceSheetDigest(upstreams.models),
+  }
+}
+
+/** Ends background work and closes what is open. Calls under way must have ended. */
+export async function closeGateway(gateway: Gateway): Promise<void> {
+  await gateway.payment.close()
+  await gateway.upstreams.close()
+  gateway.receipts.close()
+}
