@@ -65,7 +65,6 @@ export function createGateway(
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
     requestMemory,
-    exchanges: new Set(),
     metrics: createMetrics({
       pendingCalls: () => pending.size,
       requestBytes: () => requestMemory.takenBytes,

@@ -43,7 +43,7 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
   server.closeIdleConnections()
   await atMost(gateway.config.limits.drainTimeoutMs, gateway.pending.drained())
   // Who is cut off now did not leave: their calls are signed as timeouts, and cost nothing.
-  for (const stop of gateway.exchanges) stop()
+  gateway.pending.stopAll()
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
   await gateway.pending.drained()

@@ -33,7 +33,10 @@ type FaultyGateway = {
 async function startFaulty(break_: (sound: Gateway) => Gateway): Promise<FaultyGateway> {
   const folder = createGatewayFolder()
   const file = join(folder, 'countersign.config.json')
-  writeFileSync(file, JSON.stringify(createConfig({ provider, config: { payment: { apiKeys: { asset: 'USD' } } } })))
+  writeFileSync(
+    file,
+    JSON.stringify(createConfig({ provider, config: { payment: { apiKeys: { asset: 'USD' } } } })),
+  )
   const loaded = loadConfig(file)
   const sound = createGateway(loaded, {}, pino({ level: 'silent' }))
   const keys = openApiKeyStore(join(loaded.config.dataDir, 'api-keys.db'))

@@ -6,11 +6,7 @@ import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
 import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
-import {
-  appendEvent,
-  emptyEventChain,
-  splitEvents,
-} from '@countersign/protocol/receipt/event-chain'
+import { chainDigests, splitEvents } from '@countersign/protocol/receipt/event-chain'
 import { encodeKeyset } from '@countersign/protocol/receipt/keyset'
 import { signStatement } from '@countersign/protocol/receipt/statement'
 import { encodeBundle } from '@countersign/protocol/verify/bundle'
@@ -123,11 +119,7 @@ function createClaims(call: TestCall, nowMs: number): ReadonlyMap<string, CborVa
     ['usage', map({ input: 3, output: 5, raw: null, source: 'provider' })],
   ])
   if (call.isStream) {
-    let chain = emptyEventChain
-    const digests = digestEvents(call)
-    for (let offset = 0; offset < digests.length; offset += 32) {
-      chain = appendEvent(chain, digests.subarray(offset, offset + 32))
-    }
+    const chain = chainDigests(digestEvents(call))
     claims.set('stream', map({ events: chain.events, head: chain.head }))
   }
   return claims

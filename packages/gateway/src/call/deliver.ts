@@ -14,6 +14,7 @@ const exposed =
   'x-receipt-id, x-receipt-token, x-receipt-statement, payment-required, payment-response, x-request-id'
 
 const lingerMs = 10_000
+const maxJoinedBytes = 16_384
 
 /** Headers of our own JSON answers. */
 export const errorHeaders: Headers = { 'content-type': 'application/json' }
@@ -32,7 +33,7 @@ export function beginStream(gateway: Gateway, call: Call, headers: Headers): voi
     'x-accel-buffering': 'no',
     'access-control-expose-headers': exposed,
     ...(gateway.config.receipts.enabled
-      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token }
+      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token() }
       : {}),
     ...(gateway.config.receipts.enabled && takesTrailers(request)
       ? { trailer: 'x-receipt-statement' }
@@ -123,7 +124,9 @@ export function sendWhole(
 function endAfterRequest(response: ServerResponse, body: Buffer): void {
   const { req: request } = response
   if (request.complete) {
-    response.end(body)
+    // As text of one byte a character it leaves in one piece with the head.
+    if (body.length <= maxJoinedBytes) response.end(body.toString('latin1'), 'latin1')
+    else response.end(body)
     return
   }
   response.write(body)

@@ -11,6 +11,7 @@ import {
 import type { Route } from '../upstream/upstreams.ts'
 import { maxKeptAnswerBytes } from './answer-cache.ts'
 import { createBodyCollector, type BodyCollector } from './body-collector.ts'
+import { createChunkBatch } from './chunk-batch.ts'
 import { CallRefused, createErrorBody } from './call-refused.ts'
 import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
 import {
@@ -59,10 +60,9 @@ export async function exchangeWithUpstream(
   payment: AdmittedPayment,
 ): Promise<ExchangeRecord> {
   const running = createRunning(gateway, call, route)
-  const stop = (): void => {
+  call.onStop(() => {
     running.end({ kind: 'out-of-time', error: 'shutdown' })
-  }
-  gateway.exchanges.add(stop)
+  })
   try {
     start(running, request)
     const head = await Promise.race([running.head, running.ended])
@@ -71,7 +71,6 @@ export async function exchangeWithUpstream(
       ? await relayStream(running, head, payment)
       : await relayWhole(running, head, payment)
   } finally {
-    gateway.exchanges.delete(stop)
     clearTimeout(running.deadline)
     clearTimeout(running.patience)
     running.exchange?.abort()
@@ -191,7 +190,7 @@ async function relayWhole(
   const body = running.collected.bytes()
   const judged = judgeWholeAnswer(head.status, head.headers, body)
   const common = {
-    ...commonRecord(running, head, recordBody(body)),
+    ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
     state: judged.state,
     error: judged.error,
     assertions: judged.assertions,
@@ -218,20 +217,25 @@ async function relayStream(
   const release = await releaseOr(running, payment.release())
   if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
   const headers = { ...identityHeaders(head.headers), ...release.headers }
-  const recorder = createStreamRecorder()
+  const recorder = createStreamRecorder(running.gateway.config.receipts.enabled)
   const kept = running.gateway.config.payment === 'none' ? undefined : createKeeper()
   beginStream(running.gateway, running.call, headers)
-  running.sink = (chunk) => {
-    if (!isWithinLimit(running, chunk)) return
-    recorder.push(chunk)
-    kept?.push(chunk)
-    writeChunk(running, chunk)
+  const batch = createChunkBatch((bytes) => {
+    recorder.push(bytes)
+    kept?.push(bytes)
+    writeChunk(running, bytes)
     // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
     if (recorder.events() > maxEvents) failAnswer(running)
+  })
+  running.sink = (chunk) => {
+    if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
   running.exchange?.resume()
   const ending = await running.ended
   running.sink = ignore
+  // What arrived with the end goes out before it; to a caller who has left nothing goes.
+  if (ending.kind === 'caller-gone') batch.drop()
+  else batch.flush()
   return recordStream(running, head, ending, recorder, headers, kept?.body())
 }
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import {
-  appendEvent,
+  createEventChain,
   createEventSplitter,
   emptyEventChain,
   type EventChain,
@@ -66,6 +66,7 @@ export type StreamRecorder = {
 
 // Of a longer stream no prefix can be proven (docs/known-gaps.md); a megabyte for each running stream is the price.
 const maxKeptDigests = 32_768
+const noBytes = new Uint8Array(0)
 
 /** SHA-256 of no bytes. */
 export const emptyBody: BodyRecord = { bytes: 0, sha256: nativeSha256(new Uint8Array(0)) }
@@ -73,43 +74,75 @@ export const emptyBody: BodyRecord = { bytes: 0, sha256: nativeSha256(new Uint8A
 /** No assertions: nothing of an answer was seen. */
 export const noAssertions: ProviderAssertions = observeJson(Buffer.alloc(0))
 
-/** The record of a body that is held whole. */
-export function recordBody(body: Uint8Array): BodyRecord {
-  return { bytes: body.length, sha256: nativeSha256(body) }
+/** The record of a body that is held whole. Without receipts it has no digest: nobody will ask for it. */
+export function recordBody(body: Uint8Array, hasReceipts: boolean = true): BodyRecord {
+  return { bytes: body.length, sha256: hasReceipts ? nativeSha256(body) : noBytes }
 }
 
-/** A recorder for one stream. */
-export function createStreamRecorder(): StreamRecorder {
-  const running = createHash('sha256')
-  const splitter = createEventSplitter()
+/** A recorder for one stream. Without receipts it only observes: `body` and `chain` have no digests then. */
+export function createStreamRecorder(hasReceipts: boolean): StreamRecorder {
   const observer = createStreamObserver()
-  const digests = createBodyCollector()
-  let chain = emptyEventChain
+  const splitter = createEventSplitter()
+  const hasher = hasReceipts ? createStreamHasher() : undefined
   let bytes = 0
+  let events = 0
 
   function take(event: Uint8Array): void {
-    const digest = nativeSha256(event)
-    chain = appendEvent(chain, digest, nativeSha256)
-    if (chain.events <= maxKeptDigests) digests.append(digest)
+    events++
+    hasher?.takeEvent(event)
     observer.observe(event)
   }
 
   return {
     push(chunk) {
       bytes += chunk.length
-      running.update(chunk)
+      hasher?.takeChunk(chunk)
       for (const event of splitter.push(chunk)) take(event)
     },
-    events: () => chain.events,
+    events: () => events,
     end() {
       const { element } = splitter.end()
       if (element.length > 0) take(element)
+      const hashed = hasher?.end() ?? notHashed
       return {
-        body: { bytes, sha256: running.digest() },
-        chain,
-        digests: chain.events > maxKeptDigests ? new Uint8Array(0) : digests.bytes(),
+        body: { bytes, sha256: hashed.sha256 },
+        chain: hashed.chain,
+        digests: hashed.digests,
         assertions: observer.result(),
       }
     },
+  }
+}
+
+type HashedStream = {
+  readonly sha256: Uint8Array
+  readonly chain: EventChain
+  readonly digests: Uint8Array
+}
+
+const notHashed: HashedStream = { sha256: noBytes, chain: emptyEventChain, digests: noBytes }
+
+function createStreamHasher(): {
+  takeChunk(chunk: Buffer): void
+  takeEvent(event: Uint8Array): void
+  end(): HashedStream
+} {
+  const running = createHash('sha256')
+  const chain = createEventChain(nativeSha256)
+  const digests = createBodyCollector()
+  return {
+    takeChunk: (chunk) => {
+      running.update(chunk)
+    },
+    takeEvent: (event) => {
+      const digest = nativeSha256(event)
+      chain.append(digest)
+      if (chain.events <= maxKeptDigests) digests.append(digest)
+    },
+    end: () => ({
+      sha256: running.digest(),
+      chain: chain.current(),
+      digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
+    }),
   }
 }

@@ -22,8 +22,6 @@ export type Gateway = {
   readonly pending: PendingCalls
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
-  /** Exchanges under way, each by what ends it when the gateway stops. */
-  readonly exchanges: Set<() => void>
   readonly metrics: Metrics
   readonly log: Logger
   readonly random: RandomBytes

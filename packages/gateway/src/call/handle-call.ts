@@ -24,7 +24,7 @@ export async function handleCall(
 ): Promise<void> {
   const call = openCall(request, response, path, gateway.nowMs(), gateway.random)
   const received: BodySoFar = { collector: createBodyCollector(), sizeBytes: 0 }
-  gateway.pending.begin(call.idHex)
+  const entry = gateway.pending.begin(call)
   try {
     const served = await serveCall(gateway, call, received)
     if (served !== 'replayed') await concludeCall(gateway, call, served)
@@ -32,7 +32,7 @@ export async function handleCall(
     answerRefusal(gateway, call, received, error)
   } finally {
     gateway.requestMemory.give(received.collector.bytes().length)
-    gateway.pending.end(call.idHex)
+    gateway.pending.end(entry)
   }
 }
 

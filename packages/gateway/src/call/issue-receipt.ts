@@ -43,7 +43,7 @@ export function draftReceipt(
   route: Route,
   exchange: ExchangeRecord,
 ): ReceiptDraft {
-  const requestBody = { bytes: request.body.length, sha256: request.bodyDigest }
+  const requestBody = { bytes: request.body.length, sha256: request.bodyDigest() }
   // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
   const claims = new Map<string, CborValue>([
     ['forwarded', bodyClaim(requestBody, ['transform', 'identity'])],
@@ -151,7 +151,7 @@ function issue(
   const stored = {
     id: call.idHex,
     timeMs,
-    tokenDigest: call.tokenDigest,
+    tokenDigest: nativeSha256(call.token()),
     statement,
     claims: tree.entries,
     keysetDigest: epoch.keysetDigest,
@@ -161,7 +161,7 @@ function issue(
   else gateway.receipts.putTransient(stored)
   return {
     idHex: call.idHex,
-    token: call.token,
+    token: call.token(),
     statement: Buffer.from(statement).toString('base64url'),
   }
 }

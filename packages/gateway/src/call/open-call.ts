@@ -1,8 +1,8 @@
 /** A call from its first byte on: its id, its caller's token, and whether the caller is still there. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
-import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
+import { once } from './once.ts'
 
 /** One call. Owner: handle-call. */
 export type Call = {
@@ -11,14 +11,18 @@ export type Call = {
   /** 16 random bytes, and the same as 32 hex digits. */
   readonly id: Uint8Array
   readonly idHex: string
-  readonly token: string
-  readonly tokenDigest: Uint8Array
+  /** Lets its holder read the claims of the statement. */
+  readonly token: () => string
   readonly receivedMs: number
   /** Path without the query: credentials could stand there. */
   readonly path: string
   isGone(): boolean
   /** Calls back once when the caller leaves before the answer is complete. */
   onGone(listener: () => void): void
+  /** Calls this back, and nobody before it, when the gateway stops. */
+  onStop(listener: () => void): void
+  /** The gateway stops: a call that is not upstream yet goes on to its end. */
+  stop(): void
 }
 
 /** Opens a call. */
@@ -31,9 +35,9 @@ export function openCall(
 ): Call {
   const secret = random(48)
   const id = secret.subarray(0, 16)
-  const token = Buffer.from(secret.subarray(16)).toString('base64url')
   const listeners: (() => void)[] = []
   let gone = false
+  let stopListener: (() => void) | undefined
   response.on('close', () => {
     if (response.writableFinished) return
     gone = true
@@ -44,14 +48,19 @@ export function openCall(
     response,
     id,
     idHex: Buffer.from(id).toString('hex'),
-    token,
-    tokenDigest: nativeSha256(token),
+    token: once(() => Buffer.from(secret.subarray(16)).toString('base64url')),
     receivedMs,
     path,
     isGone: () => gone,
     onGone: (listener) => {
       if (gone) listener()
       else listeners.push(listener)
+    },
+    onStop: (listener) => {
+      stopListener = listener
+    },
+    stop: () => {
+      stopListener?.()
     },
   }
 }

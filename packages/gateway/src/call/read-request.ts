@@ -4,12 +4,14 @@ import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { BodyCollector } from './body-collector.ts'
 import { refuse } from './call-refused.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { once } from './once.ts'
 import { scanTopLevel, type MemberSpan } from './scan-json.ts'
 
 /** A chat call as it was received. */
 export type ChatRequest = {
   readonly body: Buffer
-  readonly bodyDigest: Uint8Array
+  /** SHA-256 of the body, computed when it is first asked for. */
+  readonly bodyDigest: () => Uint8Array
   readonly model: string
   readonly stream: boolean
   /** Scalar top-level members, each as its JSON token was sent. */
@@ -86,7 +88,7 @@ export function parseChatRequest(body: Buffer): ChatRequest {
   }
   return {
     body,
-    bodyDigest: nativeSha256(body),
+    bodyDigest: once(() => nativeSha256(body)),
     model,
     stream: stream === 'true',
     parameters: collectParameters(body, members),

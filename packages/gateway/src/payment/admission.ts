@@ -10,7 +10,7 @@ export type AdmissionRequest = {
   readonly method: string
   readonly path: string
   /** SHA-256 of the body as received. */
-  readonly bodyDigest: Uint8Array
+  readonly bodyDigest: () => Uint8Array
   readonly headers: IncomingHttpHeaders
   readonly model: string
   readonly priceAtomic: bigint

@@ -225,7 +225,7 @@ function writeFlush(state: State): void {
 }
 
 function requestOf({ method, path, bodyDigest }: AdmissionRequest): Uint8Array {
-  return hashRequest(method, path, bodyDigest)
+  return hashRequest(method, path, bodyDigest())
 }
 
 /** Key ids have no line feed. */

@@ -54,7 +54,7 @@ PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS receipt (
   number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time_ms INTEGER NOT NULL, token_digest BLOB NOT NULL,
   statement BLOB NOT NULL, claims BLOB NOT NULL, keyset_digest BLOB NOT NULL, events BLOB NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS receipt_time ON receipt (time_ms);
+DROP INDEX IF EXISTS receipt_time;
 CREATE TABLE IF NOT EXISTS keyset (
   number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, statement BLOB NOT NULL, evidence_kind TEXT NOT NULL,
   evidence_nonce BLOB NOT NULL, evidence_data BLOB NOT NULL) STRICT;`
@@ -70,7 +70,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
   const insert = database.prepare('INSERT INTO receipt VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
   // Owned here: receipts that are not in the database yet.
-  const waiting = new Map<string, StoredReceipt>()
+  let waiting = new Map<string, StoredReceipt>()
   // Owned here: the latest refusals, oldest first.
   const transient = new Map<string, StoredReceipt>()
   let timer: NodeJS.Timeout | undefined
@@ -83,7 +83,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       database.exec('BEGIN')
       for (const receipt of waiting.values()) insert.run(...toRow(receipt))
       database.exec('COMMIT')
-      waiting.clear()
+      // A new one: the table that `clear` leaves behind would keep these receipts alive until it is old garbage.
+      waiting = new Map()
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK')
       onError(error)
@@ -125,7 +126,12 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       return row === undefined ? undefined : blob(row['digest'])
     },
     removeOlderThan(timeMs) {
-      database.prepare('DELETE FROM receipt WHERE time_ms < ?').run(timeMs)
+      // Rows were written in the order of time, within the moments of a flush: the first young one ends the old ones.
+      database
+        .prepare(
+          'DELETE FROM receipt WHERE number < coalesce((SELECT min(number) FROM receipt WHERE time_ms >= ?), 1e18)',
+        )
+        .run(timeMs)
     },
     close() {
       flush()

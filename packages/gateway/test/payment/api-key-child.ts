@@ -8,7 +8,7 @@ for (const result of ['used', 'used', 'open', 'open']) {
     receiptId: new Uint8Array(16),
     method: 'POST',
     path: '/',
-    bodyDigest: new Uint8Array(32),
+    bodyDigest: () => new Uint8Array(32),
     headers: { authorization: `Bearer ${secret}` },
     model: 'm',
     priceAtomic: 10_000n,

@@ -54,7 +54,7 @@ async function handle(
     receiptId,
     method: request.method ?? '',
     path: request.url ?? '',
-    bodyDigest: hash('sha256', body, 'buffer'),
+    bodyDigest: () => hash('sha256', body, 'buffer'),
     headers: request.headers,
     model: 'm',
     priceAtomic,

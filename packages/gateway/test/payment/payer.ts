@@ -59,7 +59,7 @@ export async function signBoundPayment(
   const quote = await readQuote(scheme, request)
   const [accepted] = quote.accepts
   if (accepted === undefined) throw new Error('the quote has no offer')
-  const requestHash = hashRequest(request.method, request.path, request.bodyDigest)
+  const requestHash = hashRequest(request.method, request.path, request.bodyDigest())
   const salt = randomBytes(32)
   const payload = await signAuthorization(account, accepted, {
     nonce: `0x${toHex(createPaymentNonce(requestHash, salt))}`,

@@ -22,7 +22,7 @@ export function createRequest(
     receiptId: randomBytes(16),
     method: 'POST',
     path: '/v1/chat/completions',
-    bodyDigest: hash('sha256', body, 'buffer'),
+    bodyDigest: () => hash('sha256', body, 'buffer'),
     headers,
     model: 'm',
     priceAtomic: 10_000n,

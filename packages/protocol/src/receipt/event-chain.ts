@@ -19,29 +19,52 @@ export const emptyEventChain: EventChain = {
   head: sha256(encodeUtf8('countersign/events/v1')),
 }
 
-const chainPrefix = Uint8Array.of(2)
+const chainPrefix = 2
+const digestBytes = 32
 const lineFeed = 10
 const carriageReturn = 13
 const sliceBytes = 65_536
 const noBytes = new Uint8Array(0)
 
-/** The chain with one more event, given by its digest (RC5.2). */
-export function appendEvent(
-  chain: EventChain,
-  eventDigest: Uint8Array,
-  hash: Sha256 = sha256,
-): EventChain {
-  const head = hash(concatBytes(chainPrefix, chain.head, eventDigest))
-  return { events: chain.events + 1, head }
+/** A chain that grows; owns the bytes that are hashed for each step. */
+export type GrowingChain = {
+  readonly events: number
+  /** Takes the next event, given by its digest (RC5.2). */
+  append(eventDigest: Uint8Array): void
+  /** The chain so far. */
+  current(): EventChain
+}
+
+/**
+ * A chain over no events.
+ *
+ * @param hash - SHA-256, native where that is faster.
+ */
+export function createEventChain(hash: Sha256 = sha256): GrowingChain {
+  const step = new Uint8Array(1 + 2 * digestBytes)
+  step[0] = chainPrefix
+  step.set(emptyEventChain.head, 1)
+  let events = 0
+  return {
+    get events() {
+      return events
+    },
+    append: (eventDigest) => {
+      step.set(eventDigest, 1 + digestBytes)
+      step.set(hash(step), 1)
+      events++
+    },
+    current: () => ({ events, head: step.slice(1, 1 + digestBytes) }),
+  }
 }
 
 /** The chain over a list of digests of 32 bytes each, d_1 ‖ … ‖ d_n. */
 export function chainDigests(digests: Uint8Array): EventChain {
-  let chain = emptyEventChain
-  for (let offset = 0; offset < digests.length; offset += 32) {
-    chain = appendEvent(chain, digests.subarray(offset, offset + 32))
+  const chain = createEventChain()
+  for (let offset = 0; offset < digests.length; offset += digestBytes) {
+    chain.append(digests.subarray(offset, offset + digestBytes))
   }
-  return chain
+  return chain.current()
 }
 
 /** An element of a body (RC5.1): an event, or what follows the last one. Never empty. */

@@ -10,9 +10,8 @@ import {
   type DisclosedClaims,
 } from '../receipt/call-claims.ts'
 import {
-  appendEvent,
   chainDigests,
-  emptyEventChain,
+  createEventChain,
   readElements,
   type EventChain,
 } from '../receipt/event-chain.ts'
@@ -56,13 +55,13 @@ function checkWhole(claims: DisclosedClaims, response: Uint8Array): void {
   if (!isBody(response, signed)) throw new ProtocolError('response-bytes-mismatch')
   const stream = streamOf(claims)
   if (stream === undefined) return
-  let chain = emptyEventChain
+  const chain = createEventChain()
   for (const { bytes } of readElements(response)) {
-    chain = appendEvent(chain, sha256(bytes))
+    chain.append(sha256(bytes))
     // More events than signed: no need to hash the rest.
     if (chain.events > stream.events) break
   }
-  checkChain(chain, stream)
+  checkChain(chain.current(), stream)
 }
 
 function checkPrefix(claims: DisclosedClaims, bundle: Bundle, prefix: Uint8Array): void {

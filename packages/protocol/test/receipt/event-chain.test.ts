@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import * as fc from 'fast-check'
 import { concatBytes, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import {
-  appendEvent,
   chainDigests,
+  createEventChain,
   createEventSplitter,
   emptyEventChain,
   readElements,
@@ -109,20 +109,26 @@ test('the chain is SHA-256 over 2, the head before and the digest', () => {
   const second = createHash('sha256').update('second').digest()
   const start = createHash('sha256').update('countersign/events/v1').digest()
   expect(emptyEventChain).toEqual({ events: 0, head: new Uint8Array(start) })
-  const one = appendEvent(emptyEventChain, first)
+  const chain = createEventChain()
+  chain.append(first)
+  const one = chain.current()
   expect(one).toEqual({ events: 1, head: new Uint8Array(link(start, first)) })
   const both = chainDigests(concatBytes(first, second))
+  chain.append(second)
+  expect([chain.current(), chain.events]).toEqual([both, 2])
+  expect(one.head).toEqual(new Uint8Array(link(start, first)))
   expect(both).toEqual({ events: 2, head: new Uint8Array(link(link(start, first), second)) })
   expect(chainDigests(new Uint8Array(0))).toEqual(emptyEventChain)
 })
 
 test('the chain takes the SHA-256 that it is given', () => {
   const seen: number[] = []
-  const chain = appendEvent(emptyEventChain, new Uint8Array(32), (bytes) => {
+  const chain = createEventChain((bytes) => {
     seen.push(bytes.length)
-    return Uint8Array.of(7)
+    return new Uint8Array(32).fill(7)
   })
-  expect([chain, seen]).toEqual([{ events: 1, head: Uint8Array.of(7) }, [65]])
+  chain.append(new Uint8Array(32))
+  expect([chain.current(), seen]).toEqual([{ events: 1, head: new Uint8Array(32).fill(7) }, [65]])
 })
 
 test('the elements of the sample stream are what the splitter finds', () => {

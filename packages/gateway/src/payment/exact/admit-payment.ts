@@ -52,7 +52,7 @@ export async function admitPayment(
   const payment = parsePresentedPayment(header, quote)
   const presented: Presented = {
     payment,
-    request: hashRequest(request.method, request.path, request.bodyDigest),
+    request: hashRequest(request.method, request.path, request.bodyDigest()),
     receiptId: toHex(request.receiptId),
     identifier: readIdentifier(payment, request),
   }
