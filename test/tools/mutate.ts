@@ -1,6 +1,6 @@
 /**
  * `npm run mutate`: plants thousands of small faults in `protocol`, runs its tests against each, writes the score to
- * `docs/quality.md`, and fails below the bound.
+ * `docs/mutation.md`, and fails below the bound.
  */
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
@@ -30,8 +30,8 @@ const scores = parseMutationReport(readJsonObject(reportPath))
 const commit = runToolOrThrow(repositoryRoot, ['git', 'rev-parse', '--short', 'HEAD']).trim()
 const date = new Date().toISOString().slice(0, 10)
 const page = formatQuality(scores, `${date}, commit ${commit}, Node ${version}`)
-writeFileSync(join(repositoryRoot, 'docs/quality.md'), page)
+writeFileSync(join(repositoryRoot, 'docs/mutation.md'), page)
 const score = scoreOf(scores)
 const count = countMutants(scores)
-console.log(`mutation score ${score.toFixed(1)} % of ${String(count)} mutants, in docs/quality.md`)
+console.log(`mutation score ${score.toFixed(1)} % of ${String(count)} mutants, in docs/mutation.md`)
 process.exitCode = status === 0 && score >= minimumScore && count >= minimumMutants ? 0 : 1

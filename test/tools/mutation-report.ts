@@ -36,7 +36,7 @@ export function countMutants(scores: readonly FileScore[]): number {
   return scores.reduce((sum, { killed, survivors }) => sum + killed + survivors.length, 0)
 }
 
-/** The page `docs/quality.md`; `measured` says when and on which commit. */
+/** The page `docs/mutation.md`; `measured` says when and on which commit. */
 export function formatQuality(scores: readonly FileScore[], measured: string): string {
   const rows = scores.map(
     ({ path, killed, survivors }) =>
