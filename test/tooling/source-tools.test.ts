@@ -189,12 +189,18 @@ test('the linter finds each planted fault where it was planted', () => {
     'packages/gateway/src/planted-cycle-b.ts':
       "import { a } from './planted-cycle.ts'\nexport const b = () => a\n",
   })
-  const refusal = refusalOf(() => checkLint(root))
-  const findings = refusal.split('\n\n')
-  const missed = lintFaults.filter(
-    ([rule, path]) =>
-      !findings.some((finding) => finding.includes(`(${rule})`) && finding.includes(`[${path}:`)),
-  )
+  let missed = lintFaults
+  let refusal = ''
+  // One run of the type-aware linter can leave findings out (oxc-project/tsgolint#1084): another one has them. Rules
+  // that are off are found in none.
+  for (let run = 0; run < 3 && missed.length > 0; run++) {
+    refusal = refusalOf(() => checkLint(root))
+    const findings = refusal.split('\n\n')
+    missed = missed.filter(
+      ([rule, path]) =>
+        !findings.some((finding) => finding.includes(`(${rule})`) && finding.includes(`[${path}:`)),
+    )
+  }
   expect(missed, refusal).toEqual([])
 })
 
