@@ -16,7 +16,8 @@ export default defineConfig({
     execArgv: ['--conditions=source'],
     // Each file may start servers, a chain or a browser: more workers would only take turns.
     maxWorkers: Math.min(8, availableParallelism()),
-    testTimeout: 30_000,
+    // Generous: a loaded machine is no fault.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     retry: 0,
