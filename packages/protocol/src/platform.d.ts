@@ -27,6 +27,27 @@ declare const crypto: {
       extractable: false,
       usages: readonly ['verify'],
     ): Promise<CryptoKey>
+    importKey(
+      format: 'raw',
+      bytes: Uint8Array,
+      algorithm: { name: 'AES-CTR' },
+      extractable: false,
+      usages: readonly ['encrypt'],
+    ): Promise<CryptoKey>
+    importKey(
+      format: 'jwk',
+      key: { kty: 'RSA'; n: string; e: string },
+      algorithm: { name: 'RSA-OAEP'; hash: SubtleHash },
+      extractable: false,
+      usages: readonly ['encrypt'],
+    ): Promise<CryptoKey>
+    encrypt(
+      algorithm:
+        | { name: 'AES-CTR'; counter: Uint8Array; length: number }
+        | { name: 'RSA-OAEP'; label: Uint8Array },
+      key: CryptoKey,
+      bytes: Uint8Array,
+    ): Promise<ArrayBuffer>
     verify(
       algorithm:
         | { name: 'ECDSA'; hash: SubtleHash }
