@@ -79,5 +79,5 @@ async function checkSignature({ chain, signedBytes, signature }: SignedReport): 
   const { publicKey } = endsOf(chain).leaf
   const scheme = { name: 'ECDSA', hash: 'SHA-384' } as const
   const isSigned = await verifySignature(publicKey, scheme, signature, signedBytes)
-  if (!isSigned) throw new EvidenceError('signature-invalid')
+  if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
 }
