@@ -20,7 +20,8 @@ export const platforms = [
 export type Platform = (typeof platforms)[number]
 
 /**
- * The checks. A verifier of a platform runs the first eight; `judgeEvidence` adds the others.
+ * The checks. A verifier of a platform runs the first eight, and `tcb` when it cannot determine the state of the
+ * firmware; `judgeEvidence` adds the others.
  *
  * `configuration`: settings that no policy may allow. `platform`: kind, root and settings are those of the policy.
  */
@@ -74,9 +75,12 @@ export type TcbStatus =
   | 'OutOfDateConfigurationNeeded'
   | 'Revoked'
 
-/** What is known of the firmware. `versions`: the lowest that the platform may run, by component. */
+/**
+ * What is known of the firmware. `none`: the platform says nothing of it. `unknown`: what would say so is missing or
+ * bad, and a check says why. `versions`: the lowest that the platform may run, by component.
+ */
 export type Tcb =
-  | { readonly kind: 'none' }
+  | { readonly kind: 'none' | 'unknown' }
   | {
       readonly kind: 'status'
       readonly status: TcbStatus

@@ -1,0 +1,104 @@
+/** Which state Intel says that a platform is in (spec/attestation.md AT7.6 to AT7.9). */
+import type { TcbStatus } from '../appraisal.ts'
+import { EvidenceError } from '../evidence-errors.ts'
+import type { PckClaims } from './pck.ts'
+import { isDebugEnclave, type EnclaveReport, type ModuleReport } from './report-body.ts'
+import type { Identity, IsvLevel, Level, PlatformLevel, QeIdentity, TcbInfo } from './statement.ts'
+
+/**
+ * The level of a quoting enclave.
+ *
+ * @throws EvidenceError `qe-identity-mismatch` for one that is not Intel's, `tcb-level-missing`.
+ */
+export function findQeLevel(report: EnclaveReport, identity: QeIdentity): Level {
+  const isIntels =
+    report.mrSigner === identity.mrSigner &&
+    report.isvProdId === identity.isvProdId &&
+    equalsUnderMask(report.miscSelect, identity.miscSelect, identity.miscSelectMask) &&
+    equalsUnderMask(report.attributes, identity.attributes, identity.attributesMask) &&
+    !isDebugEnclave(report)
+  if (!isIntels) throw new EvidenceError('qe-identity-mismatch')
+  return findIsvLevel(identity.levels, report.isvSvn, 'qe')
+}
+
+/**
+ * The level of the module that keeps domains apart; `undefined` for version 0, which has none of its own.
+ *
+ * @throws EvidenceError `tdx-module-mismatch` for one that is not Intel's, `tcb-level-missing`.
+ */
+export function findModuleLevel(report: ModuleReport, info: TcbInfo): Level | undefined {
+  const [svn = 0, version = 0] = report.teeTcbSvn
+  const name = `TDX_${version.toString(16).toUpperCase().padStart(2, '0')}`
+  const later = info.modules.get(name)
+  const module: Identity | undefined = version === 0 ? info.module : later
+  const isIntels =
+    module !== undefined &&
+    report.mrSignerSeam === module.mrSigner &&
+    equalsUnderMask(report.seamAttributes, module.attributes, module.attributesMask)
+  if (!isIntels) throw new EvidenceError('tdx-module-mismatch')
+  return version === 0 ? undefined : findIsvLevel(later?.levels ?? [], svn, 'tdx-module')
+}
+
+/**
+ * The first level, newest first, that the platform reaches in every component.
+ *
+ * @throws EvidenceError `tcb-platform-mismatch` for a statement about others, `tcb-level-missing`.
+ */
+export function findPlatformLevel(
+  pck: PckClaims,
+  info: TcbInfo,
+  module: ModuleReport | undefined,
+): Level {
+  if (pck.fmspc !== info.fmspc || pck.pceId !== info.pceId) {
+    throw new EvidenceError('tcb-platform-mismatch')
+  }
+  const level = info.levels.find((candidate) => reaches(candidate, pck, module))
+  if (level === undefined) throw new EvidenceError('tcb-level-missing', 'platform')
+  return level
+}
+
+/** The worst of all levels, and every advisory once, in ascending order. */
+export function mergeLevels(levels: readonly Level[]): Level {
+  return {
+    status: levels.reduce<TcbStatus>(
+      (merged, { status }) => mergeStatus(merged, status),
+      'UpToDate',
+    ),
+    advisories: [...new Set(levels.flatMap(({ advisories }) => advisories))].toSorted(),
+  }
+}
+
+function mergeStatus(a: TcbStatus, b: TcbStatus): TcbStatus {
+  const either = (word: string): boolean => a.includes(word) || b.includes(word)
+  if (either('Revoked')) return 'Revoked'
+  const asksConfiguration = either('Configuration')
+  if (either('OutOfDate')) return asksConfiguration ? 'OutOfDateConfigurationNeeded' : 'OutOfDate'
+  if (either('SWHardening')) {
+    return asksConfiguration ? 'ConfigurationAndSWHardeningNeeded' : 'SWHardeningNeeded'
+  }
+  return asksConfiguration ? 'ConfigurationNeeded' : 'UpToDate'
+}
+
+function reaches(
+  level: PlatformLevel,
+  { componentSvns, pceSvn }: PckClaims,
+  module: ModuleReport | undefined,
+): boolean {
+  const reached = (svns: ArrayLike<number>, required: readonly number[], from = 0): boolean =>
+    required.every((svn, at) => at < from || (svns[at] ?? -1) >= svn)
+  if (pceSvn < level.pceSvn || !reached(componentSvns, level.sgxSvns)) return false
+  if (module === undefined) return true
+  // The first two speak of the module: a later one has levels of its own for them.
+  const from = (module.teeTcbSvn[1] ?? 0) > 0 ? 2 : 0
+  return reached(module.teeTcbSvn, level.tdxSvns, from)
+}
+
+function findIsvLevel(levels: readonly IsvLevel[], svn: number, about: string): Level {
+  const level = levels.find(({ isvSvn }) => svn >= isvSvn)
+  if (level === undefined) throw new EvidenceError('tcb-level-missing', about)
+  return level
+}
+
+function equalsUnderMask(a: Uint8Array, b: Uint8Array, mask: Uint8Array): boolean {
+  return mask.every((bits, at) => (((a[at] ?? 0) ^ (b[at] ?? 0)) & bits) === 0)
+}
