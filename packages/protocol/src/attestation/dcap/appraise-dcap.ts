@@ -143,14 +143,14 @@ function checkKinds(kind: 'sgx' | 'tdx', tcbInfo: TcbInfo, qeIdentity: QeIdentit
 async function checkSignatures(quote: Quote, [, , processor]: PckChain): Promise<void> {
   const { attestationKey, qeAuthData, qeReport, qeSignature, signature, signed } = quote
   const isReported = await verifiesP256(processor, qeSignature, qeReport)
-  if (!isReported) throw new EvidenceError('signature-invalid', 'qe-report')
+  if (!isReported) throw new EvidenceError('evidence-signature-invalid', 'qe-report')
   const { reportData } = readEnclaveReport(qeReport)
   const digest = sha256(concatBytes(attestationKey, qeAuthData))
   if (!equalBytes(reportData, concatBytes(digest, new Uint8Array(32)))) {
     throw new EvidenceError('quote-key-mismatch')
   }
   const isQuoted = await verifiesRawP256(attestationKey, signature, signed)
-  if (!isQuoted) throw new EvidenceError('signature-invalid', 'quote')
+  if (!isQuoted) throw new EvidenceError('evidence-signature-invalid', 'quote')
 }
 
 /** The state of the firmware by what the vendor says of quoting enclave, module and platform. */

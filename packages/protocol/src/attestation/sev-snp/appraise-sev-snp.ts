@@ -13,7 +13,7 @@ import {
 } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
-import { checkDates, checkIssuance, checkRoot } from '../x509/chain.ts'
+import { checkDates, checkIssuance, checkRoot, checkSigner } from '../x509/chain.ts'
 import {
   checkNotRevoked,
   checkRevocationList,
@@ -55,6 +55,7 @@ export async function appraiseSevSnp(
       parseCertificate(needCollateral(evidence, 'vek')),
     ]
     await checkIssuance(chain)
+    checkSigner(chain[2])
     checkEndorsement(needResult(report), chain)
     return chain
   })
@@ -88,7 +89,7 @@ async function checkSignature(
   const isP384 = publicKey.kind === 'ec' && publicKey.curve === 'P-384'
   const scheme = { name: 'ECDSA', hash: 'SHA-384' } as const
   const isSigned = isP384 && (await verifySignature(publicKey, scheme, signature, signed))
-  if (!isSigned) throw new EvidenceError('signature-invalid')
+  if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
 }
 
 function claimsOf(report: SnpReport, chain: Chain | undefined): EvidenceClaims {

@@ -66,11 +66,13 @@ export function checkDates(chain: readonly Certificate[], asOfMs: number): void 
 }
 
 /**
- * Refuses a leaf whose certificate says that its key does not sign.
+ * Refuses a leaf whose certificate says that its key does not sign, or that it is an authority: what an authority
+ * signs could not be told from what it certifies.
  *
  * @throws EvidenceError `chain-key-usage`.
  */
-export function checkSigner({ keyUsage }: Certificate): void {
+export function checkSigner({ authority, keyUsage }: Certificate): void {
+  if (authority !== undefined) throw new EvidenceError('chain-key-usage')
   if (keyUsage !== undefined && !keyUsage.signs) throw new EvidenceError('chain-key-usage')
 }
 
