@@ -1,0 +1,65 @@
+/** A TPM, and keys in it, for the time of one task: what is loaded is removed, what is opened is closed. */
+import { createPrimary, flushContext, startup, type TpmKey } from './tpm-client.ts'
+import { TpmRefusal } from './tpm-command.ts'
+import { attestationKeyTemplate, endorsementKeyTemplate } from './tpm-templates.ts'
+import { openTpm, type TpmAddress, type TpmTransport } from './tpm-transport.ts'
+
+/** Opens a TPM for a task. */
+export async function withTpm<T>(
+  address: TpmAddress,
+  timeoutMs: number,
+  task: (tpm: TpmTransport) => Promise<T>,
+): Promise<T> {
+  const tpm = await openTpm(address, timeoutMs)
+  try {
+    // The kernel's resource manager started its TPM; behind a bare socket nobody may have.
+    if (address.kind !== 'device') await startup(tpm)
+    return await task(tpm)
+  } finally {
+    await tpm.close()
+  }
+}
+
+/** Loads the AK for a task. */
+export function withAttestationKey<T>(
+  tpm: TpmTransport,
+  task: (key: TpmKey) => Promise<T>,
+): Promise<T> {
+  return withPrimary(tpm, attestationKeyTemplate, task)
+}
+
+/** Loads the EK for a task. */
+export function withEndorsementKey<T>(
+  tpm: TpmTransport,
+  task: (key: TpmKey) => Promise<T>,
+): Promise<T> {
+  return withPrimary(tpm, endorsementKeyTemplate, task)
+}
+
+async function withPrimary<T>(
+  tpm: TpmTransport,
+  template: Uint8Array,
+  task: (key: TpmKey) => Promise<T>,
+): Promise<T> {
+  const key = await createPrimary(tpm, template)
+  const result = await settle(() => task(key))
+  // After an error of the transport there is nobody to flush it for.
+  if (result.kind === 'done' || result.error instanceof TpmRefusal) {
+    await flushContext(tpm, key.handle)
+  }
+  if (result.kind === 'failed') throw result.error
+  return result.value
+}
+
+async function settle<T>(
+  task: () => Promise<T>,
+): Promise<
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'failed'; readonly error: unknown }
+> {
+  try {
+    return { kind: 'done', value: await task() }
+  } catch (error) {
+    return { kind: 'failed', error }
+  }
+}

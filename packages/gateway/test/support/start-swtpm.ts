@@ -1,0 +1,84 @@
+/** A software TPM with endorsement certificates of its own local authority (Debian: swtpm, swtpm-tools). */
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** A TPM that runs. */
+export interface RunningSwtpm {
+  /** Socket that speaks TPM commands. It serves one connection at a time. */
+  readonly socketPath: string
+  /** The test root and what it issued, as DER: the root, the issuer of endorsement certificates. */
+  readonly rootCertificate: Uint8Array
+  readonly issuerCertificate: Uint8Array
+  stop(): Promise<void>
+}
+
+const run = promisify(execFile)
+const programs = ['/usr/bin/swtpm', '/usr/bin/swtpm_setup', '/usr/bin/swtpm_localca']
+
+/** What a test that is skipped for want of it says; `undefined` when it is installed. */
+export const swtpmMissing: string | undefined = programs.every((program) => existsSync(program))
+  ? undefined
+  : 'swtpm is not installed: apt-get install swtpm swtpm-tools'
+
+/** Makes a TPM and starts it: 1.5 s, most of it for keys and certificates. */
+export async function startSwtpm(): Promise<RunningSwtpm> {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-swtpm-'))
+  const file = (name: string): string => join(folder, name)
+  mkdirSync(file('state'))
+  mkdirSync(file('ca'))
+  writeFileSync(
+    file('setup.conf'),
+    `create_certs_tool= /usr/bin/swtpm_localca
+create_certs_tool_config = ${file('localca.conf')}
+create_certs_tool_options = ${file('localca.options')}
+active_pcr_banks = sha256
+`,
+  )
+  writeFileSync(
+    file('localca.conf'),
+    `statedir = ${file('ca')}
+signingkey = ${file('ca/signkey.pem')}
+issuercert = ${file('ca/issuercert.pem')}
+certserial = ${file('ca/certserial')}
+`,
+  )
+  const options = ['--platform-manufacturer Test', '--platform-version 1', '--platform-model sim']
+  writeFileSync(file('localca.options'), `${options.join('\n')}\n`)
+  const setup = ['--tpm2', '--tpmstate', file('state'), '--create-ek-cert']
+  await run('/usr/bin/swtpm_setup', [...setup, '--config', file('setup.conf')])
+  await startDaemon(folder)
+  return {
+    socketPath: file('tpm.sock'),
+    rootCertificate: readPem(file('ca/swtpm-localca-rootca-cert.pem')),
+    issuerCertificate: readPem(file('ca/issuercert.pem')),
+    stop: async () => {
+      await run('/usr/bin/swtpm_ioctl', ['--unix', file('ctrl.sock'), '-s'])
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A daemon's parent ends when its sockets are there: nothing has to be waited for. */
+async function startDaemon(folder: string): Promise<void> {
+  await run('/usr/bin/swtpm', [
+    'socket',
+    '--tpm2',
+    '--daemon',
+    '--tpmstate',
+    `dir=${join(folder, 'state')}`,
+    '--server',
+    `type=unixio,path=${join(folder, 'tpm.sock')}`,
+    '--ctrl',
+    `type=unixio,path=${join(folder, 'ctrl.sock')}`,
+    '--flags',
+    'not-need-init,startup-clear',
+  ])
+}
+
+function readPem(file: string): Uint8Array {
+  const base64 = readFileSync(file, 'utf8').replaceAll(/-----[A-Z ]+-----|\s/g, '')
+  return new Uint8Array(Buffer.from(base64, 'base64'))
+}
