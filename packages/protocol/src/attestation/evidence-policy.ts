@@ -36,8 +36,8 @@ export type TcbPolicy = {
   readonly minVersions: ReadonlyMap<string, ReadonlyMap<string, number>>
 }
 
-/** What a root stands for: a vendor's hardware, or a simulator. */
-export type EvidenceTier = 'production' | 'simulated'
+/** What a root stands for: a vendor's hardware, the word of a vendor's service, or a simulator. */
+export type EvidenceTier = 'production' | 'service' | 'simulated'
 
 /** A parsed policy. Times are milliseconds. */
 export type EvidencePolicy = {
@@ -65,7 +65,20 @@ const members = [
   'minVendors',
 ]
 const platformMembers = ['platform', 'require', 'vendorRoots', 'testRoots', 'measurements']
-const optionalMembers = ['settings', 'statuses', 'advisories', 'minEvaluationNumber', 'minVersions']
+const optionalMembers = [
+  'serviceKeys',
+  'settings',
+  'statuses',
+  'advisories',
+  'minEvaluationNumber',
+  'minVersions',
+]
+/** Kinds that are tokens: their roots are keys of services, which change, so that the policy names them. */
+const services: ReadonlySet<Platform> = new Set<Platform>([
+  'google-confidential-space',
+  'azure-attestation',
+  'nvidia-remote-attestation',
+])
 
 /** States that a policy may take; the others mean that known holes are open. */
 const acceptableStatuses: readonly TcbStatus[] = [
@@ -138,9 +151,11 @@ function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
 function parseRoots(fields: MapReader, platform: Platform): ReadonlyMap<string, EvidenceTier> {
   const roots = new Map<string, EvidenceTier>()
   for (const digest of parseTexts(fields, 'testRoots', 16)) {
-    if (fromHex(digest)?.length !== 32) throw new ProtocolError(code)
-    roots.set(digest, 'simulated')
+    roots.set(parseDigest(digest), 'simulated')
   }
+  const serviceKeys = optionalTexts(fields, 'serviceKeys')
+  if (serviceKeys.size > 0 && !services.has(platform)) throw new ProtocolError(code)
+  for (const digest of serviceKeys) roots.set(parseDigest(digest), 'service')
   const takesVendor = fields.value('vendorRoots')
   if (typeof takesVendor !== 'boolean') throw new ProtocolError(code)
   // After the others: whatever a policy calls a test root, a vendor's root stays the vendor's.
@@ -150,6 +165,11 @@ function parseRoots(fields: MapReader, platform: Platform): ReadonlyMap<string, 
     else roots.delete(digest)
   }
   return roots
+}
+
+function parseDigest(text: string): string {
+  if (fromHex(text)?.length !== 32) throw new ProtocolError(code)
+  return text
 }
 
 function parseTcb(fields: MapReader): TcbPolicy {

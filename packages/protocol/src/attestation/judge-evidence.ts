@@ -43,6 +43,7 @@ export type EvidenceVerdict = {
   readonly claims?: EvidenceClaims
 }
 
+// Where the platform has nothing to judge, a check of these may stay open.
 const alwaysRequired: readonly EvidenceCheckId[] = [
   'format',
   'root',
@@ -217,7 +218,16 @@ function conclude(
   // The names of the codes say whose refusal it is; the table of them has a test for this.
   if (!codes.every((code) => code.endsWith('-not-allowed'))) return 'invalid'
   if (codes.length > 0) return 'not-allowed'
-  const required = [...alwaysRequired, ...(requiredOf[platform] ?? []), ...(asked?.require ?? [])]
+  const required = [...(requiredOf[platform] ?? []), ...(asked?.require ?? [])]
   const passed = new Set(checks.flatMap(({ id, status }) => (status === 'passed' ? [id] : [])))
-  return required.every((id) => passed.has(id)) ? 'valid' : 'incomplete'
+  // No evidence can bring this about: a verifier says it of its platform, always or never.
+  const absent = new Set(
+    checks.flatMap((check) =>
+      check.status === 'not-checked' && check.reason === 'platform-has-none' ? [check.id] : [],
+    ),
+  )
+  const isComplete =
+    alwaysRequired.every((id) => passed.has(id) || absent.has(id)) &&
+    required.every((id) => passed.has(id))
+  return isComplete ? 'valid' : 'incomplete'
 }

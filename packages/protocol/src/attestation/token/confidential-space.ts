@@ -9,7 +9,7 @@ import { claimText, claimTexts, expectClaim, findClaim } from './claim.ts'
 import { parseWebToken } from './web-token.ts'
 
 /** The audience that a gateway asks for. */
-export const confidentialSpaceAudience = 'https://countersign.network/keyset/v1'
+export const confidentialSpaceAudience = 'countersign/keyset/v1'
 
 const issuer = 'https://confidentialcomputing.googleapis.com'
 const maxNonces = 6
