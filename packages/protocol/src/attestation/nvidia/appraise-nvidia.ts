@@ -1,5 +1,5 @@
 /** Appraisal of the reports of NVIDIA GPUs (spec/attestation.md AT10). */
-import { equalBytes } from '../../bytes/byte-string.ts'
+import { encodeUtf8, equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
 import {
   createEvidenceRun,
@@ -107,13 +107,13 @@ function toClaims({ report, chain }: GpuReport): EvidenceClaims {
   return {
     root: endsOf(chain).root.digest,
     binding: { form: 'gpu', values: [report.nonce] },
-    measurements: new Map(said.map(([index, digest]) => [`block${index}`, toHex(digest)])),
+    measurements: new Map([
+      ...said.map(([index, digest]) => [`block${index}`, toHex(digest)] as const),
+      ['driver', toHex(encodeUtf8(driverVersion))],
+      ['vbios', toHex(encodeUtf8(vbiosVersion))],
+    ]),
     tcb: { kind: 'none' },
     machine: device,
-    settings: [
-      `driver ${driverVersion}`,
-      `vbios ${vbiosVersion}`,
-      ...(isPcieProtected ? ['protected-pcie'] : []),
-    ],
+    settings: isPcieProtected ? ['protected-pcie'] : [],
   }
 }

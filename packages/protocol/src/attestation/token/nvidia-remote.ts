@@ -20,7 +20,10 @@ type Device = {
   readonly digest: string
   readonly token: WebToken
   readonly machine: string
-  readonly settings: readonly string[]
+  readonly hardware: string
+  /** In hex, as all measurements are. */
+  readonly driver: string
+  readonly vbios: string
 }
 
 type Answer = {
@@ -61,9 +64,18 @@ const service: TokenService<Answer> = {
   },
   describe: ({ nonce, devices }) => ({
     binding: { form: 'gpu', values: [nonce] },
-    measurements: new Map(),
+    measurements: new Map([
+      ...common(
+        'driver',
+        devices.map(({ driver }) => driver),
+      ),
+      ...common(
+        'vbios',
+        devices.map(({ vbios }) => vbios),
+      ),
+    ]),
     machine: devices.map(({ machine }) => machine).join(' '),
-    settings: [...new Set(devices.flatMap(({ settings }) => settings))],
+    settings: [...new Set(devices.map(({ hardware }) => `hwmodel ${hardware}`))],
   }),
 }
 
@@ -88,11 +100,9 @@ function parseDevice([name, text]: readonly [number | string, CborValue]): Devic
     digest: toHex(sha256(bytes)),
     token,
     machine: claimText(claims, ['ueid']),
-    settings: [
-      `hwmodel ${claimText(claims, ['hwmodel'])}`,
-      `driver ${claimText(claims, ['x-nvidia-gpu-driver-version'])}`,
-      `vbios ${claimText(claims, ['x-nvidia-gpu-vbios-version'])}`,
-    ],
+    hardware: claimText(claims, ['hwmodel']),
+    driver: toHex(encodeUtf8(claimText(claims, ['x-nvidia-gpu-driver-version']))),
+    vbios: toHex(encodeUtf8(claimText(claims, ['x-nvidia-gpu-vbios-version']))),
   }
 }
 
@@ -107,6 +117,12 @@ function checkSubmodules(overall: JsonMap, devices: readonly Device[]): void {
   })
   if (!areNamed || named.size !== devices.length)
     throw new EvidenceError('token-submodule-mismatch')
+}
+
+/** What all devices have in common; nothing when one differs, so that no policy takes one for all. */
+function common(name: string, values: readonly string[]): readonly (readonly [string, string])[] {
+  const [first, ...others] = new Set(values)
+  return first === undefined || others.length > 0 ? [] : [[name, first]]
 }
 
 function toItems(value: CborValue | undefined): readonly CborValue[] {
