@@ -6,6 +6,8 @@ import { createAnswerCache } from './call/answer-cache.ts'
 import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
+import { openAttester } from './enclave/open-attester.ts'
+import { AttestationError } from './enclave/attestation-error.ts'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
 import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
 import { computePriceSheetDigest } from './config/price-sheet.ts'
@@ -13,7 +15,6 @@ import { createGatewayServer } from './http/server.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
-import { createSimulatedAttester } from './keys/simulated-attester.ts'
 import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
@@ -28,6 +29,7 @@ const answerCacheBytes = 67_108_864
 const answerCacheMs = 600_000
 const exitUsage = 64
 const exitConfig = 78
+const exitAttestation = 69
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -73,18 +75,23 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
       ? {}
       : { settlementAddress: payment.settlementAddress }),
   }
+  const attester = await openAttester(config.attestation, buildDigest, loaded.digest)
+  const epochs = await createEpochs(terms, attester, {
+    nowMs: nowMs(),
+    random,
+    previousKeysetDigest: receipts.lastKeysetDigest(),
+    onEpoch: (epoch) => {
+      receipts.putKeyset(epoch)
+    },
+    onError: (error) => {
+      log.error({ err: error }, 'the next keyset could not be attested')
+    },
+  })
   const gateway: Gateway = {
     config,
     upstreams,
     payment: payment.scheme,
-    epochs: createEpochs(terms, createSimulatedAttester(buildDigest), {
-      nowMs: nowMs(),
-      random,
-      previousKeysetDigest: receipts.lastKeysetDigest(),
-      onEpoch: (epoch) => {
-        receipts.putKeyset(epoch)
-      },
-    }),
+    epochs,
     receipts,
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
@@ -116,9 +123,16 @@ function checkConfig(file: string): void {
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof ConfigError || isArgumentError(error))) throw error
+  const exitCode = exitCodeOf(error)
+  if (exitCode === undefined || !(error instanceof Error)) throw error
   process.stderr.write(`${error.message}\n`)
-  process.exitCode = error instanceof ConfigError ? exitConfig : exitUsage
+  process.exitCode = exitCode
+}
+
+function exitCodeOf(error: unknown): number | undefined {
+  if (error instanceof ConfigError) return exitConfig
+  if (error instanceof AttestationError) return exitAttestation
+  return isArgumentError(error) ? exitUsage : undefined
 }
 
 function isArgumentError(error: unknown): error is Error {

@@ -28,6 +28,7 @@ export async function handleCall(
   try {
     const chat = await receiveRequest(gateway, call, received)
     const nonce = acceptHead(request, path)
+    await needKeyset(gateway)
     const route = selectUpstream(gateway, chat)
     const admission = await admitPayment(gateway, call, chat, route)
     if (admission.kind === 'replayed') return
@@ -35,13 +36,13 @@ export async function handleCall(
     const exchange = await runExchange(gateway, call, chat, route, payment)
     const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
     const receipt = gateway.config.receipts.enabled
-      ? issueReceipt(gateway, call, nonce, chat, route, exchange, charge)
+      ? await issueReceipt(gateway, call, nonce, chat, route, exchange, charge)
       : undefined
     deliverAnswer(call, exchange.answer, receipt)
     keepAnswer(gateway, exchange, receipt)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
-    answerRefusal(gateway, call, received, error)
+    await answerRefusal(gateway, call, received, error)
   } finally {
     gateway.requestMemory.give(received.collector.bytes().length)
     gateway.pending.end(call.idHex)
@@ -57,6 +58,17 @@ function acceptHead(request: IncomingMessage, path: string): Uint8Array | undefi
     throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
   }
   return nonce
+}
+
+/** What cannot be signed at its end is refused at its beginning, before anything is paid. */
+async function needKeyset({ epochs, nowMs, config, log }: Gateway): Promise<void> {
+  if (!config.receipts.enabled) return
+  try {
+    await epochs.ready(nowMs(), config.limits.totalTimeoutMs)
+  } catch (cause) {
+    log.error({ err: cause }, 'there is no keyset that holds')
+    throw refuse('attestation-unavailable', '', cause)
+  }
 }
 
 async function receiveRequest(
@@ -141,7 +153,12 @@ function keepAnswer(
   gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
 }
 
-function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error: unknown): void {
+async function answerRefusal(
+  gateway: Gateway,
+  call: Call,
+  received: BodySoFar,
+  error: unknown,
+): Promise<void> {
   const refusal =
     error instanceof CallRefused
       ? error.refusal
@@ -152,11 +169,15 @@ function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error:
   const answerBody = createErrorBody(code, detail)
   const requestBody = received.collector.bytes()
   const receipt = gateway.config.receipts.enabled
-    ? issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
+    ? await issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
         code,
         status,
         requestBody,
         answerBody,
+      }).catch((cause: unknown) => {
+        // Without a keyset that holds nothing can be signed: the caller gets the refusal without a receipt.
+        gateway.log.error({ err: cause }, 'a refusal could not be signed')
+        return undefined
       })
     : undefined
   gateway.metrics.observeRefusal(code)

@@ -23,7 +23,7 @@ const noCharge: Charge = { scheme: 'none', amountAtomic: 0n }
 const noEvents = new Uint8Array(0)
 
 /** Issues the receipt of a call that was sent upstream (RC1.1). */
-export function issueReceipt(
+export async function issueReceipt(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
@@ -31,7 +31,7 @@ export function issueReceipt(
   route: Route,
   exchange: ExchangeRecord,
   charge: Charge,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   const requestBody = { bytes: request.body.length, sha256: request.bodyDigest }
   // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
   const claims = new Map<string, CborValue>([
@@ -72,12 +72,12 @@ export function issueReceipt(
 }
 
 /** Issues the refusal of a call: nothing is charged. */
-export function issueRefusal(
+export async function issueRefusal(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
   refusal: RefusalRecord,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   const claims = new Map<string, CborValue>([
     ['refusal', pairs(['code', refusal.code], ['status', refusal.status])],
     [
@@ -100,7 +100,7 @@ export function issueRefusal(
   return issue(gateway, call, 'refusal', nonce, claims, noCharge, noEvents)
 }
 
-function issue(
+async function issue(
   gateway: Gateway,
   call: Call,
   type: 'receipt' | 'refusal',
@@ -108,10 +108,10 @@ function issue(
   claims: ReadonlyMap<string, CborValue>,
   charge: Charge,
   events: Uint8Array,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   const timeMs = gateway.nowMs()
   const tree = createClaimsTree(claims, gateway.random(claims.size * saltBytes), nativeSha256)
-  const { statement, epoch } = gateway.epochs.sign({
+  const { statement, epoch } = await gateway.epochs.sign({
     type,
     id: call.id,
     timeMs,

@@ -12,6 +12,7 @@ import { nativeSha256 } from '../../keys/native-sha256.ts'
 import { AttestationError } from '../attestation-error.ts'
 import type { EvidenceSource } from '../evidence-source.ts'
 import { measureGateway } from './measure-gateway.ts'
+import { asMalformed } from './tpm-command.ts'
 import { withAttestationKey, withTpm } from './tpm-session.ts'
 import { hasSha256Bank, quotePcrs, readPcrs, type TpmKey, type TpmQuoted } from './tpm-client.ts'
 import type { TpmAddress, TpmTransport } from './tpm-transport.ts'
@@ -64,7 +65,7 @@ export async function createTpmAttester(options: TpmAttesterOptions): Promise<Ev
     [tpmCollateral.measuredLog, encodeMeasuredLog(log)],
   ])
   if (options.bootLogFile !== undefined) {
-    collateral.set(tpmCollateral.bootLog, await readFile(options.bootLogFile))
+    collateral.set(tpmCollateral.bootLog, await readBootLog(options.bootLogFile))
   }
   return {
     kind: 'tpm',
@@ -79,6 +80,14 @@ export async function createTpmAttester(options: TpmAttesterOptions): Promise<Ev
         })
         return { raw, collateral }
       }),
+  }
+}
+
+async function readBootLog(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    throw new AttestationError('attester-unreachable', file, { cause })
   }
 }
 
@@ -100,7 +109,7 @@ function quoteStable(
 }
 
 function checkEnrolment(enrolment: Uint8Array, key: TpmKey): void {
-  const { akName } = parseEnrolment(enrolment)
+  const { akName } = asMalformed('enrolment record', () => parseEnrolment(enrolment))
   if (!equalBytes(akName, tpmName(key.public))) {
     throw new AttestationError('enrolment-mismatch', 'name of the AK')
   }
