@@ -51,6 +51,8 @@ export type EvidencePolicy = {
   readonly minVendors: number
 }
 
+// Simulated ones last: a root that is listed as both is no hardware.
+const tiers: readonly EvidenceTier[] = ['production', 'simulated']
 const maxPolicyBytes = 65_536
 const dayMs = 86_400_000
 const maxMachines = 1024
@@ -64,7 +66,7 @@ const members = [
   'machines',
   'minVendors',
 ]
-const platformMembers = ['platform', 'require', 'vendorRoots', 'testRoots', 'measurements']
+const platformMembers = ['platform', 'require', 'roots', 'measurements']
 const optionalMembers = [
   'serviceKeys',
   'settings',
@@ -73,8 +75,12 @@ const optionalMembers = [
   'minEvaluationNumber',
   'minVersions',
 ]
-/** Kinds that are tokens: their roots are keys of services, which change, so that the policy names them. */
+/**
+ * Kinds that rest on keys of services, which change, so that the policy names them: tokens, and enrolments of TPMs by
+ * challengers.
+ */
 const services: ReadonlySet<Platform> = new Set<Platform>([
+  'tpm',
   'google-confidential-space',
   'azure-attestation',
   'nvidia-remote-attestation',
@@ -93,6 +99,8 @@ const identities: Partial<Readonly<Record<Platform, readonly string[]>>> = {
   'intel-tdx': ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3'],
   'intel-sgx': ['mrenclave'],
   'aws-nitro': ['pcr0'],
+  // What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
+  tpm: ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build'],
 }
 
 /**
@@ -135,7 +143,7 @@ function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
     if (!required.every((name) => values.has(name))) throw new ProtocolError(code)
     return values
   })
-  const roots = parseRoots(fields, platform)
+  const roots = parseRoots(fields.value('roots'), platform)
   if (measurements.length === 0 || roots.size === 0) throw new ProtocolError('policy-empty')
   const require = fields.array('require', 0, evidenceCheckIds.length)
   const policy = {
@@ -148,28 +156,23 @@ function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
   return [platform, policy]
 }
 
-function parseRoots(fields: MapReader, platform: Platform): ReadonlyMap<string, EvidenceTier> {
-  const roots = new Map<string, EvidenceTier>()
-  for (const digest of parseTexts(fields, 'testRoots', 16)) {
-    roots.set(parseDigest(digest), 'simulated')
-  }
-  const serviceKeys = optionalTexts(fields, 'serviceKeys')
-  if (serviceKeys.size > 0 && !services.has(platform)) throw new ProtocolError(code)
-  for (const digest of serviceKeys) roots.set(parseDigest(digest), 'service')
-  const takesVendor = fields.value('vendorRoots')
+function parseRoots(value: CborValue, platform: Platform): ReadonlyMap<string, EvidenceTier> {
+  const fields = openMap(value, ['vendor'], tiers, code)
+  const takesVendor = fields.value('vendor')
   if (typeof takesVendor !== 'boolean') throw new ProtocolError(code)
-  // After the others: whatever a policy calls a test root, a vendor's root stays the vendor's.
-  const vendors = vendorRoots.get(platform) ?? []
-  for (const digest of vendors) {
+  const roots = new Map<string, EvidenceTier>()
+  for (const tier of tiers) {
+    for (const digest of optionalTexts(fields, tier)) {
+      if (fromHex(digest)?.length !== 32) throw new ProtocolError(code)
+      roots.set(digest, tier)
+    }
+  }
+  // Last: whatever else a policy calls it, a vendor's root is the vendor's.
+  for (const digest of vendorRoots.get(platform) ?? []) {
     if (takesVendor) roots.set(digest, 'production')
     else roots.delete(digest)
   }
   return roots
-}
-
-function parseDigest(text: string): string {
-  if (fromHex(text)?.length !== 32) throw new ProtocolError(code)
-  return text
 }
 
 function parseTcb(fields: MapReader): TcbPolicy {

@@ -1,4 +1,4 @@
-/** Judges what evidence says by a policy (spec/attestation.md AT1.4, AT9). */
+/** Judges what evidence says by a policy (spec/attestation.md AT1.8, AT8). */
 import { concatBytes, encodeUtf8, equalBytes } from '../bytes/byte-string.ts'
 import { sha256 } from '../crypto/sha256.ts'
 import {

@@ -1,4 +1,4 @@
-/** What a quote is judged with: certificates, lists and statements, each parsed (spec/attestation.md AT7.5). */
+/** What a quote is judged with: certificates, lists and statements, each parsed (spec/attestation.md AT7.3 to AT7.5). */
 import { verifySignature } from '../../crypto/verify-signature.ts'
 import { needCollateral, type PlatformEvidence } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'

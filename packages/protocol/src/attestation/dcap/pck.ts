@@ -1,4 +1,4 @@
-/** What Intel says of a processor, in the extension of its certificate (spec/attestation.md AT7.4). */
+/** What Intel says of a processor, in the extension of its certificate (spec/attestation.md AT7.3). */
 import { toHex } from '../../bytes/text-encoding.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import type { Certificate } from '../x509/certificate.ts'

@@ -1,4 +1,4 @@
-/** What an enclave or a trust domain reports about itself (spec/attestation.md AT7.3). */
+/** What an enclave or a trust domain reports about itself (spec/attestation.md AT7.11, AT7.12). */
 import { toHex } from '../../bytes/text-encoding.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import type { QuoteBody } from './quote.ts'

@@ -1,4 +1,4 @@
-/** Intel's signed JSON about firmware and about its own enclaves (spec/attestation.md AT7.5). */
+/** Intel's signed JSON about firmware and about its own enclaves (spec/attestation.md AT7.4). */
 import { decodeJson, type JsonMap, type JsonValue } from '../../bytes/json-decode.ts'
 import { fromHex } from '../../bytes/text-encoding.ts'
 import type { TcbStatus } from '../appraisal.ts'

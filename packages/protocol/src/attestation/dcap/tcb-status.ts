@@ -1,4 +1,4 @@
-/** Which state Intel says that a platform is in (spec/attestation.md AT7.6 to AT7.9). */
+/** Which state Intel says that a platform is in (spec/attestation.md AT7.7 to AT7.10). */
 import type { TcbStatus } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import type { PckClaims } from './pck.ts'

@@ -1,4 +1,4 @@
-/** What AMD says of the key that signs reports, in the extensions of its certificate (spec/attestation.md AT6.4). */
+/** What AMD says of the key that signs reports, in the extensions of its certificate (spec/attestation.md AT6.3 to AT6.5). */
 import { decodeUtf8, equalBytes } from '../../bytes/byte-string.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import type { Certificate } from '../x509/certificate.ts'

@@ -84,9 +84,11 @@ function parseBody(tbs: DerReader): {
     const entries = tbs.open(derTags.sequence)
     while (entries.peek() !== undefined) takeEntry(entries, revoked)
   }
-  const wrapper = tbs.open(0xa0)
-  refuseCritical(wrapper)
-  wrapper.finish()
+  if (tbs.peek() !== undefined) {
+    const wrapper = tbs.open(0xa0)
+    refuseCritical(wrapper)
+    wrapper.finish()
+  }
   return { algorithm, value: { issuer, thisUpdateMs, nextUpdateMs, revoked } }
 }
 
