@@ -52,7 +52,7 @@ export type EvidencePolicy = {
 }
 
 // Simulated ones last: a root that is listed as both is no hardware.
-const tiers: readonly EvidenceTier[] = ['production', 'simulated']
+const listedTiers = ['service', 'simulated'] as const
 const maxPolicyBytes = 65_536
 const dayMs = 86_400_000
 const maxMachines = 1024
@@ -68,7 +68,6 @@ const members = [
 ]
 const platformMembers = ['platform', 'require', 'roots', 'measurements']
 const optionalMembers = [
-  'serviceKeys',
   'settings',
   'statuses',
   'advisories',
@@ -157,11 +156,12 @@ function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
 }
 
 function parseRoots(value: CborValue, platform: Platform): ReadonlyMap<string, EvidenceTier> {
-  const fields = openMap(value, ['vendor'], tiers, code)
+  const fields = openMap(value, ['vendor'], listedTiers, code)
   const takesVendor = fields.value('vendor')
-  if (typeof takesVendor !== 'boolean') throw new ProtocolError(code)
+  const isSound = !fields.has('service') || services.has(platform)
+  if (typeof takesVendor !== 'boolean' || !isSound) throw new ProtocolError(code)
   const roots = new Map<string, EvidenceTier>()
-  for (const tier of tiers) {
+  for (const tier of listedTiers) {
     for (const digest of optionalTexts(fields, tier)) {
       if (fromHex(digest)?.length !== 32) throw new ProtocolError(code)
       roots.set(digest, tier)
