@@ -119,8 +119,10 @@ const table = {
 /** All codes that the appraisal of evidence can report. */
 export type EvidenceCode = keyof typeof table
 
-/** Every code, in ascending order. */
-export const evidenceCodes: ReadonlySet<string> = /* @__PURE__ */ new Set(Object.keys(table))
+/** Every code, in ascending order. A function, so that a bundle without it carries no table. */
+export function listEvidenceCodes(): ReadonlySet<string> {
+  return new Set(Object.keys(table))
+}
 
 /** What a code means in one sentence. */
 export function describeEvidenceCode(code: EvidenceCode): {

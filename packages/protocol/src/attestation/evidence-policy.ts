@@ -67,13 +67,7 @@ const members = [
   'minVendors',
 ]
 const platformMembers = ['platform', 'require', 'roots', 'measurements']
-const optionalMembers = [
-  'settings',
-  'statuses',
-  'advisories',
-  'minEvaluationNumber',
-  'minVersions',
-]
+const optionalMembers = ['settings', 'statuses', 'advisories', 'minEvaluationNumber', 'minVersions']
 /**
  * Kinds that rest on keys of services, which change, so that the policy names them: tokens, and enrolments of TPMs by
  * challengers.
