@@ -95,7 +95,9 @@ const attestation = z.discriminatedUnion('kind', [
     enrolmentFile: z
       .string()
       .min(1)
-      .describe('Signed record of the enrolment; made at the first start where challengerUrl is set.'),
+      .describe(
+        'Signed record of the enrolment; made at the first start where challengerUrl is set.',
+      ),
     challengerUrl: z
       .url({ protocol: /^https?$/ })
       .optional()

@@ -2,11 +2,17 @@
 
 const table = {
   'attester-busy': ['later', 'too many callers wait for evidence'],
-  'attester-malformed': ['evidence', 'the source of evidence answered something else than it should'],
+  'attester-malformed': [
+    'evidence',
+    'the source of evidence answered something else than it should',
+  ],
   'attester-refused': ['evidence', 'the source of evidence refused'],
   'attester-timeout': ['later', 'the source of evidence did not answer in time'],
   'attester-unreachable': ['later', 'the source of evidence cannot be reached'],
-  'enrolment-mismatch': ['code', 'the enrolment record is for another key than the one of this TPM'],
+  'enrolment-mismatch': [
+    'code',
+    'the enrolment record is for another key than the one of this TPM',
+  ],
   'measurement-conflict': [
     'code',
     'another build or configuration was measured since this machine started: start it again',

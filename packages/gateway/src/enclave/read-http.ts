@@ -34,7 +34,12 @@ export async function readHttp(
   try {
     const sent =
       target.kind === 'socket'
-        ? request({ ...options, socketPath: target.socketPath, path: target.path, host: 'localhost' })
+        ? request({
+            ...options,
+            socketPath: target.socketPath,
+            path: target.path,
+            host: 'localhost',
+          })
         : (target.url.startsWith('https:') ? requestTls : request)(target.url, options)
     sent.end(body)
     const [response]: IncomingMessage[] = await once(sent, 'response')

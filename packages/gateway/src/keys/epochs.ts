@@ -48,9 +48,7 @@ export type Epochs = {
    *
    * @throws AttestationError as `ready`.
    */
-  sign(
-    input: CallPayloadInput,
-  ): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
+  sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
   /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */

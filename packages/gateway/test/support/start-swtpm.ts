@@ -1,5 +1,6 @@
 /** A software TPM with endorsement certificates of its own local authority (Debian: swtpm, swtpm-tools). */
 import { execFile } from 'node:child_process'
+import { hash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +13,8 @@ export interface RunningSwtpm {
   /** The test root and what it issued, as DER: the root, the issuer of endorsement certificates. */
   readonly rootCertificate: Uint8Array
   readonly issuerCertificate: Uint8Array
+  /** SHA-256 of the root in hex: its pin. */
+  readonly rootDigest: string
   stop(): Promise<void>
 }
 
@@ -50,9 +53,11 @@ certserial = ${file('ca/certserial')}
   const setup = ['--tpm2', '--tpmstate', file('state'), '--create-ek-cert']
   await run('/usr/bin/swtpm_setup', [...setup, '--config', file('setup.conf')])
   await startDaemon(folder)
+  const rootCertificate = readPem(file('ca/swtpm-localca-rootca-cert.pem'))
   return {
     socketPath: file('tpm.sock'),
-    rootCertificate: readPem(file('ca/swtpm-localca-rootca-cert.pem')),
+    rootCertificate,
+    rootDigest: hash('sha256', rootCertificate),
     issuerCertificate: readPem(file('ca/issuercert.pem')),
     stop: async () => {
       await run('/usr/bin/swtpm_ioctl', ['--unix', file('ctrl.sock'), '-s'])

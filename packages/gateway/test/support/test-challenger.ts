@@ -47,7 +47,7 @@ export function createTestChallenger(swtpm: RunningSwtpm): TestChallenger {
 /** The test authority of a swtpm. */
 export function authoritiesOf(swtpm: RunningSwtpm): EndorsementAuthorities {
   return {
-    roots: new Set([toHex(sha256(swtpm.rootCertificate))]),
+    roots: new Set([swtpm.rootDigest]),
     certificates: [swtpm.rootCertificate, swtpm.issuerCertificate],
   }
 }

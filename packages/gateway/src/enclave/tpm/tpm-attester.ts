@@ -1,6 +1,9 @@
 /** Evidence from a TPM 2.0: a quote over measured boot and over the gateway, by a key that was enrolled. */
 import { readFile } from 'node:fs/promises'
-import { encodeTpmEvidence, tpmCollateral } from '@countersign/protocol/attestation/tpm/tpm-evidence'
+import {
+  encodeTpmEvidence,
+  tpmCollateral,
+} from '@countersign/protocol/attestation/tpm/tpm-evidence'
 import {
   encodeMeasuredLog,
   type MeasuredEvent,

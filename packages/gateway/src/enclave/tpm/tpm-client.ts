@@ -258,7 +258,8 @@ async function readNvSize(tpm: TpmTransport, index: number): Promise<number | un
 }
 
 function atMostNv(sizeBytes: number): number {
-  if (sizeBytes > maxNvBytes) throw new AttestationError('attester-malformed', 'size of an NV index')
+  if (sizeBytes > maxNvBytes)
+    throw new AttestationError('attester-malformed', 'size of an NV index')
   return sizeBytes
 }
 

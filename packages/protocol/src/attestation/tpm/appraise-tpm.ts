@@ -1,7 +1,11 @@
 /** The verifier of TPM 2.0 quotes (spec/attestation.md). */
 import { concatBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import { verifySignature, type HashName, type SignatureScheme } from '../../crypto/verify-signature.ts'
+import {
+  verifySignature,
+  type HashName,
+  type SignatureScheme,
+} from '../../crypto/verify-signature.ts'
 import {
   createEvidenceRun,
   EvidenceNotChecked,
@@ -52,7 +56,9 @@ export const appraiseTpm: Appraiser = async (evidence, { asOfMs, roots }) => {
     if (endorsement === undefined) throw new EvidenceNotChecked('blocked')
     return endorsement
   }
-  await run.check('chain', () => checkEndorsement(needEndorsement(), needResult(parsed).evidence.ak))
+  await run.check('chain', () =>
+    checkEndorsement(needEndorsement(), needResult(parsed).evidence.ak),
+  )
   await run.check('validity', () => {
     checkEndorsementDates(needEndorsement(), asOfMs)
   })

@@ -92,7 +92,10 @@ export async function challengeTpm(
   const ek = parseTpmPublic(ekPublic)
   const ak = parseTpmPublic(akPublic)
   if (!isAttestationKey(ak)) throw new EvidenceError('tpm-key')
-  if (!isEndorsementCertificate(certificate) || !isSameKey(certificate.publicKey, toPublicKey(ek))) {
+  if (
+    !isEndorsementCertificate(certificate) ||
+    !isSameKey(certificate.publicKey, toPublicKey(ek))
+  ) {
     throw new EvidenceError('tpm-endorsement-certificate')
   }
   const chain = buildChain(certificate, authorities.certificates.map(parseCertificate))
@@ -139,10 +142,12 @@ function buildChain(
   authorities: readonly Certificate[],
 ): readonly Certificate[] {
   const chain = [leaf]
-  for (let below = leaf; chain.length < maxChain; ) {
+  for (let below = leaf; chain.length < maxChain;) {
     const { issuer } = below
     const isRoot = equalBytes(issuer, below.subject)
-    const above = isRoot ? undefined : authorities.find(({ subject }) => equalBytes(subject, issuer))
+    const above = isRoot
+      ? undefined
+      : authorities.find(({ subject }) => equalBytes(subject, issuer))
     if (above === undefined) break
     chain.unshift(above)
     below = above

@@ -31,7 +31,10 @@ const subjectAlternativeName = toOidHex('2.5.29.17')
 /** tcg-kp-EKCertificate: without it a certificate for any other use would do. */
 const endorsementUse = toOidHex('2.23.133.8.1')
 /** EK certificates name the TPM there, critical where the subject is empty; the name is for people. */
-export const understoodInEndorsement: ReadonlySet<string> = new Set([extendedKeyUsage, subjectAlternativeName])
+export const understoodInEndorsement: ReadonlySet<string> = new Set([
+  extendedKeyUsage,
+  subjectAlternativeName,
+])
 
 /**
  * The endorsement that came with evidence.
