@@ -82,7 +82,8 @@ export function planChain(
       issuerKey: seededKey(above),
       notBeforeMs,
       notAfterMs,
-      extensions: below < 0 ? signerExtensions() : authorityExtensions(depth === 0 ? undefined : below),
+      extensions:
+        below < 0 ? signerExtensions() : authorityExtensions(depth === 0 ? undefined : below),
     }
   })
 }
@@ -130,7 +131,10 @@ export function pinOf(certificate: Uint8Array): string {
 /** PEM of 64 columns. */
 export function toPem(certificates: readonly Uint8Array[]): Uint8Array {
   const blocks = certificates.map((certificate) => {
-    const lines = Buffer.from(certificate).toString('base64').match(/.{1,64}/g) ?? []
+    const lines =
+      Buffer.from(certificate)
+        .toString('base64')
+        .match(/.{1,64}/g) ?? []
     return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
   })
   return Uint8Array.from(Buffer.from(blocks.join('')))

@@ -90,7 +90,10 @@ function storeAppraisal({ checks }: EvidenceAppraisal): StoredAppraisal {
   }
 }
 
-function refuseSurprise({ name, failed = {}, open = {} }: EvidenceCase, { checks }: StoredAppraisal): void {
+function refuseSurprise(
+  { name, failed = {}, open = {} }: EvidenceCase,
+  { checks }: StoredAppraisal,
+): void {
   const found = checks.filter(([, status]) => status === 'failed').map(([id, , code]) => [id, code])
   const wanted = Object.entries(failed)
   const isSame = JSON.stringify(found.toSorted()) === JSON.stringify(wanted.toSorted())
