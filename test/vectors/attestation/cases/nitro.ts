@@ -59,6 +59,7 @@ function malformedCases(): readonly EvidenceCase[] {
     ['no bytes', new Uint8Array(0)],
     ['a byte behind', forgeEnclave({ envelope: () => ({ tail: Uint8Array.of(0) }) })],
     ['a container around the document', concatBytes(Uint8Array.of(1, 2, 3, 4), forgeEnclave())],
+    ['an envelope that is a map', Uint8Array.of(0xa0)],
     ['another tag', forgeEnclave({ envelope: () => ({ tag: Uint8Array.of(0xd1) }) })],
     [
       'three parts',

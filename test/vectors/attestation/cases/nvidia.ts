@@ -141,6 +141,16 @@ function chainCases(): readonly EvidenceCase[] {
       failed: { signature },
     },
     {
+      ...base('a chain of one is refused', 'AT3.2'),
+      collateral: pems(forgeChain((plans) => plans.slice(0, 1))),
+      failed: {
+        chain: 'chain-length',
+        revocation: 'chain-length',
+        signature,
+        configuration: 'nvidia-firmware-mismatch',
+      },
+    },
+    {
       ...base('a leaf that is known to be no authority is taken', 'AT10.2'),
       collateral: pems(changed(4, { extensions: leaf })),
     },

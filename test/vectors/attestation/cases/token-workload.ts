@@ -81,6 +81,10 @@ const goodRows: readonly Row[] = [
     { submods: withContainer({ cmd_override: ['--open'] }) },
   ],
   [
+    'a token with overrides that are empty',
+    { submods: withContainer({ cmd_override: [], env_override: {} }) },
+  ],
+  [
     'a token of an image of the system that is not stable',
     { submods: { ...submods, confidential_space: {} } },
   ],

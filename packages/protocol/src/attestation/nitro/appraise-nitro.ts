@@ -15,9 +15,6 @@ import { parseCertificate } from '../x509/certificate.ts'
 import { endsOf } from '../x509/chain.ts'
 import { parseNitroDocument, type NitroDocument, type NitroKind } from './document.ts'
 
-/** SHA-256 of the AWS Nitro Enclaves root certificate G1, which stands behind both kinds of document. */
-export const awsNitroRoot = '641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b'
-
 /** Appraises a document that Nitro Enclaves gave. Collateral: `root-crl`, `intermediate-crl` (DER). */
 export const appraiseNitroEnclave: Appraiser = (evidence, options) =>
   appraiseNitro('aws-nitro', evidence, options)

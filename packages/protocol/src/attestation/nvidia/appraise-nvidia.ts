@@ -18,9 +18,6 @@ import { derTags, openSequence, toOidHex, type DerReader } from '../x509/der.ts'
 import { parsePemCertificates } from '../x509/pem.ts'
 import { parseNvidiaReport, type NvidiaReport } from './report.ts'
 
-/** SHA-256 of the NVIDIA Device Identity CA certificate. */
-export const nvidiaDeviceRoot = '102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48'
-
 type GpuReport = SignedReport & { readonly report: NvidiaReport }
 
 // Where a certificate names the firmware: Hopper's own form, and DiceTcbInfo.
