@@ -1,34 +1,22 @@
 /** Generates the files of `vectors/attestation/` (see vectors/README.md). */
-import {
-  appraiseNitroEnclave,
-  appraiseNitroTpm,
-} from '@countersign/protocol/attestation/nitro/appraise-nitro'
-import { appraiseNvidiaGpu } from '@countersign/protocol/attestation/nvidia/appraise-nvidia'
-import { appraiseAzureAttestation } from '@countersign/protocol/attestation/token/azure-attestation'
-import { appraiseConfidentialSpace } from '@countersign/protocol/attestation/token/confidential-space'
-import { appraiseNvidiaRemote } from '@countersign/protocol/attestation/token/nvidia-remote'
+import { appraisers } from '@countersign/protocol/attestation/verify-evidence'
 import { formatCases } from '../format-cases.ts'
+import { dcapCases } from './cases/dcap.ts'
 import { nitroCases } from './cases/nitro.ts'
 import { nvidiaCases } from './cases/nvidia.ts'
+import { snpCases } from './cases/sev-snp.ts'
 import { azureCases } from './cases/token-azure.ts'
 import { tokenFormCases } from './cases/token-form.ts'
 import { gpuTokenCases } from './cases/token-gpu.ts'
 import { workloadCases } from './cases/token-workload.ts'
-import { judgeEvidenceCase, type Appraisers, type EvidenceCase } from './evidence-case.ts'
-
-/** The verifiers that the cases ask. */
-export const appraisers: Appraisers = {
-  'aws-nitro': appraiseNitroEnclave,
-  'aws-nitrotpm': appraiseNitroTpm,
-  'nvidia-gpu': appraiseNvidiaGpu,
-  'google-confidential-space': appraiseConfidentialSpace,
-  'azure-attestation': appraiseAzureAttestation,
-  'nvidia-remote-attestation': appraiseNvidiaRemote,
-}
+import { compactCases } from './compact.ts'
+import { judgeEvidenceCase, type EvidenceCase } from './evidence-case.ts'
 
 const files: readonly (readonly [string, () => readonly EvidenceCase[]])[] = [
+  ['dcap', dcapCases],
   ['nitro', nitroCases],
   ['nvidia', nvidiaCases],
+  ['sev-snp', snpCases],
   ['token', tokenCases],
 ]
 
@@ -55,7 +43,7 @@ export async function generateEvidenceVectors(): Promise<ReadonlyMap<string, str
     for (const result of judged)
       if (result.status === 'rejected') faults.push(String(result.reason))
     const stored = judged.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-    texts.set(`vectors/attestation/${name}.json`, formatCases(stored))
+    texts.set(`vectors/attestation/${name}.json`, formatCases(compactCases(stored)))
   }
   if (faults.length > 0) throw new Error(faults.join('\n'))
   return texts

@@ -29,6 +29,19 @@ export function seededKey(name: string, curve: TestKey['curve'] = 'P-384'): Test
     curve,
     point,
     spki: derSequence(algorithm, derBitString(point)),
-    sign: (message) => ecdsa.sign(message, secretKey, { lowS: false, prehash: true }),
+    sign: (message) =>
+      signOnce(`${curve}/${name}`, message, () =>
+        ecdsa.sign(message, secretKey, { lowS: false, prehash: true }),
+      ),
   }
+}
+
+// Owned by signOnce: cases share most of their certificates, and one key has one signature of one message.
+const made = new Map<string, Uint8Array>()
+
+function signOnce(key: string, message: Uint8Array, sign: () => Uint8Array): Uint8Array {
+  const name = `${key}/${Buffer.from(sha512(message)).toString('base64')}`
+  const signature = made.get(name) ?? sign()
+  made.set(name, signature)
+  return signature.slice()
 }

@@ -12,7 +12,8 @@ import { appraiseNvidiaRemote } from './token/nvidia-remote.ts'
 import { appraiseTpm } from './tpm/appraise-tpm.ts'
 import { vendorRoots } from './vendor-roots.ts'
 
-const appraisers: Readonly<Record<Platform, Appraiser>> = {
+/** The verifier of each platform. */
+export const appraisers: Readonly<Record<Platform, Appraiser>> = {
   'amd-sev-snp': appraiseSevSnp,
   'intel-tdx': appraiseTdx,
   'intel-sgx': appraiseSgx,
