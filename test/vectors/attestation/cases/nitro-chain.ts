@@ -234,11 +234,11 @@ function listCases(): readonly EvidenceCase[] {
   )
   return [
     ...rows.map(([name, depth, change, code]) => ({
-      ...base(`${name} is refused`, 'AT4.2'),
+      ...base(`${name} is refused`, clauseOf(code)),
       collateral: forgeLists((plan, at) => (at === depth ? { ...plan, ...change } : plan)),
       failed: { revocation: code },
     })),
-    { ...base('certificates revoked later are taken', 'AT4.3'), collateral: later },
+    { ...base('certificates revoked later are taken', 'AT4.4'), collateral: later },
     {
       ...base('a list that is none is refused', 'AT4.1'),
       collateral: garbage,
@@ -259,6 +259,11 @@ function listCases(): readonly EvidenceCase[] {
       open: { revocation: 'collateral-missing' },
     },
   ]
+}
+
+function clauseOf(code: EvidenceCode): string {
+  if (code === 'certificate-revoked') return 'AT4.4'
+  return code === 'crl-expired' || code === 'crl-not-yet-valid' ? 'AT4.3' : 'AT4.2'
 }
 
 function base(name: string, clause: string): EvidenceCase {

@@ -100,7 +100,7 @@ function malformedCases(): readonly EvidenceCase[] {
       failed: { format: 'nvidia-malformed' } as const,
     })),
     ...texts.map(([name, certificates]) => ({
-      ...base(`${name} is refused`, 'AT2.2'),
+      ...base(`${name} is refused`, 'AT2.7'),
       collateral: new Map([['certificates', certificates]]),
       failed: { format: 'pem-malformed' } as const,
     })),
