@@ -141,7 +141,11 @@ function toClaims(
 }
 
 function toBitmap(pcrs: Iterable<number>): string {
-  const bitmap = new Uint8Array(3)
-  for (const pcr of pcrs) bitmap[pcr >> 3] = (bitmap[pcr >> 3] ?? 0) | (1 << (pcr & 7))
-  return toHex(bitmap)
+  let [low, middle, high] = [0, 0, 0]
+  for (const pcr of pcrs) {
+    if (pcr < 8) low |= 1 << pcr
+    else if (pcr < 16) middle |= 1 << (pcr - 8)
+    else high |= 1 << (pcr - 16)
+  }
+  return toHex(Uint8Array.of(low, middle, high))
 }

@@ -73,11 +73,11 @@ export function parseTpmEvidence(bytes: Uint8Array): TpmEvidence {
   if (!isOneBank || selection.pcrs.length !== parts.pcrValues.length) {
     throw new EvidenceError('tpm-malformed', 'PCR selection')
   }
-  const pcrs = new Map<number, Uint8Array>()
-  for (const [place, value] of parts.pcrValues.entries()) {
-    const pcr = selection.pcrs[place]
-    if (pcr !== undefined) pcrs.set(pcr, value)
-  }
+  const pcrs = new Map(
+    selection.pcrs.flatMap((pcr, place) =>
+      parts.pcrValues.slice(place, place + 1).map((value) => [pcr, value] as const),
+    ),
+  )
   return { attest: parts.attest, quote, signature, ak, pcrs }
 }
 

@@ -1,6 +1,6 @@
 /** The public area of a TPM key, TPMT_PUBLIC (TPM 2.0 Part 2 §12.2.4): what kind of key, what it may do, its name. */
 import { sha384 } from '@noble/hashes/sha2.js'
-import { concatBytes } from '../../bytes/byte-string.ts'
+import { compareBytes, concatBytes } from '../../bytes/byte-string.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
@@ -134,7 +134,8 @@ function readRsa(reader: TpmReader): { readonly kind: 'rsa'; readonly modulus: U
   const modulus = reader.sized(maxModulusBytes)
   // 0 stands for the default exponent.
   const isExponent = exponent === 0 || exponent === rsaExponent
-  const isModulus = keyBits >= 2048 && modulus.length * 8 === keyBits && (modulus[0] ?? 0) > 127
+  const isFull = compareBytes(modulus, Uint8Array.of(128)) >= 0
+  const isModulus = keyBits >= 2048 && modulus.length * 8 === keyBits && isFull
   if (!isExponent || !isModulus) throw new EvidenceError('tpm-malformed')
   return { kind: 'rsa', modulus }
 }

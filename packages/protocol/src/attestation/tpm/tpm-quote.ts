@@ -39,6 +39,7 @@ const maxDigestBytes = 64
 const maxSelections = 4
 const maxBitmapBytes = 3
 const maxRsaBytes = 512
+const bits = [0, 1, 2, 3, 4, 5, 6, 7] as const
 
 /**
  * Parses a quote that fills the bytes.
@@ -94,8 +95,8 @@ export function readSelections(reader: TpmReader): readonly PcrSelection[] {
 }
 
 function toPcrs(bitmap: Uint8Array): readonly number[] {
-  return Array.from({ length: bitmap.length * 8 }, (_, pcr) => pcr).filter(
-    (pcr) => ((bitmap[pcr >> 3] ?? 0) & (1 << (pcr & 7))) !== 0,
+  return Array.from(bitmap).flatMap((byte, place) =>
+    bits.filter((bit) => (byte & (1 << bit)) !== 0).map((bit) => 8 * place + bit),
   )
 }
 
