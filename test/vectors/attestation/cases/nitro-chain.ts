@@ -170,6 +170,12 @@ function formCases(): readonly EvidenceCase[] {
     ],
     // The outer AlgorithmIdentifier stands before the signature; nothing signs it.
     ['a certificate of two algorithms', 'AT2.3', editLeaf(turnAlgorithm), malformed],
+    [
+      'a certificate with an algorithm that nobody takes',
+      'AT2.3',
+      editLeaf(useSha224),
+      { format: 'certificate-algorithm' },
+    ],
   ]
   return rows.map(toCase)
 }
@@ -299,11 +305,20 @@ function editLeaf(change: (leaf: Uint8Array) => Uint8Array): NitroEdit {
   }
 }
 
+const ecdsaWithSha384 = Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03)
+
 /** ecdsa-with-SHA384 becomes ecdsa-with-SHA256 in the outer place. */
 function turnAlgorithm(leaf: Uint8Array): Uint8Array {
-  const oid = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03]
-  const at = Buffer.from(leaf).lastIndexOf(Uint8Array.from(oid))
-  return leaf.with(at + oid.length - 1, 0x02)
+  const at = Buffer.from(leaf).lastIndexOf(ecdsaWithSha384)
+  return leaf.with(at + 7, 0x02)
+}
+
+/** ecdsa-with-SHA384 becomes ecdsa-with-SHA224 in both places. */
+function useSha224(leaf: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(leaf)
+  return leaf
+    .with(bytes.indexOf(ecdsaWithSha384) + 7, 0x01)
+    .with(bytes.lastIndexOf(ecdsaWithSha384) + 7, 0x01)
 }
 
 function keep(...certificates: readonly (Uint8Array | undefined)[]): readonly Uint8Array[] {

@@ -1,0 +1,35 @@
+"""The cases of vectors/attestation/ (README.md there): which are judged, and how they are stored."""
+
+from .jsontext import parse_base64
+from .nitro import appraise_nitro
+
+APPRAISERS = {"aws-nitro": appraise_nitro, "aws-nitrotpm": appraise_nitro}
+
+def expand(stored, earlier):
+    """A byte string that is stored whole, or by its difference to that of an earlier case."""
+    if type(stored) is str:
+        return parse_base64(stored)
+    at, start, end, put = stored
+    known = earlier(at)
+    return known[:start] + parse_base64(put) + known[end:]
+
+def expand_cases(cases):
+    """The cases with their byte strings, in the same order."""
+    found = []
+    for case in cases:
+        collateral = {
+            name: expand(stored, lambda at: found[at]["collateral"][name])
+            for name, stored in case["collateral"].items()
+        }
+        raw = expand(case["raw"], lambda at: found[at]["raw"])
+        found.append({**case, "raw": raw, "collateral": collateral})
+    return found
+
+def judged_cases(cases):
+    """Those of platforms that this verifier knows."""
+    return [case for case in expand_cases(cases) if case["platform"] in APPRAISERS]
+
+def appraise_case(case):
+    appraise = APPRAISERS[case["platform"]]
+    checks = appraise(case["platform"], case["raw"], case["collateral"], case["asOf"], case["roots"])
+    return {"checks": checks}
