@@ -2,8 +2,13 @@
 
 from .jsontext import parse_base64
 from .nitro import appraise_nitro
+from .snp import appraise_snp
 
-APPRAISERS = {"aws-nitro": appraise_nitro, "aws-nitrotpm": appraise_nitro}
+APPRAISERS = {
+    "amd-sev-snp": appraise_snp,
+    "aws-nitro": appraise_nitro,
+    "aws-nitrotpm": appraise_nitro,
+}
 
 def expand(stored, earlier):
     """A byte string that is stored whole, or by its difference to that of an earlier case."""
