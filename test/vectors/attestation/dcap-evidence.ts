@@ -46,6 +46,9 @@ export type DcapEdits = {
   readonly authData?: Uint8Array
   readonly outerType?: number
   readonly pemType?: number
+  /** Bytes behind the certification data, inside and outside of what wraps it. */
+  readonly innerTail?: Uint8Array
+  readonly outerTail?: Uint8Array
   readonly pem?: (pem: Uint8Array) => Uint8Array
   readonly trailing?: Uint8Array
   /** Bytes that the signature data says it has more than it has. */
@@ -319,9 +322,10 @@ function forgeQuote(
     u16(authData.length),
     authData,
     certificationData(edits.pemType ?? 5, edits.pem?.(pem) ?? pem),
+    edits.innerTail ?? new Uint8Array(),
   )
   const rest = version === 3 ? inner : certificationData(edits.outerType ?? 6, inner)
-  const data = concatBytes(signature, key, rest)
+  const data = concatBytes(signature, key, rest, edits.outerTail ?? new Uint8Array())
   const length = u32(data.length + (edits.extraLength ?? 0))
   return concatBytes(signed, length, data, edits.trailing ?? new Uint8Array())
 }

@@ -126,10 +126,9 @@ function parse(raw: Uint8Array, kind: 'sgx' | 'tdx'): Quote {
 }
 
 function openPckChain({ pckChain }: Quote): PckChain {
-  const [root, authority, processor] = parseChain(pckChain, 3)
-  if (root === undefined || authority === undefined || processor === undefined) {
-    throw new EvidenceError('chain-length')
-  }
+  const [root, authority, processor, ...more] = parseChain(pckChain)
+  const isWhole = root !== undefined && authority !== undefined && processor !== undefined
+  if (!isWhole || more.length > 0) throw new EvidenceError('chain-length')
   return [root, authority, processor]
 }
 

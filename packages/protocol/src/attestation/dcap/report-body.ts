@@ -7,6 +7,8 @@ import type { QuoteBody } from './quote.ts'
 export type EnclaveReport = {
   readonly miscSelect: Uint8Array
   readonly attributes: Uint8Array
+  /** The first byte of the attributes. */
+  readonly flags: number
   readonly mrSigner: string
   readonly isvProdId: number
   readonly isvSvn: number
@@ -15,7 +17,10 @@ export type EnclaveReport = {
 
 /** What a trust domain says of the module that keeps it apart. */
 export type ModuleReport = {
+  /** All sixteen security versions: the first is the module's, the second the module's version. */
   readonly teeTcbSvn: Uint8Array
+  readonly svn: number
+  readonly version: number
   readonly mrSignerSeam: string
   readonly seamAttributes: Uint8Array
 }
@@ -62,6 +67,7 @@ export function readEnclaveReport(bytes: Uint8Array): EnclaveReport {
   return {
     miscSelect: bytes.subarray(16, 20),
     attributes: bytes.subarray(48, 64),
+    flags: view.getUint8(48),
     mrSigner: toHex(bytes.subarray(128, 160)),
     isvProdId: view.getUint16(256, true),
     isvSvn: view.getUint16(258, true),
@@ -73,14 +79,16 @@ export function readEnclaveReport(bytes: Uint8Array): EnclaveReport {
 export function readModuleReport({ bytes }: QuoteBody): ModuleReport {
   return {
     teeTcbSvn: bytes.subarray(0, 16),
+    svn: viewOf(bytes).getUint8(0),
+    version: viewOf(bytes).getUint8(1),
     mrSignerSeam: toHex(bytes.subarray(64, 112)),
     seamAttributes: bytes.subarray(112, 120),
   }
 }
 
 /** Whether an enclave can be looked into. */
-export function isDebugEnclave({ attributes }: EnclaveReport): boolean {
-  return ((attributes[0] ?? 0) & sgxDebug) !== 0
+export function isDebugEnclave({ flags }: EnclaveReport): boolean {
+  return (flags & sgxDebug) !== 0
 }
 
 /**
@@ -118,16 +126,14 @@ export function readClaims(body: QuoteBody): BodyClaims {
 }
 
 function readEnclaveClaims({ bytes }: QuoteBody): BodyClaims {
-  const { attributes, mrSigner, isvProdId, isvSvn, reportData } = readEnclaveReport(bytes)
+  const { flags, mrSigner, isvProdId, isvSvn, reportData } = readEnclaveReport(bytes)
   const measurements = new Map([
     ['mrenclave', toHex(bytes.subarray(64, 96))],
     ['mrsigner', mrSigner],
     ['isvprodid', isvProdId.toString(16).padStart(4, '0')],
     ['isvsvn', isvSvn.toString(16).padStart(4, '0')],
   ])
-  const settings = sgxSettings
-    .filter(([, bit]) => ((attributes[0] ?? 0) & bit) !== 0)
-    .map(([name]) => name)
+  const settings = sgxSettings.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name)
   return { reportData, measurements, settings }
 }
 

@@ -27,16 +27,15 @@ export function findQeLevel(report: EnclaveReport, identity: QeIdentity): Level 
  * @throws EvidenceError `tdx-module-mismatch` for one that is not Intel's, `tcb-level-missing`.
  */
 export function findModuleLevel(report: ModuleReport, info: TcbInfo): Level | undefined {
-  const [svn = 0, version = 0] = report.teeTcbSvn
+  const { svn, version } = report
   const name = `TDX_${version.toString(16).toUpperCase().padStart(2, '0')}`
+  if (version === 0) {
+    checkModule(report, info.module)
+    return undefined
+  }
   const later = info.modules.get(name)
-  const module: Identity | undefined = version === 0 ? info.module : later
-  const isIntels =
-    module !== undefined &&
-    report.mrSignerSeam === module.mrSigner &&
-    equalsUnderMask(report.seamAttributes, module.attributes, module.attributesMask)
-  if (!isIntels) throw new EvidenceError('tdx-module-mismatch')
-  return version === 0 ? undefined : findIsvLevel(later?.levels ?? [], svn, 'tdx-module')
+  checkModule(report, later)
+  return findIsvLevel(later.levels, svn, 'tdx-module')
 }
 
 /**
@@ -68,6 +67,17 @@ export function mergeLevels(levels: readonly Level[]): Level {
   }
 }
 
+function checkModule(
+  { mrSignerSeam, seamAttributes }: ModuleReport,
+  module: Identity | undefined,
+): asserts module is Identity {
+  const isIntels =
+    module !== undefined &&
+    mrSignerSeam === module.mrSigner &&
+    equalsUnderMask(seamAttributes, module.attributes, module.attributesMask)
+  if (!isIntels) throw new EvidenceError('tdx-module-mismatch')
+}
+
 function mergeStatus(a: TcbStatus, b: TcbStatus): TcbStatus {
   const either = (word: string): boolean => a.includes(word) || b.includes(word)
   if (either('Revoked')) return 'Revoked'
@@ -85,11 +95,11 @@ function reaches(
   module: ModuleReport | undefined,
 ): boolean {
   const reached = (svns: ArrayLike<number>, required: readonly number[], from = 0): boolean =>
-    required.every((svn, at) => at < from || (svns[at] ?? -1) >= svn)
+    required.every((svn, at) => at < from || Number(svns[at]) >= svn)
   if (pceSvn < level.pceSvn || !reached(componentSvns, level.sgxSvns)) return false
   if (module === undefined) return true
   // The first two speak of the module: a later one has levels of its own for them.
-  const from = (module.teeTcbSvn[1] ?? 0) > 0 ? 2 : 0
+  const from = module.version > 0 ? 2 : 0
   return reached(module.teeTcbSvn, level.tdxSvns, from)
 }
 
@@ -100,5 +110,5 @@ function findIsvLevel(levels: readonly IsvLevel[], svn: number, about: string): 
 }
 
 function equalsUnderMask(a: Uint8Array, b: Uint8Array, mask: Uint8Array): boolean {
-  return mask.every((bits, at) => (((a[at] ?? 0) ^ (b[at] ?? 0)) & bits) === 0)
+  return mask.every((bits, at) => ((Number(a[at]) ^ Number(b[at])) & bits) === 0)
 }

@@ -79,7 +79,11 @@ export async function appraiseSevSnp(
   })
   const { checks } = run
   if (report === undefined) return { platform: 'amd-sev-snp', checks }
-  return { platform: 'amd-sev-snp', checks, claims: claimsOf(report.value, chain?.value) }
+  return {
+    platform: 'amd-sev-snp',
+    checks,
+    claims: claimsOf(report.value, root?.value, chain?.value),
+  }
 }
 
 async function checkSignature(
@@ -92,7 +96,11 @@ async function checkSignature(
   if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
 }
 
-function claimsOf(report: SnpReport, chain: Chain | undefined): EvidenceClaims {
+function claimsOf(
+  report: SnpReport,
+  root: Certificate | undefined,
+  chain: Chain | undefined,
+): EvidenceClaims {
   const { policy, platformInfo, vmpl, chipId, measurements, reportData } = report
   const settings = [
     ...policySettings.filter(([, bit]) => (policy & bit) !== 0n),
@@ -101,7 +109,7 @@ function claimsOf(report: SnpReport, chain: Chain | undefined): EvidenceClaims {
   if (vmpl !== 0) settings.push(`vmpl-${vmpl}`)
   const isMasked = chipId.every((byte) => byte === 0)
   return {
-    root: chain?.[0].digest ?? '',
+    root: root?.digest ?? '',
     binding: { form: 'whole', values: [reportData] },
     measurements,
     tcb:
@@ -113,10 +121,10 @@ function claimsOf(report: SnpReport, chain: Chain | undefined): EvidenceClaims {
 
 /** By component the lowest of what is reported, what the chip cannot go below, and what the guest started on. */
 function tcbOf(report: SnpReport, product: SnpProduct): Tcb {
-  const versions = new Map(toTcbVersions(report.reportedTcb, product))
-  for (const tcb of [report.committedTcb, report.launchTcb]) {
+  const versions = new Map<string, number>()
+  for (const tcb of [report.reportedTcb, report.committedTcb, report.launchTcb]) {
     for (const [name, version] of toTcbVersions(tcb, product)) {
-      versions.set(name, Math.min(version, versions.get(name) ?? 0))
+      versions.set(name, Math.min(version, versions.get(name) ?? version))
     }
   }
   return { kind: 'versions', product, versions }

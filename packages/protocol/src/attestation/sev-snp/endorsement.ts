@@ -4,12 +4,13 @@ import { EvidenceError } from '../evidence-errors.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { openDer, toOidHex } from '../x509/der.ts'
 import { commonNameOf } from '../x509/name.ts'
-import { toTcbVersions, type SnpProduct, type SnpReport } from './report.ts'
+import { toTcbVersions, type SnpProduct, type SnpReport, type TcbComponent } from './report.ts'
 
 const prefix = '1.3.6.1.4.1.3704.1.'
 const ia5String = 0x16
 
-const extensionOf: Readonly<Record<string, string>> = {
+/** The extension of each component. */
+const extensionOf: Readonly<Record<TcbComponent, string>> = {
   bootloader: '3.1',
   tee: '3.2',
   snp: '3.3',
@@ -35,10 +36,9 @@ export function productOfReport(report: SnpReport, vek: Certificate): SnpProduct
   const value = extension(vek, '2')
   if (value === undefined) throw new EvidenceError('snp-product-mismatch')
   const fields = openDer(value, 'certificate-malformed')
-  const name = decodeUtf8(fields.take(ia5String).content) ?? ''
+  const name = decodeUtf8(fields.take(ia5String).content)
   fields.finish()
-  const [stem = ''] = name.split('-', 1)
-  const endorsed = products.get(stem)
+  const endorsed = products.get(String(name?.split('-', 1)[0]))
   if (endorsed === undefined || endorsed !== (report.product ?? endorsed)) {
     throw new EvidenceError('snp-product-mismatch')
   }
@@ -86,8 +86,8 @@ function checkChip({ signingKey, chipId }: SnpReport, vek: Certificate, product:
   if (!isChip || providerId !== undefined) throw new EvidenceError('snp-chip-mismatch')
 }
 
-function readVersion(vek: Certificate, component: string): number | undefined {
-  const value = extension(vek, extensionOf[component] ?? '')
+function readVersion(vek: Certificate, component: TcbComponent): number | undefined {
+  const value = extension(vek, extensionOf[component])
   if (value === undefined) return undefined
   const fields = openDer(value, 'certificate-malformed')
   const version = fields.small()

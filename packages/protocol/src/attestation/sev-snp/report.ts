@@ -6,6 +6,9 @@ import { EvidenceError } from '../evidence-errors.ts'
 /** Families of processors; each has a root of its own. */
 export type SnpProduct = 'Milan' | 'Genoa' | 'Turin'
 
+/** What firmware consists of. */
+export type TcbComponent = 'fmc' | 'bootloader' | 'tee' | 'snp' | 'microcode'
+
 /** The parsed report. Nothing in it is verified. */
 export type SnpReport = {
   /** The bytes that are signed. */
@@ -85,7 +88,10 @@ export function parseSnpReport(bytes: Uint8Array): SnpReport {
  * The security versions in a TCB, by component. Their places differ by product: read wrongly, an old microcode would
  * pass for a new one.
  */
-export function toTcbVersions(tcb: Uint8Array, product: SnpProduct): ReadonlyMap<string, number> {
+export function toTcbVersions(
+  tcb: Uint8Array,
+  product: SnpProduct,
+): ReadonlyMap<TcbComponent, number> {
   const places =
     product === 'Turin'
       ? ([
@@ -101,8 +107,8 @@ export function toTcbVersions(tcb: Uint8Array, product: SnpProduct): ReadonlyMap
           ['snp', 6],
           ['microcode', 7],
         ] as const)
-  const versions = new Map<string, number>()
-  for (const [name, at] of places) versions.set(name, tcb[at] ?? 0)
+  const versions = new Map<TcbComponent, number>()
+  for (const [name, at] of places) versions.set(name, Number(tcb[at]))
   return versions
 }
 
