@@ -1,5 +1,6 @@
 """The cases of vectors/attestation/ (README.md there): which are judged, and how they are stored."""
 
+from .dcap import appraise_dcap
 from .jsontext import parse_base64
 from .nitro import appraise_nitro
 from .snp import appraise_snp
@@ -8,6 +9,8 @@ APPRAISERS = {
     "amd-sev-snp": appraise_snp,
     "aws-nitro": appraise_nitro,
     "aws-nitrotpm": appraise_nitro,
+    "intel-sgx": appraise_dcap,
+    "intel-tdx": appraise_dcap,
 }
 
 def expand(stored, earlier):
