@@ -1,9 +1,12 @@
 /** A software TPM with endorsement certificates of its own local authority (Debian: swtpm, swtpm-tools). */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 /** A TPM that runs. */
@@ -15,6 +18,8 @@ export interface RunningSwtpm {
   readonly issuerCertificate: Uint8Array
   /** SHA-256 of the root in hex: its pin. */
   readonly rootDigest: string
+  /** The same TPM behind a character device (a pseudo terminal), as `/dev/tpmrm0` would be. */
+  serveDevice(): Promise<{ readonly path: string; stop(): Promise<void> }>
   stop(): Promise<void>
 }
 
@@ -59,6 +64,7 @@ certserial = ${file('ca/certserial')}
     rootCertificate,
     rootDigest: hash('sha256', rootCertificate),
     issuerCertificate: readPem(file('ca/issuercert.pem')),
+    serveDevice: () => serveDevice(file('tpm.sock')),
     stop: async () => {
       await run('/usr/bin/swtpm_ioctl', ['--unix', file('ctrl.sock'), '-s'])
       rmSync(folder, { recursive: true, force: true })
@@ -81,6 +87,24 @@ async function startDaemon(folder: string): Promise<void> {
     '--flags',
     'not-need-init,startup-clear',
   ])
+}
+
+async function serveDevice(
+  socketPath: string,
+): Promise<{ readonly path: string; stop(): Promise<void> }> {
+  const script = fileURLToPath(new URL('pty_to_socket.py', import.meta.url))
+  const child = spawn('/usr/bin/python3', [script, socketPath], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  const [path]: unknown[] = await once(createInterface({ input: child.stdout }), 'line')
+  return {
+    path: String(path),
+    stop: async () => {
+      child.kill('SIGTERM')
+      await exited
+    },
+  }
 }
 
 function readPem(file: string): Uint8Array {

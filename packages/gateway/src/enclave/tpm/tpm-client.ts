@@ -86,6 +86,28 @@ export async function flushContext(tpm: TpmTransport, handle: number): Promise<v
   })
 }
 
+/** Runs a task with what is loaded under a handle, then removes it. */
+export async function flushAfter<T>(
+  tpm: TpmTransport,
+  handle: number,
+  task: () => Promise<T>,
+): Promise<T> {
+  const flush = (): Promise<void> => flushContext(tpm, handle)
+  const value = await afterFailure(task, flush)
+  await flush()
+  return value
+}
+
+/** Cleans up when a task fails. What then fails too is not told: the first error says what happened. */
+async function afterFailure<T>(task: () => Promise<T>, cleanUp: () => Promise<void>): Promise<T> {
+  try {
+    return await task()
+  } catch (error) {
+    await cleanUp().catch(() => undefined)
+    throw error
+  }
+}
+
 /** Extends a PCR of the SHA-256 bank. */
 export async function extendPcr(tpm: TpmTransport, pcr: number, digest: Uint8Array): Promise<void> {
   await runTpmCommand(tpm, {
@@ -186,25 +208,24 @@ export async function activateCredential(
   credential: TpmCredential,
 ): Promise<Uint8Array> {
   const session = await startPolicySession(tpm)
-  try {
-    await allowByEndorsement(tpm, session)
-    const { parameters } = await runTpmCommand(tpm, {
-      name: 'ActivateCredential',
-      handles: [ak.handle, ek.handle],
-      authorizations: [password, { kind: 'session', handle: session }],
-      parameters: Buffer.concat([sized(credential.idObject), sized(credential.encryptedSecret)]),
-      answersHandle: false,
-    })
-    return asMalformed('TPM2_ActivateCredential', () => {
-      const secret = parameters.sized(maxSecretBytes)
-      parameters.end()
-      return secret
-    })
-  } catch (error) {
-    // After any other error there is nobody to flush it for.
-    if (error instanceof TpmRefusal) await flushContext(tpm, session)
-    throw error
-  }
+  return afterFailure(
+    async () => {
+      await allowByEndorsement(tpm, session)
+      const { parameters } = await runTpmCommand(tpm, {
+        name: 'ActivateCredential',
+        handles: [ak.handle, ek.handle],
+        authorizations: [password, { kind: 'session', handle: session }],
+        parameters: Buffer.concat([sized(credential.idObject), sized(credential.encryptedSecret)]),
+        answersHandle: false,
+      })
+      return asMalformed('TPM2_ActivateCredential', () => {
+        const secret = parameters.sized(maxSecretBytes)
+        parameters.end()
+        return secret
+      })
+    },
+    () => flushContext(tpm, session),
+  )
 }
 
 /**

@@ -1,6 +1,5 @@
 /** A TPM, and keys in it, for the time of one task: what is loaded is removed, what is opened is closed. */
-import { createPrimary, flushContext, startup, type TpmKey } from './tpm-client.ts'
-import { TpmRefusal } from './tpm-command.ts'
+import { createPrimary, flushAfter, startup, type TpmKey } from './tpm-client.ts'
 import { attestationKeyTemplate, endorsementKeyTemplate } from './tpm-templates.ts'
 import { openTpm, type TpmAddress, type TpmTransport } from './tpm-transport.ts'
 
@@ -42,24 +41,5 @@ async function withPrimary<T>(
   task: (key: TpmKey) => Promise<T>,
 ): Promise<T> {
   const key = await createPrimary(tpm, template)
-  const result = await settle(() => task(key))
-  // After an error of the transport there is nobody to flush it for.
-  if (result.kind === 'done' || result.error instanceof TpmRefusal) {
-    await flushContext(tpm, key.handle)
-  }
-  if (result.kind === 'failed') throw result.error
-  return result.value
-}
-
-async function settle<T>(
-  task: () => Promise<T>,
-): Promise<
-  | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'failed'; readonly error: unknown }
-> {
-  try {
-    return { kind: 'done', value: await task() }
-  } catch (error) {
-    return { kind: 'failed', error }
-  }
+  return flushAfter(tpm, key.handle, () => task(key))
 }

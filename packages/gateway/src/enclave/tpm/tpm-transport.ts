@@ -26,9 +26,22 @@ const headerBytes = 10
 
 /** Connects to a TPM. `timeoutMs` bounds the connection and each command. */
 export async function openTpm(address: TpmAddress, timeoutMs: number): Promise<TpmTransport> {
-  return address.kind === 'device'
-    ? openDevice(address.path, timeoutMs)
-    : openSocket(address, timeoutMs)
+  const tpm =
+    address.kind === 'device'
+      ? await openDevice(address.path, timeoutMs)
+      : await openSocket(address, timeoutMs)
+  // Owned by transmit. A late answer must never be taken for the answer to the next command.
+  let isBroken = false
+  return {
+    transmit: async (command) => {
+      if (isBroken) throw new AttestationError('attester-unreachable', 'after an error')
+      isBroken = true
+      const response = await tpm.transmit(command)
+      isBroken = false
+      return response
+    },
+    close: () => tpm.close(),
+  }
 }
 
 async function openDevice(path: string, timeoutMs: number): Promise<TpmTransport> {
