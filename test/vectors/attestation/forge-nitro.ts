@@ -111,6 +111,10 @@ function forge(pcrsKey: string, moduleId: string, pcrs: Members, edit: NitroEdit
   ]
   const written = writeMembers(edit.members?.(members) ?? members, edit.isIndefinite ?? false)
   const payload = edit.payload?.(written) ?? written
+  return seal(payload, edit)
+}
+
+function seal(payload: Uint8Array, edit: NitroEdit): Uint8Array {
   const header = edit.header ?? es384
   const toSign = encodeCbor(['Signature1', header, new Uint8Array(0), payload])
   const signature = seededKey(edit.signerName ?? planAt(plans.length - 1).subject).sign(toSign)

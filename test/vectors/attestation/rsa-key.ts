@@ -4,7 +4,7 @@ import { createHash, createPrivateKey, createSign, type KeyObject } from 'node:c
 /** An RSA-2048 key pair whose signatures (PKCS#1 v1.5) follow from the message. */
 export type RsaKey = {
   readonly modulus: Uint8Array
-  sign(message: Uint8Array): Uint8Array
+  readonly sign: (message: Uint8Array) => Uint8Array
 }
 
 const exponent = 65_537n

@@ -1,7 +1,6 @@
 /** Keys of the synthetic roots: each follows from its name, and so do its signatures (RFC 6979). */
+import { createHash } from 'node:crypto'
 import { p256, p384 } from '@noble/curves/nist.js'
-import { sha512 } from '@noble/hashes/sha2.js'
-import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { derBitString, derObjectIdentifier, derSequence } from '../../provider/der.ts'
 
 /** A key pair on a curve. `sign` gives r ‖ s of fixed width over the curve's own hash. */
@@ -10,7 +9,7 @@ export type TestKey = {
   /** 4 ‖ x ‖ y. */
   readonly point: Uint8Array
   readonly spki: Uint8Array
-  sign(message: Uint8Array): Uint8Array
+  readonly sign: (message: Uint8Array) => Uint8Array
 }
 
 const curves = {
@@ -21,7 +20,9 @@ const curves = {
 /** The key of this name. */
 export function seededKey(name: string, curve: TestKey['curve'] = 'P-384'): TestKey {
   const { ecdsa, oid, bytes } = curves[curve]
-  const seed = sha512(encodeUtf8(`countersign/vectors/attestation/v1/${curve}/${name}`))
+  const seed = createHash('sha512')
+    .update(`countersign/vectors/attestation/v1/${curve}/${name}`)
+    .digest()
   const secretKey = seed.subarray(0, bytes)
   const point = ecdsa.getPublicKey(secretKey, false)
   const algorithm = derSequence(derObjectIdentifier('1.2.840.10045.2.1'), derObjectIdentifier(oid))

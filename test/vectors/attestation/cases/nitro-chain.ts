@@ -30,7 +30,13 @@ const levels = ['root', 'first intermediate', 'second intermediate', 'leaf'] as 
 
 /** All of them. */
 export function chainCases(): readonly EvidenceCase[] {
-  return [...rootCases(), ...issuanceCases(), ...formCases(), ...dateCases(), ...listCases()]
+  return [
+    ...rootCases(),
+    ...issuanceRows.map(toCase),
+    ...formCases(),
+    ...dateCases(),
+    ...listCases(),
+  ]
 }
 
 function rootCases(): readonly EvidenceCase[] {
@@ -41,112 +47,6 @@ function rootCases(): readonly EvidenceCase[] {
     { ...base('no pin is refused', 'AT3.1'), roots: [], failed },
     { ...base('one of several pins is enough', 'AT3.1'), roots: [other, nitroTestRoot] },
   ]
-}
-
-/** What is wrong with how one certificate issues another. */
-function issuanceCases(): readonly EvidenceCase[] {
-  const unknown = createExtension('1.2.3.4', true, Uint8Array.of(5, 0))
-  const rows: readonly Row[] = [
-    [
-      'a chain without intermediates',
-      'AT3.2',
-      { certificates: ([root, , , leaf]) => keep(root, leaf) },
-      { chain: 'chain-length' },
-    ],
-    [
-      'a chain without its second intermediate',
-      'AT3.3',
-      { certificates: ([root, first, , leaf]) => keep(root, first, leaf) },
-      { chain: 'chain-issuer-mismatch' },
-    ],
-    [
-      'a cabundle in reverse',
-      'AT3.3',
-      { certificates: ([root, first, second, leaf]) => keep(second, first, root, leaf) },
-      { root: 'chain-root-untrusted', chain: 'chain-issuer-mismatch' },
-    ],
-    [
-      'intermediates that are swapped',
-      'AT3.3',
-      { certificates: ([root, first, second, leaf]) => keep(root, second, first, leaf) },
-      { chain: 'chain-issuer-mismatch' },
-    ],
-    [
-      'an issuer of another name',
-      'AT3.3',
-      edit(2, { issuer: 'Somebody else' }),
-      { chain: 'chain-issuer-mismatch' },
-    ],
-    ...depths
-      .slice(1)
-      .map((depth): Row => [
-        `a ${levels[depth]} signed by another key`,
-        'AT3.4',
-        edit(depth, { issuerKey: seededKey('stranger') }),
-        { chain: 'chain-signature-invalid' },
-      ]),
-    [
-      'an intermediate that is no authority',
-      'AT3.5',
-      edit(1, { extensions: [basicConstraints(false), keyUsage(0b110)] }),
-      { chain: 'chain-not-ca' },
-    ],
-    [
-      'an intermediate without basicConstraints',
-      'AT3.5',
-      edit(2, { extensions: [keyUsage(0b110)] }),
-      { chain: 'chain-not-ca' },
-    ],
-    [
-      'a root that may not sign certificates',
-      'AT3.6',
-      editRoot({ extensions: [basicConstraints(true), keyUsage(0b010)] }),
-      { root: 'chain-root-untrusted', chain: 'chain-key-usage' },
-    ],
-    [
-      'an intermediate that may not sign certificates',
-      'AT3.6',
-      edit(2, { extensions: [basicConstraints(true), keyUsage(0b1000_0000)] }),
-      { chain: 'chain-key-usage' },
-    ],
-    [
-      'a leaf that may not sign',
-      'AT3.6',
-      edit(3, { extensions: [basicConstraints(false), keyUsage(0b100)] }),
-      { chain: 'chain-key-usage' },
-    ],
-    [
-      'a leaf that is an authority',
-      'AT3.6',
-      edit(3, { extensions: [basicConstraints(true), keyUsage(0b1000_0100)] }),
-      { chain: 'chain-key-usage' },
-    ],
-    [
-      'more authorities than the first allows',
-      'AT3.7',
-      edit(1, { extensions: authorityExtensions(0) }),
-      { chain: 'chain-path-length' },
-    ],
-    [
-      'a critical extension that nobody knows in an intermediate',
-      'AT3.8',
-      edit(1, { extensions: [...authorityExtensions(1), unknown] }),
-      { chain: 'certificate-extension-critical' },
-    ],
-    [
-      'a critical extension that nobody knows in the leaf',
-      'AT3.8',
-      edit(3, { extensions: [...signerExtensions(), unknown] }),
-      { chain: 'certificate-extension-critical' },
-    ],
-    [
-      'a leaf with a P-256 key',
-      'AT9.3',
-      edit(3, { key: seededKey('leaf', 'P-256') }),
-      { chain: 'certificate-key', signature: 'evidence-signature-invalid' },
-    ],
-  ]
-  return rows.map(toCase)
 }
 
 /** What is wrong with the DER of one certificate. */
@@ -207,13 +107,6 @@ function dateCases(): readonly EvidenceCase[] {
 
 function listCases(): readonly EvidenceCase[] {
   const stranger = seededKey('stranger')
-  const revoked = (
-    serial: number,
-    atMs: number,
-  ): readonly [number, Partial<RevocationListPlan>] => [
-    serial - 1001,
-    { revoked: [{ serial, atMs }] },
-  ]
   const rows: readonly (readonly [string, number, Partial<RevocationListPlan>, EvidenceCode])[] = [
     ['a list that another key signed', 0, { key: stranger }, 'crl-signature-invalid'],
     ['a list of another issuer', 1, { issuer: 'Somebody else' }, 'crl-issuer-mismatch'],
@@ -265,6 +158,14 @@ function listCases(): readonly EvidenceCase[] {
       open: { revocation: 'collateral-missing' },
     },
   ]
+}
+
+/** The list that names a certificate, by the depth of its issuer. */
+function revoked(
+  serial: number,
+  atMs: number,
+): readonly [depth: number, change: Partial<RevocationListPlan>] {
+  return [serial - 1001, { revoked: [{ serial, atMs }] }]
 }
 
 function clauseOf(code: EvidenceCode): string {
@@ -324,3 +225,107 @@ function useSha224(leaf: Uint8Array): Uint8Array {
 function keep(...certificates: readonly (Uint8Array | undefined)[]): readonly Uint8Array[] {
   return certificates.filter((certificate) => certificate !== undefined)
 }
+
+const unknown = createExtension('1.2.3.4', true, Uint8Array.of(5, 0))
+
+/** What is wrong with how one certificate issues another. */
+const issuanceRows: readonly Row[] = [
+  [
+    'a chain without intermediates',
+    'AT3.2',
+    { certificates: ([root, , , leaf]) => keep(root, leaf) },
+    { chain: 'chain-length' },
+  ],
+  [
+    'a chain without its second intermediate',
+    'AT3.3',
+    { certificates: ([root, first, , leaf]) => keep(root, first, leaf) },
+    { chain: 'chain-issuer-mismatch' },
+  ],
+  [
+    'a cabundle in reverse',
+    'AT3.3',
+    { certificates: ([root, first, second, leaf]) => keep(second, first, root, leaf) },
+    { root: 'chain-root-untrusted', chain: 'chain-issuer-mismatch' },
+  ],
+  [
+    'intermediates that are swapped',
+    'AT3.3',
+    { certificates: ([root, first, second, leaf]) => keep(root, second, first, leaf) },
+    { chain: 'chain-issuer-mismatch' },
+  ],
+  [
+    'an issuer of another name',
+    'AT3.3',
+    edit(2, { issuer: 'Somebody else' }),
+    { chain: 'chain-issuer-mismatch' },
+  ],
+  ...depths
+    .slice(1)
+    .map((depth): Row => [
+      `a ${levels[depth]} signed by another key`,
+      'AT3.4',
+      edit(depth, { issuerKey: seededKey('stranger') }),
+      { chain: 'chain-signature-invalid' },
+    ]),
+  [
+    'an intermediate that is no authority',
+    'AT3.5',
+    edit(1, { extensions: [basicConstraints(false), keyUsage(0b110)] }),
+    { chain: 'chain-not-ca' },
+  ],
+  [
+    'an intermediate without basicConstraints',
+    'AT3.5',
+    edit(2, { extensions: [keyUsage(0b110)] }),
+    { chain: 'chain-not-ca' },
+  ],
+  [
+    'a root that may not sign certificates',
+    'AT3.6',
+    editRoot({ extensions: [basicConstraints(true), keyUsage(0b010)] }),
+    { root: 'chain-root-untrusted', chain: 'chain-key-usage' },
+  ],
+  [
+    'an intermediate that may not sign certificates',
+    'AT3.6',
+    edit(2, { extensions: [basicConstraints(true), keyUsage(0b1000_0000)] }),
+    { chain: 'chain-key-usage' },
+  ],
+  [
+    'a leaf that may not sign',
+    'AT3.6',
+    edit(3, { extensions: [basicConstraints(false), keyUsage(0b100)] }),
+    { chain: 'chain-key-usage' },
+  ],
+  [
+    'a leaf that is an authority',
+    'AT3.6',
+    edit(3, { extensions: [basicConstraints(true), keyUsage(0b1000_0100)] }),
+    { chain: 'chain-key-usage' },
+  ],
+  [
+    'more authorities than the first allows',
+    'AT3.7',
+    edit(1, { extensions: authorityExtensions(0) }),
+    { chain: 'chain-path-length' },
+  ],
+  [
+    'a critical extension that nobody knows in an intermediate',
+    'AT3.8',
+    edit(1, { extensions: [...authorityExtensions(1), unknown] }),
+    { chain: 'certificate-extension-critical' },
+  ],
+  [
+    'a critical extension that nobody knows in the leaf',
+    'AT3.8',
+    edit(3, { extensions: [...signerExtensions(), unknown] }),
+    { chain: 'certificate-extension-critical' },
+  ],
+  [
+    'a leaf with a P-256 key',
+    'AT9.3',
+    edit(3, { key: seededKey('leaf', 'P-256') }),
+    { chain: 'certificate-key', signature: 'evidence-signature-invalid' },
+  ],
+]

@@ -54,8 +54,8 @@ function goodCases(): readonly EvidenceCase[] {
   ].map((good) => ({ ...good, name: `${good.name} is taken` }))
 }
 
-function malformedCases(): readonly EvidenceCase[] {
-  const rows: readonly Row[] = [
+function envelopeRows(): readonly Row[] {
+  return [
     ['no bytes', new Uint8Array(0)],
     ['a byte behind', forgeEnclave({ envelope: () => ({ tail: Uint8Array.of(0) }) })],
     ['a container around the document', concatBytes(Uint8Array.of(1, 2, 3, 4), forgeEnclave())],
@@ -100,6 +100,12 @@ function malformedCases(): readonly EvidenceCase[] {
       'a signature that is text',
       forgeEnclave({ envelope: () => ({ signature: encodeCbor('a'.repeat(96)) }) }),
     ],
+  ]
+}
+
+function malformedCases(): readonly EvidenceCase[] {
+  const rows: readonly Row[] = [
+    ...envelopeRows(),
     [
       'a payload with a byte behind',
       forgeEnclave({ payload: (payload) => concatBytes(payload, Uint8Array.of(0)) }),
@@ -173,14 +179,10 @@ const badPcrs: readonly (readonly [string, (pcrs: Members) => Members])[] = [
 ]
 
 function kindCases(): readonly EvidenceCase[] {
-  const both = (members: Members): Members => [
-    ...members,
-    ['nitrotpm_pcrs', new Map([[0, digest('0')]])],
-  ]
   return [
     tpm('a document of an enclave in place of one of NitroTPM', 'AT9.6', forgeEnclave()),
     enclave('a document of NitroTPM in place of one of an enclave', 'AT9.6', forgeTpm()),
-    enclave('a document with both kinds of PCRs', 'AT9.6', forgeEnclave({ members: both })),
+    enclave('a document with both kinds of PCRs', 'AT9.6', forgeEnclave({ members: withBoth })),
   ].map((stranger) => ({
     ...stranger,
     name: `${stranger.name} is refused`,
@@ -260,8 +262,8 @@ function put(key: CborKey, value: CborValue): (members: Members) => Members {
 }
 
 function withoutOptional(members: Members): Members {
-  const optional: readonly CborKey[] = ['public_key', 'user_data', 'nonce']
-  return members.filter(([key]) => !optional.includes(key))
+  const optional = new Set<CborKey>(['public_key', 'user_data', 'nonce'])
+  return members.filter(([key]) => !optional.has(key))
 }
 
 function withLargest(members: Members): Members {
@@ -279,10 +281,14 @@ function resize(bytes: number): (envelope: Envelope) => Partial<Envelope> {
 
 /** The lowest bit of s. */
 function turnSignature({ signature }: Envelope): Partial<Envelope> {
-  return { signature: signature.with(-1, (signature.at(-1) ?? 0) ^ 1) }
+  return { signature: signature.with(signature.length - 1, (signature.at(-1) ?? 0) ^ 1) }
 }
 
 /** The last byte of the nonce. */
 function turnPayload({ payload }: Envelope): Partial<Envelope> {
-  return { payload: payload.with(-1, 8) }
+  return { payload: payload.with(payload.length - 1, 8) }
+}
+
+function withBoth(members: Members): Members {
+  return [...members, ['nitrotpm_pcrs', new Map([[0, digest('0')]])]]
 }

@@ -1,7 +1,12 @@
 /** Cases of NVIDIA GPU reports (spec/attestation.md AT10). */
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import type { EvidenceCode } from '@countersign/protocol/attestation/evidence-errors'
-import { createExtension, keyUsage, signerExtensions } from '../certificate.ts'
+import {
+  createExtension,
+  keyUsage,
+  signerExtensions,
+  type CertificatePlan,
+} from '../certificate.ts'
 import type { EvidenceCase } from '../evidence-case.ts'
 import { digest } from '../forge-nitro.ts'
 import {
@@ -23,11 +28,10 @@ type Row = readonly [name: string, edit: GpuEdit]
 
 /** All of them. */
 export function nvidiaCases(): readonly EvidenceCase[] {
-  return [...goodCases(), ...malformedCases(), ...chainCases(), ...firmwareCases()]
+  return [...goodCases(), ...malformedCases(), ...chainCases(), ...dateCases(), ...firmwareCases()]
 }
 
 function goodCases(): readonly EvidenceCase[] {
-  const without = (type: number) => (opaque: Opaque) => opaque.filter(([held]) => held !== type)
   const rows: readonly Row[] = [
     ['a report', {}],
     ['a report without a firmware id', { opaque: without(20) }],
@@ -113,8 +117,6 @@ function malformedCases(): readonly EvidenceCase[] {
 }
 
 function chainCases(): readonly EvidenceCase[] {
-  const changed = (depth: number, part: object): Uint8Array =>
-    forgeChain((plans) => plans.map((plan, at) => (at === depth ? { ...plan, ...part } : plan)))
   const signature = 'evidence-signature-invalid'
   const leaf = [...signerExtensions(), hopperFirmware(firmwareId)]
   const unknown = createExtension('1.2.3.4', true, Uint8Array.of(5, 0))
@@ -185,6 +187,12 @@ function chainCases(): readonly EvidenceCase[] {
       ),
       failed: { chain: 'certificate-extension-critical' },
     },
+  ]
+}
+
+/** Dates before and after. */
+function dateCases(): readonly EvidenceCase[] {
+  return [
     {
       ...base('a chain that has not begun is refused', 'AT3.9'),
       asOfMs: 0,
@@ -270,4 +278,15 @@ function change(part: Partial<Block>): (blocks: readonly Block[]) => readonly Bl
 
 function twice(block: Block | undefined): readonly Block[] {
   return block === undefined ? [] : [block, block]
+}
+
+function without(type: number): (opaque: Opaque) => Opaque {
+  return (opaque) => opaque.filter(([held]) => held !== type)
+}
+
+/** The chain with one certificate that is otherwise. */
+function changed(depth: number, part: Partial<CertificatePlan>): Uint8Array {
+  return forgeChain((plans) =>
+    plans.map((plan, at) => (at === depth ? { ...plan, ...part } : plan)),
+  )
 }

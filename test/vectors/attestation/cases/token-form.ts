@@ -31,9 +31,6 @@ export function tokenFormCases(): readonly EvidenceCase[] {
 }
 
 function malformedCases(): readonly EvidenceCase[] {
-  const part = (index: number, text: string) => (token: string) =>
-    token.split('.').with(index, text).join('.')
-  const encode = (text: string): string => toBase64url(encodeUtf8(text))
   const rows: readonly (readonly [string, TokenEdit])[] = [
     ['no bytes', { whole: () => '' }],
     ['a token of two parts', { whole: (token) => token.split('.').slice(0, 2).join('.') }],
@@ -66,8 +63,6 @@ function malformedCases(): readonly EvidenceCase[] {
 }
 
 function algorithmCases(): readonly EvidenceCase[] {
-  const hmac = (message: Uint8Array): Uint8Array =>
-    createHmac('sha256', serviceKey.modulus).update(message).digest()
   const rows: readonly (readonly [string, TokenEdit])[] = [
     ['none', { header: { alg: 'none' }, sign: () => new Uint8Array(0) }],
     ['None with the signature of a right token', { header: { alg: 'None' } }],
@@ -86,8 +81,6 @@ function algorithmCases(): readonly EvidenceCase[] {
 function keySetCases(): readonly EvidenceCase[] {
   const right = rsaJwk(serviceKey)
   const p256 = ecJwk(seededKey('p256', 'P-256'))
-  const raw = (text: string): ReadonlyMap<string, Uint8Array> =>
-    new Map([['key-set', encodeUtf8(text)]])
   const beside = (jwk: unknown): ReadonlyMap<string, Uint8Array> => keySet(right, jwk)
   const rows: readonly (readonly [string, ReadonlyMap<string, Uint8Array>])[] = [
     ['a set that is not JSON', raw('{')],
@@ -231,4 +224,22 @@ function replaceClaims(token: string): string {
 
 function p256WithName(jwk: Json): Json {
   return { ...jwk, kid: 'p256' }
+}
+
+/** The token with another part in place of one. */
+function part(index: number, text: string): (token: string) => string {
+  return (token) => token.split('.').with(index, text).join('.')
+}
+
+function encode(text: string): string {
+  return toBase64url(encodeUtf8(text))
+}
+
+/** What a verifier would take that believes alg, and takes the public key for a secret. */
+function hmac(message: Uint8Array): Uint8Array {
+  return createHmac('sha256', serviceKey.modulus).update(message).digest()
+}
+
+function raw(text: string): ReadonlyMap<string, Uint8Array> {
+  return new Map([['key-set', encodeUtf8(text)]])
 }

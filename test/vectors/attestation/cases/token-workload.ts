@@ -38,7 +38,7 @@ const submods = {
 }
 
 /** What a right token says. */
-export const workloadClaims: Json = {
+const workloadClaims: Json = {
   ...tokenDates,
   iss: 'https://confidentialcomputing.googleapis.com',
   aud: confidentialSpaceAudience,

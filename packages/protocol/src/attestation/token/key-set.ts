@@ -45,7 +45,7 @@ export function parseKeySet(bytes: Uint8Array): ReadonlyMap<string, TokenKey> {
 }
 
 /** RFC 7638 §3: the required members in order, without spaces. */
-export function toThumbprint(key: PublicKey): string {
+function toThumbprint(key: PublicKey): string {
   const members =
     key.kind === 'rsa'
       ? `{"e":"${toBase64url(key.exponent)}","kty":"RSA","n":"${toBase64url(key.modulus)}"}`

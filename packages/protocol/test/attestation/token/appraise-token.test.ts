@@ -32,6 +32,12 @@ async function claimsOf(
 const ofWorkload = (name: string): ReturnType<typeof claimsOf> =>
   claimsOf(appraiseConfidentialSpace, workloadCases(), name)
 
+const ofAzure = (name: string): ReturnType<typeof claimsOf> =>
+  claimsOf(appraiseAzureAttestation, azureCases(), name)
+
+const ofGpus = (name: string): ReturnType<typeof claimsOf> =>
+  claimsOf(appraiseNvidiaRemote, gpuTokenCases(), name)
+
 test('a token of Confidential Space says its image, its nonce and its hardware', async () => {
   expect(await ofWorkload('a token of Confidential Space')).toEqual({
     root: workload('', '').roots[0],
@@ -59,16 +65,14 @@ test('what the operator changed is a setting that a policy must take', async () 
 })
 
 test('a token of Azure names the instance that made it, which a policy must take', async () => {
-  const of = (name: string): ReturnType<typeof claimsOf> =>
-    claimsOf(appraiseAzureAttestation, azureCases(), name)
-  const snp = await of('a token about a machine with SEV-SNP')
+  const snp = await ofAzure('a token about a machine with SEV-SNP')
   expect(snp?.settings).toEqual([
     'issuer https://sharedeus.eus.attest.azure.net',
     'hwmodel sevsnpvm',
   ])
   expect(snp?.measurements.get('launch')).toBe('ab'.repeat(48))
   expect(snp?.binding).toEqual({ form: 'whole', values: [new Uint8Array(64).fill(0x42)] })
-  const tdx = await of('a token about a machine with TDX')
+  const tdx = await ofAzure('a token about a machine with TDX')
   expect([...(tdx?.measurements.keys() ?? [])]).toEqual([
     'mrtd',
     'rtmr0',
@@ -79,14 +83,12 @@ test('a token of Azure names the instance that made it, which a policy must take
 })
 
 test('an answer about GPUs says what they have in common', async () => {
-  const of = (name: string): ReturnType<typeof claimsOf> =>
-    claimsOf(appraiseNvidiaRemote, gpuTokenCases(), name)
-  const two = await of('an answer about two GPUs')
+  const two = await ofGpus('an answer about two GPUs')
   expect(two?.machine).toBe('1 2')
   expect(two?.settings).toEqual(['hwmodel GH100 A01 GSP BROM'])
   expect([...(two?.measurements.keys() ?? [])]).toEqual(['driver', 'vbios'])
   expect(two?.binding).toEqual({ form: 'gpu', values: [new Uint8Array(32).fill(0x42)] })
-  const differing = await of('an answer about two GPUs of which one has another driver')
+  const differing = await ofGpus('an answer about two GPUs of which one has another driver')
   expect([...(differing?.measurements.keys() ?? [])]).toEqual(['vbios'])
 })
 
