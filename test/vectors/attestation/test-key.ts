@@ -41,7 +41,7 @@ export function seededKey(name: string, curve: TestKey['curve'] = 'P-384'): Test
 const made = new Map<string, Uint8Array>()
 
 function signOnce(key: string, message: Uint8Array, sign: () => Uint8Array): Uint8Array {
-  const name = `${key}/${Buffer.from(sha512(message)).toString('base64')}`
+  const name = `${key}/${createHash('sha512').update(message).digest('base64')}`
   const signature = made.get(name) ?? sign()
   made.set(name, signature)
   return signature.slice()
