@@ -75,7 +75,10 @@ async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<voi
       ? {}
       : { settlementAddress: payment.settlementAddress }),
   }
-  const attester = await openAttester(config.attestation, buildDigest, loaded.digest)
+  const attester = await openAttester(config.attestation, {
+    build: buildDigest,
+    configuration: loaded.digest,
+  })
   const epochs = await createEpochs(terms, attester, {
     nowMs: nowMs(),
     random,

@@ -104,8 +104,15 @@ function withAbsolutePaths(config: Config, folder: string): Config {
 }
 
 function withAbsoluteFiles(attestation: AttestationConfig, folder: string): AttestationConfig {
-  if (attestation.kind !== 'tpm') return attestation
-  return { ...attestation, enrolmentFile: resolve(folder, attestation.enrolmentFile) }
+  if (attestation.kind === 'simulated') return attestation
+  const { collateralDir } = attestation
+  const withFolder =
+    collateralDir === undefined
+      ? attestation
+      : { ...attestation, collateralDir: resolve(folder, collateralDir) }
+  return withFolder.kind === 'tpm'
+    ? { ...withFolder, enrolmentFile: resolve(folder, withFolder.enrolmentFile) }
+    : withFolder
 }
 
 /** JSON with members in ascending order, so that equal configurations have equal digests. */

@@ -66,8 +66,39 @@ const payment = z
 
 const pcr = z.int().min(0).max(23)
 
+const hardware = {
+  collateralDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of collateral that the machine does not have: one file each, by its name.'),
+  timeoutMs: milliseconds.default(60_000).describe('For each question to the source of evidence.'),
+}
+
 const attestation = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('simulated') }),
+  z.strictObject({ kind: z.literal('auto'), ...hardware }),
+  z.strictObject({
+    kind: z.literal('tsm'),
+    folder: z.string().min(1).optional(),
+    privilegeLevel: z.int().min(0).max(3).optional().describe('VMPL of SEV-SNP.'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('dstack'),
+    socketPath: z.string().min(1).optional(),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('confidential-space'),
+    socketPath: z.string().min(1).default('/run/container_launcher/teeserver.sock'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('nitro-enclave'),
+    socketPath: z.string().min(1).describe('Socket of the helper that asks the security module.'),
+    ...hardware,
+  }),
   z.strictObject({
     kind: z.literal('tpm'),
     tpm: z
@@ -107,7 +138,7 @@ const attestation = z.discriminatedUnion('kind', [
       .min(1)
       .optional()
       .describe('Event log of the firmware, /sys/kernel/security/tpm0/binary_bios_measurements.'),
-    timeoutMs: milliseconds.default(60_000),
+    ...hardware,
   }),
 ])
 

@@ -18,6 +18,7 @@ const table = {
     'another build or configuration was measured since this machine started: start it again',
   ],
   'no-attester': ['code', 'this machine has no source of evidence that is known here'],
+  'several-attesters': ['code', 'this machine has several sources of evidence: choose one'],
 } as const
 
 /** All codes of producers. */

@@ -1,41 +1,71 @@
 /** Opens the source of evidence that the configuration names, before any key is made. */
-import type { AttestationConfig } from '../config/schema.ts'
 import { listGatewayEvents } from '@countersign/protocol/attestation/tpm/measured-log'
+import type { AttestationConfig } from '../config/schema.ts'
 import { createAttester, type Attester } from './attester.ts'
+import { withCollateral } from './collateral-folder.ts'
+import { createConfidentialSpaceSource } from './confidential-space-source.ts'
+import { detectSource, findDstackSocket, tsmFolder } from './detect-source.ts'
+import { createDstackSource } from './dstack-source.ts'
+import type { EvidenceSource } from './evidence-source.ts'
+import { createNitroEnclaveSource } from './nitro-enclave-source.ts'
 import { createSimulatedAttester } from './simulated-attester.ts'
 import { createHttpChallenger } from './tpm/http-challenger.ts'
 import { readOrEnrol } from './tpm/read-or-enrol.ts'
 import { createTpmAttester } from './tpm/tpm-attester.ts'
+import { createTsmSource } from './tsm/tsm-source.ts'
+
+type HardwareConfig = Exclude<AttestationConfig, { kind: 'simulated' }>
+type TpmConfig = Extract<AttestationConfig, { kind: 'tpm' }>
+type Digests = { readonly build: Uint8Array; readonly configuration: Uint8Array }
 
 /**
- * The attester of a configuration. A TPM is enrolled where it has no record yet, and measures the gateway.
+ * The attester of a configuration. `auto` takes the one source of the machine, never a simulated one. A TPM is
+ * enrolled where it has no record yet, and measures the gateway.
  *
  * @throws AttestationError
  */
-export async function openAttester(
-  config: AttestationConfig,
-  buildDigest: Uint8Array,
-  configDigest: Uint8Array,
-): Promise<Attester> {
+export async function openAttester(config: AttestationConfig, digests: Digests): Promise<Attester> {
+  if (config.kind === 'simulated') return createSimulatedAttester(digests.build)
+  const source = await openSource(config, digests)
+  const { collateralDir } = config
+  return createAttester(
+    collateralDir === undefined ? source : withCollateral(source, collateralDir),
+  )
+}
+
+async function openSource(config: HardwareConfig, digests: Digests): Promise<EvidenceSource> {
   switch (config.kind) {
-    case 'simulated':
-      return createSimulatedAttester(buildDigest)
-    case 'tpm': {
-      const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile, challengerUrl } = config
-      const challenger =
-        challengerUrl === undefined ? undefined : createHttpChallenger(challengerUrl, timeoutMs)
-      const enrolment = await readOrEnrol(config.enrolmentFile, address, timeoutMs, challenger)
-      return createAttester(
-        await createTpmAttester({
-          address,
-          timeoutMs,
-          pcrs,
-          applicationPcr,
-          enrolment,
-          events: listGatewayEvents(buildDigest, configDigest),
-          ...(bootLogFile === undefined ? {} : { bootLogFile }),
-        }),
-      )
+    case 'auto': {
+      const { timeoutMs } = config
+      return openSource({ ...detectSource(), timeoutMs }, digests)
     }
+    case 'tsm': {
+      const { folder = tsmFolder, privilegeLevel } = config
+      return createTsmSource({ folder, ...(privilegeLevel === undefined ? {} : { privilegeLevel }) })
+    }
+    case 'dstack':
+      return createDstackSource(config.socketPath ?? findDstackSocket(), config.timeoutMs)
+    case 'confidential-space':
+      return createConfidentialSpaceSource(config.socketPath, config.timeoutMs)
+    case 'nitro-enclave':
+      return createNitroEnclaveSource(config.socketPath, config.timeoutMs)
+    case 'tpm':
+      return openTpmSource(config, digests)
   }
+}
+
+async function openTpmSource(config: TpmConfig, digests: Digests): Promise<EvidenceSource> {
+  const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile, challengerUrl } = config
+  const challenger =
+    challengerUrl === undefined ? undefined : createHttpChallenger(challengerUrl, timeoutMs)
+  const enrolment = await readOrEnrol(config.enrolmentFile, address, timeoutMs, challenger)
+  return createTpmAttester({
+    address,
+    timeoutMs,
+    pcrs,
+    applicationPcr,
+    enrolment,
+    events: listGatewayEvents(digests.build, digests.configuration),
+    ...(bootLogFile === undefined ? {} : { bootLogFile }),
+  })
 }
