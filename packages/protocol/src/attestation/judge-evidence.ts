@@ -105,7 +105,7 @@ export async function judgeEvidence(
   })
   const all = [...appraisal.checks, ...run.checks]
   const checks = evidenceCheckIds.flatMap((id) => all.filter((check) => check.id === id))
-  const verdict = conclude(platform, checks, asked)
+  const verdict = conclude(platform, checks, asked?.require ?? new Set())
   const result = { verdict, policy: policy.name, platform, tier, checks }
   return claims === undefined ? result : { ...result, claims }
 }
@@ -212,13 +212,13 @@ function checkMachine(machine: string | undefined, machines: EvidencePolicy['mac
 function conclude(
   platform: Platform,
   checks: readonly EvidenceCheck[],
-  asked: PlatformPolicy | undefined,
+  asked: PlatformPolicy['require'],
 ): EvidenceVerdict['verdict'] {
   const codes = checks.flatMap((check) => (check.status === 'failed' ? [check.code] : []))
   // The names of the codes say whose refusal it is; the table of them has a test for this.
   if (!codes.every((code) => code.endsWith('-not-allowed'))) return 'invalid'
   if (codes.length > 0) return 'not-allowed'
-  const required = [...(requiredOf[platform] ?? []), ...(asked?.require ?? [])]
+  const required = [...(requiredOf[platform] ?? []), ...asked]
   const passed = new Set(checks.flatMap(({ id, status }) => (status === 'passed' ? [id] : [])))
   // No evidence can bring this about: a verifier says it of its platform, always or never.
   const absent = new Set(
