@@ -1,4 +1,4 @@
-/** Cases of what endorses the key of a TPM (spec/attestation.md AT12). */
+/** Cases of what endorses the key of a TPM (spec/attestation.md AT15). */
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
 import { basicConstraints, createExtension } from '../certificate.ts'
@@ -98,32 +98,32 @@ function enrolmentCases(): readonly EvidenceCase[] {
   ]
   return [
     ...rows.map(([name, bytes, failed]) => ({
-      ...base(`${name} is refused`, 'AT12.6'),
+      ...base(`${name} is refused`, 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-enrolment': bytes }),
       failed,
     })),
     {
-      ...base('a quote that nobody enrolled stays open', 'AT12.6'),
+      ...base('a quote that nobody enrolled stays open', 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-enrolment': undefined }),
       open: { root: 'collateral-missing', chain: 'blocked', validity: 'blocked' },
     },
     {
-      ...base('two endorsements are refused', 'AT12.6'),
+      ...base('two endorsements are refused', 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-ak-chain': forgeAkChain() }),
       failed: { root: 'tpm-malformed' },
     },
     {
-      ...base('a challenger alone is not enough', 'AT12.6'),
+      ...base('a challenger alone is not enough', 'AT15.6'),
       roots: tpmPins.slice(1),
       failed: { root: 'chain-root-untrusted' },
     },
     {
-      ...base('a root alone is not enough', 'AT12.6'),
+      ...base('a root alone is not enough', 'AT15.6'),
       roots: tpmPins.slice(0, 1),
       failed: { root: 'tpm-challenger-untrusted' },
     },
     {
-      ...base('a time that is no date in force is refused', 'AT12.6'),
+      ...base('a time that is no date in force is refused', 'AT15.6'),
       asOfMs: 0,
       failed: { validity: 'certificate-not-yet-valid' },
     },
@@ -165,12 +165,12 @@ function chainCases(): readonly EvidenceCase[] {
   ]
   return [
     ...rows.map(([what, bytes, failed]) => ({
-      ...base(`${what} is refused`, 'AT12.6'),
+      ...base(`${what} is refused`, 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-enrolment': bytes }),
       failed,
     })),
     {
-      ...base('a critical name of the TPM is taken', 'AT12.6'),
+      ...base('a critical name of the TPM is taken', 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-enrolment': leaf([endorsementUse, name]) }),
       open,
     },
@@ -213,7 +213,7 @@ function akChainCases(): readonly EvidenceCase[] {
     ['a chain that is no CBOR', Uint8Array.of(0xff), { root: 'tpm-malformed' }],
   ]
   return rows.map(([name, chain, failed]) => ({
-    ...base(`${name} is refused`, 'AT12.7'),
+    ...base(`${name} is refused`, 'AT15.7'),
     collateral: forgeTpmCollateral({ 'tpm-enrolment': undefined, 'tpm-ak-chain': chain }),
     failed,
   }))

@@ -1,4 +1,4 @@
-/** Cases of TPM 2.0 quotes (spec/attestation.md AT12). */
+/** Cases of TPM 2.0 quotes (spec/attestation.md AT15). */
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
 import type { EvidenceCode } from '@countersign/protocol/attestation/evidence-errors'
@@ -40,24 +40,24 @@ function goodCases(): readonly EvidenceCase[] {
       ...[0, 32].map((at) => sized(withoutZeros(raw.slice(at, at + 32)))),
     )
   return [
-    { ...base('a quote is taken', 'AT12.1'), open },
+    { ...base('a quote is taken', 'AT15.1'), open },
     {
-      ...base('a quote without a log is taken', 'AT12.8'),
+      ...base('a quote without a log is taken', 'AT15.8'),
       collateral: forgeTpmCollateral({ 'tpm-measured-log': undefined }),
       open,
     },
     {
-      ...base('a quote of a TPM whose clock was not safe is taken', 'AT12.3', {
+      ...base('a quote of a TPM whose clock was not safe is taken', 'AT15.3', {
         attest: () => ({ safe: 0 }),
       }),
       open,
     },
     {
-      ...base('a signature without leading zeros is taken', 'AT12.4', { signature: unpadded }),
+      ...base('a signature without leading zeros is taken', 'AT15.4', { signature: unpadded }),
       open,
     },
     {
-      ...base('a quote by a key with a certificate of its own is taken', 'AT12.7'),
+      ...base('a quote by a key with a certificate of its own is taken', 'AT15.7'),
       collateral: forgeTpmCollateral({
         'tpm-enrolment': undefined,
         'tpm-ak-chain': forgeAkChain(),
@@ -185,11 +185,11 @@ function malformedCases(): readonly EvidenceCase[] {
   ]
   return [
     ...rows.map(([name, edit]) => ({
-      ...base(`${name} is refused`, 'AT12.2', edit),
+      ...base(`${name} is refused`, 'AT15.2', edit),
       failed: { format: 'tpm-malformed' } as const,
     })),
     ...raws.map(([name, raw]) => ({
-      ...base(`${name} is refused`, 'AT12.2'),
+      ...base(`${name} is refused`, 'AT15.2'),
       raw,
       failed: { format: 'tpm-malformed' } as const,
     })),
@@ -246,7 +246,7 @@ function keyCases(): readonly EvidenceCase[] {
     ],
   ]
   return rows.map(([name, edit, failed]) => ({
-    ...base(`${name} is refused`, 'AT12.5', edit),
+    ...base(`${name} is refused`, 'AT15.5', edit),
     failed,
   }))
 }
@@ -287,7 +287,7 @@ function quoteCases(): readonly EvidenceCase[] {
     ],
   ]
   return rows.map(([name, edit, code]) => ({
-    ...base(`${name} is refused`, 'AT12.4', edit),
+    ...base(`${name} is refused`, 'AT15.4', edit),
     failed: { signature: code },
   }))
 }
@@ -325,7 +325,7 @@ function logCases(): readonly EvidenceCase[] {
     ['a log that is no CBOR', Uint8Array.of(0xff)],
   ]
   const from = (name: string, log: Uint8Array, failed: Failed): EvidenceCase => ({
-    ...base(`${name} is refused`, 'AT12.8'),
+    ...base(`${name} is refused`, 'AT15.8'),
     collateral: forgeTpmCollateral({ 'tpm-measured-log': log }),
     failed,
   })
