@@ -9,6 +9,7 @@ import { azureCases } from './cases/token-azure.ts'
 import { tokenFormCases } from './cases/token-form.ts'
 import { gpuTokenCases } from './cases/token-gpu.ts'
 import { workloadCases } from './cases/token-workload.ts'
+import { tpmCases } from './cases/tpm.ts'
 import { compactCases } from './compact.ts'
 import { judgeEvidenceCase, type EvidenceCase } from './evidence-case.ts'
 
@@ -18,6 +19,7 @@ const files: readonly (readonly [string, () => readonly EvidenceCase[]])[] = [
   ['nvidia', nvidiaCases],
   ['sev-snp', snpCases],
   ['token', tokenCases],
+  ['tpm', tpmCases],
 ]
 
 function tokenCases(): readonly EvidenceCase[] {
