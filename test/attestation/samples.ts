@@ -12,7 +12,7 @@ export type Sample = {
 }
 
 /** Bytes of a file among the samples. */
-export function readSample(path: string): Uint8Array {
+function readSample(path: string): Uint8Array {
   return Uint8Array.from(readFileSync(new URL(`fixtures/${path}`, import.meta.url)))
 }
 

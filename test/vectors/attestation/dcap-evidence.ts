@@ -1,7 +1,6 @@
 /** Quotes of a made-up processor under a test root, right or wrong in any one field. */
-import { concatBytes, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
+import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { fromHex, toHex } from '@countersign/protocol/bytes/text-encoding'
-import { sha256 } from '@countersign/protocol/crypto/sha256'
 import {
   derElement,
   derObjectIdentifier,
@@ -21,6 +20,7 @@ import {
   type CertificatePlan,
   type RevocationListPlan,
 } from './certificate.ts'
+import { dcapProcessorKey, forgeQuote, type QuoteEdits } from './dcap-quote.ts'
 import { seededKey, type TestKey } from './test-key.ts'
 
 /** Evidence and the collateral by name. */
@@ -33,28 +33,7 @@ export type TestEvidence = {
 export type Json = { [name: string]: unknown }
 
 /** What deviates from good evidence. */
-export type DcapEdits = {
-  readonly version?: 3 | 4 | 5
-  /** Names the body of a quote of version 5: 1, 2 or 3. */
-  readonly bodyType?: number
-  readonly bodySize?: number
-  readonly header?: (header: Uint8Array) => void
-  readonly body?: (body: Uint8Array) => void
-  readonly qeReport?: (report: Uint8Array) => void
-  /** After the attestation key was bound into it. */
-  readonly boundReport?: (report: Uint8Array) => void
-  readonly authData?: Uint8Array
-  readonly outerType?: number
-  readonly pemType?: number
-  /** Bytes behind the certification data, inside and outside of what wraps it. */
-  readonly innerTail?: Uint8Array
-  readonly outerTail?: Uint8Array
-  readonly pem?: (pem: Uint8Array) => Uint8Array
-  readonly trailing?: Uint8Array
-  /** Bytes that the signature data says it has more than it has. */
-  readonly extraLength?: number
-  readonly qeSignature?: (signature: Uint8Array) => void
-  readonly quoteSignature?: (signature: Uint8Array) => void
+export type DcapEdits = QuoteEdits & {
   readonly root?: Partial<CertificatePlan>
   readonly authority?: Partial<CertificatePlan>
   readonly processor?: Partial<CertificatePlan>
@@ -79,9 +58,7 @@ export const dcapAsOfMs: number = Date.parse('2026-06-01T00:00:00Z')
 const dayMs = 86_400_000
 const rootKey = seededKey('intel root', 'P-256')
 const authorityKey = seededKey('intel pck authority', 'P-256')
-const processorKey = seededKey('intel processor', 'P-256')
 const signerKey = seededKey('intel tcb signer', 'P-256')
-const attestationKey = seededKey('intel attestation key', 'P-256')
 const oid = '1.2.840.113741.1.13.1'
 const componentSvns = [3, 3, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0]
 const pceSvn = 11
@@ -109,10 +86,14 @@ export function forgeDcap(kind: 'sgx' | 'tdx', edits: DcapEdits = {}): TestEvide
     edits.authority,
     authorityExtensions(0),
   )
-  const processor = certify('processor', 'authority', processorKey, authorityKey, edits.processor, [
-    ...signerExtensions(),
-    createExtension(oid, false, pckExtension(edits)),
-  ])
+  const processor = certify(
+    'processor',
+    'authority',
+    dcapProcessorKey,
+    authorityKey,
+    edits.processor,
+    [...signerExtensions(), createExtension(oid, false, pckExtension(edits))],
+  )
   const signer = certify('signer', 'root', signerKey, rootKey, edits.signer, signerExtensions())
   const chain = [processor, authority, root]
   edits.chain?.(chain)
@@ -125,16 +106,13 @@ export function forgeDcap(kind: 'sgx' | 'tdx', edits: DcapEdits = {}): TestEvide
     ['pck-crl', list('authority', authorityKey, edits.pckList)],
   ])
   edits.collateral?.(collateral)
-  return { raw: forgeQuote(kind, chain, edits), collateral }
+  return { raw: forgeQuote(kind, toPem(chain), edits), collateral }
 }
 
 /** SHA-256 of the test root in hex. */
 export const dcapRoot: string = pinOf(
   certify('root', 'root', rootKey, rootKey, {}, authorityExtensions(1)),
 )
-
-/** What good evidence is bound to. */
-export const dcapReportData: Uint8Array = concatBytes(seededBytes('dcap/1'), seededBytes('dcap/2'))
 
 function certify(
   subject: keyof typeof names,
@@ -172,19 +150,17 @@ function list(
 }
 
 function pckExtension(edits: DcapEdits): Uint8Array {
-  const value = (place: string, content: Uint8Array): Uint8Array =>
-    derSequence(derObjectIdentifier(`${oid}.${place}`), content)
   const svns = [...componentSvns, pceSvn].map((svn, at) =>
-    value(`2.${at + 1}`, derUnsignedInteger(Uint8Array.of(svn))),
+    pckValue(`2.${at + 1}`, derUnsignedInteger(Uint8Array.of(svn))),
   )
-  svns.push(value('2.18', derOctetString(Uint8Array.from(componentSvns))))
+  svns.push(pckValue('2.18', derOctetString(Uint8Array.from(componentSvns))))
   edits.pckTcb?.(svns)
   const values = [
-    value('1', derOctetString(seededBytes('ppid').subarray(0, 16))),
-    value('2', derSequence(...svns)),
-    value('3', derOctetString(new Uint8Array(2))),
-    value('4', derOctetString(fromHex(fmspc) ?? new Uint8Array())),
-    value('5', derElement(0x0a, Uint8Array.of(1))),
+    pckValue('1', derOctetString(seededBytes('ppid').subarray(0, 16))),
+    pckValue('2', derSequence(...svns)),
+    pckValue('3', derOctetString(new Uint8Array(2))),
+    pckValue('4', derOctetString(fromHex(fmspc) ?? new Uint8Array())),
+    pckValue('5', derElement(0x0a, Uint8Array.of(1))),
   ]
   edits.pckExtension?.(values)
   return derSequence(...values)
@@ -289,88 +265,6 @@ function qeIdentityText(kind: 'sgx' | 'tdx', edits: DcapEdits): string {
   return JSON.stringify(json)
 }
 
-function forgeQuote(
-  kind: 'sgx' | 'tdx',
-  chain: readonly Uint8Array[],
-  edits: DcapEdits,
-): Uint8Array {
-  const version = edits.version ?? (kind === 'sgx' ? 3 : 4)
-  const bodyType = edits.bodyType ?? (kind === 'sgx' ? 1 : 2)
-  const header = new Uint8Array(48)
-  header.set([version, 0, 2, 0, kind === 'sgx' ? 0 : 0x81])
-  header.set(fromHex('939a7233f79c4ca9940a0db3957f0607') ?? [], 12)
-  edits.header?.(header)
-  const body = kind === 'sgx' ? enclaveBody() : domainBody(bodyType === 3 ? 648 : 584)
-  edits.body?.(body)
-  const form =
-    version === 5
-      ? concatBytes(u16(bodyType), u32(edits.bodySize ?? body.length))
-      : new Uint8Array()
-  const signed = concatBytes(header, form, body)
-  const signature = attestationKey.sign(signed)
-  edits.quoteSignature?.(signature)
-  const authData = edits.authData ?? seededBytes('auth data')
-  const key = attestationKey.point.subarray(1)
-  const report = qeReport(sha256(concatBytes(key, authData)), edits)
-  const qeSignature = processorKey.sign(report)
-  edits.qeSignature?.(qeSignature)
-  const nul = Uint8Array.of(0)
-  const pem = concatBytes(toPem(chain), nul)
-  const inner = concatBytes(
-    report,
-    qeSignature,
-    u16(authData.length),
-    authData,
-    certificationData(edits.pemType ?? 5, edits.pem?.(pem) ?? pem),
-    edits.innerTail ?? new Uint8Array(),
-  )
-  const rest = version === 3 ? inner : certificationData(edits.outerType ?? 6, inner)
-  const data = concatBytes(signature, key, rest, edits.outerTail ?? new Uint8Array())
-  const length = u32(data.length + (edits.extraLength ?? 0))
-  return concatBytes(signed, length, data, edits.trailing ?? new Uint8Array())
-}
-
-function enclaveBody(): Uint8Array {
-  const body = new Uint8Array(384)
-  body[48] = 0x05
-  body.set(seededBytes('mrenclave'), 64)
-  body.set(seededBytes('mrsigner'), 128)
-  body.set(dcapReportData, 320)
-  return body
-}
-
-function domainBody(length: number): Uint8Array {
-  const body = new Uint8Array(length)
-  // Module 1.5: svn 5, version 1; then the platform.
-  body.set([5, 1, 3])
-  // SEPT_VE_DISABLE.
-  body[123] = 0x10
-  body.set([0xe7, 0x02, 0x06], 128)
-  body.set(seededBytes('mrtd'), 136)
-  for (const at of [328, 376, 424, 472]) body.set(seededBytes(`rtmr at ${at}`), at)
-  body.set(dcapReportData, 520)
-  return body
-}
-
-function qeReport(digest: Uint8Array, edits: DcapEdits): Uint8Array {
-  const report = new Uint8Array(384)
-  report[48] = 0x11
-  report.set(seededBytes('quoting enclave signer'), 128)
-  report.set([2, 0, 5, 0], 256)
-  edits.qeReport?.(report)
-  report.set(digest, 320)
-  edits.boundReport?.(report)
-  return report
-}
-
-function certificationData(type: number, data: Uint8Array): Uint8Array {
-  return concatBytes(u16(type), u32(data.length), data)
-}
-
-function u16(value: number): Uint8Array {
-  return Uint8Array.of(value & 255, value >> 8)
-}
-
-function u32(value: number): Uint8Array {
-  return Uint8Array.of(value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24)
+function pckValue(place: string, content: Uint8Array): Uint8Array {
+  return derSequence(derObjectIdentifier(`${oid}.${place}`), content)
 }

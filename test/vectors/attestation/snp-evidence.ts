@@ -128,19 +128,17 @@ function vekExtensions(
   signingKey: 'vcek' | 'vlek',
   edits: SnpEdits,
 ): readonly Uint8Array[] {
-  const integer = (value: number): Uint8Array => derUnsignedInteger(Uint8Array.of(value))
-  const ia5 = (text: string): Uint8Array => derElement(0x16, Buffer.from(text, 'ascii'))
   const extensions = new Map([
-    ['1', integer(product === 'Turin' ? 1 : 0)],
-    ['2', ia5(`${product}-B0`)],
-    ['3.1', integer(4)],
-    ['3.2', integer(1)],
-    ['3.3', integer(24)],
-    ['3.8', integer(219)],
-    ...(product === 'Turin' ? ([['3.9', integer(7)]] as const) : []),
+    ['1', derInteger(product === 'Turin' ? 1 : 0)],
+    ['2', derIa5(`${product}-B0`)],
+    ['3.1', derInteger(4)],
+    ['3.2', derInteger(1)],
+    ['3.3', derInteger(24)],
+    ['3.8', derInteger(219)],
+    ...(product === 'Turin' ? ([['3.9', derInteger(7)]] as const) : []),
     signingKey === 'vcek'
       ? (['4', chipId(product).subarray(0, product === 'Turin' ? 8 : 64)] as const)
-      : (['5', ia5('test provider')] as const),
+      : (['5', derIa5('test provider')] as const),
   ])
   edits.vekExtensions?.(extensions)
   return Array.from(extensions, ([id, value]) => createExtension(`${prefix}${id}`, false, value))
@@ -176,4 +174,12 @@ function sign(report: Uint8Array, key: TestKey): void {
   const signature = key.sign(report.subarray(0, 0x2a0))
   report.set(signature.subarray(0, 48).toReversed(), 0x2a0)
   report.set(signature.subarray(48).toReversed(), 0x2a0 + 72)
+}
+
+function derInteger(value: number): Uint8Array {
+  return derUnsignedInteger(Uint8Array.of(value))
+}
+
+function derIa5(text: string): Uint8Array {
+  return derElement(0x16, Buffer.from(text, 'ascii'))
 }

@@ -77,10 +77,12 @@ test('what a policy does not name is not taken', () => {
   })
 })
 
+function rootsOf(roots: Json): unknown {
+  return parseEvidencePolicy(encode(withPlatform({ roots }))).platforms.get('amd-sev-snp')?.roots
+}
+
 test("a vendor's root is the vendor's, whatever a policy calls it", () => {
   const [ark = ''] = vendorRoots.get('amd-sev-snp') ?? []
-  const rootsOf = (roots: Json): unknown =>
-    parseEvidencePolicy(encode(withPlatform({ roots }))).platforms.get('amd-sev-snp')?.roots
   expect(rootsOf({ vendor: true, simulated: [ark] })).toEqual(
     new Map((vendorRoots.get('amd-sev-snp') ?? []).map((root) => [root, 'production'])),
   )

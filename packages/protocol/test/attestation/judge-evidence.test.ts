@@ -201,12 +201,11 @@ test('an old statement about firmware is not allowed, even where it says up to d
   expect((await judge({ tcb: newer }, policy)).verdict).toBe('valid')
 })
 
+function versions(microcode: number, product = 'Milan'): Tcb {
+  return { kind: 'versions', product, versions: new Map([['microcode', microcode]]) }
+}
+
 test('versions of firmware reach the least of their product, or are not allowed', async () => {
-  const versions = (microcode: number, product = 'Milan'): Tcb => ({
-    kind: 'versions',
-    product,
-    versions: new Map([['microcode', microcode]]),
-  })
   const policy = policyOf({ minVersions: { Milan: { microcode: 219 } } })
   expect(notPassed(await judge({ tcb: versions(219) }, policy))).toEqual([])
   const low = 'tcb tcb-version-not-allowed'

@@ -5,10 +5,10 @@ import { parseQeIdentity } from '@countersign/protocol/attestation/dcap/statemen
 import { expect, test } from 'vitest'
 import {
   dcapAsOfMs,
-  dcapReportData,
   dcapRoot,
   forgeDcap,
 } from '../../../../test/vectors/attestation/dcap-evidence.ts'
+import { dcapReportData } from '../../../../test/vectors/attestation/dcap-quote.ts'
 import {
   forgeSnp,
   snpAsOfMs,

@@ -38,19 +38,14 @@ function goodCases(): readonly Row[] {
 function headerCases(): readonly Row[] {
   const malformed = { format: 'quote-malformed' } as const
   const unsupported = { format: 'quote-version-unsupported' } as const
-  const set = (at: number, value: number): DcapEdits => ({
-    header: (header) => {
-      header[at] = value
-    },
-  })
   return [
-    ['version 2', set(0, 2), unsupported],
-    ['version 6', set(0, 6), unsupported],
-    ['version 4 with a second byte', set(1, 1), unsupported],
-    ['a key that is not P-256', set(2, 3), malformed],
-    ['the TEE type of SGX', set(4, 0), malformed],
-    ['a quoting enclave of another vendor', set(12, 0), malformed],
-    ['the TEE type of TDX', set(4, 0x81), malformed, 'sgx'],
+    ['version 2', setHeader(0, 2), unsupported],
+    ['version 6', setHeader(0, 6), unsupported],
+    ['version 4 with a second byte', setHeader(1, 1), unsupported],
+    ['a key that is not P-256', setHeader(2, 3), malformed],
+    ['the TEE type of SGX', setHeader(4, 0), malformed],
+    ['a quoting enclave of another vendor', setHeader(12, 0), malformed],
+    ['the TEE type of TDX', setHeader(4, 0x81), malformed, 'sgx'],
     ['version 5 of body type 0', { version: 5, bodyType: 0 }, malformed],
     ['version 5 of body type 4', { version: 5, bodyType: 4 }, malformed],
     ['version 5 of the body of SGX', { version: 5, bodyType: 1 }, malformed],
@@ -80,9 +75,6 @@ function signatureDataCases(): readonly Row[] {
 function bindingCases(): readonly Row[] {
   const invalid = { signature: 'evidence-signature-invalid' } as const
   const mismatch = { signature: 'quote-key-mismatch' } as const
-  const turn = (bytes: Uint8Array): void => {
-    bytes[9] = (bytes[9] ?? 0) ^ 1
-  }
   const other = { processor: { key: seededKey('stranger', 'P-256') } }
   return [
     ['a signature of another quote', { quoteSignature: turn }, invalid],
@@ -111,11 +103,6 @@ function bindingCases(): readonly Row[] {
 }
 
 function configurationCases(): readonly Row[] {
-  const setBody = (at: number, value: number): DcapEdits => ({
-    body: (body) => {
-      body[at] = value
-    },
-  })
   const attributes = { configuration: 'td-attributes' } as const
   return [
     ['a domain in debug mode', setBody(120, 1), { debug: 'debug-enabled' }],
@@ -154,4 +141,24 @@ function wrongPlatform(): EvidenceCase {
 function withCr(pem: Uint8Array): Uint8Array {
   const text = Buffer.from(pem).toString('latin1').replaceAll('\n', '\r\n')
   return Uint8Array.from(Buffer.from(text, 'latin1'))
+}
+
+function setBody(at: number, value: number): DcapEdits {
+  return {
+    body: (body) => {
+      body[at] = value
+    },
+  }
+}
+
+function turn(bytes: Uint8Array): void {
+  bytes[9] = (bytes[9] ?? 0) ^ 1
+}
+
+function setHeader(at: number, value: number): DcapEdits {
+  return {
+    header: (header) => {
+      header[at] = value
+    },
+  }
 }

@@ -130,14 +130,11 @@ function tcbCases(): readonly Row[] {
 }
 
 function chipCases(): readonly Row[] {
-  const zero = (report: Uint8Array): void => {
-    report.fill(0, 0x1a0, 0x1e0)
-  }
   return [
     ['another chip', { report: set([0x1a0, 0]) }, chip],
     ['a certificate that names no chip', vek('4'), chip],
     ['a chip of 63 bytes', vek('4', new Uint8Array(63)), chip],
-    ['a masked chip', { report: zero, ...vek('4', new Uint8Array(64)) }, chip],
+    ['a masked chip', { report: maskChip, ...vek('4', new Uint8Array(64)) }, chip],
     ['a Turin chip with more behind it', { product: 'Turin', report: set([0x1a0 + 8, 1]) }, chip],
     ['a Turin chip of 64 bytes', { product: 'Turin', ...vek('4', new Uint8Array(64)) }, chip],
     ['the key of a chip that names a provider', vek('5', ia5('provider')), chip],
@@ -165,13 +162,10 @@ function signatureCases(): readonly Row[] {
 }
 
 function revocationCases(): readonly Row[] {
-  const names = (serial: number, atMs: number): SnpEdits => ({
-    list: { revoked: [{ serial, atMs }] },
-  })
   return [
-    ['a revoked intermediate', names(0, snpAsOfMs), { revocation: 'certificate-revoked' }],
-    ['an intermediate that will be revoked', names(0, snpAsOfMs + secondMs)],
-    ['a list that names somebody else', names(7, snpAsOfMs)],
+    ['a revoked intermediate', revoking(0, snpAsOfMs), { revocation: 'certificate-revoked' }],
+    ['an intermediate that will be revoked', revoking(0, snpAsOfMs + secondMs)],
+    ['a list that names somebody else', revoking(7, snpAsOfMs)],
     ['a list of another key', { list: { key: stranger } }, { revocation: 'crl-signature-invalid' }],
     [
       'a list of another root',
@@ -294,4 +288,14 @@ function integer(value: number): Uint8Array {
 
 function ia5(text: string): Uint8Array {
   return derElement(0x16, Buffer.from(text, 'ascii'))
+}
+
+function revoking(serial: number, atMs: number): SnpEdits {
+  return {
+    list: { revoked: [{ serial, atMs }] },
+  }
+}
+
+function maskChip(report: Uint8Array): void {
+  report.fill(0, 0x1a0, 0x1e0)
 }

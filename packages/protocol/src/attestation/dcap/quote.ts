@@ -24,8 +24,7 @@ export type Quote = {
   readonly pckChain: Uint8Array
 }
 
-/** Bytes of the report of an enclave. */
-export const enclaveReportBytes = 384
+const enclaveReportBytes = 384
 
 const domainBytes = 584
 const domainBytes15 = 648

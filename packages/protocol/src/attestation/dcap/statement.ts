@@ -1,5 +1,6 @@
 /** Intel's signed JSON about firmware and about its own enclaves (spec/attestation.md AT7.4). */
-import { decodeJson, type JsonMap, type JsonValue } from '../../bytes/json-decode.ts'
+import { isCborArray, isCborMap, type CborMap, type CborValue } from '../../bytes/cbor-encode.ts'
+import { decodeJson } from '../../bytes/json-decode.ts'
 import { fromHex } from '../../bytes/text-encoding.ts'
 import type { TcbStatus } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'
@@ -110,13 +111,13 @@ export function parseTcbInfo(bytes: Uint8Array): TcbInfo {
   }
 }
 
-function parseStatement(bytes: Uint8Array, version: number): JsonMap {
+function parseStatement(bytes: Uint8Array, version: number): CborMap {
   const json = map(bytes.length > maxStatementBytes ? undefined : decodeJson(bytes))
   if (json.get('version') !== version) refuse('version')
   return json
 }
 
-function readDates(json: JsonMap): Dated {
+function readDates(json: CborMap): Dated {
   return {
     issueMs: parseIsoTime(text(json, 'issueDate'), 'collateral-malformed'),
     nextUpdateMs: parseIsoTime(text(json, 'nextUpdate'), 'collateral-malformed'),
@@ -124,7 +125,7 @@ function readDates(json: JsonMap): Dated {
   }
 }
 
-function readIdentity(json: JsonMap, attributeBytes: number): Identity {
+function readIdentity(json: CborMap, attributeBytes: number): Identity {
   return {
     mrSigner: text(json, 'mrsigner').toLowerCase(),
     attributes: hex(json, 'attributes', attributeBytes),
@@ -132,11 +133,11 @@ function readIdentity(json: JsonMap, attributeBytes: number): Identity {
   }
 }
 
-function readIsvLevel(json: JsonMap): IsvLevel {
+function readIsvLevel(json: CborMap): IsvLevel {
   return { ...readLevel(json), isvSvn: integer(map(json.get('tcb')), 'isvsvn') }
 }
 
-function readPlatformLevel(json: JsonMap, isTdx: boolean): PlatformLevel {
+function readPlatformLevel(json: CborMap, isTdx: boolean): PlatformLevel {
   const tcb = map(json.get('tcb'))
   return {
     ...readLevel(json),
@@ -146,12 +147,12 @@ function readPlatformLevel(json: JsonMap, isTdx: boolean): PlatformLevel {
   }
 }
 
-function readSvns(tcb: JsonMap, name: string): readonly number[] {
+function readSvns(tcb: CborMap, name: string): readonly number[] {
   const svns = items(tcb, name).map((component) => integer(component, 'svn'))
   return svns.length === components ? svns : refuse(name)
 }
 
-function readLevel(json: JsonMap): Level {
+function readLevel(json: CborMap): Level {
   const status = statuses.find((known) => known === json.get('tcbStatus'))
   if (status === undefined) return refuse('tcbStatus')
   const advisories = list(json.get('advisoryIDs') ?? []).map((id) =>
@@ -160,30 +161,29 @@ function readLevel(json: JsonMap): Level {
   return { status, advisories }
 }
 
-function map(value: JsonValue | undefined): JsonMap {
-  return value instanceof Map ? value : refuse('object')
+function map(value: CborValue | undefined): CborMap {
+  return isCborMap(value) ? value : refuse('object')
 }
 
-function list(value: JsonValue | undefined): readonly JsonValue[] {
-  const isList = Array.isArray(value) && value.length <= maxItems
-  return isList ? value : refuse('array')
+function list(value: CborValue | undefined): readonly CborValue[] {
+  return isCborArray(value) && value.length <= maxItems ? value : refuse('array')
 }
 
-function items(json: JsonMap, name: string): readonly JsonMap[] {
+function items(json: CborMap, name: string): readonly CborMap[] {
   return list(json.get(name)).map(map)
 }
 
-function text(json: JsonMap, name: string): string {
+function text(json: CborMap, name: string): string {
   const value = json.get(name)
   return typeof value === 'string' ? value : refuse(name)
 }
 
-function integer(json: JsonMap, name: string): number {
+function integer(json: CborMap, name: string): number {
   const value = json.get(name)
   return typeof value === 'number' && value >= 0 ? value : refuse(name)
 }
 
-function hex(json: JsonMap, name: string, length: number): Uint8Array {
+function hex(json: CborMap, name: string, length: number): Uint8Array {
   const bytes = fromHex(text(json, name).toLowerCase())
   return bytes?.length === length ? bytes : refuse(name)
 }

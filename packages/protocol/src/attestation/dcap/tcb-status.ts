@@ -94,13 +94,15 @@ function reaches(
   { componentSvns, pceSvn }: PckClaims,
   module: ModuleReport | undefined,
 ): boolean {
-  const reached = (svns: ArrayLike<number>, required: readonly number[], from = 0): boolean =>
-    required.every((svn, at) => at < from || Number(svns[at]) >= svn)
-  if (pceSvn < level.pceSvn || !reached(componentSvns, level.sgxSvns)) return false
+  if (pceSvn < level.pceSvn || !reachesAll(componentSvns, level.sgxSvns, 0)) return false
   if (module === undefined) return true
   // The first two speak of the module: a later one has levels of its own for them.
   const from = module.version > 0 ? 2 : 0
-  return reached(module.teeTcbSvn, level.tdxSvns, from)
+  return reachesAll(module.teeTcbSvn, level.tdxSvns, from)
+}
+
+function reachesAll(svns: ArrayLike<number>, required: readonly number[], from: number): boolean {
+  return required.every((svn, at) => at < from || Number(svns[at]) >= svn)
 }
 
 function findIsvLevel(levels: readonly IsvLevel[], svn: number, about: string): Level {

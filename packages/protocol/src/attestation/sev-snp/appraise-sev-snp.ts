@@ -49,15 +49,15 @@ export async function appraiseSevSnp(
     return ark
   })
   const chain = await run.check('chain', async () => {
-    const chain: Chain = [
+    const certificates: Chain = [
       needResult(root),
       parseCertificate(needCollateral(evidence, 'ask')),
       parseCertificate(needCollateral(evidence, 'vek')),
     ]
-    await checkIssuance(chain)
-    checkSigner(chain[2])
-    checkEndorsement(needResult(report), chain)
-    return chain
+    await checkIssuance(certificates)
+    checkSigner(certificates[2])
+    checkEndorsement(needResult(report), certificates)
+    return certificates
   })
   await run.check('validity', () => {
     checkDates(needResult(chain), asOfMs)

@@ -43,8 +43,25 @@ const nowMs = Date.parse('2026-06-01T00:00:00Z')
 const yearMs = 31_536_000_000
 const malformed = 'certificate-malformed'
 
+type Parts = Readonly<
+  Record<
+    | 'version'
+    | 'serial'
+    | 'inner'
+    | 'issuer'
+    | 'dates'
+    | 'subject'
+    | 'key'
+    | 'extensions'
+    | 'outer'
+    | 'signature'
+    | 'tail',
+    Uint8Array
+  >
+>
+
 /** The parts of a certificate: each can be replaced, or left out with an empty one. */
-const parts = {
+const parts: Parts = {
   version: derElement(0xa0, derUnsignedInteger(Uint8Array.of(2))),
   serial: derUnsignedInteger(Uint8Array.of(1)),
   inner: ecdsa,
@@ -58,15 +75,14 @@ const parts = {
   tail: new Uint8Array(),
 }
 
-function assemble(edits: Partial<typeof parts> = {}): Uint8Array {
+function assemble(edits: Partial<Parts> = {}): Uint8Array {
   const { outer, signature, tail, ...tbs } = { ...parts, ...edits }
   return Uint8Array.from(derSequence(derSequence(...Object.values(tbs)), outer, signature, tail))
 }
 
-const parse = (edits: Partial<typeof parts>): Certificate => parseCertificate(assemble(edits))
+const parse = (edits: Partial<Parts>): Certificate => parseCertificate(assemble(edits))
 
-const refusal = (edits: Partial<typeof parts>): string | undefined =>
-  evidenceRefusalOf(() => parse(edits))
+const refusal = (edits: Partial<Parts>): string | undefined => evidenceRefusalOf(() => parse(edits))
 
 const extensionsOf = (...list: Uint8Array[]): Uint8Array => derElement(0xa3, derSequence(...list))
 
@@ -340,8 +356,8 @@ function ecKey(curve: string, point: Uint8Array): Uint8Array {
 
 function rsaKey(
   modulusBytes: number,
-  exponent = Uint8Array.of(1, 0, 1),
-  tail = new Uint8Array(),
+  exponent: Uint8Array = Uint8Array.of(1, 0, 1),
+  tail: Uint8Array = new Uint8Array(),
 ): Uint8Array {
   const modulus = derUnsignedInteger(new Uint8Array(modulusBytes).fill(0xc1))
   const algorithm = derSequence(

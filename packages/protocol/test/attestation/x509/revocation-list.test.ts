@@ -34,7 +34,14 @@ const attribute = derSequence(derObjectIdentifier('2.5.4.3'), derUtf8String('iss
 const harmless = createExtension('2.5.29.21', false, derElement(0x0a, Uint8Array.of(1)))
 const critical = createExtension('2.5.29.28', true, derSequence())
 
-const parts = {
+type Parts = Readonly<
+  Record<
+    'version' | 'algorithm' | 'issuer' | 'thisUpdate' | 'nextUpdate' | 'revoked' | 'extensions',
+    Uint8Array
+  >
+>
+
+const parts: Parts = {
   version: derUnsignedInteger(Uint8Array.of(1)),
   algorithm: ecdsa,
   issuer: derSequence(derSetOfOne(attribute)),
@@ -44,7 +51,7 @@ const parts = {
   extensions: new Uint8Array(),
 }
 
-function assemble(edits: Partial<typeof parts>): Uint8Array {
+function assemble(edits: Partial<Parts>): Uint8Array {
   const tbs = derSequence(...Object.values({ ...parts, ...edits }))
   return Uint8Array.from(derSequence(tbs, ecdsa, derBitString(derSequence())))
 }
