@@ -22,6 +22,7 @@ export function nitroCases(): readonly EvidenceCase[] {
   return [
     ...goodCases(),
     ...malformedCases(),
+    largestCertificate(),
     ...kindCases(),
     ...signatureCases(),
     ...meaningCases(),
@@ -153,6 +154,7 @@ const badValues: readonly (readonly [string, string, CborValue])[] = [
   ['a module_id in upper case', 'module_id', 'i-0123456789ABCDEF0-enc00'],
   ['a module_id with a line behind', 'module_id', 'i-0123456789abcdef0-enc00\n'],
   ['PCRs that are an array', 'pcrs', []],
+  ['PCRs that are null', 'pcrs', null],
   ['no PCR at all', 'pcrs', new Map()],
   ['an empty certificate', 'certificate', new Uint8Array(0)],
   ['a certificate of 1,025 bytes', 'certificate', new Uint8Array(1025)],
@@ -177,6 +179,15 @@ const badPcrs: readonly (readonly [string, (pcrs: Members) => Members])[] = [
   ['no PCR 0', (pcrs) => pcrs.filter(([index]) => index !== 0)],
   ['no PCR 2', (pcrs) => pcrs.filter(([index]) => index !== 2)],
 ]
+
+/** The largest certificate that a document can have is judged as a certificate. */
+function largestCertificate(): EvidenceCase {
+  const raw = forgeEnclave({ members: put('certificate', new Uint8Array(1024)) })
+  return {
+    ...enclave('a certificate of 1,024 bytes that is none is refused', 'AT9.2', raw),
+    failed: { format: 'certificate-malformed' },
+  }
+}
 
 function kindCases(): readonly EvidenceCase[] {
   return [
@@ -213,6 +224,7 @@ function meaningCases(): readonly EvidenceCase[] {
       ...enclave('debug mode is refused', 'AT9.7', forgeEnclave({ pcrs: isDebug })),
       failed: { debug: 'debug-enabled' },
     },
+    enclave('a zero in each PCR is not debug mode', 'AT9.7', forgeEnclave({ pcrs: withZeros })),
     enclave('one PCR of zeros is not debug mode', 'AT9.7', forgeEnclave({ pcrs: put(1, zeros) })),
     {
       ...enclave(
@@ -291,4 +303,12 @@ function turnPayload({ payload }: Envelope): Partial<Envelope> {
 
 function withBoth(members: Members): Members {
   return [...members, ['nitrotpm_pcrs', new Map([[0, digest('0')]])]]
+}
+
+/** One byte of zero in PCR 0, 1 and 2. */
+function withZeros(pcrs: Members): Members {
+  return pcrs.map(([index, value]) => [
+    index,
+    value instanceof Uint8Array && Number(index) < 3 ? value.with(0, 0) : value,
+  ])
 }

@@ -26,6 +26,11 @@ import { seededKey } from '../test-key.ts'
 
 type Row = readonly [name: string, edit: GpuEdit]
 
+const unknownTwice: Opaque = [
+  [999, new Uint8Array(5)],
+  [999, new Uint8Array(5)],
+]
+
 /** All of them. */
 export function nvidiaCases(): readonly EvidenceCase[] {
   return [...goodCases(), ...malformedCases(), ...chainCases(), ...dateCases(), ...firmwareCases()]
@@ -34,6 +39,7 @@ export function nvidiaCases(): readonly EvidenceCase[] {
 function goodCases(): readonly EvidenceCase[] {
   const rows: readonly Row[] = [
     ['a report', {}],
+    ['a report with a block of another type', { blocks: change({ type: 0x7f }) }],
     ['a report without a firmware id', { opaque: without(20) }],
     ['a report with its decoder on', { opaque: put(11, Uint8Array.of(0xaa)) }],
     ['a report with protected PCIe', { opaque: put(21, Uint8Array.of(0xaa)) }],
@@ -76,11 +82,12 @@ function malformedCases(): readonly EvidenceCase[] {
     ['a record longer than the report', { recordSurplus: 60_000 }],
     ['two blocks of one index', { blocks: ([first, ...rest]) => [...rest, ...twice(first)] }],
     ['a block of another specification', { blocks: change({ specification: 2 }) }],
-    ['a block that is raw', { blocks: change({ type: 0x81 }) }],
+    ['a block that is raw', { blocks: change({ type: 0x80 }) }],
     ['a block of 32 bytes', { blocks: change({ value: new Uint8Array(32) }) }],
     ['data cut short', { opaqueTail: Uint8Array.of(1) }],
     ['data longer than announced', { opaqueTail: Uint8Array.of(1, 0, 9, 0) }],
     ['data of one type twice', { opaque: (opaque) => [...opaque, [3, new Uint8Array(1)]] }],
+    ['unknown data of one type twice', { opaque: (opaque) => [...opaque, ...unknownTwice] }],
     ['no driver version', { opaque: (opaque) => opaque.filter(([type]) => type !== 3) }],
     ['a driver version without its end', { opaque: put(3, Uint8Array.of(0x35)) }],
     ['a driver version with two ends', { opaque: put(3, Uint8Array.of(0x35, 0, 0)) }],
@@ -89,6 +96,10 @@ function malformedCases(): readonly EvidenceCase[] {
     ['no VBIOS version', { opaque: (opaque) => opaque.filter(([type]) => type !== 6) }],
     ['a VBIOS version of seven bytes', { opaque: put(6, new Uint8Array(7)) }],
     ['a VBIOS version with more to it', { opaque: put(6, new Uint8Array(8).fill(1)) }],
+    [
+      'a VBIOS version with one more byte',
+      { opaque: put(6, Uint8Array.of(1, 2, 3, 4, 5, 6, 0, 0)) },
+    ],
     ['a firmware id of 32 bytes', { opaque: put(20, new Uint8Array(32)) }],
   ]
   const pem = forgeChain()

@@ -127,6 +127,10 @@ function keySetCases(): readonly EvidenceCase[] {
       'a key among others',
       keySet(ecJwk(gpuServiceKey), p256WithName(p256), certifiedJwk(strangerKey, 'other'), right),
     ],
+    [
+      'a key beside one of 8,192 bits',
+      beside({ ...right, kid: 'other', n: toBase64url(new Uint8Array(1024).fill(1)) }),
+    ],
   ]
   return [
     ...rows.map(([name, collateral]) => ({
@@ -194,6 +198,7 @@ function dateCases(): readonly EvidenceCase[] {
     ['a token that ends now', { exp: issuedAtS + 10 }, undefined],
     ['a token that begins now', { nbf: issuedAtS + 10 }, undefined],
     ['a token without nbf', { nbf: undefined }, undefined],
+    ['a token that began with the epoch', { nbf: 0 }, undefined],
   ]
   const missing: readonly (readonly [string, Json])[] = [
     ['a token without iat', { iat: undefined }],

@@ -52,7 +52,7 @@ export function gpuTokenCases(): readonly EvidenceCase[] {
       clause: 'AT14.1',
       platform: 'nvidia-remote-attestation',
       raw: encodeUtf8(JSON.stringify(forgeAnswer(edit))),
-      collateral: keySet(jwk),
+      collateral: keySet(jwk, ecJwk(stranger, 'stranger')),
       asOfMs: tokenTimeMs,
       roots: [thumbprintOf(jwk)],
       failed: failed ?? {},
@@ -200,6 +200,19 @@ const meaningRows: readonly Row[] = [
     'an answer that another key signed',
     { overall: { sign: stranger.sign } },
     { signature: 'evidence-signature-invalid' },
+  ],
+  [
+    'a device whose key is in the set and not pinned',
+    { devices: [{}, { header: { kid: 'stranger' }, sign: stranger.sign }] },
+    { root: 'chain-root-untrusted' },
+  ],
+  [
+    'an answer that names one of two devices wrongly',
+    {
+      devices: [{}, { claims: { ueid: '2' } }],
+      submods: (named) => ({ ...named, 'GPU-1': ['DIGEST', ['SHA-256', '00'.repeat(32)]] }),
+    },
+    mismatch,
   ],
   [
     'a device that another key signed',

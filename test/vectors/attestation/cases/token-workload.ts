@@ -81,6 +81,10 @@ const goodRows: readonly Row[] = [
     { submods: withContainer({ cmd_override: ['--open'] }) },
   ],
   [
+    'a token with six nonces',
+    { eat_nonce: Array.from({ length: 6 }, () => toBase64url(workloadNonce)) },
+  ],
+  [
     'a token with overrides that are empty',
     { submods: withContainer({ cmd_override: [], env_override: {} }) },
   ],

@@ -12,7 +12,8 @@ import {
   workloadNonce,
 } from '../../../../../test/vectors/attestation/cases/token-workload.ts'
 import type { EvidenceCase } from '../../../../../test/vectors/attestation/evidence-case.ts'
-import { tokenTimeMs } from '../../../../../test/vectors/attestation/forge-token.ts'
+import { ecJwk, tokenTimeMs } from '../../../../../test/vectors/attestation/forge-token.ts'
+import { seededKey } from '../../../../../test/vectors/attestation/test-key.ts'
 
 async function claimsOf(
   appraise: Appraiser,
@@ -107,12 +108,39 @@ test.each([
 test('a key set that is too large is refused before it is read', async () => {
   const given = workload('', '')
   const keySet = given.collateral?.get('key-set') ?? new Uint8Array(0)
-  const padded = new Uint8Array(262_145).fill(0x20)
-  padded.set(keySet)
-  const collateral = new Map([['key-set', padded]])
+  const collateral = new Map([['key-set', padTo(keySet, 262_145)]])
   const { checks } = await appraiseConfidentialSpace(
     { raw: given.raw, collateral },
     { asOfMs: given.asOfMs, roots: new Set(given.roots) },
   )
   expect(checks[0]).toMatchObject({ id: 'format', status: 'failed', code: 'token-keys-malformed' })
 })
+
+test.each([
+  ['of the largest size', (set: Uint8Array): Uint8Array => padTo(set, 262_144)],
+  ['of the most keys', (set: Uint8Array): Uint8Array => addKeys(set, 63)],
+])('a key set %s is read', async (_, change) => {
+  const given = workload('', '')
+  const keySet = given.collateral?.get('key-set') ?? new Uint8Array(0)
+  const collateral = new Map([['key-set', change(keySet)]])
+  const { checks } = await appraiseConfidentialSpace(
+    { raw: given.raw, collateral },
+    { asOfMs: given.asOfMs, roots: new Set(given.roots) },
+  )
+  expect(checks.filter(({ status }) => status === 'failed')).toEqual([])
+})
+
+function padTo(bytes: Uint8Array, length: number): Uint8Array {
+  const padded = new Uint8Array(length).fill(0x20)
+  padded.set(bytes)
+  return padded
+}
+
+function addKeys(bytes: Uint8Array, count: number): Uint8Array {
+  const jwk = ecJwk(seededKey('other'))
+  const others = Array.from({ length: count }, (_, at) => JSON.stringify({ ...jwk, kid: `${at}` }))
+  const text = Buffer.from(bytes)
+    .toString()
+    .replace(']}', `,${others.join(',')}]}`)
+  return encodeUtf8(text)
+}
