@@ -8,6 +8,7 @@ import { verify } from '@countersign/protocol/verify/verify'
 import {
   onlyPositional,
   parseCommandLine,
+  parseUtcTime,
   UsageError,
   type Command,
   type CommandContext,
@@ -18,7 +19,6 @@ import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
 
 const maxPolicyBytes = 65_536
-const utcTime = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z$/
 const verdictCodes: Readonly<Record<Verdict['verdict'], ExitCode>> = {
   valid: exitCodes.ok,
   invalid: exitCodes.invalid,
@@ -65,7 +65,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     json: { type: 'boolean', default: false },
   })
   const file = onlyPositional(positionals, 'FILE')
-  const nowMs = values.now === undefined ? context.nowMs() : parseTime(values.now)
+  const nowMs = values.now === undefined ? context.nowMs() : parseUtcTime('--now', values.now)
   const nonce = values.nonce === undefined ? undefined : parseNonce(values.nonce)
   if (values.prefix && values.response === undefined) {
     throw new UsageError('--prefix says something about --response, which is missing')
@@ -94,13 +94,6 @@ async function readPolicy(policy: string): Promise<Uint8Array> {
   if (policy === 'default') return defaultPolicy
   if (policy === 'production') return productionPolicy
   return readFileBounded(policy, maxPolicyBytes)
-}
-
-function parseTime(text: string): number {
-  const nowMs = utcTime.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(nowMs))
-    throw new UsageError(`--now takes a time like 2026-11-21T12:00:00Z, not ${text}`)
-  return nowMs
 }
 
 function parseNonce(text: string): Uint8Array {
