@@ -31,7 +31,7 @@ type Opened = {
   readonly opened: readonly Epoch[]
   readonly errors: readonly unknown[]
   /** Resolves at the next epoch, or the next failure to open one. */
-  next(): Promise<void>
+  readonly next: () => Promise<void>
 }
 
 async function open(

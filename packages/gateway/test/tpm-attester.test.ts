@@ -143,7 +143,7 @@ test('a credential for another key is refused by the TPM, and one that is none b
   const first = await captureCredential(enrolled)
   const stale = {
     ...challenger,
-    challenge: async () => ({ id: '', credential: first.with(-1, (first.at(-1) ?? 0) ^ 1) }),
+    challenge: async () => ({ id: '', credential: turnLastBit(first) }),
   }
   await expect(enrolTpm(address, timeoutMs, stale)).rejects.toMatchObject({
     code: 'attester-refused',
@@ -154,6 +154,11 @@ test('a credential for another key is refused by the TPM, and one that is none b
     code: 'attester-malformed',
   })
 })
+
+function turnLastBit(bytes: Uint8Array): Uint8Array {
+  const last = bytes.length - 1
+  return bytes.with(last, (bytes[last] ?? 0) ^ 1)
+}
 
 async function captureCredential({ address, challenger }: Enrolled): Promise<Uint8Array> {
   let seen = new Uint8Array(0)

@@ -20,7 +20,12 @@ import {
 import { makeCredential } from '@countersign/protocol/attestation/tpm/make-credential'
 import { withAttestationKey, withEndorsementKey, withTpm } from '../src/enclave/tpm/tpm-session.ts'
 import type { TpmAddress, TpmTransport } from '../src/enclave/tpm/tpm-transport.ts'
-import { startSwtpm, swtpmMissing, type RunningSwtpm } from './support/start-swtpm.ts'
+import {
+  deviceMissing,
+  startSwtpm,
+  swtpmMissing,
+  type RunningSwtpm,
+} from './support/start-swtpm.ts'
 
 let swtpm: RunningSwtpm | undefined
 
@@ -148,7 +153,7 @@ test('activates a credential for its own key alone', async ({ skip }) => {
 })
 
 test('works the same over a character device', async ({ skip }) => {
-  if (swtpm === undefined) return skip(swtpmMissing)
+  if (swtpm === undefined || deviceMissing !== undefined) return skip(deviceMissing)
   const device = await swtpm.serveDevice()
   try {
     const address: TpmAddress = { kind: 'device', path: device.path }

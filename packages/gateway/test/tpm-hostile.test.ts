@@ -65,6 +65,12 @@ function frame(tag: number, code: number, body = Buffer.alloc(0)): Buffer {
   return Buffer.concat([head, body])
 }
 
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
 const sizes = (length: number): Buffer => {
   const bytes = frame(0x8001, 0)
   bytes.writeUInt32BE(length, 2)
@@ -118,91 +124,91 @@ test('asks again when told to, and not for ever', async () => {
   await endless.close()
 })
 
-test('takes no answer apart that has other parts than it must have', async () => {
-  const ak: TpmKey = {
-    handle: 0x80000000,
-    public: parseTpmPublic(
+const ak: TpmKey = {
+  handle: 0x80000000,
+  public: parseTpmPublic(
+    Buffer.concat([
+      attestationKeyTemplate.subarray(0, -4),
+      Buffer.of(0, 32),
+      Buffer.alloc(32, 1),
+      Buffer.of(0, 32),
+      Buffer.alloc(32, 1),
+    ]),
+  ),
+}
+const session = Buffer.of(0, 0, 1, 0, 0)
+const withSession = (parameters: Buffer): Buffer =>
+  frame(0x8002, 0, Buffer.concat([u32(parameters.length), parameters, session]))
+const selection = Buffer.of(0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0)
+const wrongAnswers: readonly (readonly [
+  string,
+  Buffer,
+  (tpm: TpmTransport) => Promise<unknown>,
+])[] = [
+  [
+    'no public area',
+    frame(0x8002, 0, Buffer.concat([u32(1), u32(0), session])),
+    (tpm) => createPrimary(tpm, attestationKeyTemplate),
+  ],
+  [
+    'parameters that end behind the answer',
+    frame(0x8002, 0, Buffer.concat([u32(99), session])),
+    (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
+  ],
+  [
+    'bytes behind the session',
+    frame(0x8002, 0, Buffer.concat([u32(0), session, Buffer.of(0)])),
+    (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
+  ],
+  [
+    'a quote that is none',
+    withSession(Buffer.of(0, 1, 7)),
+    (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
+  ],
+  [
+    'no PCR value',
+    frame(0x8001, 0, Buffer.concat([u32(0), selection, u32(0)])),
+    (tpm) => readPcrs(tpm, [0]),
+  ],
+  [
+    'a PCR value of 20 bytes',
+    frame(
+      0x8001,
+      0,
+      Buffer.concat([u32(0), selection, u32(1), Buffer.of(0, 20), Buffer.alloc(20)]),
+    ),
+    (tpm) => readPcrs(tpm, [0]),
+  ],
+  [
+    'two PCR values',
+    frame(0x8001, 0, Buffer.concat([u32(0), selection, u32(2)])),
+    (tpm) => readPcrs(tpm, [0]),
+  ],
+  [
+    'a capability with bytes behind',
+    frame(0x8001, 0, Buffer.concat([Buffer.of(0), u32(5), u32(0), Buffer.of(1)])),
+    hasSha256Bank,
+  ],
+  [
+    'an NV index of 65,535 bytes',
+    frame(
+      0x8001,
+      0,
       Buffer.concat([
-        attestationKeyTemplate.subarray(0, -4),
-        Buffer.of(0, 32),
-        Buffer.alloc(32, 1),
-        Buffer.of(0, 32),
-        Buffer.alloc(32, 1),
+        Buffer.of(0, 14),
+        u32(1),
+        Buffer.of(0, 11),
+        u32(0),
+        Buffer.of(0, 0),
+        Buffer.of(0xff, 0xff),
       ]),
     ),
-  }
-  const u32 = (value: number): Buffer => {
-    const bytes = Buffer.alloc(4)
-    bytes.writeUInt32BE(value)
-    return bytes
-  }
-  const session = Buffer.of(0, 0, 1, 0, 0)
-  const withSession = (parameters: Buffer): Buffer =>
-    frame(0x8002, 0, Buffer.concat([u32(parameters.length), parameters, session]))
-  const selection = Buffer.of(0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0)
-  const rows: readonly (readonly [string, Buffer, (tpm: TpmTransport) => Promise<unknown>])[] = [
-    [
-      'no public area',
-      frame(0x8002, 0, Buffer.concat([u32(1), u32(0), session])),
-      (tpm) => createPrimary(tpm, attestationKeyTemplate),
-    ],
-    [
-      'parameters that end behind the answer',
-      frame(0x8002, 0, Buffer.concat([u32(99), session])),
-      (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
-    ],
-    [
-      'bytes behind the session',
-      frame(0x8002, 0, Buffer.concat([u32(0), session, Buffer.of(0)])),
-      (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
-    ],
-    [
-      'a quote that is none',
-      withSession(Buffer.of(0, 1, 7)),
-      (tpm) => quotePcrs(tpm, ak, Buffer.alloc(32), [0]),
-    ],
-    [
-      'no PCR value',
-      frame(0x8001, 0, Buffer.concat([u32(0), selection, u32(0)])),
-      (tpm) => readPcrs(tpm, [0]),
-    ],
-    [
-      'a PCR value of 20 bytes',
-      frame(
-        0x8001,
-        0,
-        Buffer.concat([u32(0), selection, u32(1), Buffer.of(0, 20), Buffer.alloc(20)]),
-      ),
-      (tpm) => readPcrs(tpm, [0]),
-    ],
-    [
-      'two PCR values',
-      frame(0x8001, 0, Buffer.concat([u32(0), selection, u32(2)])),
-      (tpm) => readPcrs(tpm, [0]),
-    ],
-    [
-      'a capability with bytes behind',
-      frame(0x8001, 0, Buffer.concat([Buffer.of(0), u32(5), u32(0), Buffer.of(1)])),
-      hasSha256Bank,
-    ],
-    [
-      'an NV index of 65,535 bytes',
-      frame(
-        0x8001,
-        0,
-        Buffer.concat([
-          Buffer.of(0, 14),
-          u32(1),
-          Buffer.of(0, 11),
-          u32(0),
-          Buffer.of(0, 0),
-          Buffer.of(0xff, 0xff),
-        ]),
-      ),
-      (tpm) => readNv(tpm, 1),
-    ],
-  ]
-  for (const [name, answer, task] of rows) {
+    (tpm) => readNv(tpm, 1),
+  ],
+]
+
+test('takes no answer apart that has other parts than it must have', async () => {
+  for (const [name, answer, task] of wrongAnswers) {
     const tpm = await openScripted([answer])
     await expect(task(tpm), name).rejects.toMatchObject({ code: 'attester-malformed' })
     await tpm.close()

@@ -71,7 +71,7 @@ export type TpmEdit = {
 export const tpmTimeMs = 1_780_000_000_000
 
 /** What the quotes here are bound to. */
-export const tpmQualifyingData: Uint8Array = sha256(Buffer.from('report data'))
+const tpmQualifyingData: Uint8Array = sha256(Buffer.from('report data'))
 
 /** What the gateway measured. */
 export const tpmLog: MeasuredLog = {

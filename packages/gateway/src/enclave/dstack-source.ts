@@ -1,5 +1,5 @@
 /** Evidence from dstack: a TDX quote by way of the socket of its guest agent. */
-import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { decodeJson, type JsonMap, type JsonValue } from '@countersign/protocol/bytes/json-decode'
 import { fromHex, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { AttestationError } from './attestation-error.ts'
 import type { EvidenceSource } from './evidence-source.ts'
@@ -27,8 +27,7 @@ export function createDstackSource(socketPath: string, timeoutMs: number): Evide
         'application/json',
         { maxBytes: maxAnswerBytes, timeoutMs },
       )
-      const answer = decodeJson(body)
-      if (!(answer instanceof Map)) throw malformed('answer')
+      const answer = openAnswer(decodeJson(body))
       // An agent that answers for other report data answers somebody else.
       const answered = answer.get('report_data')
       if (answered !== undefined && answered !== asked) throw malformed('report_data')
@@ -38,6 +37,11 @@ export function createDstackSource(socketPath: string, timeoutMs: number): Evide
       return { raw, collateral: new Map([['dstack-log', log]]) }
     },
   }
+}
+
+function openAnswer(value: JsonValue | undefined): JsonMap {
+  if (value instanceof Map) return value
+  throw malformed('answer')
 }
 
 function textOf(value: unknown, name: string): string {

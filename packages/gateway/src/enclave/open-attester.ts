@@ -41,7 +41,10 @@ async function openSource(config: HardwareConfig, digests: Digests): Promise<Evi
     }
     case 'tsm': {
       const { folder = tsmFolder, privilegeLevel } = config
-      return createTsmSource({ folder, ...(privilegeLevel === undefined ? {} : { privilegeLevel }) })
+      return createTsmSource({
+        folder,
+        ...(privilegeLevel === undefined ? {} : { privilegeLevel }),
+      })
     }
     case 'dstack':
       return createDstackSource(config.socketPath ?? findDstackSocket(), config.timeoutMs)

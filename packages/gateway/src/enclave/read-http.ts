@@ -1,7 +1,11 @@
 /** One POST to a service on this machine or beyond it, with limits: how most sources of evidence are asked. */
-import { request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import {
+  request,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http'
 import { request as requestTls } from 'node:https'
-import { once } from 'node:events'
 import { AttestationError } from './attestation-error.ts'
 
 /** Where to post: a URL, or a path of a Unix socket. */
@@ -42,8 +46,7 @@ export async function readHttp(
           })
         : (target.url.startsWith('https:') ? requestTls : request)(target.url, options)
     sent.end(body)
-    const [response]: IncomingMessage[] = await once(sent, 'response')
-    if (response === undefined) throw new AttestationError('attester-unreachable', where)
+    const response = await responseOf(sent)
     const { statusCode } = response
     if (statusCode !== 200) {
       response.destroy()
@@ -55,6 +58,12 @@ export async function readHttp(
     const code = signal.aborted ? 'attester-timeout' : 'attester-unreachable'
     throw new AttestationError(code, where, { cause })
   }
+}
+
+async function responseOf(sent: ClientRequest): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  sent.once('response', resolve).once('error', reject)
+  return promise
 }
 
 async function readBounded(

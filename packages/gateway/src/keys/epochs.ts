@@ -100,23 +100,26 @@ export async function createEpochs(
   },
 ): Promise<Epochs> {
   const { random, onEpoch, onError } = options
-  // These three are owned here: replaced by `renew` only.
+  // These three are owned here: replaced by a renewal only, retryAtMs also by `need`.
   let epoch = await openEpoch(terms, attester, options.nowMs, random, options.previousKeysetDigest)
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   onEpoch(epoch)
 
+  async function openNext(nowMs: number): Promise<void> {
+    try {
+      const next = await openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
+      onEpoch(next)
+      epoch = next
+      retryAtMs = 0
+    } finally {
+      renewal = undefined
+    }
+  }
+
   /** One renewal at a time, so that each keyset names the one before it. */
   function renew(nowMs: number): Promise<void> {
-    renewal ??= openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
-      .then((next) => {
-        onEpoch(next)
-        epoch = next
-        retryAtMs = 0
-      })
-      .finally(() => {
-        renewal = undefined
-      })
+    renewal ??= openNext(nowMs)
     return renewal
   }
 

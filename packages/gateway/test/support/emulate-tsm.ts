@@ -29,9 +29,6 @@ type Entry = { generation: number; inblob: Uint8Array | undefined; privilegeLeve
 export function emulateTsm(plan: TsmPlan, folder: string): EmulatedTsm {
   const entries = new Map<string, Entry>()
   let made = 0
-  const fail = (code: string): never => {
-    throw Object.assign(new Error(code), { code })
-  }
   const entryOf = (path: string): Entry => entries.get(path) ?? fail('ENOENT')
   const meetError = (): void => {
     const code = plan.errors?.shift()
@@ -90,4 +87,8 @@ export function emulateTsm(plan: TsmPlan, folder: string): EmulatedTsm {
       }
     },
   }
+}
+
+function fail(code: string): never {
+  throw Object.assign(new Error(code), { code })
 }

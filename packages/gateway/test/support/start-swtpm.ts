@@ -24,12 +24,17 @@ export interface RunningSwtpm {
 }
 
 const run = promisify(execFile)
+const python = '/usr/bin/python3'
 const programs = ['/usr/bin/swtpm', '/usr/bin/swtpm_setup', '/usr/bin/swtpm_localca']
 
 /** What a test that is skipped for want of it says; `undefined` when it is installed. */
 export const swtpmMissing: string | undefined = programs.every((program) => existsSync(program))
   ? undefined
   : 'swtpm is not installed: apt-get install swtpm swtpm-tools'
+
+/** As above, for the character device in front of it. */
+export const deviceMissing: string | undefined =
+  swtpmMissing ?? (existsSync(python) ? undefined : 'python3 is not installed')
 
 /** Makes a TPM and starts it: 1.5 s, most of it for keys and certificates. */
 export async function startSwtpm(): Promise<RunningSwtpm> {
@@ -92,8 +97,8 @@ async function startDaemon(folder: string): Promise<void> {
 async function serveDevice(
   socketPath: string,
 ): Promise<{ readonly path: string; stop(): Promise<void> }> {
-  const script = fileURLToPath(new URL('pty_to_socket.py', import.meta.url))
-  const child = spawn('/usr/bin/python3', [script, socketPath], {
+  const script = fileURLToPath(new URL('pty-to-socket.py', import.meta.url))
+  const child = spawn(python, [script, socketPath], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

@@ -45,7 +45,7 @@ export function createTestChallenger(swtpm: RunningSwtpm): TestChallenger {
 }
 
 /** The test authority of a swtpm. */
-export function authoritiesOf(swtpm: RunningSwtpm): EndorsementAuthorities {
+function authoritiesOf(swtpm: RunningSwtpm): EndorsementAuthorities {
   return {
     roots: new Set([swtpm.rootDigest]),
     certificates: [swtpm.rootCertificate, swtpm.issuerCertificate],

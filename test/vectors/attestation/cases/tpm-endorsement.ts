@@ -46,12 +46,13 @@ export function base(name: string, clause: string, edit: TpmEdit = {}): Evidence
   }
 }
 
-function enrolmentCases(): readonly EvidenceCase[] {
+function wrongRecords(): readonly (readonly [string, Uint8Array, Failed])[] {
   const stranger = seededKey('another challenger', 'P-256')
   const record = forgeEnrolment()
-  const flipped = record.with(-1, (record.at(-1) ?? 0) ^ 1)
+  const last = record.length - 1
+  const flipped = record.with(last, (record[last] ?? 0) ^ 1)
   const forged = forgeEnrolment({}, { ...toSigner(stranger), publicKey: testChallenger.publicKey })
-  const rows: readonly (readonly [string, Uint8Array, Failed])[] = [
+  return [
     [
       'a record of another challenger',
       forgeEnrolment({}, toSigner(stranger)),
@@ -96,8 +97,11 @@ function enrolmentCases(): readonly EvidenceCase[] {
       { root: 'certificate-malformed' },
     ],
   ]
+}
+
+function enrolmentCases(): readonly EvidenceCase[] {
   return [
-    ...rows.map(([name, bytes, failed]) => ({
+    ...wrongRecords().map(([name, bytes, failed]) => ({
       ...base(`${name} is refused`, 'AT15.6'),
       collateral: forgeTpmCollateral({ 'tpm-enrolment': bytes }),
       failed,
@@ -130,13 +134,16 @@ function enrolmentCases(): readonly EvidenceCase[] {
   ]
 }
 
+/** An enrolment whose EK certificate has these extensions. */
+function leaf(extensions: readonly Uint8Array[]): Uint8Array {
+  return forgeEnrolment({
+    endorsementChain: forgeEndorsementChain((plans) =>
+      plans.map((plan, depth) => (depth === 2 ? { ...plan, extensions } : plan)),
+    ),
+  })
+}
+
 function chainCases(): readonly EvidenceCase[] {
-  const leaf = (extensions: readonly Uint8Array[]): Uint8Array =>
-    forgeEnrolment({
-      endorsementChain: forgeEndorsementChain((plans) =>
-        plans.map((plan, depth) => (depth === 2 ? { ...plan, extensions } : plan)),
-      ),
-    })
   const name = createExtension('2.5.29.17', true, Uint8Array.of(0x30, 0))
   const unknown = createExtension('1.2.3.4', true, Uint8Array.of(5, 0))
   const code = 'tpm-endorsement-certificate'

@@ -33,12 +33,6 @@ export function tpmCases(): readonly EvidenceCase[] {
 }
 
 function goodCases(): readonly EvidenceCase[] {
-  const unpadded = (raw: Uint8Array): Uint8Array =>
-    concatBytes(
-      u16(0x18),
-      u16(0x0b),
-      ...[0, 32].map((at) => sized(withoutZeros(raw.slice(at, at + 32)))),
-    )
   return [
     { ...base('a quote is taken', 'AT15.1'), open },
     {
@@ -67,128 +61,130 @@ function goodCases(): readonly EvidenceCase[] {
   ]
 }
 
+const malformedQuotes: readonly Row[] = [
+  ['a byte behind the quote', { attest: () => ({ tail: Uint8Array.of(0) }) }],
+  ['a quote that a TPM did not make', { attest: () => ({ magic: 0xff544348 }) }],
+  ['a certification in place of a quote', { attest: () => ({ type: 0x8017 }) }],
+  ['a truth value of 2', { attest: () => ({ safe: 2 }) }],
+  ['extra data of 67 bytes', { attest: () => ({ extraData: new Uint8Array(67) }) }],
+  ['a digest of 65 bytes', { attest: () => ({ pcrDigest: new Uint8Array(65) }) }],
+  ['no PCR selection', { attest: () => ({ selections: [] }) }],
+  ['two banks', { attest: ({ selections }) => ({ selections: [...selections, [0x0c, []]] }) }],
+  [
+    'one bank twice',
+    { attest: ({ selections }) => ({ selections: [...selections, ...selections] }) },
+  ],
+  [
+    'five selections',
+    { attest: () => ({ selections: [1, 2, 3, 4, 5].map((hash) => [hash, []] as const) }) },
+  ],
+  [
+    'a bank of SHA-1',
+    { attest: ({ selections: [[, pcrs] = [0, []]] }) => ({ selections: [[4, pcrs]] }) },
+  ],
+  ['a bitmap of four bytes', { attest: () => ({ selectionBytes: 4 }) }],
+  ['a PCR more than values', { attest: () => ({ selections: [[0x0b, [0, 4, 7, 14, 15]]] }) }],
+  ['a value more than PCRs', { attest: () => ({ selections: [[0x0b, [0, 4, 7]]] }) }],
+  ['a quote cut short', { parts: ({ attest }) => ({ attest: attest.slice(0, -1) }) }],
+  ['an empty quote', { parts: () => ({ attest: none }) }],
+]
+
+const malformedKeys: readonly Row[] = [
+  ['a signature cut short', { parts: ({ signature }) => ({ signature: signature.slice(0, -1) }) }],
+  [
+    'a byte behind the signature',
+    { parts: ({ signature }) => ({ signature: concatBytes(signature, Uint8Array.of(0)) }) },
+  ],
+  [
+    'a signature with r = 0',
+    { signature: (raw) => ecdsaSignature(raw.with(0, 0).fill(0, 0, 32), 0x0b) },
+  ],
+  [
+    'a signature with a wide r',
+    {
+      signature: (raw) =>
+        concatBytes(
+          u16(0x18),
+          u16(0x0b),
+          sized(concatBytes(Uint8Array.of(0), raw.subarray(0, 32))),
+          sized(raw.subarray(32)),
+        ),
+    },
+  ],
+  ['a signature by HMAC', { signature: (raw) => concatBytes(u16(5), u16(0x0b), raw) }],
+  ['a key cut short', { parts: ({ akPublic }) => ({ akPublic: akPublic.slice(0, -1) }) }],
+  ['a byte behind the key', { publicTail: Uint8Array.of(0) }],
+  ['a key that is no key', { akPublic: () => ({ type: 8 }) }],
+  ['a key on another curve', { akPublic: () => ({ curve: 5 }) }],
+  ['a key with a KDF', { akPublic: () => ({ kdf: 0x20 }) }],
+  ['a key with a short x', { akPublic: ({ x }) => ({ x: x.slice(1) }) }],
+  ['a key with a short y', { akPublic: ({ y }) => ({ y: y.slice(1) }) }],
+  [
+    'a key with another scheme',
+    { akPublic: () => ({ scheme: concatBytes(u16(0x16), u16(0x0b)) }) },
+  ],
+  [
+    'a key with a symmetric cipher that is not AES',
+    { akPublic: () => ({ symmetric: concatBytes(u16(0x26), u16(128), u16(0x43)) }) },
+  ],
+  [
+    'a key with AES in another mode',
+    { akPublic: () => ({ symmetric: concatBytes(u16(6), u16(128), u16(0x42)) }) },
+  ],
+  [
+    'a key with AES of no bits',
+    { akPublic: () => ({ symmetric: concatBytes(u16(6), u16(0), u16(0x43)) }) },
+  ],
+  ['a policy of 65 bytes', { akPublic: () => ({ authPolicy: new Uint8Array(65) }) }],
+  [
+    'a PCR value of 31 bytes',
+    { parts: ({ pcrValues }) => ({ pcrValues: pcrValues.map((value) => value.slice(1)) }) },
+  ],
+  ['no PCR value', { parts: () => ({ pcrValues: [] }) }],
+]
+
+const malformedBytes: readonly (readonly [string, Uint8Array])[] = [
+  ['no bytes', none],
+  ['a text', encodeCbor('evidence')],
+  [
+    'another version',
+    forgeMap([
+      [1, 2],
+      [2, none],
+      [3, none],
+      [4, none],
+      [5, []],
+    ]),
+  ],
+  [
+    'a map without a key',
+    forgeMap([
+      [1, 1],
+      [2, none],
+      [3, none],
+      [5, []],
+    ]),
+  ],
+  [
+    'a PCR value that is a number',
+    forgeMap([
+      [1, 1],
+      [2, Uint8Array.of(1)],
+      [3, Uint8Array.of(1)],
+      [4, Uint8Array.of(1)],
+      [5, [1]],
+    ]),
+  ],
+  ['evidence of more than 8,192 bytes', new Uint8Array(8193)],
+]
+
 function malformedCases(): readonly EvidenceCase[] {
-  const rows: readonly Row[] = [
-    ['a byte behind the quote', { attest: () => ({ tail: Uint8Array.of(0) }) }],
-    ['a quote that a TPM did not make', { attest: () => ({ magic: 0xff544348 }) }],
-    ['a certification in place of a quote', { attest: () => ({ type: 0x8017 }) }],
-    ['a truth value of 2', { attest: () => ({ safe: 2 }) }],
-    ['extra data of 67 bytes', { attest: () => ({ extraData: new Uint8Array(67) }) }],
-    ['a digest of 65 bytes', { attest: () => ({ pcrDigest: new Uint8Array(65) }) }],
-    ['no PCR selection', { attest: () => ({ selections: [] }) }],
-    ['two banks', { attest: ({ selections }) => ({ selections: [...selections, [0x0c, []]] }) }],
-    [
-      'one bank twice',
-      { attest: ({ selections }) => ({ selections: [...selections, ...selections] }) },
-    ],
-    [
-      'five selections',
-      { attest: () => ({ selections: [1, 2, 3, 4, 5].map((hash) => [hash, []] as const) }) },
-    ],
-    [
-      'a bank of SHA-1',
-      { attest: ({ selections: [[, pcrs] = [0, []]] }) => ({ selections: [[4, pcrs]] }) },
-    ],
-    ['a bitmap of four bytes', { attest: () => ({ selectionBytes: 4 }) }],
-    ['a PCR more than values', { attest: () => ({ selections: [[0x0b, [0, 4, 7, 14, 15]]] }) }],
-    ['a value more than PCRs', { attest: () => ({ selections: [[0x0b, [0, 4, 7]]] }) }],
-    ['a quote cut short', { parts: ({ attest }) => ({ attest: attest.slice(0, -1) }) }],
-    ['an empty quote', { parts: () => ({ attest: none }) }],
-    [
-      'a signature cut short',
-      { parts: ({ signature }) => ({ signature: signature.slice(0, -1) }) },
-    ],
-    [
-      'a byte behind the signature',
-      { parts: ({ signature }) => ({ signature: concatBytes(signature, Uint8Array.of(0)) }) },
-    ],
-    [
-      'a signature with r = 0',
-      { signature: (raw) => ecdsaSignature(raw.with(0, 0).fill(0, 0, 32), 0x0b) },
-    ],
-    [
-      'a signature with a wide r',
-      {
-        signature: (raw) =>
-          concatBytes(
-            u16(0x18),
-            u16(0x0b),
-            sized(concatBytes(Uint8Array.of(0), raw.subarray(0, 32))),
-            sized(raw.subarray(32)),
-          ),
-      },
-    ],
-    ['a signature by HMAC', { signature: (raw) => concatBytes(u16(5), u16(0x0b), raw) }],
-    ['a key cut short', { parts: ({ akPublic }) => ({ akPublic: akPublic.slice(0, -1) }) }],
-    ['a byte behind the key', { publicTail: Uint8Array.of(0) }],
-    ['a key that is no key', { akPublic: () => ({ type: 8 }) }],
-    ['a key on another curve', { akPublic: () => ({ curve: 5 }) }],
-    ['a key with a KDF', { akPublic: () => ({ kdf: 0x20 }) }],
-    ['a key with a short x', { akPublic: ({ x }) => ({ x: x.slice(1) }) }],
-    ['a key with a short y', { akPublic: ({ y }) => ({ y: y.slice(1) }) }],
-    [
-      'a key with another scheme',
-      { akPublic: () => ({ scheme: concatBytes(u16(0x16), u16(0x0b)) }) },
-    ],
-    [
-      'a key with a symmetric cipher that is not AES',
-      { akPublic: () => ({ symmetric: concatBytes(u16(0x26), u16(128), u16(0x43)) }) },
-    ],
-    [
-      'a key with AES in another mode',
-      { akPublic: () => ({ symmetric: concatBytes(u16(6), u16(128), u16(0x42)) }) },
-    ],
-    [
-      'a key with AES of no bits',
-      { akPublic: () => ({ symmetric: concatBytes(u16(6), u16(0), u16(0x43)) }) },
-    ],
-    ['a policy of 65 bytes', { akPublic: () => ({ authPolicy: new Uint8Array(65) }) }],
-    [
-      'a PCR value of 31 bytes',
-      { parts: ({ pcrValues }) => ({ pcrValues: pcrValues.map((value) => value.slice(1)) }) },
-    ],
-    ['no PCR value', { parts: () => ({ pcrValues: [] }) }],
-  ]
-  const raws: readonly (readonly [string, Uint8Array])[] = [
-    ['no bytes', none],
-    ['a text', encodeCbor('evidence')],
-    [
-      'another version',
-      forgeMap([
-        [1, 2],
-        [2, none],
-        [3, none],
-        [4, none],
-        [5, []],
-      ]),
-    ],
-    [
-      'a map without a key',
-      forgeMap([
-        [1, 1],
-        [2, none],
-        [3, none],
-        [5, []],
-      ]),
-    ],
-    [
-      'a PCR value that is a number',
-      forgeMap([
-        [1, 1],
-        [2, Uint8Array.of(1)],
-        [3, Uint8Array.of(1)],
-        [4, Uint8Array.of(1)],
-        [5, [1]],
-      ]),
-    ],
-    ['evidence of more than 8,192 bytes', new Uint8Array(8193)],
-  ]
   return [
-    ...rows.map(([name, edit]) => ({
+    ...[...malformedQuotes, ...malformedKeys].map(([name, edit]) => ({
       ...base(`${name} is refused`, 'AT15.2', edit),
       failed: { format: 'tpm-malformed' } as const,
     })),
-    ...raws.map(([name, raw]) => ({
+    ...malformedBytes.map(([name, raw]) => ({
       ...base(`${name} is refused`, 'AT15.2'),
       raw,
       failed: { format: 'tpm-malformed' } as const,
@@ -198,9 +194,6 @@ function malformedCases(): readonly EvidenceCase[] {
 
 function keyCases(): readonly EvidenceCase[] {
   const mismatch = { chain: 'tpm-enrolment-mismatch' } as const
-  const without = (bit: number): TpmEdit => ({
-    akPublic: ({ attributes }) => ({ attributes: attributes & ~bit }),
-  })
   const rows: readonly (readonly [string, TpmEdit, Failed])[] = [
     ['a key that may leave its TPM', without(0x02), { ...mismatch, configuration: 'tpm-key' }],
     ['a key that may leave its parent', without(0x10), { ...mismatch, configuration: 'tpm-key' }],
@@ -252,7 +245,6 @@ function keyCases(): readonly EvidenceCase[] {
 }
 
 function quoteCases(): readonly EvidenceCase[] {
-  const changed = (value: Uint8Array): Uint8Array => value.with(0, (value[0] ?? 0) ^ 1)
   const rows: readonly (readonly [string, TpmEdit, EvidenceCode])[] = [
     ['a quote by another key', { signerName: 'another AK' }, 'tpm-quote-signature-invalid'],
     [
@@ -324,14 +316,9 @@ function logCases(): readonly EvidenceCase[] {
     ['a log that is a map', encodeCbor(new Map())],
     ['a log that is no CBOR', Uint8Array.of(0xff)],
   ]
-  const from = (name: string, log: Uint8Array, failed: Failed): EvidenceCase => ({
-    ...base(`${name} is refused`, 'AT15.8'),
-    collateral: forgeTpmCollateral({ 'tpm-measured-log': log }),
-    failed,
-  })
   return [
-    ...mismatched.map(([name, log]) => from(name, log, { signature: 'event-log-mismatch' })),
-    ...malformed.map(([name, log]) => from(name, log, { format: 'event-log-malformed' })),
+    ...mismatched.map(([name, log]) => withLog(name, log, { signature: 'event-log-mismatch' })),
+    ...malformed.map(([name, log]) => withLog(name, log, { format: 'event-log-malformed' })),
   ]
 }
 
@@ -339,4 +326,28 @@ function logCases(): readonly EvidenceCase[] {
 function withoutZeros(bytes: Uint8Array): Uint8Array {
   const first = bytes.findIndex((byte) => byte !== 0)
   return bytes.slice(first)
+}
+
+function unpadded(raw: Uint8Array): Uint8Array {
+  return concatBytes(
+    u16(0x18),
+    u16(0x0b),
+    ...[0, 32].map((at) => sized(withoutZeros(raw.slice(at, at + 32)))),
+  )
+}
+
+function without(bit: number): TpmEdit {
+  return { akPublic: ({ attributes }) => ({ attributes: attributes & ~bit }) }
+}
+
+function changed(value: Uint8Array): Uint8Array {
+  return value.with(0, (value[0] ?? 0) ^ 1)
+}
+
+function withLog(name: string, log: Uint8Array, failed: Failed): EvidenceCase {
+  return {
+    ...base(`${name} is refused`, 'AT15.8'),
+    collateral: forgeTpmCollateral({ 'tpm-measured-log': log }),
+    failed,
+  }
 }

@@ -108,8 +108,8 @@ async function exchangeOnSocket(
 ): Promise<Buffer> {
   socket.write(command)
   return readResponse(where, async () => {
-    const { value, done } = await chunks.next()
-    return done !== true && Buffer.isBuffer(value) ? value : Buffer.alloc(0)
+    const next: IteratorResult<unknown, unknown> = await chunks.next()
+    return next.done !== true && Buffer.isBuffer(next.value) ? next.value : Buffer.alloc(0)
   })
 }
 

@@ -26,7 +26,7 @@ type Report = {
 }
 
 /** The files of Linux. */
-export const linuxFiles: TsmFiles = {
+const linuxFiles: TsmFiles = {
   makeFolder: async (path) => {
     await mkdir(path)
   },
@@ -119,12 +119,15 @@ async function readEntry(
 }
 
 async function readText(files: TsmFiles, entry: string, name: string): Promise<string> {
-  return Buffer.from(await files.read(join(entry, name))).toString('latin1').trim()
+  return Buffer.from(await files.read(join(entry, name)))
+    .toString('latin1')
+    .trim()
 }
 
 async function readBlob(files: TsmFiles, entry: string, name: string): Promise<Uint8Array> {
   const blob = await files.read(join(entry, name))
-  if (blob.length > maxBlobBytes) throw new AttestationError('attester-malformed', `size of ${name}`)
+  if (blob.length > maxBlobBytes)
+    throw new AttestationError('attester-malformed', `size of ${name}`)
   return blob
 }
 

@@ -24,10 +24,10 @@ export type ReplayedLog = {
 }
 
 /** Most bytes of a log. */
-export const maxBootLogBytes = 262_144
+const maxBootLogBytes = 262_144
 
 /** How a register goes on from a digest. */
-export const registerHashes: Readonly<
+const registerHashes: Readonly<
   Record<
     RegisterHash,
     { readonly bytes: number; readonly digest: (bytes: Uint8Array) => Uint8Array }

@@ -45,7 +45,7 @@ export async function makeCredential(
 }
 
 /** True for a storage key that cannot leave its TPM: what an EK is. */
-export function isEndorsementKey(key: TpmPublic): key is RsaStorageKey {
+function isEndorsementKey(key: TpmPublic): key is RsaStorageKey {
   const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, decrypt, sign } = tpmAttribute
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | decrypt
   return (

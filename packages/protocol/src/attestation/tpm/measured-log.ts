@@ -15,7 +15,7 @@ const nameForm = /^[a-z0-9.-]{1,31}\/[a-z0-9.-]{1,31}$/
 const digestBytes = 32
 
 /** The events of a gateway, in their order: each exactly once. */
-export const gatewayEvents = ['countersign/build', 'countersign/configuration'] as const
+const gatewayEvents = ['countersign/build', 'countersign/configuration'] as const
 
 /** The events that a gateway measures at its start. Both digests have 32 bytes. */
 export function listGatewayEvents(

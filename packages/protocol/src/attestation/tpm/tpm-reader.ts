@@ -31,10 +31,6 @@ export function openTpmReader(bytes: Uint8Array): TpmReader {
     offset += length
     return start
   }
-  const atMost = (length: number, maximum: number): number => {
-    if (length > maximum) throw new EvidenceError('tpm-malformed')
-    return length
-  }
   const reader: TpmReader = {
     u8: () => view.getUint8(advance(1)),
     u16: () => view.getUint16(advance(2)),
@@ -52,4 +48,9 @@ export function openTpmReader(bytes: Uint8Array): TpmReader {
     },
   }
   return reader
+}
+
+function atMost(length: number, maximum: number): number {
+  if (length > maximum) throw new EvidenceError('tpm-malformed')
+  return length
 }

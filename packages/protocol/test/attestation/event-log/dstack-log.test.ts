@@ -48,6 +48,10 @@ const events = [
   runtime('my-key', 'cc03'),
 ]
 
+function again(name: string): readonly EventPlan[] {
+  return [...events, runtime(name, 'dd')]
+}
+
 function encode(list: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(list))
 }
@@ -98,7 +102,6 @@ test('refuses a log that does not lead to the registers', () => {
 })
 
 test('refuses a name that comes twice, before or after the application ran, and logs of another form', () => {
-  const again = (name: string): readonly EventPlan[] => [...events, runtime(name, 'dd')]
   const wrong: readonly (readonly [string, Uint8Array])[] = [
     ['a name of the boot twice', encode(again('app-id'))],
     ['a name of the application twice', encode(again('my-key'))],

@@ -11,12 +11,13 @@ import {
 
 const events = listGatewayEvents(new Uint8Array(32).fill(1), new Uint8Array(32).fill(2))
 
+function sha256(...parts: readonly Uint8Array[]): Buffer {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest()
+}
+
 test('extends the way that spec/attestation.md says', () => {
-  const sha256 = (...parts: readonly Uint8Array[]): Buffer => {
-    const hash = createHash('sha256')
-    for (const part of parts) hash.update(part)
-    return hash.digest()
-  }
   const extensions = ['build', 'configuration'].map((name, at) =>
     sha256(
       Buffer.from(`countersign/measure/v1\0countersign/${name}\0`),
