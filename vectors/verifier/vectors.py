@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
-from .evidence_cases import appraise_case, judged_cases
+from .evidence_cases import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .policy import BUILT_IN
 from .refusal import Refusal
@@ -95,10 +95,15 @@ def judge_vectors():
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
+def judge_line(line):
+    """A case of bundles.json or, when it names a platform, of a file of evidence with all byte strings whole."""
+    case = json.loads(line)
+    return appraise_case(expand_cases([case])[0]) if "platform" in case else verify_case(case)
+
 def main(arguments):
     if arguments == ["--stdin"]:
         for line in sys.stdin:
-            print(json.dumps(verify_case(json.loads(line)), separators=(",", ":")), flush=True)
+            print(json.dumps(judge_line(line), separators=(",", ":")), flush=True)
         return 0
     if arguments:
         print("usage: verify.py [--stdin]", file=sys.stderr)
