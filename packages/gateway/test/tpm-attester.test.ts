@@ -47,7 +47,8 @@ afterAll(async () => {
 })
 
 function optionsOf({ address, enrolment }: Enrolled): TpmAttesterOptions {
-  return { address, timeoutMs, pcrs: [0, 7, 14], applicationPcr: 14, events, enrolment }
+  const endorsement = { kind: 'enrolment', record: enrolment } as const
+  return { address, timeoutMs, pcrs: [0, 7, 14], applicationPcr: 14, events, endorsement }
 }
 
 async function readPcr({ address }: Enrolled, pcr: number): Promise<string> {
@@ -123,7 +124,9 @@ test('a record for another TPM, or one that is none, is refused before anything 
     const options = { ...optionsOf(enrolled), address, applicationPcr: 11 }
     await expect(createTpmAttester(options)).rejects.toMatchObject({ code: 'enrolment-mismatch' })
     expect(await readPcr({ ...enrolled, address }, 11)).toBe('00'.repeat(32))
-    await expect(createTpmAttester({ ...options, enrolment: Buffer.of(1) })).rejects.toMatchObject({
+    await expect(
+      createTpmAttester({ ...options, endorsement: { kind: 'enrolment', record: Buffer.of(1) } }),
+    ).rejects.toMatchObject({
       code: 'attester-malformed',
     })
     // Both authorities have one name; the challenger knows the other one's key.

@@ -110,9 +110,20 @@ function withAbsoluteFiles(attestation: AttestationConfig, folder: string): Atte
     collateralDir === undefined
       ? attestation
       : { ...attestation, collateralDir: resolve(folder, collateralDir) }
-  return withFolder.kind === 'tpm'
-    ? { ...withFolder, enrolmentFile: resolve(folder, withFolder.enrolmentFile) }
-    : withFolder
+  if (withFolder.kind !== 'tpm') return withFolder
+  const { akCertificate } = withFolder
+  return {
+    ...withFolder,
+    enrolmentFile: resolve(folder, withFolder.enrolmentFile),
+    ...(akCertificate === undefined
+      ? {}
+      : {
+          akCertificate: {
+            ...akCertificate,
+            authoritiesFile: resolve(folder, akCertificate.authoritiesFile),
+          },
+        }),
+  }
 }
 
 /** JSON with members in ascending order, so that equal configurations have equal digests. */

@@ -123,9 +123,22 @@ const attestation = z.discriminatedUnion('kind', [
       .max(15)
       .default(14)
       .describe('PCR that the gateway measures itself into; nobody else may extend it.'),
+    akCertificate: z
+      .strictObject({
+        index: z
+          .int()
+          .min(0x01000000)
+          .max(0x01ffffff)
+          .default(0x01c10002)
+          .describe('NV index of the certificate; the template of the key is at the next one.'),
+        authoritiesFile: z.string().min(1).describe('PEM, root first.'),
+      })
+      .optional()
+      .describe('A key that the platform certified (Google Cloud), in place of an enrolment.'),
     enrolmentFile: z
       .string()
       .min(1)
+      .default('enrolment.cbor')
       .describe(
         'Signed record of the enrolment; made at the first start where challengerUrl is set.',
       ),

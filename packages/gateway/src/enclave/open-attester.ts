@@ -1,6 +1,9 @@
 /** Opens the source of evidence that the configuration names, before any key is made. */
+import { readFile } from 'node:fs/promises'
+import { parsePemCertificates } from '@countersign/protocol/attestation/x509/pem'
 import { listGatewayEvents } from '@countersign/protocol/attestation/tpm/measured-log'
 import type { AttestationConfig } from '../config/schema.ts'
+import { AttestationError } from './attestation-error.ts'
 import { createAttester, type Attester } from './attester.ts'
 import { withCollateral } from './collateral-folder.ts'
 import { createConfidentialSpaceSource } from './confidential-space-source.ts'
@@ -9,6 +12,7 @@ import { createDstackSource } from './dstack-source.ts'
 import type { EvidenceSource } from './evidence-source.ts'
 import { createNitroEnclaveSource } from './nitro-enclave-source.ts'
 import { createSimulatedAttester } from './simulated-attester.ts'
+import type { AkSource } from './tpm/endorsed-key.ts'
 import { createHttpChallenger } from './tpm/http-challenger.ts'
 import { readOrEnrol } from './tpm/read-or-enrol.ts'
 import { createTpmAttester } from './tpm/tpm-attester.ts'
@@ -58,17 +62,34 @@ async function openSource(config: HardwareConfig, digests: Digests): Promise<Evi
 }
 
 async function openTpmSource(config: TpmConfig, digests: Digests): Promise<EvidenceSource> {
-  const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile, challengerUrl } = config
-  const challenger =
-    challengerUrl === undefined ? undefined : createHttpChallenger(challengerUrl, timeoutMs)
-  const enrolment = await readOrEnrol(config.enrolmentFile, address, timeoutMs, challenger)
+  const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile } = config
   return createTpmAttester({
     address,
     timeoutMs,
     pcrs,
     applicationPcr,
-    enrolment,
+    endorsement: await openEndorsement(config),
     events: listGatewayEvents(digests.build, digests.configuration),
     ...(bootLogFile === undefined ? {} : { bootLogFile }),
   })
+}
+
+async function openEndorsement(config: TpmConfig): Promise<AkSource> {
+  const { tpm: address, timeoutMs, akCertificate, challengerUrl, enrolmentFile } = config
+  if (akCertificate !== undefined) {
+    const { index, authoritiesFile } = akCertificate
+    return { kind: 'certificate', index, authorities: await readAuthorities(authoritiesFile) }
+  }
+  const challenger =
+    challengerUrl === undefined ? undefined : createHttpChallenger(challengerUrl, timeoutMs)
+  const record = await readOrEnrol(enrolmentFile, address, timeoutMs, challenger)
+  return { kind: 'enrolment', record }
+}
+
+async function readAuthorities(file: string): Promise<readonly Uint8Array[]> {
+  try {
+    return parsePemCertificates(await readFile(file))
+  } catch (cause) {
+    throw new AttestationError('attester-unreachable', file, { cause })
+  }
 }

@@ -4,6 +4,7 @@ import {
   parseCredential,
 } from '@countersign/protocol/attestation/tpm/challenge'
 import { AttestationError } from '../attestation-error.ts'
+import { withoutPadding } from './stored-certificate.ts'
 import { activateCredential, readNv } from './tpm-client.ts'
 import { asMalformed } from './tpm-command.ts'
 import { endorsementCertificateIndex } from './tpm-templates.ts'
@@ -50,12 +51,4 @@ export function enrolTpm(
       }),
     )
   })
-}
-
-/** Makers reserve more room than a certificate takes: its own length says where it ends. */
-function withoutPadding(stored: Uint8Array): Uint8Array {
-  const [tag, form, high = 0, low = 0] = stored
-  const length = 4 + high * 256 + low
-  // SEQUENCE with a length of two bytes; anything else is left to the challenger to refuse.
-  return tag === 0x30 && form === 0x82 ? stored.subarray(0, length) : stored
 }

@@ -8,15 +8,13 @@ import {
   encodeMeasuredLog,
   type MeasuredEvent,
 } from '@countersign/protocol/attestation/tpm/measured-log'
-import { parseEnrolment } from '@countersign/protocol/attestation/tpm/enrolment'
-import { tpmName } from '@countersign/protocol/attestation/tpm/tpm-public'
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { nativeSha256 } from '../../keys/native-sha256.ts'
 import { AttestationError } from '../attestation-error.ts'
 import type { EvidenceSource } from '../evidence-source.ts'
 import { measureGateway } from './measure-gateway.ts'
-import { asMalformed } from './tpm-command.ts'
-import { withAttestationKey, withTpm } from './tpm-session.ts'
+import { openEndorsedKey, type AkSource } from './endorsed-key.ts'
+import { withPrimary, withTpm } from './tpm-session.ts'
 import { hasSha256Bank, quotePcrs, readPcrs, type TpmKey, type TpmQuoted } from './tpm-client.ts'
 import type { TpmAddress, TpmTransport } from './tpm-transport.ts'
 
@@ -30,8 +28,7 @@ export type TpmAttesterOptions = {
   readonly applicationPcr: number
   /** What to measure before any key is made. */
   readonly events: readonly MeasuredEvent[]
-  /** The record that binds the AK of this TPM to its EK. */
-  readonly enrolment: Uint8Array
+  readonly endorsement: AkSource
   /** The firmware's event log, where the kernel shows one. */
   readonly bootLogFile?: string
 }
@@ -51,21 +48,20 @@ const maxQuotes = 5
  * @throws AttestationError, `measurement-conflict` and `enrolment-mismatch` among others.
  */
 export async function createTpmAttester(options: TpmAttesterOptions): Promise<EvidenceSource> {
-  const { address, timeoutMs, applicationPcr: pcr, events, enrolment } = options
+  const { address, timeoutMs, applicationPcr: pcr, events, endorsement } = options
   const log = { pcr, events }
-  await withTpm(address, timeoutMs, async (tpm) => {
+  const ak = await withTpm(address, timeoutMs, async (tpm) => {
     if (!(await hasSha256Bank(tpm))) {
       throw new AttestationError('attester-malformed', 'the TPM keeps no SHA-256 bank')
     }
-    await withAttestationKey(tpm, async (key) => {
-      checkEnrolment(enrolment, key)
-    })
+    const endorsed = await openEndorsedKey(tpm, endorsement)
     await measureGateway(tpm, log)
+    return endorsed
   })
   const pcrs = [...new Set([...options.pcrs, pcr])].toSorted((a, b) => a - b)
-  const collateral = new Map([
-    [tpmCollateral.enrolment as string, enrolment],
-    [tpmCollateral.measuredLog, encodeMeasuredLog(log)],
+  const collateral = new Map<string, Uint8Array>([
+    ak.collateral,
+    [tpmCollateral.measuredLog, encodeMeasuredLog(log)] as const,
   ])
   if (options.bootLogFile !== undefined) {
     collateral.set(tpmCollateral.bootLog, await readBootLog(options.bootLogFile))
@@ -74,7 +70,12 @@ export async function createTpmAttester(options: TpmAttesterOptions): Promise<Ev
     kind: 'tpm',
     attest: (reportData) =>
       withTpm(address, timeoutMs, async (tpm) => {
-        const { key, quoted, values } = await quoteStable(tpm, nativeSha256(reportData), pcrs)
+        const { key, quoted, values } = await quoteStable(
+          tpm,
+          ak.template,
+          nativeSha256(reportData),
+          pcrs,
+        )
         const raw = encodeTpmEvidence({
           attest: quoted.attest,
           signature: quoted.signature,
@@ -97,10 +98,11 @@ async function readBootLog(file: string): Promise<Uint8Array> {
 /** A quote, and PCR values that it is over. */
 function quoteStable(
   tpm: TpmTransport,
+  template: Uint8Array,
   qualifyingData: Uint8Array,
   pcrs: readonly number[],
 ): Promise<Quoted> {
-  return withAttestationKey(tpm, async (key) => {
+  return withPrimary(tpm, template, async (key) => {
     for (let attempt = 0; attempt < maxQuotes; attempt++) {
       const quoted = await quotePcrs(tpm, key, qualifyingData, pcrs)
       const values = await readPcrs(tpm, pcrs)
@@ -109,11 +111,4 @@ function quoteStable(
     }
     throw new AttestationError('attester-malformed', 'PCRs do not stand still')
   })
-}
-
-function checkEnrolment(enrolment: Uint8Array, key: TpmKey): void {
-  const { akName } = asMalformed('enrolment record', () => parseEnrolment(enrolment))
-  if (!equalBytes(akName, tpmName(key.public))) {
-    throw new AttestationError('enrolment-mismatch', 'name of the AK')
-  }
 }

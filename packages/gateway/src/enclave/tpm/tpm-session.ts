@@ -35,7 +35,8 @@ export function withEndorsementKey<T>(
   return withPrimary(tpm, endorsementKeyTemplate, task)
 }
 
-async function withPrimary<T>(
+/** Loads the primary key of a template for a task. */
+export async function withPrimary<T>(
   tpm: TpmTransport,
   template: Uint8Array,
   task: (key: TpmKey) => Promise<T>,
