@@ -1,16 +1,22 @@
 """The cases of vectors/attestation/ (README.md there): which are judged, and how they are stored."""
 
 from .dcap import appraise_dcap
+from .gpu import appraise_gpu
 from .jsontext import parse_base64
 from .nitro import appraise_nitro
 from .snp import appraise_snp
+from .tokens import appraise_token
 
 APPRAISERS = {
     "amd-sev-snp": appraise_snp,
     "aws-nitro": appraise_nitro,
     "aws-nitrotpm": appraise_nitro,
+    "azure-attestation": appraise_token,
+    "google-confidential-space": appraise_token,
     "intel-sgx": appraise_dcap,
     "intel-tdx": appraise_dcap,
+    "nvidia-gpu": appraise_gpu,
+    "nvidia-remote-attestation": appraise_token,
 }
 
 def expand(stored, earlier):
