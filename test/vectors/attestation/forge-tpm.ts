@@ -18,9 +18,11 @@ import { derObjectIdentifier, derSequence } from '../../provider/der.ts'
 import {
   createCertificate,
   createExtension,
+  createRevocationList,
   pinOf,
   planChain,
   type CertificatePlan,
+  type RevocationListPlan,
 } from './certificate.ts'
 import { seededKey, type TestKey } from './test-key.ts'
 
@@ -115,6 +117,20 @@ export function forgeEndorsementChain(
   change?: (plans: readonly CertificatePlan[]) => readonly CertificatePlan[],
 ): readonly Uint8Array[] {
   return change === undefined ? defaultChain : change(plans).map(createCertificate)
+}
+
+/** The list of the authority at a depth of the chain, which revoked these serials. */
+export function forgeTpmList(depth: number, part: Partial<RevocationListPlan> = {}): Uint8Array {
+  const { subject, key } = plans[depth] ?? { subject: '', key: seededKey('') }
+  const [thisUpdateMs, nextUpdateMs] = [tpmTimeMs - 1000, tpmTimeMs + 1000]
+  return createRevocationList({
+    issuer: subject,
+    key,
+    thisUpdateMs,
+    nextUpdateMs,
+    revoked: [],
+    ...part,
+  })
 }
 
 /** The chain of a certificate for the AK itself, as collateral. */

@@ -1,7 +1,8 @@
 /** Cases of what endorses the key of a TPM (spec/attestation.md AT15). */
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
-import { basicConstraints, createExtension } from '../certificate.ts'
+import type { EvidenceCode } from '@countersign/protocol/attestation/evidence-errors'
+import { basicConstraints, createExtension, type RevocationListPlan } from '../certificate.ts'
 import type { EvidenceCase } from '../evidence-case.ts'
 import {
   endorsementUse,
@@ -11,6 +12,7 @@ import {
   forgeEnrolment,
   forgeTpmCollateral,
   forgeTpmEvidence,
+  forgeTpmList,
   testChallenger,
   toSigner,
   tpmPins,
@@ -30,7 +32,7 @@ const none = new Uint8Array(0)
 
 /** All of them. */
 export function tpmEndorsementCases(): readonly EvidenceCase[] {
-  return [...enrolmentCases(), ...chainCases(), ...akChainCases()]
+  return [...enrolmentCases(), ...chainCases(), ...akChainCases(), ...revocationCases()]
 }
 
 /** A case of a quote that is right but for the edit. */
@@ -224,4 +226,65 @@ function akChainCases(): readonly EvidenceCase[] {
     collateral: forgeTpmCollateral({ 'tpm-enrolment': undefined, 'tpm-ak-chain': chain }),
     failed,
   }))
+}
+
+function revocationCases(): readonly EvidenceCase[] {
+  const lists = { 'crl-0': forgeTpmList(0), 'crl-1': forgeTpmList(1) }
+  const rows: readonly (readonly [
+    string,
+    Readonly<Record<string, Uint8Array | undefined>>,
+    EvidenceCode,
+  ])[] = [
+    [
+      'a revoked EK certificate',
+      { 'crl-1': forgeTpmList(1, revoked(1002)) },
+      'certificate-revoked',
+    ],
+    ['a revoked authority', { 'crl-0': forgeTpmList(0, revoked(1001)) }, 'certificate-revoked'],
+    [
+      'a revoked EK certificate without the list of the root',
+      { 'crl-0': undefined, 'crl-1': forgeTpmList(1, revoked(1002)) },
+      'certificate-revoked',
+    ],
+    ['a list of another authority', { 'crl-1': forgeTpmList(0) }, 'crl-issuer-mismatch'],
+    [
+      'a list that another key signed',
+      { 'crl-1': forgeTpmList(1, { key: seededKey('another') }) },
+      'crl-signature-invalid',
+    ],
+    [
+      'a list that has ended',
+      { 'crl-1': forgeTpmList(1, { nextUpdateMs: tpmTimeMs - 1 }) },
+      'crl-expired',
+    ],
+    ['a list that is none', { 'crl-1': Uint8Array.of(5, 0) }, 'crl-malformed'],
+  ]
+  return [
+    {
+      ...base('a quote with the lists of all authorities is taken', 'AT15.10'),
+      collateral: forgeTpmCollateral(lists),
+      open: { debug: 'platform-has-none' },
+    },
+    {
+      ...base('a certificate that is revoked later is taken', 'AT15.10'),
+      collateral: forgeTpmCollateral({
+        ...lists,
+        'crl-1': forgeTpmList(1, revoked(1002, tpmTimeMs + 1000)),
+      }),
+    },
+    {
+      ...base('a quote without the list of the last authority stays open', 'AT15.10'),
+      collateral: forgeTpmCollateral({ 'crl-0': forgeTpmList(0) }),
+      open,
+    },
+    ...rows.map(([name, part, code]) => ({
+      ...base(`${name} is refused`, 'AT15.10'),
+      collateral: forgeTpmCollateral({ ...lists, ...part }),
+      failed: { revocation: code } as const,
+    })),
+  ]
+}
+
+function revoked(serial: number, atMs = tpmTimeMs): Pick<RevocationListPlan, 'revoked'> {
+  return { revoked: [{ serial, atMs }] }
 }

@@ -21,6 +21,7 @@ import { parseMeasuredLog, replayEvents, type MeasuredLog } from './measured-log
 import {
   checkEndorsement,
   checkEndorsementDates,
+  checkEndorsementRevocation,
   checkEndorsementRoots,
   parseEndorsement,
   toPublicKey,
@@ -36,8 +37,8 @@ const hashNames: ReadonlyMap<number, HashName> = new Map([
 
 /**
  * Appraises a TPM 2.0 quote. `roots` holds the roots of EK or AK certificates, and the challengers that are trusted to
- * enrol. Measurements: `pcr0` … `pcr23`, `selection` (the bitmap of the PCRs quoted), and each measured event by its
- * name. A software TPM is told from others by its root alone.
+ * enrol. Measurements: `pcr0` … `pcr23`, `selection` (the bitmap of the PCRs quoted), `resets`, `restarts`, and each
+ * measured event by its name. A software TPM is told from others by its root alone.
  */
 export const appraiseTpm: Appraiser = async (evidence, { asOfMs, roots }) => {
   const run = createEvidenceRun()
@@ -62,10 +63,9 @@ export const appraiseTpm: Appraiser = async (evidence, { asOfMs, roots }) => {
   await run.check('validity', () => {
     checkEndorsementDates(needEndorsement(), asOfMs)
   })
-  await run.check('revocation', () => {
-    needEndorsement()
-    throw new EvidenceNotChecked('collateral-missing', 'lists of the makers of TPMs')
-  })
+  await run.check('revocation', () =>
+    checkEndorsementRevocation(needEndorsement(), evidence, asOfMs),
+  )
   await run.check('signature', async () => {
     const { evidence: tpm, log } = needResult(parsed)
     await checkQuote(tpm)
@@ -127,7 +127,11 @@ function toClaims(
   endorsement: TpmEndorsement | undefined,
 ): EvidenceClaims {
   const ends = endorsement === undefined ? undefined : endsOf(endorsement.chain)
-  const measurements = new Map<string, string>([['selection', toBitmap(pcrs.keys())]])
+  const measurements = new Map<string, string>([
+    ['selection', toBitmap(pcrs.keys())],
+    ['resets', quote.resetCount.toString(16).padStart(8, '0')],
+    ['restarts', quote.restartCount.toString(16).padStart(8, '0')],
+  ])
   for (const [pcr, value] of pcrs) measurements.set(`pcr${pcr}`, toHex(value))
   for (const { name, digest } of log?.events ?? []) measurements.set(name, toHex(digest))
   return {

@@ -10,6 +10,11 @@ import { EvidenceError } from '../evidence-errors.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
 import { checkDates, checkIssuance, checkRoot, endsOf, type RootPins } from '../x509/chain.ts'
 import { openSequence, toOidHex } from '../x509/der.ts'
+import {
+  checkNotRevoked,
+  checkRevocationList,
+  parseRevocationList,
+} from '../x509/revocation-list.ts'
 import { isSignedByChallenger, parseEnrolment, type SignedEnrolment } from './enrolment.ts'
 import { tpmCollateral } from './tpm-evidence.ts'
 import { tpmName, type TpmPublic } from './tpm-public.ts'
@@ -104,6 +109,35 @@ export function checkEndorsementDates(endorsement: TpmEndorsement, asOfMs: numbe
   // Written so that a time that is no number is refused.
   const isInForce = asOfMs >= notBeforeMs && asOfMs <= notAfterMs
   if (!isInForce) throw new EvidenceError('tpm-enrolment-not-valid')
+}
+
+/**
+ * Refuses a revoked certificate. Each authority's list is the collateral `crl-` and its place in the chain, the root's
+ * `crl-0`; those that are there are judged even when another is missing.
+ *
+ * @throws EvidenceNotChecked `collateral-missing`, EvidenceError `crl-…`, `certificate-revoked`.
+ */
+export async function checkEndorsementRevocation(
+  { chain }: TpmEndorsement,
+  { collateral }: PlatformEvidence,
+  asOfMs: number,
+): Promise<void> {
+  let missing = ''
+  let issuer: Certificate | undefined
+  for (const [depth, certificate] of chain.entries()) {
+    if (issuer !== undefined) {
+      const name = `crl-${depth - 1}`
+      const bytes = collateral.get(name)
+      if (bytes === undefined) missing = name
+      else {
+        const list = parseRevocationList(bytes)
+        await checkRevocationList(list, issuer, asOfMs)
+        checkNotRevoked(list, certificate, asOfMs)
+      }
+    }
+    issuer = certificate
+  }
+  if (missing !== '') throw new EvidenceNotChecked('collateral-missing', missing)
 }
 
 /** True for a certificate that says that its key is the EK of a TPM, and that is no authority. */

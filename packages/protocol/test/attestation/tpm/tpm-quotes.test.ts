@@ -71,6 +71,8 @@ test('says what it measured, and which machine it is', async () => {
   expect(claims?.machine).toMatch(/^[0-9a-f]{64}$/)
   expect([...(claims?.measurements.keys() ?? [])]).toEqual([
     'selection',
+    'resets',
+    'restarts',
     'pcr0',
     'pcr4',
     'pcr7',
