@@ -18,12 +18,13 @@ const python = findPython()
 const isFull = process.env['COUNTERSIGN_TAMPERING'] === 'full'
 const rounds = isFull ? 20_000 : 600
 const dayMs = 86_400_000
-const bases = ['dcap', 'nitro', 'sev-snp'].flatMap((name): readonly StoredEvidenceCase[] =>
-  expandCases(
-    JSON.parse(
-      readFileSync(new URL(`../../vectors/attestation/${name}.json`, import.meta.url), 'utf8'),
+const bases = ['dcap', 'nitro', 'nvidia', 'sev-snp', 'token'].flatMap(
+  (name): readonly StoredEvidenceCase[] =>
+    expandCases(
+      JSON.parse(
+        readFileSync(new URL(`../../vectors/attestation/${name}.json`, import.meta.url), 'utf8'),
+      ),
     ),
-  ),
 )
 const good = bases.filter(({ expect: { checks } }) =>
   checks.every(([, status]) => status !== 'failed'),
