@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 import { encodePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { snpSamples } from '../../../test/attestation/samples.ts'
+import { forgeBundle } from '../../../test/vectors/forge.ts'
+import { jsonCall, signedAtMs } from '../../../test/vectors/sample-call.ts'
 import { runCli } from '../src/cli/run-cli.ts'
 import { createTerminal } from '../src/cli/terminal.ts'
 import { runCliProcess, type Ended } from './kit/run-cli-process.ts'
@@ -174,6 +176,31 @@ test('a policy that accepts nothing is wrong usage, and a file that is not there
   expect(empty.err).toContain('policy-empty')
   const missing = await attest(join(folder, 'nothing'), ...milan.slice(1))
   expect(missing.code).toBe(66)
+})
+
+test('a receipt whose keys hardware attests is judged by a policy of evidence', async () => {
+  const [milanSample] = snpSamples()
+  if (milanSample === undefined) throw new Error('a sample is missing')
+  const data = encodePlatformEvidence(milanSample.evidence)
+  const evidence = [{ kind: 'amd-sev-snp', nonce: new Uint8Array(32), data }]
+  const receipt = join(folder, 'receipt.json')
+  await writeFile(receipt, forgeBundle(jsonCall, { bundle: () => ({ evidence }) }))
+  const at = new Date(signedAtMs).toISOString()
+  const args = ['verify', receipt, '--now', at, '--evidence-policy', join(folder, 'policy.json')]
+  const { code, out } = await runHere(args)
+  expect(code).toBe(1)
+  // Genuine, of the code that the policy names, and bound to nobody's keys.
+  expect(out).toMatch(/✓ evidence-chain +BU3.16 +amd-sev-snp\n/)
+  expect(out).toMatch(/✗ evidence-binding +ST5.5 +evidence-binding-mismatch/)
+  expect(out).toMatch(/✗ binding +binding-mismatch/)
+  const json = await runHere([...args, '--json'])
+  expect(JSON.parse(json.out)).toMatchObject({
+    verdict: 'invalid',
+    evidence: { tier: 'production', claims: { measurements: { measurement } } },
+  })
+  const empty = await runHere(args.with(5, join(folder, 'empty.json')))
+  expect(empty.code).toBe(64)
+  expect(empty.err).toContain('policy-empty')
 })
 
 /** The command line in this process: a process of its own for each case would take seconds. */

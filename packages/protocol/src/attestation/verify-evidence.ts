@@ -1,10 +1,11 @@
 /** Verifies evidence of any platform: appraises it, and judges what it says by a policy (spec/attestation.md). */
-import type { Appraiser, Platform, PlatformEvidence } from './appraisal.ts'
+import { platforms, type Appraiser, type Platform, type PlatformEvidence } from './appraisal.ts'
 import { appraiseSgx, appraiseTdx } from './dcap/appraise-dcap.ts'
-import type { EvidencePolicy } from './evidence-policy.ts'
+import { parseEvidencePolicy, type EvidencePolicy } from './evidence-policy.ts'
 import { judgeEvidence, type EvidenceExpectation, type EvidenceVerdict } from './judge-evidence.ts'
 import { appraiseNitroEnclave, appraiseNitroTpm } from './nitro/appraise-nitro.ts'
 import { appraiseNvidiaGpu } from './nvidia/appraise-nvidia.ts'
+import { parsePlatformEvidence } from './platform-evidence.ts'
 import { appraiseSevSnp } from './sev-snp/appraise-sev-snp.ts'
 import { appraiseAzureAttestation } from './token/azure-attestation.ts'
 import { appraiseConfidentialSpace } from './token/confidential-space.ts'
@@ -43,4 +44,25 @@ export async function verifyEvidence(
   for (const root of policy.platforms.get(platform)?.roots.keys() ?? []) roots.add(root)
   const appraisal = await appraisers[platform](evidence, { asOfMs: expected.asOfMs, roots })
   return await judgeEvidence(appraisal, policy, expected)
+}
+
+/**
+ * What `verify` takes to judge evidence of hardware in bundles by an evidence policy. A platform is a kind of evidence;
+ * its data is as AT1.2 has it.
+ *
+ * @throws ProtocolError `policy-malformed`, `policy-empty`.
+ */
+export function createEvidenceVerifier(
+  policyBytes: Uint8Array,
+): (
+  kind: string,
+  data: Uint8Array,
+  expected: EvidenceExpectation,
+) => Promise<EvidenceVerdict | undefined> {
+  const policy = parseEvidencePolicy(policyBytes)
+  return async (kind, data, expected) => {
+    const platform = platforms.find((known) => known === kind)
+    if (platform === undefined) return undefined
+    return await verifyEvidence(platform, parsePlatformEvidence(data), policy, expected)
+  }
 }

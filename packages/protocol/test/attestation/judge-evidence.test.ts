@@ -227,6 +227,29 @@ test('a platform that can always show its firmware must show it', async () => {
   }
 })
 
+test('a platform that says nothing of its firmware is not asked for it', async () => {
+  const policy = policyOf({ platform: 'aws-nitro', measurements: [{ pcr0: '01' }] })
+  const measured = {
+    ...claims,
+    tcb: { kind: 'none' },
+    measurements: new Map([['pcr0', '01']]),
+  } as const
+  const appraisal = { platform: 'aws-nitro', checks: passed, claims: measured } as const
+  const verdict = await judgeEvidence(appraisal, policy, expected)
+  expect(notPassed(verdict)).toEqual(['tcb platform-has-none'])
+  expect(verdict.verdict).toBe('valid')
+  // A debug mode that a platform cannot have is none to look for; a chain that was not judged is not.
+  for (const [id, reason, end] of [
+    ['debug', 'platform-has-none', 'valid'],
+    ['chain', 'collateral-missing', 'incomplete'],
+  ] as const) {
+    const checks = passed.map((check): EvidenceCheck =>
+      check.id === id ? { id, status: 'not-checked', reason, about: '' } : check,
+    )
+    expect((await judgeEvidence({ ...appraisal, checks }, policy, expected)).verdict).toBe(end)
+  }
+})
+
 test('what the verifier of the platform says of firmware stands', async () => {
   const failed: EvidenceCheck = {
     id: 'tcb',
