@@ -194,11 +194,6 @@ test('the level is that of what stands behind the evidence', async () => {
 })
 
 test('what a platform measured of the gateway is what the keyset says of itself', async () => {
-  const measured = (build: Uint8Array, configuration: Uint8Array): EvidenceVerifier =>
-    fixed({}, [
-      ['countersign/build', toHex(build)],
-      ['countersign/configuration', toHex(configuration)],
-    ])
   const { buildDigest, configDigest } = keyset
   const other = new Uint8Array(32)
   for (const [judged, end] of [
@@ -214,6 +209,14 @@ test('what a platform measured of the gateway is what the keyset says of itself'
 test('a policy of evidence that accepts nothing makes no verifier', () => {
   expect(refusalOf(() => createEvidenceVerifier(new Uint8Array()))).toBe('policy-malformed')
 })
+
+/** A verdict about a platform that measured this of the gateway. */
+function measured(build: Uint8Array, configuration: Uint8Array): EvidenceVerifier {
+  return fixed({}, [
+    ['countersign/build', toHex(build)],
+    ['countersign/configuration', toHex(configuration)],
+  ])
+}
 
 /** A verdict about evidence that was reached elsewhere. */
 function fixed(
