@@ -129,11 +129,21 @@ test('a paid call is verified down to the TPM in headless Chromium (software TPM
     await runPage(chromium, { bundle, call, inputs }),
   )
   expect(report.evidence).toMatchObject({ verdict: 'valid', tier: 'simulated' })
-  expect(report.isMeasured).toBe(true)
+  expect(report).toMatchObject({ verdict: 'valid', level: 'L1-SIMULATED' })
+  const passed = report.checks.filter(({ status }) => status === 'passed').map(({ id }) => id)
+  expect(passed).toEqual(
+    expect.arrayContaining([
+      'signature',
+      'evidence-chain',
+      'evidence-binding',
+      'evidence-measurement',
+      'evidence-accepted',
+    ]),
+  )
   expect(report).toEqual(await judgeAttestedReceipt(...inputs))
 })
 
-test('the same receipt is refused without the challenger, the root, the measurement or the freshness', async ({
+test('the same receipt is worth nothing without the challenger, the root, the measurement or a check that is asked for', async ({
   skip,
 }) => {
   if (running === undefined) return skip(swtpmMissing)
@@ -148,7 +158,8 @@ test('the same receipt is refused without the challenger, the root, the measurem
   ] as const
   for (const [changes, code] of cases) {
     const policy = createPolicy(running, changes)
-    const { evidence } = await judgeAttestedReceipt(receipt, policy, `${Date.now()}`)
+    const { evidence, level } = await judgeAttestedReceipt(receipt, policy, `${Date.now()}`)
+    expect(level).toBe('L0')
     expect(evidence.verdict, code).toBe(
       code === undefined ? 'incomplete' : code.endsWith('-not-allowed') ? 'not-allowed' : 'invalid',
     )
