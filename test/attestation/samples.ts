@@ -35,6 +35,38 @@ export function snpSamples(): readonly Sample[] {
   ]
 }
 
+/** Documents of Nitro Enclaves, the second one of an enclave in debug mode. No revocation list is among them. */
+export function nitroSamples(): readonly Sample[] {
+  const encoded = new TextDecoder().decode(readSample('nitro/og-evm-2026-02-12.b64'))
+  const rows: readonly (readonly [string, Uint8Array, number])[] = [
+    ['evervault', readSample('nitro/evervault-valid.bin'), 1_665_651_482_136],
+    ['evervault-debug', readSample('nitro/evervault-debug.bin'), 1_665_582_606_081],
+    ['og-evm', Uint8Array.from(Buffer.from(encoded, 'base64')), 1_770_918_962_724],
+    // Four bytes of a container stand before the document, an event log behind it.
+    ['dstack', readSample('nitro/dstack-attest-nitro.bin').slice(4, 4530), 1_766_678_659_346],
+  ]
+  return rows.map(([name, raw, asOfMs]) => ({
+    name,
+    platform: 'aws-nitro',
+    evidence: { raw, collateral: new Map() },
+    asOfMs,
+  }))
+}
+
+/** The report of an H100, with its chain and without revocation lists. */
+export function gpuSample(): Sample {
+  const hex = new TextDecoder().decode(readSample('nvidia/hopperAttestationReport.txt')).trim()
+  return {
+    name: 'hopper',
+    platform: 'nvidia-gpu',
+    evidence: {
+      raw: Uint8Array.from(Buffer.from(hex, 'hex')),
+      collateral: new Map([['certificates', readSample('nvidia/hopperCertChain.txt')]]),
+    },
+    asOfMs: Date.UTC(2024, 0, 1),
+  }
+}
+
 function snpSample(name: string, product: string, vek: Uint8Array): Sample {
   const file = name === 'gosev' ? 'gosev-attestation.bin' : `${name}-report.bin`
   const collateral = new Map([
