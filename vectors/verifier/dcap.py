@@ -56,7 +56,7 @@ def parse_pck(certificate):
     return take_octets(values, "4", 6), take_octets(values, "3", 2), svns[16], svns[:16]
 
 def open_statement(run, name, parse, roots):
-    """AT7.4: what a signer under a pinned root said, and its chain."""
+    """AT7.4: what a signer under the root of the processor said, and its chain."""
     data, signature = run.piece(name), run.piece(f"{name}-signature")
     chain = parse_chain(run.piece(f"{name}-chain"), 2)
     check_root(chain, roots)
@@ -75,12 +75,13 @@ def judge_root(quote, roots):
     check_root(chain, roots)
     return chain
 
-def judge_chain(run, quote, chain, roots):
+def judge_chain(run, quote, chain):
     check_issuance(chain)
     check_signer(chain[2])
     pck = parse_pck(chain[2])
-    info = open_statement(run, "tcb-info", parse_tcb_info, roots)
-    identity = open_statement(run, "qe-identity", parse_qe_identity, roots)
+    own = {chain[0].digest}
+    info = open_statement(run, "tcb-info", parse_tcb_info, own)
+    identity = open_statement(run, "qe-identity", parse_qe_identity, own)
     demand(info[0]["id"] == ("TDX" if quote.is_tdx else "SGX"), "collateral-malformed")
     demand(identity[0]["id"] == ("TD_QE" if quote.is_tdx else "QE"), "collateral-malformed")
     return chain, pck, info, identity
@@ -185,7 +186,7 @@ def appraise_dcap(platform, raw, collateral, as_of, roots):
     run = Run(collateral)
     quote = run.check("format", lambda: judge_format(platform, raw))
     chain = run.check("root", lambda: judge_root(need(quote), roots))
-    endorsed = run.check("chain", lambda: judge_chain(run, need(quote), need(chain), roots))
+    endorsed = run.check("chain", lambda: judge_chain(run, need(quote), need(chain)))
     run.check("validity", lambda: judge_validity(need(endorsed), as_of))
     run.check("revocation", lambda: judge_revocation(run, need(endorsed), as_of))
     run.check("signature", lambda: judge_signature(need(quote), need(chain)))

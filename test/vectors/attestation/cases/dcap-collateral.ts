@@ -3,8 +3,10 @@ import { derObjectIdentifier, derOctetString, derSequence } from '../../../provi
 import {
   authorityExtensions,
   basicConstraints,
+  createCertificate,
   createExtension,
   keyUsage,
+  pinOf,
   signerExtensions,
 } from '../certificate.ts'
 import { dcapCase, type DcapRow as Row } from '../dcap-case.ts'
@@ -17,6 +19,7 @@ const pckOid = '1.2.840.113741.1.13.1'
 const malformed = { chain: 'collateral-malformed' } as const
 const forged = { chain: 'collateral-signature-invalid' } as const
 const stranger = seededKey('stranger', 'P-256')
+const otherRootKey = seededKey('another root', 'P-256')
 
 /** All of them. */
 export function dcapCollateralCases(): readonly EvidenceCase[] {
@@ -28,6 +31,7 @@ export function dcapCollateralCases(): readonly EvidenceCase[] {
     ...dateCases().map((row) => dcapCase('AT7.4', row)),
     ...listCases().map((row) => dcapCase('AT7.5', row)),
     ...missingCases(),
+    otherRootCase(),
     { ...dcapCase('AT3.1', ['no pin', {}, { root: 'chain-root-untrusted' }]), roots: [] },
     {
       ...dcapCase('AT3.1', ['another pin', {}, { root: 'chain-root-untrusted' }]),
@@ -320,6 +324,27 @@ function pckValue(place: string, bytes: number): Uint8Array {
     derObjectIdentifier(`${pckOid}.${place}`),
     derOctetString(new Uint8Array(bytes)),
   )
+}
+
+/** Statements that another root signs, which is pinned too. */
+function otherRootCase(): EvidenceCase {
+  const root = createCertificate({
+    subject: 'Test SGX Root CA',
+    issuer: 'Test SGX Root CA',
+    serial: 1,
+    key: otherRootKey,
+    issuerKey: otherRootKey,
+    notBeforeMs: dcapAsOfMs - secondMs,
+    notAfterMs: dcapAsOfMs + secondMs,
+    extensions: authorityExtensions(1),
+  })
+  const edits: DcapEdits = {
+    signer: { issuerKey: otherRootKey },
+    signerChain: (chain) => void chain.splice(1, 1, root),
+  }
+  const failed = { chain: 'chain-root-untrusted' } as const
+  const given = dcapCase('AT7.3', ['statements under another root that is pinned', edits, failed])
+  return { ...given, roots: [dcapRoot, pinOf(root)] }
 }
 
 function putPck(at: number, ...values: Uint8Array[]): DcapEdits {

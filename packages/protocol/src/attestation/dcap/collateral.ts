@@ -30,7 +30,7 @@ export function parseChain(pem: Uint8Array): Chain {
 }
 
 /**
- * A statement whose signature verifies, by a chain of two under a pinned root.
+ * A statement whose signature verifies, by a chain of two under one of these roots.
  *
  * @throws EvidenceError `collateral-malformed`, `collateral-signature-invalid`, refusals of its chain;
  *   EvidenceNotChecked `collateral-missing`.
