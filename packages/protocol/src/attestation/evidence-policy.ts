@@ -92,6 +92,10 @@ const identities: Partial<Readonly<Record<Platform, readonly string[]>>> = {
   'intel-tdx': ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3'],
   'intel-sgx': ['mrenclave'],
   'aws-nitro': ['pcr0'],
+  // Boot loader and kernel, and whether their signatures were asked for.
+  'aws-nitrotpm': ['pcr4', 'pcr7'],
+  'nvidia-gpu': ['driver', 'vbios'],
+  'google-confidential-space': ['image'],
   // What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
   tpm: ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build'],
 }

@@ -95,6 +95,7 @@ test('keys of services are roots where evidence is the word of a service', () =>
   const token = {
     ...platform,
     platform: 'google-confidential-space',
+    measurements: [{ image: digest }],
     roots: { vendor: true, service: [digest, 'cd'.repeat(32)], simulated: ['cd'.repeat(32)] },
   }
   const { platforms } = parseEvidencePolicy(encode({ ...policy, platforms: [token] }))
@@ -168,4 +169,28 @@ test('any bytes are a policy or refused', () => {
     expect(refusalOf(() => parseEvidencePolicy(given))).toBe('policy-malformed')
   })
   fc.assert(property, runs(1000))
+})
+
+test.each([
+  ['aws-nitro', 'pcr0'],
+  ['aws-nitrotpm', 'pcr4', 'pcr7'],
+  ['nvidia-gpu', 'driver', 'vbios'],
+  ['google-confidential-space', 'image'],
+])('a measurement of %s names the code', (name, ...identities) => {
+  const take = (...names: readonly string[]): string | undefined =>
+    refusal({
+      ...policy,
+      platforms: [
+        {
+          ...platform,
+          platform: name,
+          roots: { vendor: true, simulated: [digest] },
+          measurements: [Object.fromEntries([...names, 'more'].map((key) => [key, digest]))],
+        },
+      ],
+    })
+  expect(take(...identities)).toBeUndefined()
+  for (const missing of identities) {
+    expect(take(...identities.filter((key) => key !== missing))).toBe('policy-malformed')
+  }
 })
