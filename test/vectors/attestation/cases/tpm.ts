@@ -111,6 +111,7 @@ const malformedKeys: readonly Row[] = [
         ),
     },
   ],
+  ['a signature by RSA-PSS', { signature: (raw) => concatBytes(u16(0x16), u16(0x0b), sized(raw)) }],
   ['a signature by HMAC', { signature: (raw) => concatBytes(u16(5), u16(0x0b), raw) }],
   ['a key cut short', { parts: ({ akPublic }) => ({ akPublic: akPublic.slice(0, -1) }) }],
   ['a byte behind the key', { publicTail: Uint8Array.of(0) }],

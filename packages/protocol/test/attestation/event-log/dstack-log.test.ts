@@ -12,13 +12,12 @@ type EventPlan = {
 
 const runtimeType = 0x08000001
 
-function digestOf(name: string, payload: string, version: 1 | 2): string {
+function digestOf(name: string, payload: string, version: 1 | 2, type = runtimeType): string {
   const hash = createHash('sha384')
-  if (version === 2)
-    return hash.update(JSON.stringify({ name, payload, type: runtimeType })).digest('hex')
-  const type = Buffer.alloc(4)
-  type.writeUInt32LE(runtimeType)
-  return hash.update(type).update(`:${name}:`).update(payload, 'hex').digest('hex')
+  if (version === 2) return hash.update(JSON.stringify({ name, payload, type })).digest('hex')
+  const littleEndian = Buffer.alloc(4)
+  littleEndian.writeUInt32LE(type)
+  return hash.update(littleEndian).update(`:${name}:`).update(payload, 'hex').digest('hex')
 }
 
 function runtime(name: string, payload: string, version: 1 | 2 = 1): EventPlan {
@@ -99,6 +98,25 @@ test('refuses a log that does not lead to the registers', () => {
   for (const [name, log, registers] of wrong) {
     expect(() => checkDstackLog(log, registers), name).toThrow('event-log-mismatch')
   }
+})
+
+test('refuses an event of RTMR3 that is of another type, whatever its digest', () => {
+  const type = 0x08000002
+  for (const version of [1, 2] as const) {
+    const digest = digestOf('app-id', 'aa', version, type)
+    const list = [{ ...runtime('app-id', 'aa'), event_type: type, digest }]
+    expect(() => checkDstackLog(encode(list), replay(list))).toThrow('event-log-mismatch')
+  }
+})
+
+test('takes a log of 262,144 bytes, and no byte more', () => {
+  const payload = 'ab'.repeat(60_000)
+  const list = [runtime('a', payload), runtime('b', payload)]
+  const text = JSON.stringify(list)
+  const padded = (length: number): Uint8Array =>
+    new TextEncoder().encode(text + ' '.repeat(length - text.length))
+  expect(checkDstackLog(padded(262_144), replay(list)).boot.size).toBe(2)
+  expect(() => checkDstackLog(padded(262_145), replay(list))).toThrow('event-log-malformed')
 })
 
 test('refuses a name that comes twice, before or after the application ran, and logs of another form', () => {

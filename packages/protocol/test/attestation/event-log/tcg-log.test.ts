@@ -207,6 +207,15 @@ test('refuses logs that are not as specified', () => {
   }
 })
 
+test('takes a log of 262,144 bytes, and no byte more', () => {
+  const rest = head().length + event({ ...boot, payload: new Uint8Array(0) }).length
+  const log = (length: number): Uint8Array =>
+    concatBytes(head(), event({ ...boot, payload: new Uint8Array(length - rest) }))
+  expect(log(262_144).length).toBe(262_144)
+  expect(replayBootLog(log(262_144), 'sha256').events).toHaveLength(1)
+  expect(() => replayBootLog(log(262_145), 'sha256')).toThrow('event-log-malformed')
+})
+
 test('throws nothing but refusals, whatever the bytes', () => {
   const log = concatBytes(head(), event(boot), event(separator))
   const changed = tuple(nat(log.length - 1), nat(255), nat(log.length)).map(([at, byte, length]) =>
