@@ -227,6 +227,7 @@ test.each([
     'a compressed point',
     ecKey('1.2.840.10045.3.1.7', Uint8Array.of(2, ...key.point.subarray(1, 33))),
   ],
+  ['a hybrid point', ecKey('1.2.840.10045.3.1.7', key.point.with(0, 6))],
   ['a point of another curve', ecKey('1.3.132.0.34', key.point)],
   ['an RSA key of 1,024 bits', rsaKey(128)],
   ['an RSA key of 16,384 bits', rsaKey(2048)],
