@@ -87,6 +87,9 @@ test.each(platforms)('bytes that are nothing are no evidence of %s', async (plat
 })
 
 test('a statement that is too large is refused before it is read', () => {
-  const statement = new Uint8Array(262_145).fill(0x20)
-  expect(evidenceRefusalOf(() => parseQeIdentity(statement))).toBe('collateral-malformed')
+  const identity = forgeDcap('tdx').collateral.get('qe-identity') ?? new Uint8Array()
+  const padded = new Uint8Array(262_145).fill(0x20)
+  padded.set(identity)
+  expect(parseQeIdentity(padded.subarray(0, -1)).id).toBe('TD_QE')
+  expect(evidenceRefusalOf(() => parseQeIdentity(padded))).toBe('collateral-malformed')
 })

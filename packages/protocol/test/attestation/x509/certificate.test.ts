@@ -230,6 +230,8 @@ test.each([
   ['a hybrid point', ecKey('1.2.840.10045.3.1.7', key.point.with(0, 6))],
   ['a point of another curve', ecKey('1.3.132.0.34', key.point)],
   ['an RSA key of 1,024 bits', rsaKey(128)],
+  ['an RSA key of 2,040 bits', rsaKey(255)],
+  ['an RSA key of 8,200 bits', rsaKey(1025)],
   ['an RSA key of 16,384 bits', rsaKey(2048)],
   ['an RSA key with the exponent 3', rsaKey(256, Uint8Array.of(3))],
   [
@@ -244,7 +246,9 @@ test('reads keys on P-384 and P-521, RSA keys, and a date of the year 9999', () 
   expect(parse({ key: seededKey('p', 'P-384').spki }).publicKey).toMatchObject({ curve: 'P-384' })
   const point = new Uint8Array(133).fill(4)
   expect(parse({ key: ecKey('1.3.132.0.35', point) }).publicKey).toMatchObject({ curve: 'P-521' })
-  expect(parse({ key: rsaKey(256) }).publicKey).toMatchObject({ kind: 'rsa' })
+  for (const modulusBytes of [256, 512, 1024]) {
+    expect(parse({ key: rsaKey(modulusBytes) }).publicKey).toMatchObject({ kind: 'rsa' })
+  }
   const dates = derSequence(derTime(nowMs), derTime(Date.parse('9999-12-31T23:59:59Z')))
   expect(parse({ dates }).notAfterMs).toBe(Date.parse('9999-12-31T23:59:59Z'))
   const old = derSequence(derElement(0x17, ascii('500101000000Z')), derTime(nowMs))
@@ -261,10 +265,15 @@ test('reads a key usage of two bytes, and an authority with its path length', ()
   })
 })
 
-test('refuses a certificate that is too large, before it is read', () => {
-  expect(evidenceRefusalOf(() => parseCertificate(new Uint8Array(maxCertificateBytes + 1)))).toBe(
-    malformed,
-  )
+test('refuses a certificate that is too large, however good it is', () => {
+  const sized = (bytes: number): Uint8Array => {
+    const padding = createExtension('1.2.3', false, new Uint8Array(bytes))
+    return assemble({ extensions: extensionsOf(padding) })
+  }
+  const spare = maxCertificateBytes - sized(8000).length
+  expect(sized(8000 + spare)).toHaveLength(maxCertificateBytes)
+  expect(parseCertificate(sized(8000 + spare)).extensions.size).toBe(1)
+  expect(evidenceRefusalOf(() => parseCertificate(sized(8001 + spare)))).toBe(malformed)
 })
 
 test('a name has one common name, or none is given', () => {

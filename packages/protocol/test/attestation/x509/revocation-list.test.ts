@@ -51,6 +51,14 @@ const parts: Parts = {
   extensions: new Uint8Array(),
 }
 
+/** A SEQUENCE whose length takes three bytes. */
+function wide(content: Uint8Array): Uint8Array {
+  const { length } = content
+  if (length < 65_536) return derElement(0x30, content)
+  const head = Uint8Array.of(0x30, 0x83, length >> 16, (length >> 8) & 255, length & 255)
+  return Buffer.concat([head, content])
+}
+
 function assemble(edits: Partial<Parts>): Uint8Array {
   const tbs = derSequence(...Object.values({ ...parts, ...edits }))
   return Uint8Array.from(derSequence(tbs, ecdsa, derBitString(derSequence())))
@@ -91,9 +99,22 @@ test.each([
   expect(evidenceRefusalOf(() => parseRevocationList(assemble(edits)))).toBe('crl-malformed')
 })
 
-test('refuses a list that is too large, before it is read', () => {
-  const bytes = new Uint8Array(maxRevocationListBytes + 1)
-  expect(evidenceRefusalOf(() => parseRevocationList(bytes))).toBe('crl-malformed')
+test('refuses a list that is too large, however good it is', () => {
+  const sized = (count: number): Uint8Array => {
+    const entries = Array.from({ length: count }, (_, at) =>
+      derSequence(derUnsignedInteger(Uint8Array.of(1, at >> 8, at & 255)), derTime(nowMs)),
+    )
+    const { revoked: _, ...others } = parts
+    const [version, algorithm, issuer, ...dates] = Object.values(others)
+    const head = Buffer.concat(
+      [version, algorithm, issuer, ...dates].map((part) => part ?? new Uint8Array()),
+    )
+    const tbs = wide(Buffer.concat([head, wide(Buffer.concat(entries))]))
+    return Uint8Array.from(wide(Buffer.concat([tbs, ecdsa, derBitString(derSequence())])))
+  }
+  const most = Math.floor((maxRevocationListBytes - sized(0).length) / 22)
+  expect(parseRevocationList(sized(most)).revoked.size).toBe(most)
+  expect(evidenceRefusalOf(() => parseRevocationList(sized(most + 1)))).toBe('crl-malformed')
 })
 
 test('a list counts for its issuer alone, and for its time', async () => {
