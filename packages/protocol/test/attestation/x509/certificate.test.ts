@@ -100,6 +100,11 @@ test('what a certificate says is read', () => {
   expect(commonNameOf(certificate.subject)).toBe('subject')
 })
 
+test('a serial has at most 20 bytes', () => {
+  const serial = new Uint8Array(20).fill(1)
+  expect(parse({ serial: derUnsignedInteger(serial) }).serial).toBe('01'.repeat(20))
+})
+
 test('a certificate without extensions restricts nothing', () => {
   const certificate = parse({ extensions: new Uint8Array() })
   expect(certificate.extensions.size).toBe(0)
@@ -265,11 +270,13 @@ test('reads a key usage of two bytes, and an authority with its path length', ()
   })
 })
 
+/** A certificate with an extension of so many bytes. */
+function sized(extensionBytes: number): Uint8Array {
+  const padding = createExtension('1.2.3', false, new Uint8Array(extensionBytes))
+  return assemble({ extensions: extensionsOf(padding) })
+}
+
 test('refuses a certificate that is too large, however good it is', () => {
-  const sized = (bytes: number): Uint8Array => {
-    const padding = createExtension('1.2.3', false, new Uint8Array(bytes))
-    return assemble({ extensions: extensionsOf(padding) })
-  }
   const spare = maxCertificateBytes - sized(8000).length
   expect(sized(8000 + spare)).toHaveLength(maxCertificateBytes)
   expect(parseCertificate(sized(8000 + spare)).extensions.size).toBe(1)
