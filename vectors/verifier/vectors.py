@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
-from .evidence_cases import appraise_case, expand_cases, judged_cases
+from .platforms import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .policy import BUILT_IN
 from .refusal import Refusal
