@@ -1,13 +1,17 @@
 /** `npm run bench -- AREA [--json] [--quick] [--only TARGET]`: benchmarks of this project, by area. */
 import { parseArgs } from 'node:util'
+import { benchAttestation } from './attestation/bench-attestation.ts'
 import { benchGateway } from './gateway/bench-gateway.ts'
 
 const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET]…
+       npm run bench -- attestation [--json] [--quick]
 
-gateway   CPU per call, latency and lag of the gateway, next to plain relays in the same run
---json    prints the whole result instead of a table
---quick   less than 40 s instead of less than 4 minutes; nothing is written to bench/results/
---only    measures these targets only, without writing a result`
+gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
+attestation  time to appraise evidence of real hardware, by platform, and the size of all verifiers
+--json       prints the whole result instead of a table
+--quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;
+             attestation: a tenth of the rounds
+--only       measures these targets only, without writing a result`
 const exitUsage = 64
 
 const { values, positionals } = parseArgs({
@@ -22,6 +26,8 @@ const { values, positionals } = parseArgs({
 
 if (values.help) process.stdout.write(`${usage}\n`)
 else if (positionals.length === 1 && positionals[0] === 'gateway') await benchGateway(values)
+else if (positionals.length === 1 && positionals[0] === 'attestation')
+  await benchAttestation(values)
 else {
   process.stderr.write(`${usage}\n`)
   process.exitCode = exitUsage

@@ -75,6 +75,36 @@ test('verification for browsers stays below 20 kB gzipped', async () => {
   expect(length).toBeLessThanOrEqual(maxGzipBytes)
 })
 
+test.each([
+  [
+    'every platform',
+    `export { verifyEvidence, createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'`,
+    34_000,
+  ],
+  [
+    'SEV-SNP alone',
+    `export { appraiseSevSnp } from '@countersign/protocol/attestation/sev-snp/appraise-sev-snp'`,
+    10_000,
+  ],
+  [
+    'SGX and TDX alone',
+    `export { appraiseSgx, appraiseTdx } from '@countersign/protocol/attestation/dcap/appraise-dcap'`,
+    13_000,
+  ],
+])('the verifier of evidence of %s stays below its size', async (name, entry, most) => {
+  const { length } = gzipSync(await bundleForBrowsers(entry, { minify: true }), { level: 9 })
+  console.log(`evidence of ${name} for browsers: ${length} bytes gzipped`)
+  expect(length).toBeGreaterThan(1000)
+  expect(length).toBeLessThanOrEqual(most)
+})
+
+test('a verifier without hardware carries no code for it', async () => {
+  const entry = `export { verify } from '@countersign/protocol'`
+  const text = await bundleForBrowsers(entry, { minify: false })
+  expect(text).toContain('attestation/simulated.ts')
+  expect(text).not.toMatch(/attestation\/(?:dcap|sev-snp|x509|tpm|nitro|token)/)
+})
+
 test('protocol has at most two dependencies at run time', () => {
   const url = new URL('../packages/protocol/package.json', import.meta.url)
   const manifest: { readonly dependencies?: object; readonly peerDependencies?: object } =

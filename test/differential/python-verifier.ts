@@ -17,17 +17,17 @@ export function findPython(): string | undefined {
   })
 }
 
-/** The verdicts about these cases, one JSON text each, in order. */
-export async function judgeWithPython(
+/** What it says about these cases, one JSON text each, in order. */
+export async function judgeWithPython<Verdict = StoredVerdict>(
   python: string,
   lines: readonly string[],
-): Promise<readonly StoredVerdict[]> {
+): Promise<readonly Verdict[]> {
   const child = spawn(python, [script, '--stdin'], { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')
   const written = pipeline(Readable.from(lines.map((line) => `${line}\n`)), child.stdin)
-  const verdicts: StoredVerdict[] = []
+  const verdicts: Verdict[] = []
   for await (const line of createInterface({ input: child.stdout })) {
-    const verdict: StoredVerdict = JSON.parse(line)
+    const verdict: Verdict = JSON.parse(line)
     verdicts.push(verdict)
   }
   await written

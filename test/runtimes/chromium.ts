@@ -21,17 +21,14 @@ const flags = [
   '--disable-sync',
 ]
 const timeoutMs = 120_000
-const page = `<!doctype html><meta charset="utf-8"><title>vectors</title><script type="module">
-  const post = (path, body) => fetch(path, { method: 'POST', body })
-  try {
-    const { judgeVectors } = await import('/judge-vectors.js')
-    const read = async (path) => (await fetch(path)).text()
-    const report = await judgeVectors(await read('/cbor.json'), await read('/bundles.json'))
-    await post('/report', JSON.stringify(report))
-  } catch (error) {
-    await post('/error', String(error) + '\\n' + String(error.stack))
-  }
-</script>`
+
+/** A page: a module to import, the function of it to call, and texts that the function gets in their order. */
+export interface PageJob {
+  /** Text of an ES module that needs nothing else. */
+  readonly bundle: string
+  readonly call: string
+  readonly inputs: readonly string[]
+}
 
 /** The Chromium of this machine. */
 export function findChromium(): string | undefined {
@@ -43,7 +40,19 @@ export async function runInChromium(
   program: string,
   files: { readonly bundle: string; readonly cbor: string; readonly bundles: string },
 ): Promise<RuntimeReport> {
-  const { server, report } = serve(files)
+  const report: RuntimeReport = JSON.parse(
+    await runPage(program, {
+      bundle: files.bundle,
+      call: 'judgeVectors',
+      inputs: [files.cbor, files.bundles],
+    }),
+  )
+  return report
+}
+
+/** Calls a function in a fresh Chromium. @returns the JSON of what it returned. */
+export async function runPage(program: string, job: PageJob): Promise<string> {
+  const { server, report } = serve(job)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -80,21 +89,16 @@ async function rejectOn(signal: AbortSignal): Promise<never> {
   throw signal.reason
 }
 
-function serve(files: {
-  readonly bundle: string
-  readonly cbor: string
-  readonly bundles: string
-}): {
+function serve({ bundle, call, inputs }: PageJob): {
   readonly server: Server
-  readonly report: Promise<RuntimeReport>
+  readonly report: Promise<string>
 } {
   const pages = new Map([
-    ['/', ['text/html', page]],
-    ['/judge-vectors.js', ['text/javascript', files.bundle]],
-    ['/cbor.json', ['application/json', files.cbor]],
-    ['/bundles.json', ['application/json', files.bundles]],
+    ['/', ['text/html', createPage(call, inputs.length)]],
+    ['/module.js', ['text/javascript', bundle]],
+    ...inputs.map((input, index): [string, string[]] => [`/${index}`, ['text/plain', input]]),
   ])
-  const { promise, resolve, reject } = Promise.withResolvers<RuntimeReport>()
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
   const server = createServer((request, response) => {
     if (request.method === 'POST') {
       receive(request)
@@ -112,9 +116,22 @@ function serve(files: {
   return { server, report: promise }
 }
 
-async function receive(request: IncomingMessage): Promise<RuntimeReport> {
+function createPage(call: string, inputs: number): string {
+  return `<!doctype html><meta charset="utf-8"><title>${call}</title><script type="module">
+  const post = (path, body) => fetch(path, { method: 'POST', body })
+  try {
+    const { ${call} } = await import('/module.js')
+    const read = async (_, index) => (await fetch('/' + index)).text()
+    const inputs = await Promise.all(Array.from({ length: ${inputs} }, read))
+    await post('/report', JSON.stringify(await ${call}(...inputs)))
+  } catch (error) {
+    await post('/error', String(error) + '\\n' + String(error.stack))
+  }
+</script>`
+}
+
+async function receive(request: IncomingMessage): Promise<string> {
   const body = await text(request)
   if (request.url === '/error') throw new Error(body)
-  const report: RuntimeReport = JSON.parse(body)
-  return report
+  return body
 }

@@ -16,16 +16,12 @@ export function rememberSignatures(): void {
   const { subtle } = webcrypto
   vi.stubGlobal('crypto', {
     subtle: {
-      importKey: (
-        format: 'raw',
-        bytes: Uint8Array<ArrayBuffer>,
-        algorithm: webcrypto.EcKeyImportParams,
-        extractable: boolean,
-        usages: webcrypto.KeyUsage[],
-      ): Promise<webcrypto.CryptoKey> => {
-        const name = toText(bytes)
+      importKey: (...question: KeyQuestion): Promise<webcrypto.CryptoKey> => {
+        const [format, source, algorithm] = question
+        const material = source instanceof Uint8Array ? toText(source) : JSON.stringify(source)
+        const name = `${format}.${JSON.stringify(algorithm)}.${material}`
         return remember(keys, name, async () => {
-          const key = await subtle.importKey(format, bytes, algorithm, extractable, usages)
+          const key = await importKey(question)
           names.set(key, name)
           return key
         })
@@ -36,11 +32,33 @@ export function rememberSignatures(): void {
         signature: Uint8Array<ArrayBuffer>,
         message: Uint8Array<ArrayBuffer>,
       ): Promise<boolean> => {
-        const question = `${names.get(key) ?? ''}.${toText(signature)}.${toText(message)}`
-        return remember(answers, question, () => subtle.verify(algorithm, key, signature, message))
+        const question = [
+          names.get(key),
+          JSON.stringify(algorithm),
+          toText(signature),
+          toText(message),
+        ]
+        return remember(answers, question.join('.'), () =>
+          subtle.verify(algorithm, key, signature, message),
+        )
       },
     },
   })
+}
+
+/** What `importKey` is asked: a point, or a key as JSON. */
+type KeyQuestion = readonly [
+  format: 'raw' | 'jwk',
+  source: Uint8Array<ArrayBuffer> | webcrypto.JsonWebKey,
+  algorithm: webcrypto.EcKeyImportParams | webcrypto.RsaHashedImportParams,
+  extractable: boolean,
+  usages: webcrypto.KeyUsage[],
+]
+
+function importKey([, source, ...rest]: KeyQuestion): Promise<webcrypto.CryptoKey> {
+  return source instanceof Uint8Array
+    ? webcrypto.subtle.importKey('raw', source, ...rest)
+    : webcrypto.subtle.importKey('jwk', source, ...rest)
 }
 
 function remember<T>(map: Map<string, T>, question: string, ask: () => T): T {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { generateContracts } from '../../packages/contracts/src/generate.ts'
 import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
+import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
 import { readSourceTree } from './source-tree.ts'
 
@@ -32,6 +33,7 @@ export const generators: readonly Generator[] = [
     },
   },
   { name: 'vectors', run: generateVectors },
+  { name: 'vectors of evidence', run: generateEvidenceVectors },
 ]
 
 /** Files larger than this in a `generated` folder are no longer read by anybody. */

@@ -1,4 +1,5 @@
 /** Generates the files of `vectors/` (see vectors/README.md). */
+import { formatCases } from './format-cases.ts'
 import { judgeCase, type BundleCase } from './bundle-case.ts'
 import { bundleFormCases } from './cases/bundle-form.ts'
 import { cborCases } from './cases/cbor.ts'
@@ -44,15 +45,4 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
 function repeatedNames(cases: readonly BundleCase[]): readonly string[] {
   const names = cases.map(({ name }) => name)
   return names.filter((name, index) => names.indexOf(name) !== index)
-}
-
-/** JSON with a line for each member of each case. */
-function formatCases(cases: readonly object[]): string {
-  const blocks = cases.map((stored) => {
-    const members = Object.entries(stored).map(
-      ([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)}`,
-    )
-    return `  {\n${members.join(',\n')}\n  }`
-  })
-  return `[\n${blocks.join(',\n')}\n]\n`
 }

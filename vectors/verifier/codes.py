@@ -3,7 +3,10 @@
 import ast
 from pathlib import Path
 
-GIVERS = ("demand", "Refusal", "NotChecked", "decode_as", "strict_utf8")
+GIVERS = (
+    "demand", "Refusal", "NotChecked", "decode_as", "strict_utf8", "open_der", "open_signed", "take_time",
+    "take_extensions", "strict_base64", "strict_json",
+)
 PASSED_ON = "code"  # the parameter by which a giver hands its caller's code on
 
 def given_codes():

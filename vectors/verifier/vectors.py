@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
+from .platforms import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .policy import BUILT_IN
 from .refusal import Refusal
@@ -73,8 +74,17 @@ def judge_coverage(cases):
         return 1
     return len(missing)
 
+def judge_evidence_vectors():
+    """The results and the cases of the files of evidence that hold cases of known platforms."""
+    results, every = [], []
+    for path in sorted((VECTORS / "attestation").glob("*.json")):
+        cases = judged_cases(json.loads(path.read_text(encoding="utf-8")))
+        results += [judge_cases(f"attestation/{path.name}", cases, appraise_case)] if cases else []
+        every += cases
+    return results or [(0, 1)], every
+
 def judge_vectors():
-    every, results = [], []
+    results, every = judge_evidence_vectors()
     for name, judge in (("cbor.json", decode_case), ("bundles.json", verify_case)):
         path = VECTORS / name
         cases = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
@@ -85,10 +95,15 @@ def judge_vectors():
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
+def judge_line(line):
+    """A case of bundles.json or, when it names a platform, of a file of evidence with all byte strings whole."""
+    case = json.loads(line)
+    return appraise_case(expand_cases([case])[0]) if "platform" in case else verify_case(case)
+
 def main(arguments):
     if arguments == ["--stdin"]:
         for line in sys.stdin:
-            print(json.dumps(verify_case(json.loads(line)), separators=(",", ":")), flush=True)
+            print(json.dumps(judge_line(line), separators=(",", ":")), flush=True)
         return 0
     if arguments:
         print("usage: verify.py [--stdin]", file=sys.stderr)

@@ -159,7 +159,7 @@ test.each([
 })
 
 test('every command explains itself with examples, and --version is that of the package', async () => {
-  const names = ['up', 'call', 'verify', 'inspect', 'keys', 'config']
+  const names = ['up', 'call', 'verify', 'inspect', 'attest', 'keys', 'config']
   const helps = await Promise.all(names.map((name) => runCliProcess([name, '--help'])))
   for (const [index, { code, out }] of helps.entries()) {
     expect(code).toBe(0)

@@ -7,10 +7,10 @@ import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import type { LoadedConfig } from './config/load-config.ts'
 import { computePriceSheetDigest } from './config/price-sheet.ts'
+import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
-import { createSimulatedAttester } from './keys/simulated-attester.ts'
 import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
@@ -22,13 +22,13 @@ const answerCacheMs = 600_000
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
  *
- * @throws ConfigError when what the configuration names is missing.
+ * @throws ConfigError when what the configuration names is missing, AttestationError when there is no evidence.
  */
-export function createGateway(
+export async function createGateway(
   { config, digest }: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
   log: Logger,
-): Gateway {
+): Promise<Gateway> {
   const nowMs = Date.now
   const random = createRandomPool()
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
@@ -49,18 +49,26 @@ export function createGateway(
       ? {}
       : { settlementAddress: payment.settlementAddress }),
   }
+  const attester = await openAttester(config.attestation, {
+    build: buildDigest,
+    configuration: digest,
+  })
+  const epochs = await createEpochs(terms, attester, {
+    nowMs: nowMs(),
+    random,
+    previousKeysetDigest: receipts.lastKeysetDigest(),
+    onEpoch: (epoch) => {
+      receipts.putKeyset(epoch)
+    },
+    onError: (error) => {
+      log.error({ err: error }, 'the next keyset could not be attested')
+    },
+  })
   return {
     config,
     upstreams,
     payment: payment.scheme,
-    epochs: createEpochs(terms, createSimulatedAttester(buildDigest), {
-      nowMs: nowMs(),
-      random,
-      previousKeysetDigest: receipts.lastKeysetDigest(),
-      onEpoch: (epoch) => {
-        receipts.putKeyset(epoch)
-      },
-    }),
+    epochs,
     receipts,
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,

@@ -20,6 +20,12 @@ const table = {
     title: 'This API key is not known or was revoked.',
     hint: 'Send Authorization: Bearer <key> with a key of this gateway.',
   },
+  'attestation-unavailable': {
+    status: 503,
+    type: 'api_error',
+    title: 'There is no evidence for the keys of this gateway at the moment.',
+    hint: 'Try again later; nothing was charged.',
+  },
   'body-encoded': {
     status: 415,
     type: 'invalid_request_error',

@@ -4,6 +4,7 @@ import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
 import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
 import { createGateway } from './create-gateway.ts'
+import { AttestationError } from './enclave/attestation-error.ts'
 import { createGatewayServer } from './http/server.ts'
 import { run } from './run.ts'
 
@@ -13,6 +14,7 @@ const usage = `Usage: main.ts --config FILE [--exit-with-parent]
 Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
 const exitUsage = 64
 const exitConfig = 78
+const exitAttestation = 69
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -38,7 +40,7 @@ async function main(): Promise<void> {
 async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<void> {
   const { config } = loaded
   const log = pino({ level: config.log.level, base: null }, pino.destination(2))
-  const gateway = createGateway(loaded, process.env, log)
+  const gateway = await createGateway(loaded, process.env, log)
   await run(gateway, (isReady) => createGatewayServer(gateway, isReady), exitWithParent)
 }
 
@@ -56,9 +58,16 @@ function checkConfig(file: string): void {
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof ConfigError || isArgumentError(error))) throw error
+  const exitCode = exitCodeOf(error)
+  if (exitCode === undefined || !(error instanceof Error)) throw error
   process.stderr.write(`${error.message}\n`)
-  process.exitCode = error instanceof ConfigError ? exitConfig : exitUsage
+  process.exitCode = exitCode
+}
+
+function exitCodeOf(error: unknown): number | undefined {
+  if (error instanceof ConfigError) return exitConfig
+  if (error instanceof AttestationError) return exitAttestation
+  return isArgumentError(error) ? exitUsage : undefined
 }
 
 function isArgumentError(error: unknown): error is Error {

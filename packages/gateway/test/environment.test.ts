@@ -30,6 +30,7 @@ const dangers: readonly (readonly [
   [{ SSLKEYLOGFILE: 'keys' }, [], 'SSLKEYLOGFILE'],
   [{ NODE_DEBUG: 'http' }, [], 'NODE_DEBUG'],
   [{ LD_PRELOAD: 'a.so' }, [], 'LD_PRELOAD'],
+  [{ DSTACK_SIMULATOR_ENDPOINT: 'http://127.0.0.1' }, [], 'DSTACK_SIMULATOR_ENDPOINT'],
   [{ NODE_OPTIONS: '--require ./a.cjs' }, [], '--require'],
   [{ NODE_OPTIONS: '--require=./a.cjs' }, [], '--require'],
   [{ NODE_OPTIONS: '  -r   ./a.cjs' }, [], '-r'],

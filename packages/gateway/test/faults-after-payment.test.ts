@@ -38,7 +38,7 @@ async function startFaulty(break_: (sound: Gateway) => Gateway): Promise<FaultyG
     JSON.stringify(createConfig({ provider, config: { payment: { apiKeys: { asset: 'USD' } } } })),
   )
   const loaded = loadConfig(file)
-  const sound = createGateway(loaded, {}, pino({ level: 'silent' }))
+  const sound = await createGateway(loaded, {}, pino({ level: 'silent' }))
   const keys = openApiKeyStore(join(loaded.config.dataDir, 'api-keys.db'))
   const { secret } = keys.create('test', 1_000_000n, Date.now())
   const server = createGatewayServer(break_(sound), () => true)

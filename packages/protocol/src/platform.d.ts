@@ -9,18 +9,50 @@ declare class TextDecoder {
 interface CryptoKey {
   readonly type: string
 }
+type SubtleHash = 'SHA-256' | 'SHA-384' | 'SHA-512'
 declare const crypto: {
   /** Absent in pages that are not a secure context. */
   readonly subtle?: {
     importKey(
       format: 'raw',
       bytes: Uint8Array,
-      algorithm: { name: 'ECDSA'; namedCurve: 'P-256' },
+      algorithm: { name: 'ECDSA'; namedCurve: 'P-256' | 'P-384' | 'P-521' },
       extractable: false,
       usages: readonly ['verify'],
     ): Promise<CryptoKey>
+    importKey(
+      format: 'jwk',
+      key: { kty: 'RSA'; n: string; e: string },
+      algorithm: { name: 'RSA-PSS' | 'RSASSA-PKCS1-v1_5'; hash: SubtleHash },
+      extractable: false,
+      usages: readonly ['verify'],
+    ): Promise<CryptoKey>
+    importKey(
+      format: 'raw',
+      bytes: Uint8Array,
+      algorithm: { name: 'AES-CTR' },
+      extractable: false,
+      usages: readonly ['encrypt'],
+    ): Promise<CryptoKey>
+    importKey(
+      format: 'jwk',
+      key: { kty: 'RSA'; n: string; e: string },
+      algorithm: { name: 'RSA-OAEP'; hash: SubtleHash },
+      extractable: false,
+      usages: readonly ['encrypt'],
+    ): Promise<CryptoKey>
+    encrypt(
+      algorithm:
+        | { name: 'AES-CTR'; counter: Uint8Array; length: number }
+        | { name: 'RSA-OAEP'; label: Uint8Array },
+      key: CryptoKey,
+      bytes: Uint8Array,
+    ): Promise<ArrayBuffer>
     verify(
-      algorithm: { name: 'ECDSA'; hash: 'SHA-256' },
+      algorithm:
+        | { name: 'ECDSA'; hash: SubtleHash }
+        | { name: 'RSA-PSS'; saltLength: number }
+        | { name: 'RSASSA-PKCS1-v1_5' },
       key: CryptoKey,
       signature: Uint8Array,
       message: Uint8Array,

@@ -14,7 +14,12 @@ const verifiers: readonly RegExp[] = [
 ]
 
 /** Functions of `protocol` that judge a signature: nobody else may even name them. */
-const judges: ReadonlySet<string> = new Set(['judgeCoseSignature', 'judgeEs256'])
+const judges: ReadonlySet<string> = new Set([
+  'judgeCoseSignature',
+  'judgeEs256',
+  'verifySignature',
+  'verifySigned',
+])
 
 /** `crypto.subtle.verify`, `p256.verify`, `webcrypto.subtle.verify`… under whatever object they hang. */
 const judgingMember = /(^|\.)(subtle|webcrypto|p256|p384|nist|ed25519)\.verify$/

@@ -27,6 +27,8 @@ export class UsageError extends Error {
   }
 }
 
+const utcTime = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z$/
+
 type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
   typeof parseArgs<{ args: string[]; options: O; allowPositionals: true; tokens: true }>
 >
@@ -57,6 +59,15 @@ export function onlyPositional(positionals: readonly string[], what: string): st
   if (first === undefined) throw new UsageError(`${what} is missing`)
   if (rest.length > 0) throw new UsageError(`only one ${what} is taken`)
   return first
+}
+
+/** A time in UTC, milliseconds since the Unix epoch. */
+export function parseUtcTime(option: string, text: string): number {
+  const timeMs = utcTime.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(timeMs)) {
+    throw new UsageError(`${option} takes a time like 2026-11-21T12:00:00Z, not ${text}`)
+  }
+  return timeMs
 }
 
 /** A port number. */

@@ -30,6 +30,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect-command.ts')).inspectCommand,
   },
   {
+    name: 'attest',
+    summary: 'judge evidence of hardware, offline',
+    load: async () => (await import('./attest-command.ts')).attestCommand,
+  },
+  {
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,

@@ -1,13 +1,17 @@
 /** `countersign verify`: judges a bundle file, offline. */
+import { createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { ProtocolError } from '@countersign/protocol/errors'
 import { maxBundleBytes } from '@countersign/protocol/verify/bundle'
 import type { Held } from '@countersign/protocol/verify/held-bytes'
 import { defaultPolicy, productionPolicy } from '@countersign/protocol/verify/policy'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
+import { formatJudgement, toJson } from './attest-text.ts'
 import {
   onlyPositional,
   parseCommandLine,
+  parseUtcTime,
   UsageError,
   type Command,
   type CommandContext,
@@ -18,7 +22,6 @@ import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
 
 const maxPolicyBytes = 65_536
-const utcTime = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z$/
 const verdictCodes: Readonly<Record<Verdict['verdict'], ExitCode>> = {
   valid: exitCodes.ok,
   invalid: exitCodes.invalid,
@@ -32,6 +35,7 @@ export const verifyCommand: Command = {
 Judges a bundle (*.countersign.json) without a network, check by check.
 
   --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not), or a policy file
+  --evidence-policy FILE  what to ask of evidence of hardware (spec/attestation.md AT8); without one it proves nothing
   --request FILE      the request body that you sent: must be the very bytes
   --response FILE     the response body that you got: must be the very bytes
   --prefix            the response is only the beginning of a stream, up to the end of an event
@@ -57,6 +61,7 @@ export function exitCodeOf({ verdict }: Verdict): ExitCode {
 async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
   const { values, positionals } = parseCommandLine(args, {
     policy: { type: 'string', default: 'default' },
+    'evidence-policy': { type: 'string' },
     request: { type: 'string' },
     response: { type: 'string' },
     prefix: { type: 'boolean', default: false },
@@ -65,7 +70,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     json: { type: 'boolean', default: false },
   })
   const file = onlyPositional(positionals, 'FILE')
-  const nowMs = values.now === undefined ? context.nowMs() : parseTime(values.now)
+  const nowMs = values.now === undefined ? context.nowMs() : parseUtcTime('--now', values.now)
   const nonce = values.nonce === undefined ? undefined : parseNonce(values.nonce)
   if (values.prefix && values.response === undefined) {
     throw new UsageError('--prefix says something about --response, which is missing')
@@ -85,8 +90,13 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     ...(nonce === undefined ? {} : { nonce }),
   }
   const { out, err } = context.terminal
-  const verdict = await withProgress(err, 'verifying', verify(bundle, policy, nowMs, held))
-  out.write(values.json ? `${JSON.stringify(verdict)}\n` : formatVerdict(verdict, out))
+  const judge = await readEvidenceVerifier(values['evidence-policy'])
+  const judged = verify(bundle, policy, nowMs, held, judge)
+  const verdict = await withProgress(err, 'verifying', judged)
+  const { evidence } = verdict
+  const json = evidence === undefined ? verdict : { ...verdict, evidence: toJson(evidence) }
+  const text = evidence === undefined ? '' : `\n${formatJudgement(evidence, out)}`
+  out.write(values.json ? `${JSON.stringify(json)}\n` : formatVerdict(verdict, out) + text)
   return exitCodeOf(verdict)
 }
 
@@ -96,11 +106,18 @@ async function readPolicy(policy: string): Promise<Uint8Array> {
   return readFileBounded(policy, maxPolicyBytes)
 }
 
-function parseTime(text: string): number {
-  const nowMs = utcTime.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(nowMs))
-    throw new UsageError(`--now takes a time like 2026-11-21T12:00:00Z, not ${text}`)
-  return nowMs
+/** `undefined` when no policy is given: hardware is judged by a policy or not at all. */
+async function readEvidenceVerifier(
+  path: string | undefined,
+): Promise<ReturnType<typeof createEvidenceVerifier> | undefined> {
+  if (path === undefined) return undefined
+  const bytes = await readFileBounded(path, maxPolicyBytes)
+  try {
+    return createEvidenceVerifier(bytes)
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause
+    throw new UsageError(`--evidence-policy: ${cause.message}`, { cause })
+  }
 }
 
 function parseNonce(text: string): Uint8Array {

@@ -19,6 +19,8 @@ export type NetworkOptions = {
   readonly port: number
   /** Price of one call. */
   readonly priceAtomic: bigint
+  /** The member `attestation` of the gateway's configuration; simulated when absent. */
+  readonly attestation?: Readonly<Record<string, unknown>>
   /** Where provider keys are, and what the programs inherit. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -135,7 +137,7 @@ function createConfig(options: NetworkOptions, payTo: string, rpcUrl: string): u
       exact: { network, asset: address, assetName: name, assetVersion: version, payTo, rpcUrl },
       apiKeys: { asset: name },
     },
-    attestation: { kind: 'simulated' },
+    attestation: options.attestation ?? { kind: 'simulated' },
   }
 }
 

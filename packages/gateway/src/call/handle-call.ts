@@ -29,7 +29,7 @@ export async function handleCall(
     const served = await serveCall(gateway, call, received)
     if (served !== 'replayed') await concludeCall(gateway, call, served)
   } catch (error) {
-    answerRefusal(gateway, call, received, error)
+    await answerRefusal(gateway, call, received, error)
   } finally {
     gateway.requestMemory.give(received.collector.bytes().length)
     gateway.pending.end(entry)
@@ -51,6 +51,7 @@ async function serveCall(
 ): Promise<ServedCall | 'replayed'> {
   const chat = await receiveRequest(gateway, call, received)
   const nonce = acceptHead(call)
+  await needKeyset(gateway)
   const route = selectUpstream(gateway, chat)
   const admission = await admitPayment(gateway, call, chat, route)
   if (admission.kind === 'replayed') return 'replayed'
@@ -74,7 +75,7 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
   const { exchange, payment, draft } = served
   try {
     const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
-    const receipt = draft === undefined ? undefined : issueReceipt(gateway, call, draft, charge)
+    const receipt = draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
     keepAnswer(gateway, exchange, receipt)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
@@ -94,6 +95,17 @@ function acceptHead({ request, path }: Call): Uint8Array | undefined {
     throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
   }
   return nonce
+}
+
+/** What cannot be signed at its end is refused at its beginning, before anything is paid. */
+async function needKeyset({ epochs, nowMs, config, log }: Gateway): Promise<void> {
+  if (!config.receipts.enabled) return
+  try {
+    await epochs.ready(nowMs(), config.limits.totalTimeoutMs)
+  } catch (cause) {
+    log.error({ err: cause }, 'there is no keyset that holds')
+    throw refuse('attestation-unavailable', '', cause)
+  }
 }
 
 async function receiveRequest(
@@ -160,7 +172,12 @@ function keepAnswer(
   gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
 }
 
-function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error: unknown): void {
+async function answerRefusal(
+  gateway: Gateway,
+  call: Call,
+  received: BodySoFar,
+  error: unknown,
+): Promise<void> {
   const refusal =
     error instanceof CallRefused
       ? error.refusal
@@ -171,11 +188,15 @@ function answerRefusal(gateway: Gateway, call: Call, received: BodySoFar, error:
   const answerBody = createErrorBody(code, detail)
   const requestBody = received.collector.bytes()
   const receipt = gateway.config.receipts.enabled
-    ? issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
+    ? await issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
         code,
         status,
         requestBody,
         answerBody,
+      }).catch((cause: unknown) => {
+        // Without a keyset that holds nothing can be signed: the caller gets the refusal without a receipt.
+        gateway.log.error({ err: cause }, 'a refusal could not be signed')
+        return undefined
       })
     : undefined
   gateway.metrics.observeRefusal(code)

@@ -83,22 +83,22 @@ export function draftReceipt(
 }
 
 /** Signs and keeps the receipt. */
-export function issueReceipt(
+export async function issueReceipt(
   gateway: Gateway,
   call: Call,
   draft: ReceiptDraft,
   charge: Charge,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   return issue(gateway, call, 'receipt', draft, charge)
 }
 
 /** Issues the refusal of a call: nothing is charged. */
-export function issueRefusal(
+export async function issueRefusal(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
   refusal: RefusalRecord,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   const claims = new Map<string, CborValue>([
     ['refusal', pairs(['code', refusal.code], ['status', refusal.status])],
     [
@@ -131,15 +131,15 @@ function createDraft(
   return { nonce, tree: createClaimsTree(claims, salts, nativeSha256), events }
 }
 
-function issue(
+async function issue(
   gateway: Gateway,
   call: Call,
   type: 'receipt' | 'refusal',
   { nonce, tree, events }: ReceiptDraft,
   charge: Charge,
-): IssuedReceipt {
+): Promise<IssuedReceipt> {
   const timeMs = gateway.nowMs()
-  const { statement, epoch } = gateway.epochs.sign({
+  const { statement, epoch } = await gateway.epochs.sign({
     type,
     id: call.id,
     timeMs,

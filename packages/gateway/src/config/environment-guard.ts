@@ -11,6 +11,7 @@ const variables: readonly Danger[] = [
   ['so more authorities could vouch for a provider (use caFile)', 'NODE_EXTRA_CA_CERTS'],
   [secretsWritten, 'SSLKEYLOGFILE', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE'],
   [unmeasuredCode, 'LD_PRELOAD'],
+  ['so a simulator would stand in for hardware', 'DSTACK_SIMULATOR_ENDPOINT'],
 ]
 
 const flags: readonly Danger[] = [

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
-import { configSchema, type Config } from './schema.ts'
+import { configSchema, type AttestationConfig, type Config } from './schema.ts'
 
 /** A configuration ready for use: paths are absolute; `digest` covers its canonical JSON and its certificate files. */
 export type LoadedConfig = { readonly config: Config; readonly digest: Uint8Array }
@@ -94,11 +94,35 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   return {
     ...config,
     dataDir: resolve(folder, config.dataDir),
+    attestation: withAbsoluteFiles(config.attestation, folder),
     upstreams: config.upstreams.map((upstream) =>
       upstream.caFile === undefined
         ? upstream
         : { ...upstream, caFile: resolve(folder, upstream.caFile) },
     ),
+  }
+}
+
+function withAbsoluteFiles(attestation: AttestationConfig, folder: string): AttestationConfig {
+  if (attestation.kind === 'simulated') return attestation
+  const { collateralDir } = attestation
+  const withFolder =
+    collateralDir === undefined
+      ? attestation
+      : { ...attestation, collateralDir: resolve(folder, collateralDir) }
+  if (withFolder.kind !== 'tpm') return withFolder
+  const { akCertificate } = withFolder
+  return {
+    ...withFolder,
+    enrolmentFile: resolve(folder, withFolder.enrolmentFile),
+    ...(akCertificate === undefined
+      ? {}
+      : {
+          akCertificate: {
+            ...akCertificate,
+            authoritiesFile: resolve(folder, akCertificate.authoritiesFile),
+          },
+        }),
   }
 }
 

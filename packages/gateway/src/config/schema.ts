@@ -64,6 +64,97 @@ const payment = z
   ])
   .describe('"none", or at least one of exact (x402) and apiKeys.')
 
+const pcr = z.int().min(0).max(23)
+
+const hardware = {
+  collateralDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of collateral that the machine does not have: one file each, by its name.'),
+  timeoutMs: milliseconds.default(60_000).describe('For each question to the source of evidence.'),
+}
+
+const attestation = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('simulated') }),
+  z.strictObject({ kind: z.literal('auto'), ...hardware }),
+  z.strictObject({
+    kind: z.literal('tsm'),
+    folder: z.string().min(1).optional(),
+    privilegeLevel: z.int().min(0).max(3).optional().describe('VMPL of SEV-SNP.'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('dstack'),
+    socketPath: z.string().min(1).optional(),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('confidential-space'),
+    socketPath: z.string().min(1).default('/run/container_launcher/teeserver.sock'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('nitro-enclave'),
+    socketPath: z.string().min(1).describe('Socket of the helper that asks the security module.'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('tpm'),
+    tpm: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
+        z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
+        z.strictObject({
+          kind: z.literal('tcp'),
+          host: z.string().min(1),
+          port: z.int().min(1).max(65_535),
+        }),
+      ])
+      .default({ kind: 'device', path: '/dev/tpmrm0' }),
+    pcrs: z
+      .array(pcr)
+      .max(24)
+      .default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11])
+      .describe('PCRs of the SHA-256 bank that are quoted besides applicationPcr.'),
+    applicationPcr: z
+      .int()
+      .min(8)
+      .max(15)
+      .default(14)
+      .describe('PCR that the gateway measures itself into; nobody else may extend it.'),
+    akCertificate: z
+      .strictObject({
+        index: z
+          .int()
+          .min(0x01000000)
+          .max(0x01ffffff)
+          .default(0x01c10002)
+          .describe('NV index of the certificate; the template of the key is at the next one.'),
+        authoritiesFile: z.string().min(1).describe('PEM, root first.'),
+      })
+      .optional()
+      .describe('A key that the platform certified (Google Cloud), in place of an enrolment.'),
+    enrolmentFile: z
+      .string()
+      .min(1)
+      .default('enrolment.cbor')
+      .describe(
+        'Signed record of the enrolment; made at the first start where challengerUrl is set.',
+      ),
+    challengerUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('Who enrols this TPM when enrolmentFile is not there.'),
+    bootLogFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Event log of the firmware, /sys/kernel/security/tpm0/binary_bios_measurements.'),
+    ...hardware,
+  }),
+])
+
 const limits = z
   .strictObject({
     maxRequestBytes: z.int().min(1024).max(268_435_456).default(33_554_432),
@@ -107,7 +198,7 @@ export const configSchema = z.strictObject({
   dataDir: z.string().min(1).describe('Relative to the configuration file.'),
   upstreams: z.array(upstream).min(1).max(64),
   payment,
-  attestation: z.strictObject({ kind: z.literal('simulated') }),
+  attestation,
   limits,
   receipts,
   log: z
@@ -117,6 +208,9 @@ export const configSchema = z.strictObject({
 
 /** A valid configuration with its defaults filled in. */
 export type Config = z.infer<typeof configSchema>
+
+/** How keys are attested. */
+export type AttestationConfig = Config['attestation']
 
 /** An upstream of the configuration. */
 export type UpstreamConfig = Config['upstreams'][number]

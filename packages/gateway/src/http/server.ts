@@ -60,7 +60,7 @@ async function routeGet(
 ): Promise<void> {
   const { pathname } = url
   if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
-  else if (pathname === '/v1/attestation') serveAttestation(gateway, response, url)
+  else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
   else if (pathname === '/v1/models') sendJson(response, 200, listModels(gateway))
   else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
   else if (pathname === '/readyz') sendReadiness(response, isReady())

@@ -8,15 +8,11 @@ import {
 } from '@countersign/protocol/receipt/statement'
 import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
+import { AttestationError } from '../enclave/attestation-error.ts'
+import type { Attester } from '../enclave/attester.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
-
-/** Makes evidence for report data: the seam for real TEEs. */
-export type Attester = {
-  readonly kind: string
-  attest(reportData: Uint8Array, nowMs: number): Uint8Array
-}
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -40,18 +36,40 @@ export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keys
 
 /** Owner of the keys. */
 export type Epochs = {
-  /** Signs the next statement under the current keyset, opening a new epoch when half of its life is over. */
-  sign(input: CallPayloadInput): { readonly statement: Uint8Array; readonly epoch: Epoch }
-  current(nowMs: number): Epoch
+  /**
+   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life.
+   *
+   * @throws AttestationError when there is none and no evidence for a new one.
+   */
+  ready(nowMs: number, durationMs: number): Promise<void>
+  /**
+   * Signs the next statement under a keyset that is valid at the time of the input. A new keyset is made in the
+   * background when half of the life of the current one is over: calls do not wait for hardware.
+   *
+   * @throws AttestationError as `ready`.
+   */
+  sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
+  /** @throws AttestationError as `ready`. */
+  current(nowMs: number): Promise<Epoch>
   /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */
   attest(
     nonce: Uint8Array,
     nowMs: number,
-  ): { readonly evidence: Evidence; readonly confirmation: Uint8Array }
+  ): Promise<{
+    readonly epoch: Epoch
+    readonly evidence: Evidence
+    readonly confirmation: Uint8Array
+  }>
 }
 
-/** Times of an epoch: it signs for half of its life, so that clocks may differ. */
+/** Times of an epoch: it is renewed at half of its life, so that clocks and attesters may fail for a while. */
 export const epochLifetimeMs = 86_400_000
+
+const renewAfterMs = epochLifetimeMs / 2
+const maxReadyMs = epochLifetimeMs / 4
+const retryAfterMs = 60_000
+// A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
+const maxOpenings = 3
 
 type OpenEpoch = Epoch & {
   readonly signer: Es256Signer
@@ -64,8 +82,13 @@ type OpenEpoch = Epoch & {
 
 const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
 
-/** Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything. */
-export function createEpochs(
+/**
+ * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
+ * could not be opened while the current one still holds.
+ *
+ * @throws AttestationError
+ */
+export async function createEpochs(
   terms: KeysetTerms,
   attester: Attester,
   options: {
@@ -73,26 +96,55 @@ export function createEpochs(
     readonly random: RandomBytes
     readonly previousKeysetDigest: Uint8Array | undefined
     readonly onEpoch: (epoch: Epoch) => void
+    readonly onError: (error: unknown) => void
   },
-): Epochs {
-  const { random, onEpoch } = options
-  // Owned here: replaced by renew only.
-  let epoch = openEpoch(terms, attester, options.nowMs, random, options.previousKeysetDigest)
+): Promise<Epochs> {
+  const { random, onEpoch, onError } = options
+  // These three are owned here: replaced by a renewal only, retryAtMs also by `need`.
+  let epoch = await openEpoch(terms, attester, options.nowMs, random, options.previousKeysetDigest)
+  let renewal: Promise<void> | undefined
+  let retryAtMs = 0
   onEpoch(epoch)
 
-  function current(nowMs: number): OpenEpoch {
+  async function openNext(nowMs: number): Promise<void> {
+    try {
+      const next = await openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
+      onEpoch(next)
+      epoch = next
+      retryAtMs = 0
+    } finally {
+      renewal = undefined
+    }
+  }
+
+  /** One renewal at a time, so that each keyset names the one before it. */
+  function renew(nowMs: number): Promise<void> {
+    renewal ??= openNext(nowMs)
+    return renewal
+  }
+
+  /** An epoch that is valid from `fromMs` to `untilMs`. */
+  async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
     // A clock that was set back would sign before its keyset began.
-    if (nowMs >= epoch.renewAtMs || nowMs < epoch.notBeforeMs) {
-      epoch = openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
-      onEpoch(epoch)
+    for (let opened = 0; fromMs < epoch.notBeforeMs || untilMs > epoch.notAfterMs; opened++) {
+      if (opened === maxOpenings) throw new AttestationError('attester-busy', 'clock')
+      await renew(fromMs)
+    }
+    if (fromMs >= epoch.renewAtMs && fromMs >= retryAtMs) {
+      retryAtMs = fromMs + retryAfterMs
+      renew(fromMs).catch(onError)
     }
     return epoch
   }
 
   return {
-    current,
-    sign: (input) => {
-      const open = current(input.timeMs)
+    ready: async (nowMs, durationMs) => {
+      await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
+    },
+    current: (nowMs) => need(nowMs, nowMs),
+    sign: async (input) => {
+      const open = await need(input.timeMs, input.timeMs)
+      // From here to the end nothing waits: sequence and previous belong together.
       const sequence = open.sequence + 1
       const { previous, keysetDigest } = open
       const { statement, payloadBytes } = open.signStatement({
@@ -105,24 +157,25 @@ export function createEpochs(
       open.previous = nativeSha256(payloadBytes)
       return { statement, epoch: open }
     },
-    attest: (nonce, nowMs) => {
-      const open = current(nowMs)
+    attest: async (nonce, nowMs) => {
+      const open = await need(nowMs, nowMs)
       const message = Buffer.concat([confirmationContext, open.keysetDigest, nonce])
       return {
-        evidence: createEvidence(attester, open.keysetDigest, nonce, nowMs),
+        epoch: open,
+        evidence: await createEvidence(attester, open.keysetDigest, nonce, nowMs),
         confirmation: open.signer.sign(message),
       }
     },
   }
 }
 
-function openEpoch(
+async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
   nowMs: number,
   random: RandomBytes,
   previousKeysetDigest: Uint8Array | undefined,
-): OpenEpoch {
+): Promise<OpenEpoch> {
   const signer = createReceiptKey()
   const notAfterMs = nowMs + epochLifetimeMs
   const { payees, ...common } = terms
@@ -149,23 +202,23 @@ function openEpoch(
   return {
     keysetDigest,
     keysetStatement: statement,
-    evidence: createEvidence(attester, keysetDigest, Uint8Array.from(random(32)), nowMs),
+    evidence: await createEvidence(attester, keysetDigest, Uint8Array.from(random(32)), nowMs),
     notAfterMs,
     signer,
     signStatement,
     notBeforeMs: nowMs,
-    renewAtMs: nowMs + epochLifetimeMs / 2,
+    renewAtMs: nowMs + renewAfterMs,
     sequence: 0,
     previous: nativeSha256(payloadBytes),
   }
 }
 
-function createEvidence(
+async function createEvidence(
   attester: Attester,
   keysetDigest: Uint8Array,
   nonce: Uint8Array,
   nowMs: number,
-): Evidence {
+): Promise<Evidence> {
   const reportData = createReportData(keysetDigest, nonce)
-  return { kind: attester.kind, nonce, data: attester.attest(reportData, nowMs) }
+  return { kind: attester.kind, nonce, data: await attester.attest(reportData, nowMs) }
 }

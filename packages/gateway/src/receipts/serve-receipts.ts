@@ -7,6 +7,7 @@ import { encodeBundle } from '@countersign/protocol/verify/bundle'
 import { createErrorBody } from '../call/call-refused.ts'
 import { errorHeaders, refusalHeaders, sendWhole } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
+import { AttestationError } from '../enclave/attestation-error.ts'
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import type { StoredReceipt } from './receipt-store.ts'
 
@@ -46,25 +47,34 @@ export async function serveReceipt(
 }
 
 /** Answers with the keyset, and evidence that is fresh for the caller's nonce of 32 bytes in hex. */
-export function serveAttestation(gateway: Gateway, response: ServerResponse, url: URL): void {
+export async function serveAttestation(
+  gateway: Gateway,
+  response: ServerResponse,
+  url: URL,
+): Promise<void> {
   const nonce = fromHex(url.searchParams.get('nonce') ?? '')
   if (nonce?.length !== 32) {
     sendProblem(response, 'request-malformed', 'nonce must be 32 bytes in lower-case hex.')
     return
   }
-  const nowMs = gateway.nowMs()
-  const { keysetStatement } = gateway.epochs.current(nowMs)
-  const { evidence, confirmation } = gateway.epochs.attest(nonce, nowMs)
-  const body = JSON.stringify({
-    keyset: toBase64url(keysetStatement),
-    evidence: {
-      kind: evidence.kind,
-      nonce: toBase64url(evidence.nonce),
-      data: toBase64url(evidence.data),
-    },
-    confirmation: toBase64url(confirmation),
-  })
-  sendWhole(response, 200, errorHeaders, Buffer.from(body), undefined)
+  try {
+    const { epoch, evidence, confirmation } = await gateway.epochs.attest(nonce, gateway.nowMs())
+    const body = JSON.stringify({
+      keyset: toBase64url(epoch.keysetStatement),
+      evidence: {
+        kind: evidence.kind,
+        nonce: toBase64url(evidence.nonce),
+        data: toBase64url(evidence.data),
+      },
+      confirmation: toBase64url(confirmation),
+    })
+    sendWhole(response, 200, errorHeaders, Buffer.from(body), undefined)
+  } catch (error) {
+    if (!(error instanceof AttestationError)) throw error
+    gateway.log.error({ err: error }, 'no evidence could be made')
+    const isBusy = error.code === 'attester-busy'
+    sendProblem(response, isBusy ? 'overloaded' : 'attestation-unavailable')
+  }
 }
 
 /** An error of our own outside calls. */

@@ -1,6 +1,7 @@
 /** ES256 as spec/statement.md ST2.3 and ST2.4 have it: raw 64-byte keys and low-s signatures. */
 import { compareBytes, concatBytes, equalBytes } from '../bytes/byte-string.ts'
 import type { ErrorCode } from '../errors.ts'
+import { verifySignature } from './verify-signature.ts'
 
 /** Signs with a P-256 key. `publicKey` is x ‖ y; `sign` returns r ‖ s with a low s over SHA-256 of the message. */
 export type Es256Signer = {
@@ -13,6 +14,7 @@ const order = toBytes(groupOrder)
 const halfOrder = toBytes(groupOrder / 2n)
 const zero = new Uint8Array(32)
 const uncompressedPoint = Uint8Array.of(4)
+const es256 = { name: 'ECDSA', hash: 'SHA-256' } as const
 
 /** The refusal that ST2.4 has for this signature, or `undefined` when it verifies. */
 export async function judgeEs256(
@@ -22,7 +24,13 @@ export async function judgeEs256(
 ): Promise<ErrorCode | undefined> {
   const form = judgeSignatureForm(signature)
   if (form !== undefined) return form
-  return (await verifies(publicKey, message, signature)) ? undefined : 'signature-invalid'
+  const key = {
+    kind: 'ec',
+    curve: 'P-256',
+    point: concatBytes(uncompressedPoint, publicKey),
+  } as const
+  const verifies = await verifySignature(key, es256, signature, message)
+  return verifies ? undefined : 'signature-invalid'
 }
 
 /** The same signature with s replaced by n − s where s is high: what a signer must do (ST2.4). */
@@ -49,25 +57,6 @@ function judgeSignatureForm(signature: Uint8Array): ErrorCode | undefined {
     return 'cose-signature-malformed'
   }
   return compareBytes(s, halfOrder) > 0 ? 'cose-signature-high-s' : undefined
-}
-
-async function verifies(
-  publicKey: Uint8Array,
-  message: Uint8Array,
-  signature: Uint8Array,
-): Promise<boolean> {
-  const point = concatBytes(uncompressedPoint, publicKey)
-  const { subtle } = crypto
-  // Without this a page on plain http would call every receipt forged.
-  if (subtle === undefined) throw new Error('no WebCrypto here: a page needs https or localhost')
-  try {
-    const algorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const
-    const key = await subtle.importKey('raw', point, algorithm, false, ['verify'])
-    return await subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, signature, message)
-  } catch {
-    // WebCrypto throws for a point that is not on the curve: such a key has signed nothing.
-    return false
-  }
 }
 
 function toBytes(scalar: bigint): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,5 @@
 /** The result of verification: checks with a status each, and what follows from them (spec/bundle.md BU3). */
+import type { EvidenceVerdict } from '../attestation/judge-evidence.ts'
 import { describeCode, ProtocolError, type ErrorCode } from '../errors.ts'
 import type { CheckId } from './policy.ts'
 
@@ -29,6 +30,8 @@ export type Verdict = {
   readonly level: Level
   readonly policy: string
   readonly checks: readonly Check[]
+  /** The verdict about evidence of hardware, where it was judged: it says which of its checks refused. */
+  readonly evidence?: EvidenceVerdict
 }
 
 /** The value that a passed check gives to later ones. */

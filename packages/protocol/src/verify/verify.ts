@@ -1,8 +1,7 @@
 /** The one verifier: judges a bundle by spec/bundle.md BU3, offline. Bad evidence never throws. */
 import { equalBytes } from '../bytes/byte-string.ts'
 import { toHex } from '../bytes/text-encoding.ts'
-import { createReportData } from '../attestation/report-data.ts'
-import { appraiseSimulatedEvidence, type Quote } from '../attestation/simulated.ts'
+import type { EvidenceVerdict } from '../attestation/judge-evidence.ts'
 import { ProtocolError } from '../errors.ts'
 import {
   checkClaimShapes,
@@ -18,7 +17,8 @@ import { chainDigests } from '../receipt/event-chain.ts'
 import { parseKeyset, type Keyset } from '../receipt/keyset.ts'
 import type { CallPayload, KeysetPayload } from '../receipt/payload.ts'
 import { parseStatement, type ParsedStatement } from '../receipt/statement.ts'
-import { parseBundle, type Bundle, type Evidence } from './bundle.ts'
+import { parseBundle, type Bundle } from './bundle.ts'
+import { checkEvidence, type EvidenceVerifier } from './check-evidence.ts'
 import { checkChain, checkRequestHeld, checkResponseHeld, type Held } from './held-bytes.ts'
 import { parsePolicy, type CheckId, type Policy } from './policy.ts'
 import { createCheckRun, need, NotChecked, type CheckRun, type Verdict } from './verdict.ts'
@@ -48,6 +48,7 @@ const base: readonly CheckId[] = [
  * @param policyBytes - a policy file, or `defaultPolicy`, `productionPolicy`.
  * @param nowMs - the time to judge at, milliseconds since the Unix epoch.
  * @param held - what the caller holds of the call; the checks of what is given become required.
+ * @param judgeEvidence - judges evidence of hardware (`createEvidenceVerifier`); without it such evidence stays open.
  * @returns the verdict; whatever the bytes are, this does not throw.
  * @throws Error in a page without WebCrypto (not https, not localhost), where nothing can be judged.
  */
@@ -56,6 +57,7 @@ export async function verify(
   policyBytes: Uint8Array,
   nowMs: number,
   held: Held = {},
+  judgeEvidence?: EvidenceVerifier,
 ): Promise<Verdict> {
   const run = createCheckRun()
   const policy = await run.check(
@@ -102,7 +104,7 @@ export async function verify(
     () => checkCharge(need(statement).payload, need(claims)),
     (amountAtomic) => `${amountAtomic} atomic units`,
   )
-  await checkEvidence(run, bundle, keyset, policy)
+  const evidence = await checkEvidence(run, { bundle, keyset, policy }, judgeEvidence)
   await run.check('nonce', 'BU3.7', () => checkNonce(need(statement).payload, held.nonce))
   await run.check('request-bytes', 'BU3.8', () => checkRequestHeld(need(claims), held))
   await run.check('response-bytes', 'BU3.8', () =>
@@ -111,7 +113,7 @@ export async function verify(
   await run.check('proofs', 'BU3.9', () => {
     if (need(bundle).proofs.length > 0) throw new NotChecked('unknown-kind')
   })
-  return conclude(run, policy?.value, held)
+  return conclude(run, policy?.value, held, evidence)
 }
 
 function parseCallStatement(bundle: Bundle): CallStatement {
@@ -213,58 +215,6 @@ function checkCharge({ type, charge }: CallPayload, claims: DisclosedClaims): bi
   return amountAtomic
 }
 
-async function checkEvidence(
-  run: CheckRun,
-  bundle: { readonly value: Bundle } | undefined,
-  keyset: { readonly value: KeysetStatement } | undefined,
-  policy: { readonly value: Policy } | undefined,
-): Promise<void> {
-  const evidence = (): Evidence => {
-    const [first] = need(bundle).evidence
-    need(policy)
-    if (first === undefined) throw new NotChecked('no-evidence')
-    return first
-  }
-  const quote = await run.check('evidence-chain', 'ST5.3, ST5.4', () => appraise(evidence()))
-  await run.check('evidence-binding', 'ST5.5', () => {
-    const { reportData } = need(quote)
-    const expected = createReportData(need(keyset).payload.keysetDigest, evidence().nonce)
-    if (!equalBytes(reportData, expected)) {
-      throw new ProtocolError('evidence-binding-mismatch')
-    }
-  })
-  await run.check('evidence-measurement', 'ST5.6', () => {
-    if (!equalBytes(need(quote).measurement, need(keyset).keyset.buildDigest)) {
-      throw new ProtocolError('evidence-measurement-mismatch')
-    }
-  })
-  await run.check(
-    'evidence-accepted',
-    'BU3.6',
-    () => checkAccepted(evidence(), quote, need(policy)),
-    (kind) => (kind === 'simulated' ? 'SIMULATED: no hardware stands behind this key' : kind),
-  )
-}
-
-function appraise(evidence: Evidence): Promise<Quote> {
-  if (evidence.kind !== 'simulated') throw new NotChecked('unknown-kind')
-  return appraiseSimulatedEvidence(evidence.data)
-}
-
-function checkAccepted(
-  { kind }: Evidence,
-  quote: { readonly value: Quote } | undefined,
-  policy: Policy,
-): string {
-  const accepted = policy.evidence.find((candidate) => candidate.kind === kind)
-  if (accepted === undefined) throw new ProtocolError('evidence-kind-refused')
-  const { roots } = accepted
-  if (roots !== 'any' && !roots.has(toHex(need(quote).rootDigest))) {
-    throw new ProtocolError('evidence-root-refused')
-  }
-  return kind
-}
-
 function checkNonce(payload: CallPayload, nonce: Uint8Array | undefined): void {
   if (nonce === undefined) throw new NotChecked('not-given')
   if (payload.nonce === undefined || !equalBytes(payload.nonce, nonce)) {
@@ -272,7 +222,12 @@ function checkNonce(payload: CallPayload, nonce: Uint8Array | undefined): void {
   }
 }
 
-function conclude(run: CheckRun, policy: Policy | undefined, held: Held): Verdict {
+function conclude(
+  run: CheckRun,
+  policy: Policy | undefined,
+  held: Held,
+  evidence: EvidenceVerdict | undefined,
+): Verdict {
   const required = new Set<CheckId>([...base, ...(policy?.require ?? [])])
   if (held.nonce !== undefined) required.add('nonce')
   if (held.request !== undefined) required.add('request-bytes')
@@ -281,14 +236,15 @@ function conclude(run: CheckRun, policy: Policy | undefined, held: Held): Verdic
   const complete = Array.from(required).every((id) => run.passed(id))
   return {
     verdict: failed ? 'invalid' : complete ? 'valid' : 'incomplete',
-    level: levelOf(run),
+    level: levelOf(run, evidence),
     policy: policy?.name ?? '',
     checks: run.checks,
+    ...(evidence === undefined ? {} : { evidence }),
   }
 }
 
 /** BU3.10. */
-function levelOf(run: CheckRun): Verdict['level'] {
+function levelOf(run: CheckRun, evidence: EvidenceVerdict | undefined): Verdict['level'] {
   const all = (ids: readonly CheckId[]): boolean => ids.every((id) => run.passed(id))
   if (!all(base.slice(1, 8))) return 'none'
   const attested = all([
@@ -297,6 +253,7 @@ function levelOf(run: CheckRun): Verdict['level'] {
     'evidence-measurement',
     'evidence-accepted',
   ])
-  // Simulated evidence is the only kind whose chain can pass in this version (ST5.2).
-  return attested ? 'L1-SIMULATED' : 'L0'
+  // The word of a service is none of hardware.
+  if (!attested || evidence?.tier === 'service') return 'L0'
+  return evidence?.tier === 'production' ? 'L1' : 'L1-SIMULATED'
 }

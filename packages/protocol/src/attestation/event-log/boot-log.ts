@@ -1,0 +1,30 @@
+/** Whether a firmware's log leads to the registers that hardware signed (spec/attestation.md). */
+import { equalBytes } from '../../bytes/byte-string.ts'
+import { EvidenceError } from '../evidence-errors.ts'
+import { replayBootLog, type BootEvent, type RegisterHash } from './tcg-log.ts'
+
+/**
+ * The events of a log, when each register that it names and that was signed has the value it leads to.
+ *
+ * Registers that were not signed prove nothing: their events are left out of the result.
+ *
+ * @throws EvidenceError `event-log-malformed`, `event-log-mismatch`, the latter also when no register was signed.
+ */
+export function checkBootLog(
+  log: Uint8Array,
+  hash: RegisterHash,
+  signed: ReadonlyMap<number, Uint8Array>,
+): readonly BootEvent[] {
+  const { events, registers } = replayBootLog(log, hash)
+  const proven = new Set<number>()
+  for (const [register, value] of registers) {
+    const expected = signed.get(register)
+    if (expected === undefined) continue
+    if (!equalBytes(expected, value)) {
+      throw new EvidenceError('event-log-mismatch', `register ${register}`)
+    }
+    proven.add(register)
+  }
+  if (proven.size === 0) throw new EvidenceError('event-log-mismatch', 'no register')
+  return events.filter(({ register }) => proven.has(register))
+}

@@ -1,0 +1,236 @@
+/** What a verifier asks of evidence (spec/attestation.md AT8): default deny, and an empty list refuses. */
+import type { CborValue } from '../bytes/cbor-encode.ts'
+import { decodeJson } from '../bytes/json-decode.ts'
+import { openMap, textOf, type MapReader } from '../bytes/map-reader.ts'
+import { fromHex } from '../bytes/text-encoding.ts'
+import { ProtocolError, type ErrorCode } from '../errors.ts'
+import {
+  evidenceCheckIds,
+  platforms,
+  type EvidenceCheckId,
+  type Platform,
+  type TcbStatus,
+} from './appraisal.ts'
+import { vendorRoots } from './vendor-roots.ts'
+
+/** What is asked of one kind of evidence. */
+export type PlatformPolicy = {
+  /** Checks that must pass besides those that always must. */
+  readonly require: ReadonlySet<EvidenceCheckId>
+  /** SHA-256 in hex, with what a pass under this root is worth. */
+  readonly roots: ReadonlyMap<string, EvidenceTier>
+  /** One of these must hold: every name in it with the value. */
+  readonly measurements: readonly ReadonlyMap<string, string>[]
+  /** Deviations from the safest settings that are taken. */
+  readonly settings: ReadonlySet<string>
+  readonly tcb: TcbPolicy
+}
+
+/** What is asked of the firmware. */
+export type TcbPolicy = {
+  /** States other than up to date that are taken, with advisories that are all listed. */
+  readonly statuses: ReadonlySet<TcbStatus>
+  readonly advisories: ReadonlySet<string>
+  readonly minEvaluationNumber: number
+  /** Lowest versions by component, by product. A product that is not listed is not taken. */
+  readonly minVersions: ReadonlyMap<string, ReadonlyMap<string, number>>
+}
+
+/** What a root stands for: a vendor's hardware, the word of a vendor's service, or a simulator. */
+export type EvidenceTier = 'production' | 'service' | 'simulated'
+
+/** A parsed policy. Times are milliseconds. */
+export type EvidencePolicy = {
+  readonly name: string
+  readonly platforms: ReadonlyMap<Platform, PlatformPolicy>
+  readonly maxAgeMs: number | null
+  readonly maxClockSkewMs: number
+  /** Chips and instances as the evidence names them. */
+  readonly machines: 'any' | ReadonlySet<string>
+  /** How many vendors must agree. */
+  readonly minVendors: number
+}
+
+// Simulated ones last: a root that is listed as both is no hardware.
+const listedTiers = ['service', 'simulated'] as const
+const maxPolicyBytes = 65_536
+const dayMs = 86_400_000
+const maxMachines = 1024
+const code: ErrorCode = 'policy-malformed'
+const members = [
+  'evidencePolicy',
+  'name',
+  'platforms',
+  'maxAgeMs',
+  'maxClockSkewMs',
+  'machines',
+  'minVendors',
+]
+const platformMembers = ['platform', 'require', 'roots', 'measurements']
+const optionalMembers = ['settings', 'statuses', 'advisories', 'minEvaluationNumber', 'minVersions']
+/**
+ * Kinds that rest on keys of services, which change, so that the policy names them: tokens, and enrolments of TPMs by
+ * challengers.
+ */
+const services: ReadonlySet<Platform> = new Set<Platform>([
+  'tpm',
+  'google-confidential-space',
+  'azure-attestation',
+  'nvidia-remote-attestation',
+])
+
+/** States that a policy may take; the others mean that known holes are open. */
+const acceptableStatuses: readonly TcbStatus[] = [
+  'SWHardeningNeeded',
+  'ConfigurationNeeded',
+  'ConfigurationAndSWHardeningNeeded',
+]
+
+/** What must be named for the measured code to be known: without the rest, the firmware alone is. */
+const identities: Partial<Readonly<Record<Platform, readonly string[]>>> = {
+  'amd-sev-snp': ['measurement'],
+  'intel-tdx': ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3'],
+  'intel-sgx': ['mrenclave'],
+  'aws-nitro': ['pcr0'],
+  // Boot loader and kernel, and whether their signatures were asked for.
+  'aws-nitrotpm': ['pcr4', 'pcr7'],
+  'nvidia-gpu': ['driver', 'vbios'],
+  'google-confidential-space': ['image'],
+  // What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
+  tpm: ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build'],
+}
+
+/**
+ * Parses by AT8.
+ *
+ * @throws ProtocolError `policy-malformed`, `policy-empty`.
+ */
+export function parseEvidencePolicy(bytes: Uint8Array): EvidencePolicy {
+  const json = bytes.length > maxPolicyBytes ? undefined : decodeJson(bytes)
+  const fields = openMap(json, members, [], code)
+  fields.integer('evidencePolicy', 1, 1)
+  const byPlatform = new Map<Platform, PlatformPolicy>()
+  for (const value of fields.array('platforms', 0, platforms.length)) {
+    const [platform, policy] = parsePlatform(value)
+    if (byPlatform.has(platform)) throw new ProtocolError(code)
+    byPlatform.set(platform, policy)
+  }
+  const policy = {
+    name: fields.text('name', 1, 64),
+    platforms: byPlatform,
+    maxAgeMs: fields.value('maxAgeMs') === null ? null : fields.integer('maxAgeMs'),
+    maxClockSkewMs: fields.integer('maxClockSkewMs', 0, dayMs),
+    machines:
+      fields.value('machines') === 'any'
+        ? ('any' as const)
+        : parseTexts(fields, 'machines', maxMachines),
+    minVendors: fields.integer('minVendors', 1, platforms.length),
+  }
+  const isEmpty = byPlatform.size === 0 || (policy.machines !== 'any' && policy.machines.size === 0)
+  if (isEmpty) throw new ProtocolError('policy-empty')
+  return policy
+}
+
+function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
+  const fields = openMap(value, platformMembers, optionalMembers, code)
+  const platform = oneOf(platforms, fields.value('platform'))
+  const required = identities[platform] ?? []
+  const measurements = fields.array('measurements', 0, 256).map((entry) => {
+    const values = parseMeasurements(entry)
+    if (!required.every((name) => values.has(name))) throw new ProtocolError(code)
+    return values
+  })
+  const roots = parseRoots(fields.value('roots'), platform)
+  if (measurements.length === 0 || roots.size === 0) throw new ProtocolError('policy-empty')
+  const require = fields.array('require', 0, evidenceCheckIds.length)
+  const policy = {
+    require: new Set(require.map((id) => oneOf(evidenceCheckIds, id))),
+    roots,
+    measurements,
+    settings: optionalTexts(fields, 'settings'),
+    tcb: parseTcb(fields),
+  }
+  return [platform, policy]
+}
+
+function parseRoots(value: CborValue, platform: Platform): ReadonlyMap<string, EvidenceTier> {
+  const fields = openMap(value, ['vendor'], listedTiers, code)
+  const takesVendor = fields.value('vendor')
+  const isSound = !fields.has('service') || services.has(platform)
+  if (typeof takesVendor !== 'boolean' || !isSound) throw new ProtocolError(code)
+  const roots = new Map<string, EvidenceTier>()
+  for (const tier of listedTiers) {
+    for (const digest of optionalTexts(fields, tier)) {
+      if (fromHex(digest)?.length !== 32) throw new ProtocolError(code)
+      roots.set(digest, tier)
+    }
+  }
+  // Last: whatever else a policy calls it, a vendor's root is the vendor's.
+  for (const digest of vendorRoots.get(platform) ?? []) {
+    if (takesVendor) roots.set(digest, 'production')
+    else roots.delete(digest)
+  }
+  return roots
+}
+
+function parseTcb(fields: MapReader): TcbPolicy {
+  const statuses = optionalTexts(fields, 'statuses')
+  const minVersions = new Map<string, ReadonlyMap<string, number>>()
+  for (const [product, versions] of entriesOf(fields, 'minVersions')) {
+    const lowest = new Map<string, number>()
+    for (const [component, version] of textEntries(versions)) {
+      const isByte = typeof version === 'number' && version >= 0 && version <= 255
+      if (!isByte) throw new ProtocolError(code)
+      lowest.set(component, version)
+    }
+    if (lowest.size === 0) throw new ProtocolError('policy-empty')
+    minVersions.set(product, lowest)
+  }
+  return {
+    statuses: new Set(Array.from(statuses, (status) => oneOf(acceptableStatuses, status))),
+    advisories: optionalTexts(fields, 'advisories'),
+    minEvaluationNumber: fields.has('minEvaluationNumber')
+      ? fields.integer('minEvaluationNumber')
+      : 0,
+    minVersions,
+  }
+}
+
+function parseMeasurements(value: CborValue): ReadonlyMap<string, string> {
+  const measurements = new Map<string, string>()
+  for (const [name, digest] of textEntries(value)) {
+    const isHex = typeof digest === 'string' && digest !== '' && fromHex(digest) !== undefined
+    if (!isHex) throw new ProtocolError(code)
+    measurements.set(name, digest)
+  }
+  if (measurements.size === 0) throw new ProtocolError('policy-empty')
+  return measurements
+}
+
+function entriesOf(fields: MapReader, name: string): readonly (readonly [string, CborValue])[] {
+  return fields.has(name) ? textEntries(fields.value(name)) : []
+}
+
+function textEntries(value: CborValue): readonly (readonly [string, CborValue])[] {
+  if (!(value instanceof Map)) throw new ProtocolError(code)
+  return Array.from(value, ([key, held]) => [String(key), held] as const)
+}
+
+function optionalTexts(fields: MapReader, name: string): ReadonlySet<string> {
+  return fields.has(name) ? parseTexts(fields, name, 256) : new Set()
+}
+
+function parseTexts(fields: MapReader, name: string, most: number): ReadonlySet<string> {
+  const texts = fields.array(name, 0, most).map((value) => {
+    const text = textOf(value, 1, 256)
+    if (text === undefined) throw new ProtocolError(code)
+    return text
+  })
+  return new Set(texts)
+}
+
+function oneOf<T extends CborValue>(known: readonly T[], value: CborValue): T {
+  const found = known.find((candidate) => candidate === value)
+  if (found === undefined) throw new ProtocolError(code)
+  return found
+}

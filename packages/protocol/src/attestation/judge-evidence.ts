@@ -1,0 +1,233 @@
+/** Judges what evidence says by a policy (spec/attestation.md AT1.8, AT8). */
+import { concatBytes, encodeUtf8, equalBytes } from '../bytes/byte-string.ts'
+import { sha256 } from '../crypto/sha256.ts'
+import {
+  createEvidenceRun,
+  evidenceCheckIds,
+  EvidenceNotChecked,
+  type EvidenceAppraisal,
+  type EvidenceBinding,
+  type EvidenceCheck,
+  type EvidenceCheckId,
+  type EvidenceClaims,
+  type Platform,
+  type Tcb,
+} from './appraisal.ts'
+import { EvidenceError } from './evidence-errors.ts'
+import type { EvidencePolicy, EvidenceTier, PlatformPolicy, TcbPolicy } from './evidence-policy.ts'
+
+/** What the verifier of a platform and the policy do not know. */
+export type EvidenceExpectation = {
+  /** The time judged at, milliseconds. */
+  readonly asOfMs: number
+  /** What the evidence must be bound to: 64 bytes. Absent, the binding stays open. */
+  readonly reportData?: Uint8Array
+  /** When evidence without a time of its own came to be known: for example when it was logged. */
+  readonly knownSinceMs?: number
+  /** Whether every key was shown to be held at that time. Absent, nobody looked. */
+  readonly keysConfirmed?: boolean
+}
+
+/**
+ * `invalid`: the evidence is bad. `not-allowed`: the policy does not take it. `incomplete`: a required check did not
+ * run. `valid`: none of these.
+ */
+export type EvidenceVerdict = {
+  readonly verdict: 'valid' | 'invalid' | 'not-allowed' | 'incomplete'
+  readonly policy: string
+  readonly platform: Platform
+  /** What stands behind it; `undefined` when the root is none of the policy's. */
+  readonly tier: EvidenceTier | undefined
+  /** In the order of `evidenceCheckIds`. */
+  readonly checks: readonly EvidenceCheck[]
+  readonly claims?: EvidenceClaims
+}
+
+// Where the platform has nothing to judge, a check of these may stay open.
+const alwaysRequired: readonly EvidenceCheckId[] = [
+  'format',
+  'root',
+  'chain',
+  'validity',
+  'signature',
+  'debug',
+  'configuration',
+  'platform',
+  'binding',
+  'measurement',
+]
+
+/** What some platforms can always show: then its absence is somebody's choice. */
+const requiredOf: Partial<Readonly<Record<Platform, readonly EvidenceCheckId[]>>> = {
+  'amd-sev-snp': ['tcb'],
+  'intel-tdx': ['revocation', 'tcb'],
+  'intel-sgx': ['revocation', 'tcb'],
+}
+
+const gpuPrefix = 'countersign/gpu/v1'
+
+/** Adds the checks that need a policy or an expectation, and gives the verdict. */
+export async function judgeEvidence(
+  appraisal: EvidenceAppraisal,
+  policy: EvidencePolicy,
+  expected: EvidenceExpectation,
+): Promise<EvidenceVerdict> {
+  const { platform, claims } = appraisal
+  const asked = policy.platforms.get(platform)
+  const tier = asked?.roots.get(claims?.root ?? '')
+  const run = createEvidenceRun()
+  const needClaims = (): EvidenceClaims => need(claims)
+  await run.check('platform', () => {
+    if (asked === undefined) throw new EvidenceError('platform-not-allowed')
+    checkPlatform(needClaims(), asked)
+  })
+  // A verifier that could not determine the state of the firmware has said so.
+  if (!appraisal.checks.some(({ id }) => id === 'tcb')) {
+    await run.check('tcb', () => {
+      checkTcb(needClaims().tcb, need(asked).tcb)
+    })
+  }
+  await run.check('binding', () => {
+    checkBinding(needClaims().binding, expected.reportData)
+  })
+  await run.check('freshness', () => {
+    checkFreshness(needClaims().timeMs ?? expected.knownSinceMs, policy, expected.asOfMs)
+  })
+  await run.check('key-confirmation', () => {
+    if (expected.keysConfirmed === undefined) throw new EvidenceNotChecked('not-given')
+    if (!expected.keysConfirmed) throw new EvidenceError('key-not-confirmed')
+  })
+  await run.check('measurement', () => {
+    checkMeasurement(needClaims().measurements, need(asked))
+  })
+  await run.check('machine', () => {
+    checkMachine(needClaims().machine, policy.machines)
+  })
+  const all = [...appraisal.checks, ...run.checks]
+  const checks = evidenceCheckIds.flatMap((id) => all.filter((check) => check.id === id))
+  const verdict = conclude(platform, checks, asked?.require ?? new Set())
+  const result = { verdict, policy: policy.name, platform, tier, checks }
+  return claims === undefined ? result : { ...result, claims }
+}
+
+/** How many vendors stand behind the valid verdicts of one tier: two pieces of one vendor's evidence count once. */
+export function countVendors(verdicts: readonly EvidenceVerdict[], tier: EvidenceTier): number {
+  const valid = verdicts.filter((verdict) => verdict.verdict === 'valid' && verdict.tier === tier)
+  return new Set(valid.map(({ platform }) => platform.split('-', 1)[0])).size
+}
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new EvidenceNotChecked('blocked')
+  return value
+}
+
+function checkPlatform({ root, settings }: EvidenceClaims, asked: PlatformPolicy): void {
+  if (!asked.roots.has(root)) throw new EvidenceError('root-not-allowed')
+  const refused = settings.find((setting) => !asked.settings.has(setting))
+  if (refused !== undefined) throw new EvidenceError('setting-not-allowed', refused)
+}
+
+function checkTcb(tcb: Tcb, asked: TcbPolicy): void {
+  switch (tcb.kind) {
+    case 'none':
+      throw new EvidenceNotChecked('platform-has-none')
+    case 'unknown':
+      throw new EvidenceNotChecked('blocked')
+    case 'status':
+      checkStatus(tcb, asked)
+      return
+    case 'versions':
+      checkVersions(tcb, asked)
+  }
+}
+
+function checkStatus(
+  { status, advisories, evaluationNumber }: Tcb & { kind: 'status' },
+  asked: TcbPolicy,
+): void {
+  if (status === 'Revoked') throw new EvidenceError('tcb-revoked')
+  // Old statements stay signed: without a minimum, an attacker shows one from before a hole was known.
+  if (evaluationNumber < asked.minEvaluationNumber)
+    throw new EvidenceError('tcb-evaluation-not-allowed')
+  if (status === 'UpToDate') return
+  if (!asked.statuses.has(status)) throw new EvidenceError('tcb-status-not-allowed', status)
+  if (!advisories.every((advisory) => asked.advisories.has(advisory))) {
+    throw new EvidenceError('tcb-advisory-not-allowed')
+  }
+}
+
+function checkVersions(
+  { product, versions }: Tcb & { kind: 'versions' },
+  { minVersions }: TcbPolicy,
+): void {
+  const lowest = minVersions.get(product)
+  if (lowest === undefined) throw new EvidenceError('tcb-version-not-allowed', product)
+  for (const [component, version] of lowest) {
+    // A component that the platform does not have is below every version.
+    const held = versions.get(component) ?? -1
+    if (held < version) throw new EvidenceError('tcb-version-not-allowed', component)
+  }
+}
+
+function checkBinding({ form, values }: EvidenceBinding, reportData: Uint8Array | undefined): void {
+  if (reportData === undefined) throw new EvidenceNotChecked('not-given')
+  const carried = { whole: reportData, sha256: sha256(reportData), gpu: gpuNonce(reportData) }[form]
+  const isBound = values.some((value) => equalBytes(value, carried))
+  if (!isBound) throw new EvidenceError('binding-mismatch')
+}
+
+function gpuNonce(reportData: Uint8Array): Uint8Array {
+  return sha256(concatBytes(encodeUtf8(gpuPrefix), reportData))
+}
+
+function checkFreshness(
+  timeMs: number | undefined,
+  { maxAgeMs, maxClockSkewMs }: EvidencePolicy,
+  asOfMs: number,
+): void {
+  if (timeMs === undefined) throw new EvidenceNotChecked('not-given')
+  // Both comparisons are false when a time is not a number: refused, not passed.
+  const hasBegun = timeMs <= asOfMs + maxClockSkewMs
+  if (!hasBegun) throw new EvidenceError('evidence-in-future')
+  const isFresh = maxAgeMs === null || timeMs >= asOfMs - maxAgeMs
+  if (!isFresh) throw new EvidenceError('evidence-age-not-allowed')
+}
+
+function checkMeasurement(
+  measured: ReadonlyMap<string, string>,
+  { measurements }: PlatformPolicy,
+): void {
+  const isListed = measurements.some((allowed) =>
+    Array.from(allowed).every(([name, value]) => measured.get(name) === value),
+  )
+  if (!isListed) throw new EvidenceError('measurement-not-allowed')
+}
+
+function checkMachine(machine: string | undefined, machines: EvidencePolicy['machines']): void {
+  if (machines === 'any') throw new EvidenceNotChecked('any-allowed')
+  if (machine === undefined) throw new EvidenceNotChecked('platform-has-none')
+  if (!machines.has(machine)) throw new EvidenceError('machine-not-allowed')
+}
+
+function conclude(
+  platform: Platform,
+  checks: readonly EvidenceCheck[],
+  asked: PlatformPolicy['require'],
+): EvidenceVerdict['verdict'] {
+  const codes = checks.flatMap((check) => (check.status === 'failed' ? [check.code] : []))
+  // The names of the codes say whose refusal it is; the table of them has a test for this.
+  if (!codes.every((code) => code.endsWith('-not-allowed'))) return 'invalid'
+  if (codes.length > 0) return 'not-allowed'
+  const required = [...(requiredOf[platform] ?? []), ...asked]
+  const passed = new Set(checks.flatMap(({ id, status }) => (status === 'passed' ? [id] : [])))
+  // No evidence can bring this about: a verifier says it of its platform, always or never.
+  const absent = new Set(
+    checks.flatMap((check) =>
+      check.status === 'not-checked' && check.reason === 'platform-has-none' ? [check.id] : [],
+    ),
+  )
+  const isComplete =
+    alwaysRequired.every((id) => passed.has(id) || absent.has(id)) &&
+    required.every((id) => passed.has(id))
+  return isComplete ? 'valid' : 'incomplete'
+}

@@ -1,0 +1,131 @@
+/** AMD SEV-SNP (spec/attestation.md AT6). Collateral: `ark`, `ask` (or ASVK), `vek`, `crl`, all DER. */
+import { toHex } from '../../bytes/text-encoding.ts'
+import { verifySignature } from '../../crypto/verify-signature.ts'
+import {
+  createEvidenceRun,
+  needCollateral,
+  needResult,
+  type AppraisalOptions,
+  type EvidenceAppraisal,
+  type EvidenceClaims,
+  type PlatformEvidence,
+  type Tcb,
+} from '../appraisal.ts'
+import { EvidenceError } from '../evidence-errors.ts'
+import { parseCertificate, type Certificate } from '../x509/certificate.ts'
+import { checkDates, checkIssuance, checkRoot, checkSigner } from '../x509/chain.ts'
+import {
+  checkNotRevoked,
+  checkRevocationList,
+  parseRevocationList,
+} from '../x509/revocation-list.ts'
+import { checkEndorsement, productOfReport } from './endorsement.ts'
+import { parseSnpReport, toTcbVersions, type SnpProduct, type SnpReport } from './report.ts'
+
+type Chain = readonly [ark: Certificate, ask: Certificate, vek: Certificate]
+
+const migrationAgent = 1n << 18n
+const debug = 1n << 19n
+
+/** Bits that stand for a deviation from the safest setting, when they are set or when they are not. */
+const policySettings: readonly (readonly [string, bigint])[] = [['smt-allowed', 1n << 16n]]
+const missingProtections: readonly (readonly [string, bigint])[] = [
+  ['rapl-on', 1n << 3n],
+  ['ciphertext-visible', 1n << 4n],
+  ['no-alias-check', 1n << 5n],
+]
+
+/** Judges a report. It never throws for bad evidence. */
+export async function appraiseSevSnp(
+  evidence: PlatformEvidence,
+  { asOfMs, roots }: AppraisalOptions,
+): Promise<EvidenceAppraisal> {
+  const run = createEvidenceRun()
+  const report = await run.check('format', () => parseSnpReport(evidence.raw))
+  const root = await run.check('root', () => {
+    needResult(report)
+    const ark = parseCertificate(needCollateral(evidence, 'ark'))
+    checkRoot([ark], roots)
+    return ark
+  })
+  const chain = await run.check('chain', async () => {
+    const certificates: Chain = [
+      needResult(root),
+      parseCertificate(needCollateral(evidence, 'ask')),
+      parseCertificate(needCollateral(evidence, 'vek')),
+    ]
+    await checkIssuance(certificates)
+    checkSigner(certificates[2])
+    checkEndorsement(needResult(report), certificates)
+    return certificates
+  })
+  await run.check('validity', () => {
+    checkDates(needResult(chain), asOfMs)
+  })
+  await run.check('revocation', async () => {
+    const [ark, ask] = needResult(chain)
+    const list = parseRevocationList(needCollateral(evidence, 'crl'))
+    await checkRevocationList(list, ark, asOfMs)
+    // Keys of chips have the serial 0: only their issuer can be listed.
+    checkNotRevoked(list, ask, asOfMs)
+  })
+  await run.check('signature', () => checkSignature(needResult(report), needResult(chain)))
+  await run.check('debug', () => {
+    if ((needResult(report).policy & debug) !== 0n) throw new EvidenceError('debug-enabled')
+  })
+  await run.check('configuration', () => {
+    const { policy } = needResult(report)
+    if ((policy & migrationAgent) !== 0n) throw new EvidenceError('migration-enabled')
+  })
+  const { checks } = run
+  if (report === undefined) return { platform: 'amd-sev-snp', checks }
+  return {
+    platform: 'amd-sev-snp',
+    checks,
+    claims: claimsOf(report.value, root?.value, chain?.value),
+  }
+}
+
+async function checkSignature(
+  { signature, signed }: SnpReport,
+  [, , { publicKey }]: Chain,
+): Promise<void> {
+  const isP384 = publicKey.kind === 'ec' && publicKey.curve === 'P-384'
+  const scheme = { name: 'ECDSA', hash: 'SHA-384' } as const
+  const isSigned = isP384 && (await verifySignature(publicKey, scheme, signature, signed))
+  if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
+}
+
+function claimsOf(
+  report: SnpReport,
+  root: Certificate | undefined,
+  chain: Chain | undefined,
+): EvidenceClaims {
+  const { policy, platformInfo, vmpl, chipId, measurements, reportData } = report
+  const settings = [
+    ...policySettings.filter(([, bit]) => (policy & bit) !== 0n),
+    ...missingProtections.filter(([, bit]) => (platformInfo & bit) === 0n),
+  ].map(([name]) => name)
+  if (vmpl !== 0) settings.push(`vmpl-${vmpl}`)
+  const isMasked = chipId.every((byte) => byte === 0)
+  return {
+    root: root?.digest ?? '',
+    binding: { form: 'whole', values: [reportData] },
+    measurements,
+    tcb:
+      chain === undefined ? { kind: 'unknown' } : tcbOf(report, productOfReport(report, chain[2])),
+    ...(isMasked ? {} : { machine: toHex(chipId) }),
+    settings,
+  }
+}
+
+/** By component the lowest of what is reported, what the chip cannot go below, and what the guest started on. */
+function tcbOf(report: SnpReport, product: SnpProduct): Tcb {
+  const versions = new Map<string, number>()
+  for (const tcb of [report.reportedTcb, report.committedTcb, report.launchTcb]) {
+    for (const [name, version] of toTcbVersions(tcb, product)) {
+      versions.set(name, Math.min(version, versions.get(name) ?? version))
+    }
+  }
+  return { kind: 'versions', product, versions }
+}

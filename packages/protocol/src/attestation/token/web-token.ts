@@ -1,0 +1,54 @@
+/** Signed JSON web tokens (RFC 7515, compact form), as bytes: nothing here is verified (spec/attestation.md). */
+import { copyBytes, decodeUtf8 } from '../../bytes/byte-string.ts'
+import { isCborMap } from '../../bytes/cbor-encode.ts'
+import { decodeJson, type JsonMap } from '../../bytes/json-decode.ts'
+import { textOf } from '../../bytes/map-reader.ts'
+import { fromBase64url } from '../../bytes/text-encoding.ts'
+import { EvidenceError } from '../evidence-errors.ts'
+
+/** What a token says, and what its signature is over. */
+export type WebToken = {
+  /** As written: nobody but the verifier's table may choose what it means. */
+  readonly algorithm: string
+  readonly keyId: string
+  readonly claims: JsonMap
+  readonly signedBytes: Uint8Array
+  readonly signature: Uint8Array
+}
+
+const maxTokenBytes = 65_536
+const dot = 0x2e
+const knownParameters: ReadonlySet<string> = new Set(['alg', 'jku', 'kid', 'typ'])
+
+/**
+ * Parses a token that fills the input. Header parameters that would change what is verified, or with which key, are
+ * refused (`crit`, `jwk`, `x5c` and whatever else is not known); `jku` is read over and never fetched.
+ *
+ * @throws EvidenceError `token-malformed`.
+ */
+export function parseWebToken(bytes: Uint8Array): WebToken {
+  const text = bytes.length > maxTokenBytes ? undefined : decodeUtf8(bytes)
+  const [header, claims, signature, ...rest] = (text ?? '').split('.').map(fromBase64url)
+  if (signature === undefined || rest.length > 0) throw new EvidenceError('token-malformed')
+  const parameters = parseObject(header)
+  const isKnown = [...parameters.keys()].every((name) => knownParameters.has(name))
+  const algorithm = textOf(parameters.get('alg'), 1, 16)
+  const keyId = textOf(parameters.get('kid'), 1, 256)
+  if (!isKnown || algorithm === undefined || keyId === undefined) {
+    throw new EvidenceError('token-malformed')
+  }
+  return {
+    algorithm,
+    keyId,
+    claims: parseObject(claims),
+    signedBytes: copyBytes(bytes, 0, bytes.lastIndexOf(dot)),
+    signature,
+  }
+}
+
+/** The bytes of a JSON object, or a refusal. */
+function parseObject(bytes: Uint8Array | undefined): JsonMap {
+  const value = bytes === undefined ? undefined : decodeJson(bytes)
+  if (!isCborMap(value)) throw new EvidenceError('token-malformed')
+  return value
+}

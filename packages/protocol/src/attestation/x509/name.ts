@@ -1,0 +1,24 @@
+/** Distinguished names: read only where a vendor puts a role into one. */
+import { decodeUtf8 } from '../../bytes/byte-string.ts'
+import { toHex } from '../../bytes/text-encoding.ts'
+import { derTags, openSequence, toOidHex } from './der.ts'
+
+const set = 0x31
+const code = 'certificate-malformed'
+
+/**
+ * The common name in a Name, `undefined` when there is none or more than one.
+ *
+ * @throws EvidenceError `certificate-malformed`.
+ */
+export function commonNameOf(name: Uint8Array): string | undefined {
+  const names: (string | undefined)[] = []
+  const sequence = openSequence(name, code)
+  while (sequence.peek() !== undefined) {
+    const attribute = sequence.open(set).open(derTags.sequence)
+    const id = toHex(attribute.take(derTags.oid).content)
+    const text = decodeUtf8(attribute.take(attribute.peek() ?? 0).content)
+    if (id === toOidHex('2.5.4.3')) names.push(text)
+  }
+  return names.length === 1 ? names[0] : undefined
+}
