@@ -36,7 +36,7 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = createPayment(config, { environment: environment, clock: nowMs, log })
+  const payment = createPayment(config, { environment, clock: nowMs, log })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
