@@ -1,0 +1,77 @@
+/** Every reason to refuse a metered payment: one closed table (spec/payment.md PA23). */
+
+/** 400: the caller's program is wrong. 402: another payment would do. 503: try again later. */
+export type PaymentStatus = 400 | 402 | 503
+
+const batch = 'invalid_batch_settlement_evm_'
+const permit = 'invalid_permit2_'
+
+// `error` of the 402 answer is what stock clients compare: the reason of x402 where it has one.
+const table = {
+  'channel-authorizer-mismatch': [402, `${batch}receiver_authorizer_mismatch`],
+  'channel-balance-exceeded': [402, `${batch}cumulative_exceeds_balance`],
+  'channel-busy': [402, `${batch}channel_busy`],
+  'channel-ceiling-mismatch': [402, `${batch}cumulative_amount_mismatch`],
+  'channel-ceiling-too-low': [402, `${batch}charge_exceeds_signed_cumulative`],
+  'channel-ceiling-used': [402, `${batch}cumulative_amount_mismatch`],
+  'channel-chain-stale': [503, `${batch}verification_state_unavailable`],
+  'channel-delay-mismatch': [402, `${batch}withdraw_delay_mismatch`],
+  'channel-frozen': [402, `${batch}cumulative_below_claimed`],
+  'channel-id-mismatch': [402, `${batch}channel_id_mismatch`],
+  'channel-mode-mismatch': [402, 'countersign_concurrency_mismatch'],
+  'channel-payer-is-contract': [402, 'countersign_payer_authorizer_required'],
+  'channel-unknown': [402, `${batch}channel_not_found`],
+  'channel-withdrawing': [402, `${batch}insufficient_balance`],
+  'deposit-below-minimum': [402, `${batch}deposit_below_min_deposit`],
+  'payer-exposure-exceeded': [402, 'countersign_exposure_exceeded'],
+  'payer-funds-exceeded': [402, 'insufficient_funds'],
+  'payment-already-used': [402, 'invalid_transaction_state'],
+  'payment-amount-mismatch': [402, 'permit2_amount_mismatch'],
+  'payment-asset-mismatch': [402, `${batch}token_mismatch`],
+  'payment-expired': [402, 'permit2_deadline_expired'],
+  'payment-extension-mismatch': [402, 'extension_echo_mismatch'],
+  'payment-facilitator-mismatch': [402, 'upto_facilitator_mismatch'],
+  'payment-in-progress': [402, 'duplicate_settlement'],
+  'payment-malformed': [400, 'invalid_payload'],
+  'payment-network-mismatch': [402, 'invalid_network'],
+  'payment-not-yet-valid': [402, 'permit2_not_yet_valid'],
+  'payment-offer-mismatch': [402, 'invalid_payment_requirements'],
+  'payment-payee-mismatch': [402, `${permit}recipient_mismatch`],
+  'payment-resource-mismatch': [402, 'invalid_payment_requirements'],
+  'payment-scheme-mismatch': [402, 'unsupported_scheme'],
+  'payment-signature-invalid': [402, `${permit}signature`],
+  'payment-signature-malformed': [402, `${permit}signature`],
+  'payment-spender-mismatch': [402, `${permit}spender`],
+  'payment-version-unsupported': [400, 'invalid_x402_version'],
+  'refund-amount-invalid': [402, `${batch}refund_amount_invalid`],
+} as const satisfies Readonly<Record<string, readonly [PaymentStatus, string]>>
+
+/** All codes. */
+export type PaymentCode = keyof typeof table
+
+/** Every row of the table, in ascending order of the codes. */
+export const paymentCodes: readonly (readonly [string, PaymentStatus, string])[] = Object.entries(
+  table,
+).map(([code, [status, reason]]) => [code, status, reason])
+
+/** The HTTP status of a code, and the `error` of the 402 answer. */
+export function describePaymentCode(code: PaymentCode): {
+  readonly status: PaymentStatus
+  readonly reason: string
+} {
+  const [status, reason] = table[code]
+  return { status, reason }
+}
+
+/** The only error that the parsers of payments throw for what they were given. `detail` may go to the caller. */
+export class PaymentError extends Error {
+  readonly code: PaymentCode
+  readonly detail: string
+
+  constructor(code: PaymentCode, detail: string) {
+    super(`${code}: ${detail}`)
+    this.name = 'PaymentError'
+    this.code = code
+    this.detail = detail
+  }
+}
