@@ -3,7 +3,14 @@ import type { JsonMap } from '../bytes/json-decode.ts'
 import { channelAmountBits } from './channel.ts'
 import { parseEvmSignature, type EvmSignature } from './evm-signature.ts'
 import { parseAddress, type Hex } from './evm-word.ts'
-import { isJsonMap, malformed, readAddress, readDecimal, readObject, readWord } from './json-members.ts'
+import {
+  isJsonMap,
+  malformed,
+  readAddress,
+  readDecimal,
+  readObject,
+  readWord,
+} from './json-members.ts'
 import { PaymentError } from './payment-code.ts'
 import type { Permit2Transfer } from './permit2.ts'
 import { createDepositNonce, type TokenAuthorization } from './token-authorization.ts'
@@ -103,8 +110,7 @@ function readPermit2(
     nonce: readDecimal(given, 'nonce'),
     deadlineSeconds: readDecimal(given, 'deadline'),
   }
-  const fits =
-    readAddress(given, 'from') === payer && readWord(witness, 'channelId') === channelId
+  const fits = readAddress(given, 'from') === payer && readWord(witness, 'channelId') === channelId
   if (!fits) throw new PaymentError('channel-id-mismatch', 'The deposit is for another channel.')
   if (permit.token !== lower(terms.asset)) {
     throw new PaymentError('payment-asset-mismatch', 'The deposit is in another asset.')

@@ -4,7 +4,14 @@ import { channelAmountBits, type BatchDomain, type ChannelConfig } from './chann
 import { readDeposit, type Deposit } from './channel-deposit.ts'
 import { parseEvmSignature, type EvmSignature } from './evm-signature.ts'
 import { parseAddress, zeroAddress, type Hex } from './evm-word.ts'
-import { checkMembers, malformed, readAddress, readDecimal, readObject, readWord } from './json-members.ts'
+import {
+  checkMembers,
+  malformed,
+  readAddress,
+  readDecimal,
+  readObject,
+  readWord,
+} from './json-members.ts'
 import { createRequirements, type MeteredOffer, type MeteredTerms } from './metered-offer.ts'
 import { PaymentError, type PaymentCode } from './payment-code.ts'
 

@@ -11,10 +11,7 @@ export type EvmSignature = { readonly compact: Uint8Array; readonly recovery: 0 
  * The address (20 bytes) whose key made this signature of a 32-byte digest, or undefined when no key did. A seam:
  * native code on a server, portable code in a browser.
  */
-export type RecoverAddress = (
-  digest: Uint8Array,
-  signature: EvmSignature,
-) => Uint8Array | undefined
+export type RecoverAddress = (digest: Uint8Array, signature: EvmSignature) => Uint8Array | undefined
 
 const form = /^0x[0-9a-fA-F]{130}$/
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n

@@ -3,31 +3,28 @@
 /** 400: the caller's program is wrong. 402: another payment would do. 503: try again later. */
 export type PaymentStatus = 400 | 402 | 503
 
-const batch = 'invalid_batch_settlement_evm_'
-const permit = 'invalid_permit2_'
-
 // `error` of the 402 answer is what stock clients compare: the reason of x402 where it has one.
 const table = {
-  'channel-authorizer-mismatch': [402, `${batch}receiver_authorizer_mismatch`],
-  'channel-balance-exceeded': [402, `${batch}cumulative_exceeds_balance`],
-  'channel-busy': [402, `${batch}channel_busy`],
-  'channel-ceiling-mismatch': [402, `${batch}cumulative_amount_mismatch`],
-  'channel-ceiling-too-low': [402, `${batch}charge_exceeds_signed_cumulative`],
-  'channel-ceiling-used': [402, `${batch}cumulative_amount_mismatch`],
-  'channel-chain-stale': [503, `${batch}verification_state_unavailable`],
-  'channel-delay-mismatch': [402, `${batch}withdraw_delay_mismatch`],
-  'channel-frozen': [402, `${batch}cumulative_below_claimed`],
-  'channel-id-mismatch': [402, `${batch}channel_id_mismatch`],
+  'channel-authorizer-mismatch': [402, 'invalid_batch_settlement_evm_receiver_authorizer_mismatch'],
+  'channel-balance-exceeded': [402, 'invalid_batch_settlement_evm_cumulative_exceeds_balance'],
+  'channel-busy': [402, 'invalid_batch_settlement_evm_channel_busy'],
+  'channel-ceiling-mismatch': [402, 'invalid_batch_settlement_evm_cumulative_amount_mismatch'],
+  'channel-ceiling-too-low': [402, 'invalid_batch_settlement_evm_charge_exceeds_signed_cumulative'],
+  'channel-ceiling-used': [402, 'invalid_batch_settlement_evm_cumulative_amount_mismatch'],
+  'channel-chain-stale': [503, 'invalid_batch_settlement_evm_verification_state_unavailable'],
+  'channel-delay-mismatch': [402, 'invalid_batch_settlement_evm_withdraw_delay_mismatch'],
+  'channel-frozen': [402, 'invalid_batch_settlement_evm_cumulative_below_claimed'],
+  'channel-id-mismatch': [402, 'invalid_batch_settlement_evm_channel_id_mismatch'],
   'channel-mode-mismatch': [402, 'countersign_concurrency_mismatch'],
   'channel-payer-is-contract': [402, 'countersign_payer_authorizer_required'],
-  'channel-unknown': [402, `${batch}channel_not_found`],
-  'channel-withdrawing': [402, `${batch}insufficient_balance`],
-  'deposit-below-minimum': [402, `${batch}deposit_below_min_deposit`],
+  'channel-unknown': [402, 'invalid_batch_settlement_evm_channel_not_found'],
+  'channel-withdrawing': [402, 'invalid_batch_settlement_evm_insufficient_balance'],
+  'deposit-below-minimum': [402, 'invalid_batch_settlement_evm_deposit_below_min_deposit'],
   'payer-exposure-exceeded': [402, 'countersign_exposure_exceeded'],
   'payer-funds-exceeded': [402, 'insufficient_funds'],
   'payment-already-used': [402, 'invalid_transaction_state'],
   'payment-amount-mismatch': [402, 'permit2_amount_mismatch'],
-  'payment-asset-mismatch': [402, `${batch}token_mismatch`],
+  'payment-asset-mismatch': [402, 'invalid_batch_settlement_evm_token_mismatch'],
   'payment-expired': [402, 'permit2_deadline_expired'],
   'payment-extension-mismatch': [402, 'extension_echo_mismatch'],
   'payment-facilitator-mismatch': [402, 'upto_facilitator_mismatch'],
@@ -36,15 +33,15 @@ const table = {
   'payment-network-mismatch': [402, 'invalid_network'],
   'payment-not-yet-valid': [402, 'permit2_not_yet_valid'],
   'payment-offer-mismatch': [402, 'invalid_payment_requirements'],
-  'payment-payee-mismatch': [402, `${permit}recipient_mismatch`],
+  'payment-payee-mismatch': [402, 'invalid_permit2_recipient_mismatch'],
   'payment-resource-mismatch': [402, 'invalid_payment_requirements'],
   'payment-scheme-mismatch': [402, 'unsupported_scheme'],
-  'payment-signature-invalid': [402, `${permit}signature`],
-  'payment-signature-malformed': [402, `${permit}signature`],
-  'payment-spender-mismatch': [402, `${permit}spender`],
+  'payment-signature-invalid': [402, 'invalid_permit2_signature'],
+  'payment-signature-malformed': [402, 'invalid_permit2_signature'],
+  'payment-spender-mismatch': [402, 'invalid_permit2_spender'],
   'payment-version-unsupported': [400, 'invalid_x402_version'],
-  'refund-amount-invalid': [402, `${batch}refund_amount_invalid`],
-} as const satisfies Readonly<Record<string, readonly [PaymentStatus, string]>>
+  'refund-amount-invalid': [402, 'invalid_batch_settlement_evm_refund_amount_invalid'],
+} as const
 
 /** All codes. */
 export type PaymentCode = keyof typeof table

@@ -55,7 +55,10 @@ export function parseUptoPayload(
   const { permit, witness } = payment
   expectAddress(permit.token, terms.asset, 'payment-asset-mismatch')
   if (permit.amountAtomic !== amountAtomic) {
-    throw new PaymentError('payment-amount-mismatch', 'The permitted amount is not the one offered.')
+    throw new PaymentError(
+      'payment-amount-mismatch',
+      'The permitted amount is not the one offered.',
+    )
   }
   expectAddress(witness.to, terms.payTo, 'payment-payee-mismatch')
   expectAddress(permit.spender, terms.uptoProxy, 'payment-spender-mismatch')
