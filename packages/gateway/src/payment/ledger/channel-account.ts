@@ -71,7 +71,7 @@ export function reduceChannel(
       return signRefund(account, event.amountAtomic)
     case 'claim-sent': {
       const { totalAtomic, atMs: sentAtMs } = event
-      if (totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
+      if (totalAtomic < 0n || totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
       return accept({ ...account, claim: { totalAtomic, sentAtMs } })
     }
     case 'channel-frozen':
