@@ -12,18 +12,18 @@ import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step
 contract GatewayPayee is Ownable2Step {
     using SafeERC20 for IERC20;
 
-    event Forwarded(IERC20 indexed token, address indexed to, uint256 amount);
+    event Forwarded(address indexed token, address indexed to, uint256 amount);
 
     error OwnershipCannotBeRenounced();
 
     constructor(address owner) Ownable(owner) {}
 
     /// @notice Sends everything held of `token` to the owner. Anybody may send it.
-    function forward(IERC20 token) external returns (uint256 amount) {
-        amount = token.balanceOf(address(this));
+    function forward(address token) external returns (uint256 amount) {
+        amount = IERC20(token).balanceOf(address(this));
         address to = owner();
         emit Forwarded(token, to, amount);
-        token.safeTransfer(to, amount);
+        IERC20(token).safeTransfer(to, amount);
     }
 
     /// @dev Without an owner the tokens could never leave.
