@@ -1,0 +1,131 @@
+/** A chain with the contracts of one operator on it, and the enclave key that they trust. */
+
+import {
+  createPublicClient,
+  createWalletClient,
+  encodeFunctionData,
+  keccak256,
+  toBytes,
+} from 'viem'
+import type { Hex, PrivateKeyAccount } from 'viem'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '../src/addresses.ts'
+import { keyRegistryAbi } from '../src/generated/key-registry.ts'
+import { registryTimelockAbi } from '../src/generated/registry-timelock.ts'
+import { testUsdcAbi } from '../src/generated/test-usdc.ts'
+import { planOperator, planRegistry } from '../src/operator.ts'
+import type { OperatorTerms, RegistryTerms } from '../src/operator.ts'
+import { payer, payerKey, sender, senderKey } from './local-chain.ts'
+import { startLocalChain, temporaryDirectory } from './local-chain.ts'
+
+export const payerAccount: PrivateKeyAccount = privateKeyToAccount(payerKey)
+export const gatewayId: Hex = keccak256(toBytes('a gateway'))
+const gas = 1_000_000_000_000_000_000n
+/** Where the payee passes its tokens on to. */
+export const payeeOwner: Hex = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+const noBytes: Hex = `0x${'0'.repeat(64)}`
+
+/** The deployed contracts, a wallet that pays for gas, and the attested key. */
+export type OperatorChain = Awaited<ReturnType<typeof openOperatorChain>>
+
+/** Starts a chain and deploys everything by ordinary transactions. */
+export async function openOperatorChain() {
+  const chain = await startLocalChain(temporaryDirectory(), {
+    fund: [`${sender}=${gas}`, `${payer}=${gas}`],
+    usdc: [`${payer}=5000000`],
+    // Stock clients put real times into what they sign.
+    startMs: Date.now() - 60_000,
+  })
+  const reader = createPublicClient({
+    chain: baseSepolia,
+    transport: chain.transport,
+    cacheTime: 0,
+    pollingInterval: 5,
+  })
+  const walletOf = (key: Hex) =>
+    createWalletClient({
+      account: privateKeyToAccount(key),
+      chain: baseSepolia,
+      transport: chain.transport,
+      cacheTime: 0,
+      pollingInterval: 5,
+    })
+  const wallet = walletOf(senderKey)
+  /** Sends and waits; a transaction that reverts is an error. */
+  const mined = async (sent: Promise<Hex>) => {
+    const receipt = await reader.waitForTransactionReceipt({ hash: await sent, pollingInterval: 5 })
+    if (receipt.status !== 'success') throw new Error(`${receipt.transactionHash} reverted`)
+    return receipt
+  }
+  const registryTerms: RegistryTerms = {
+    x402: baseSepoliaX402,
+    minDelaySeconds: 2,
+    proposers: [sender],
+    guardian: sender,
+  }
+  const { timelock, registry } = planRegistry(registryTerms)
+  const terms: OperatorTerms = {
+    x402: baseSepoliaX402,
+    registry: registry.address,
+    gatewayId,
+    payeeOwner,
+  }
+  const contracts = planOperator(terms)
+  for (const { to, data } of [timelock, registry, ...Object.values(contracts)]) {
+    await mined(wallet.sendTransaction({ to, data }))
+  }
+  /** Announces and registers a key, as the timelock demands. */
+  const registerKey = async (key: Hex) => {
+    const { timestamp } = await reader.getBlock()
+    const from = Number(timestamp)
+    const data = encodeFunctionData({
+      abi: keyRegistryAbi,
+      functionName: 'registerKey',
+      args: [gatewayId, key, from, from + 86_400, keccak256(toBytes('keyset'))],
+    })
+    const call = [registry.address, 0n, data, noBytes, keccak256(key)] as const
+    const target = { address: timelock.address, abi: registryTimelockAbi } as const
+    await mined(
+      wallet.writeContract({
+        ...target,
+        functionName: 'schedule',
+        args: [...call, 2n],
+        gas: 200_000n,
+      }),
+    )
+    // Time passes on this chain with each block.
+    for (let block = 0; block < 2; block += 1) {
+      await mined(wallet.sendTransaction({ to: sender, value: 0n }))
+    }
+    await mined(wallet.writeContract({ ...target, functionName: 'execute', args: call }))
+  }
+  const enclave = privateKeyToAccount(generatePrivateKey())
+  await registerKey(enclave.address)
+  const balanceOf = (owner: Hex) =>
+    reader.readContract({
+      address: baseSepoliaUsdc.address,
+      abi: testUsdcAbi,
+      functionName: 'balanceOf',
+      args: [owner],
+    })
+  const addresses = {
+    timelock: timelock.address,
+    registry: registry.address,
+    payee: contracts.payee.address,
+    authorizer: contracts.authorizer.address,
+    settler: contracts.settler.address,
+  }
+  return {
+    chain,
+    reader,
+    wallet,
+    walletOf,
+    mined,
+    terms,
+    addresses,
+    enclave,
+    registerKey,
+    balanceOf,
+  }
+}
