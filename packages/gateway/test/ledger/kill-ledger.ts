@@ -10,7 +10,7 @@ import { createRandom } from './random.ts'
 export type KillTally = {
   kills: number
   receipts: number
-  /** Calls that were reserved and never charged. */
+  /** Calls that were reserved and charged nothing: most of them ran when their process died. */
   interrupted: number
   /** Sums that were compared. */
   compared: number
@@ -61,8 +61,8 @@ export async function killLedger(
     }
     tally.kills += isLast ? 0 : 1
   }
-  for (const { receiptAtomic } of calls.values()) {
-    if (receiptAtomic === undefined) tally.interrupted++
+  for (const { receiptAtomic = 0n } of calls.values()) {
+    if (receiptAtomic === 0n) tally.interrupted++
   }
   return tally
 }
