@@ -15,6 +15,7 @@ import {
   type Hex,
 } from '@countersign/protocol/payment/evm-word'
 import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
+import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import {
   createDepositNonce,
   createReceiveHasher,
@@ -148,6 +149,35 @@ test('vouchers of any channel and amount have the digest of another implementati
     })
     expect(hex(domain.hashVoucher(decodeChannelId(id), maxClaimableAmount))).toBe(theirs)
   }
+})
+
+test('the charge of an upto payment has the digest of another implementation', () => {
+  const domain = {
+    name: 'Countersign Upto Settler',
+    version: '1',
+    chainId: 84_532,
+    verifyingContract: collector,
+  } as const
+  const message = {
+    payer: config.payer,
+    token: config.token,
+    payee: config.receiver,
+    nonce: permit.nonce,
+    amount: 7n,
+  }
+  const types = {
+    UptoCharge: [
+      { name: 'payer', type: 'address' },
+      { name: 'token', type: 'address' },
+      { name: 'payee', type: 'address' },
+      { name: 'nonce', type: 'uint256' },
+      { name: 'amount', type: 'uint256' },
+    ],
+  } as const
+  const hash = createUptoChargeHasher(84_532n, collector)
+  expect(hex(hash({ ...message, amountAtomic: 7n }))).toBe(
+    hashTypedData({ domain, types, primaryType: 'UptoCharge', message }),
+  )
 })
 
 test('the digest of a voucher depends on chain, contract, channel and amount', () => {
