@@ -1,6 +1,7 @@
 /** Development time only: compiles everything in `src/solidity` with the npm `solc` package. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,6 +18,8 @@ export type Artifact = {
 const require = createRequire(import.meta.url)
 const sourceFolder = fileURLToPath(new URL('solidity', import.meta.url))
 const openZeppelin = '@openzeppelin/contracts/'
+const openZeppelinFolder = dirname(require.resolve('@openzeppelin/contracts/package.json'))
+const solcFolder = dirname(require.resolve('solc/package.json'))
 
 /** `foundry.toml` says the same, so that what forge tests is what ships. */
 const SETTINGS = {
@@ -37,29 +40,55 @@ const OUTPUTS = [
 ]
 
 /**
- * Compiles and returns a function that finds a contract by its file (relative to `src/solidity`) and its name.
+ * Compiles and returns a function that finds a contract by its file (relative to `src/solidity`) and its name. What a
+ * compilation gave is kept in `node_modules/.cache` under the hash of everything that went into it.
  *
  * @throws Error with the compiler's own messages on any error or warning.
  */
 export function compileContracts(): (source: string, name: string) => Artifact {
-  const sources = readdirSync(sourceFolder, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.sol'))
-    .toSorted()
-  const selection = sources.map((path) => [path, { '*': OUTPUTS, '': ['ast'] }])
-  const contents = sources.map((path) => [path, { content: readSource(path) }])
-  const input = {
-    language: 'Solidity',
-    sources: Object.fromEntries(contents),
-    settings: { ...SETTINGS, outputSelection: Object.fromEntries(selection) },
-  }
-  const output = parseJson(loadCompiler()(JSON.stringify(input)))
-  const messages = complaints(output)
-  if (messages.length > 0) {
-    throw new Error(`Solidity does not compile cleanly:\n${messages.join('\n')}`)
-  }
+  const output = compileOnce(JSON.stringify(createInput()))
   const names = nameImmutables(field(output, 'sources'))
   return (source, name) =>
     toArtifact(field(field(field(output, 'contracts'), source), name), names, name)
+}
+
+function createInput(): unknown {
+  const paths = readdirSync(sourceFolder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.sol'))
+    .toSorted()
+  const sources: Record<string, unknown> = {}
+  const outputSelection: Record<string, unknown> = {}
+  for (const path of paths) {
+    sources[path] = { content: readFileSync(join(sourceFolder, path), 'utf8') }
+    outputSelection[path] = { '*': OUTPUTS, '': ['ast'] }
+  }
+  return { language: 'Solidity', sources, settings: { ...SETTINGS, outputSelection } }
+}
+
+/** The compiler takes seven seconds, so it runs when an input, the compiler or OpenZeppelin has changed. */
+function compileOnce(input: string): unknown {
+  const inputs = [input, readVersion(solcFolder), readVersion(openZeppelinFolder)]
+  const hash = createHash('sha256').update(JSON.stringify(inputs)).digest('hex')
+  const folder = join(solcFolder, '../.cache/solc')
+  const kept = join(folder, `${hash}.json`)
+  try {
+    return parseJson(readFileSync(kept, 'utf8'))
+  } catch {
+    // Not compiled before, or not written whole.
+  }
+  const output = loadCompiler()(input)
+  const messages = complaints(parseJson(output))
+  if (messages.length > 0) {
+    throw new Error(`Solidity does not compile cleanly:\n${messages.join('\n')}`)
+  }
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(`${kept}.${String(process.pid)}`, output)
+  renameSync(`${kept}.${String(process.pid)}`, kept)
+  return parseJson(output)
+}
+
+function readVersion(packageFolder: string): unknown {
+  return field(parseJson(readFileSync(join(packageFolder, 'package.json'), 'utf8')), 'version')
 }
 
 /** What the compiler says against us: all of it, except its advice on every use of transient storage. */
@@ -114,7 +143,7 @@ function nameImmutables(sources: unknown): ReadonlyMap<string, string> {
   return names
 }
 
-/** `solc` is CommonJS with a wasm of several MB, so it is loaded only when somebody generates. */
+/** `solc` is CommonJS with a wasm of several MB, so it is loaded only when something has to be compiled. */
 function loadCompiler(): (input: string) => string {
   const loaded: unknown = require('solc')
   const compile = field(loaded, 'compile')
@@ -124,12 +153,8 @@ function loadCompiler(): (input: string) => string {
 
 function readImport(path: string): { contents: string } | { error: string } {
   if (!path.startsWith(openZeppelin)) return { error: `no source ${path}` }
-  const folder = dirname(require.resolve(`${openZeppelin}package.json`))
-  return { contents: readFileSync(join(folder, path.slice(openZeppelin.length)), 'utf8') }
-}
-
-function readSource(path: string): string {
-  return readFileSync(join(sourceFolder, path), 'utf8')
+  const file = join(openZeppelinFolder, path.slice(openZeppelin.length))
+  return { contents: readFileSync(file, 'utf8') }
 }
 
 function hexOf(value: unknown): string {

@@ -95,12 +95,10 @@ function renderContract(contract: Contract, artifact: Artifact): string {
 }
 
 function renderPermit2(): string {
-  const read = (name: string): string =>
-    readFileSync(new URL(`solidity/permit2/${name}`, import.meta.url), 'utf8')
-  const creationCode = read('permit2.creation.hex').trim()
+  const creationCode = readPermit2('permit2.creation.hex').trim()
   const { chainId } = baseSepoliaX402
   const runtimeCode = createPermit2RuntimeCode(creationCode, chainId, PERMIT2)
-  const abi: unknown = JSON.parse(read('permit2.abi.json'))
+  const abi: unknown = JSON.parse(readPermit2('permit2.abi.json'))
   return [
     ...renderAbi('src/solidity/permit2', 'Permit2', 'permit2', abi),
     '/** Salt and creation code, which the CREATE2 factory puts at the canonical address. */',
@@ -110,6 +108,10 @@ function renderPermit2(): string {
     `export const permit2RuntimeCode =\n  '0x${runtimeCode}' as const`,
     '',
   ].join('\n')
+}
+
+function readPermit2(name: string): string {
+  return readFileSync(new URL(`solidity/permit2/${name}`, import.meta.url), 'utf8')
 }
 
 function renderAbi(origin: string, title: string, constant: string, abi: unknown): string[] {

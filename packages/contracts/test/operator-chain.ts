@@ -15,7 +15,7 @@ import { keyRegistryAbi } from '../src/generated/key-registry.ts'
 import { registryTimelockAbi } from '../src/generated/registry-timelock.ts'
 import { testUsdcAbi } from '../src/generated/test-usdc.ts'
 import { planOperator, planRegistry } from '../src/operator.ts'
-import type { OperatorTerms, RegistryTerms } from '../src/operator.ts'
+import type { OperatorTerms } from '../src/operator.ts'
 import { payer, payerKey, sender, senderKey } from './local-chain.ts'
 import { startLocalChain, temporaryDirectory } from './local-chain.ts'
 
@@ -31,40 +31,14 @@ export type OperatorChain = Awaited<ReturnType<typeof openOperatorChain>>
 
 /** Starts a chain and deploys everything by ordinary transactions. */
 export async function openOperatorChain() {
-  const chain = await startLocalChain(temporaryDirectory(), {
-    fund: [`${sender}=${gas}`, `${payer}=${gas}`],
-    usdc: [`${payer}=5000000`],
-    // Stock clients put real times into what they sign.
-    startMs: Date.now() - 60_000,
-  })
-  const reader = createPublicClient({
-    chain: baseSepolia,
-    transport: chain.transport,
-    cacheTime: 0,
-    pollingInterval: 5,
-  })
-  const walletOf = (key: Hex) =>
-    createWalletClient({
-      account: privateKeyToAccount(key),
-      chain: baseSepolia,
-      transport: chain.transport,
-      cacheTime: 0,
-      pollingInterval: 5,
-    })
-  const wallet = walletOf(senderKey)
-  /** Sends and waits; a transaction that reverts is an error. */
-  const mined = async (sent: Promise<Hex>) => {
-    const receipt = await reader.waitForTransactionReceipt({ hash: await sent, pollingInterval: 5 })
-    if (receipt.status !== 'success') throw new Error(`${receipt.transactionHash} reverted`)
-    return receipt
-  }
-  const registryTerms: RegistryTerms = {
+  const funded = await openFundedChain()
+  const { wallet, mined } = funded
+  const { timelock, registry } = planRegistry({
     x402: baseSepoliaX402,
     minDelaySeconds: 2,
     proposers: [sender],
     guardian: sender,
-  }
-  const { timelock, registry } = planRegistry(registryTerms)
+  })
   const terms: OperatorTerms = {
     x402: baseSepoliaX402,
     registry: registry.address,
@@ -75,40 +49,6 @@ export async function openOperatorChain() {
   for (const { to, data } of [timelock, registry, ...Object.values(contracts)]) {
     await mined(wallet.sendTransaction({ to, data }))
   }
-  /** Announces and registers a key, as the timelock demands. */
-  const registerKey = async (key: Hex) => {
-    const { timestamp } = await reader.getBlock()
-    const from = Number(timestamp)
-    const data = encodeFunctionData({
-      abi: keyRegistryAbi,
-      functionName: 'registerKey',
-      args: [gatewayId, key, from, from + 86_400, keccak256(toBytes('keyset'))],
-    })
-    const call = [registry.address, 0n, data, noBytes, keccak256(key)] as const
-    const target = { address: timelock.address, abi: registryTimelockAbi } as const
-    await mined(
-      wallet.writeContract({
-        ...target,
-        functionName: 'schedule',
-        args: [...call, 2n],
-        gas: 200_000n,
-      }),
-    )
-    // Time passes on this chain with each block.
-    for (let block = 0; block < 2; block += 1) {
-      await mined(wallet.sendTransaction({ to: sender, value: 0n }))
-    }
-    await mined(wallet.writeContract({ ...target, functionName: 'execute', args: call }))
-  }
-  const enclave = privateKeyToAccount(generatePrivateKey())
-  await registerKey(enclave.address)
-  const balanceOf = (owner: Hex) =>
-    reader.readContract({
-      address: baseSepoliaUsdc.address,
-      abi: testUsdcAbi,
-      functionName: 'balanceOf',
-      args: [owner],
-    })
   const addresses = {
     timelock: timelock.address,
     registry: registry.address,
@@ -116,16 +56,64 @@ export async function openOperatorChain() {
     authorizer: contracts.authorizer.address,
     settler: contracts.settler.address,
   }
-  return {
-    chain,
-    reader,
-    wallet,
-    walletOf,
-    mined,
-    terms,
-    addresses,
-    enclave,
-    registerKey,
-    balanceOf,
+  const registerKey = (key: Hex) => registerThroughTimelock(funded, addresses, key)
+  const enclave = privateKeyToAccount(generatePrivateKey())
+  await registerKey(enclave.address)
+  return { ...funded, terms, addresses, enclave, registerKey }
+}
+
+type FundedChain = Awaited<ReturnType<typeof openFundedChain>>
+
+async function openFundedChain() {
+  const chain = await startLocalChain(temporaryDirectory(), {
+    fund: [`${sender}=${gas}`, `${payer}=${gas}`],
+    usdc: [`${payer}=5000000`],
+    // Stock clients put real times into what they sign.
+    startMs: Date.now() - 60_000,
+  })
+  const settings = {
+    chain: baseSepolia,
+    transport: chain.transport,
+    cacheTime: 0,
+    pollingInterval: 5,
+  } as const
+  const reader = createPublicClient(settings)
+  const walletOf = (key: Hex) =>
+    createWalletClient({ ...settings, account: privateKeyToAccount(key) })
+  /** Sends and waits; a transaction that reverts is an error. */
+  const mined = async (sent: Promise<Hex>) => {
+    const receipt = await reader.waitForTransactionReceipt({ hash: await sent, pollingInterval: 5 })
+    if (receipt.status !== 'success') throw new Error(`${receipt.transactionHash} reverted`)
+    return receipt
   }
+  const balanceOf = (owner: Hex) =>
+    reader.readContract({
+      address: baseSepoliaUsdc.address,
+      abi: testUsdcAbi,
+      functionName: 'balanceOf',
+      args: [owner],
+    })
+  return { reader, wallet: walletOf(senderKey), walletOf, mined, balanceOf }
+}
+
+/** Announces a key and registers it when the timelock lets it. */
+async function registerThroughTimelock(
+  { reader, wallet, mined }: FundedChain,
+  addresses: { readonly registry: Hex; readonly timelock: Hex },
+  key: Hex,
+): Promise<void> {
+  const from = Number((await reader.getBlock()).timestamp)
+  const data = encodeFunctionData({
+    abi: keyRegistryAbi,
+    functionName: 'registerKey',
+    args: [gatewayId, key, from, from + 86_400, keccak256(toBytes('keyset'))],
+  })
+  const call = [addresses.registry, 0n, data, noBytes, keccak256(key)] as const
+  const target = { address: addresses.timelock, abi: registryTimelockAbi } as const
+  await mined(wallet.writeContract({ ...target, functionName: 'schedule', args: [...call, 2n] }))
+  // Time passes on this chain with each block.
+  for (let block = 0; block < 2; block += 1) {
+    await mined(wallet.sendTransaction({ to: sender, value: 0n }))
+  }
+  await mined(wallet.writeContract({ ...target, functionName: 'execute', args: call }))
 }

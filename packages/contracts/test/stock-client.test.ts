@@ -67,7 +67,7 @@ test(
     const { payee, settler } = chain.addresses
     const accepted = offer('upto', payee, '50000', { facilitatorAddress: settler })
     const signed = await new UptoClient(createStockSigner(chain)).createPaymentPayload(2, accepted)
-    const { signature, permit2Authorization: permission } = uptoPayload(signed.payload)
+    const { signature, permit2Authorization: permission } = readUptoPayload(signed.payload)
     const { permitted, nonce, deadline, witness } = permission
     const amount = 777n
     const message = { payer, token: permitted.token, payee, nonce: BigInt(nonce), amount } as const
@@ -117,65 +117,17 @@ test.for(['eip3009', 'permit2'])(
   'a stock client opens a channel by %s, pays, is claimed from and refunded, with our authorizer',
   needsAnvil,
   async (assetTransferMethod) => {
-    const chain = await openOperatorChain()
-    await approvePermit2(chain)
-    const facilitator = createStockFacilitator(chain)
-    const { payee, authorizer } = chain.addresses
-    const accepted = offer('batch-settlement', payee, '50000', {
-      receiverAuthorizer: authorizer,
-      withdrawDelay: 900,
-      minDeposit: '500000',
-      assetTransferMethod,
-    })
-    const client = new BatchClient(createStockSigner(chain))
-    const created = await client.createPaymentPayload(2, accepted)
-    const { channelConfig, voucher } = depositPayload(created.payload)
-    const payment = paymentOf(accepted, created.payload)
-    expect(await facilitator.verify(payment, accepted)).toMatchObject({ isValid: true })
-    const settled = await facilitator.settle(payment, accepted)
-    expect(settled).toMatchObject({ success: true, amount: '500000' })
-
+    const channel = await openStockChannel(assetTransferMethod)
+    const { chain, settleLater, channelConfig, voucher } = channel
     const { channelId } = voucher
-    expect(
-      await chain.reader.readContract({
-        ...batch,
-        functionName: 'getChannelId',
-        args: [channelConfig],
-      }),
-    ).toBe(channelId)
-    expect(channelConfig).toMatchObject({ payer, payerAuthorizer: payer, salt: zeroSalt })
 
     // The first call was metered at 1,234 of the 50,000 that the voucher allows.
-    const claims = [
-      {
-        voucher: { channel: channelConfig, maxClaimableAmount: voucher.maxClaimableAmount },
-        signature: voucher.signature,
-        totalClaimed: '1234',
-      },
-    ]
-    const entry = { channelId, maxClaimableAmount: 50_000n, totalClaimed: 1234n }
-    const claimTypes = { ...claimBatchTypes } as const
-    const signClaim = (totalClaimed: bigint) =>
-      chain.enclave.signTypedData({
-        domain: batchDomain,
-        types: claimTypes,
-        primaryType: 'ClaimBatch',
-        message: { claims: [{ ...entry, totalClaimed }] },
-      })
-    const afterwards = { ...accepted, amount: '0', maxTimeoutSeconds: 0 }
-    const claim = async (claimAuthorizerSignature: string) =>
-      facilitator.settle(
-        paymentOf(afterwards, { type: 'claim', claims, claimAuthorizerSignature }),
-        afterwards,
-      )
-    expect(await claim(await signClaim(1235n))).toMatchObject({ success: false })
-    expect(await claim(await signClaim(1234n))).toMatchObject({ success: true })
+    expect(await claim(channel, '1234', 1235n)).toMatchObject({ success: false })
+    expect(await claim(channel, '1234', 1234n)).toMatchObject({ success: true })
 
+    const { payee } = chain.addresses
     const sweep = { type: 'settle', receiver: payee, token: baseSepoliaUsdc.address }
-    expect(await facilitator.settle(paymentOf(afterwards, sweep), afterwards)).toMatchObject({
-      success: true,
-      amount: '1234',
-    })
+    expect(await settleLater(sweep)).toMatchObject({ success: true, amount: '1234' })
     expect(await chain.balanceOf(payee)).toBe(1234n)
 
     // The key rotates; the channel does not notice.
@@ -196,10 +148,7 @@ test.for(['eip3009', 'permit2'])(
       claims: [],
       refundAuthorizerSignature,
     }
-    expect(await facilitator.settle(paymentOf(afterwards, refund), afterwards)).toMatchObject({
-      success: true,
-      amount: '498766',
-    })
+    expect(await settleLater(refund)).toMatchObject({ success: true, amount: '498766' })
     expect(await chain.balanceOf(payer)).toBe(5_000_000n - 1234n)
     expect(await chain.balanceOf(batch.address)).toBe(0n)
 
@@ -209,13 +158,58 @@ test.for(['eip3009', 'permit2'])(
   },
 )
 
-function uptoPayload(payload: unknown): UptoPermit2Payload {
+type StockChannel = Awaited<ReturnType<typeof openStockChannel>>
+
+/** A channel of 500,000 with a first voucher of 50,000, deposited by the stock facilitator. */
+async function openStockChannel(assetTransferMethod: string) {
+  const chain = await openOperatorChain()
+  await approvePermit2(chain)
+  const facilitator = createStockFacilitator(chain)
+  const { payee, authorizer } = chain.addresses
+  const accepted = offer('batch-settlement', payee, '50000', {
+    receiverAuthorizer: authorizer,
+    withdrawDelay: 900,
+    minDeposit: '500000',
+    assetTransferMethod,
+  })
+  const client = new BatchClient(createStockSigner(chain))
+  const created = await client.createPaymentPayload(2, accepted)
+  const { channelConfig, voucher } = readDepositPayload(created.payload)
+  const payment = paymentOf(accepted, created.payload)
+  expect(await facilitator.verify(payment, accepted)).toMatchObject({ isValid: true })
+  const deposited = await facilitator.settle(payment, accepted)
+  expect(deposited).toMatchObject({ success: true, amount: '500000' })
+  const call = { ...batch, functionName: 'getChannelId', args: [channelConfig] } as const
+  expect(await chain.reader.readContract(call)).toBe(voucher.channelId)
+  expect(channelConfig).toMatchObject({ payer, payerAuthorizer: payer, salt: zeroSalt })
+  const afterwards = { ...accepted, amount: '0', maxTimeoutSeconds: 0 }
+  const settleLater = (payload: Record<string, unknown>) =>
+    facilitator.settle(paymentOf(afterwards, payload), afterwards)
+  return { chain, channelConfig, voucher, settleLater }
+}
+
+/** Claims one total under the enclave's signature over another, which must be the same. */
+async function claim(channel: StockChannel, totalClaimed: string, signedTotal: bigint) {
+  const { chain, channelConfig, voucher, settleLater } = channel
+  const { channelId, maxClaimableAmount, signature } = voucher
+  const entry = { channelId, maxClaimableAmount: BigInt(maxClaimableAmount) }
+  const claimAuthorizerSignature = await chain.enclave.signTypedData({
+    domain: batchDomain,
+    types: claimBatchTypes,
+    primaryType: 'ClaimBatch',
+    message: { claims: [{ ...entry, totalClaimed: signedTotal }] },
+  })
+  const row = { voucher: { channel: channelConfig, maxClaimableAmount }, signature, totalClaimed }
+  return settleLater({ type: 'claim', claims: [row], claimAuthorizerSignature })
+}
+
+function readUptoPayload(payload: unknown): UptoPermit2Payload {
   const given: Record<string, unknown> = Object(payload)
   if (!isUptoPermit2Payload(given)) throw new Error('no upto payload')
   return given
 }
 
-function depositPayload(payload: unknown): BatchSettlementDepositPayload {
+function readDepositPayload(payload: unknown): BatchSettlementDepositPayload {
   if (!isBatchSettlementDepositPayload(payload)) throw new Error('no deposit')
   return payload
 }

@@ -83,7 +83,7 @@ function readReport(report: unknown): ForgeReport {
   for (const [suite, content] of members(report)) {
     for (const [test, result] of members(member(content, 'test_results'))) {
       const passed = member(result, 'status') === 'Success'
-      const reason = passed ? '' : String(member(result, 'reason') ?? 'failed')
+      const reason = passed ? '' : `failed: ${JSON.stringify(member(result, 'reason'))}`
       outcomes.set(`${suite.split(':').at(-1) ?? suite}.${test}`, reason)
       for (const [kind, counts] of members(member(result, 'kind'))) {
         if (kind === 'Invariant') invariantCalls += Number(member(counts, 'calls'))
