@@ -15,11 +15,12 @@ const table = {
   'channel-delay-mismatch': [402, 'invalid_batch_settlement_evm_withdraw_delay_mismatch'],
   'channel-frozen': [402, 'invalid_batch_settlement_evm_cumulative_below_claimed'],
   'channel-id-mismatch': [402, 'invalid_batch_settlement_evm_channel_id_mismatch'],
-  'channel-mode-mismatch': [402, 'countersign_concurrency_mismatch'],
   'channel-payer-is-contract': [402, 'countersign_payer_authorizer_required'],
   'channel-unknown': [402, 'invalid_batch_settlement_evm_channel_not_found'],
   'channel-withdrawing': [402, 'invalid_batch_settlement_evm_insufficient_balance'],
   'deposit-below-minimum': [402, 'invalid_batch_settlement_evm_deposit_below_min_deposit'],
+  'deposit-pending': [503, 'settlement_pending'],
+  'deposit-refused': [402, 'invalid_batch_settlement_evm_deposit_simulation_failed'],
   'payer-exposure-exceeded': [402, 'countersign_exposure_exceeded'],
   'payer-funds-exceeded': [402, 'insufficient_funds'],
   'payment-already-used': [402, 'invalid_transaction_state'],
@@ -50,6 +51,11 @@ export type PaymentCode = keyof typeof table
 export const paymentCodes: readonly (readonly [string, PaymentStatus, string])[] = Object.entries(
   table,
 ).map(([code, [status, reason]]) => [code, status, reason])
+
+/** Whether this is one of them. */
+export function isPaymentCode(code: string): code is PaymentCode {
+  return Object.hasOwn(table, code)
+}
 
 /** The HTTP status of a code, and the `error` of the 402 answer. */
 export function describePaymentCode(code: PaymentCode): {
