@@ -1,7 +1,7 @@
 /**
  * The contracts of one gateway operator, and how anybody knows them: each is deployed by the CREATE2 factory, so its
  * address follows from its code and its arguments. Who computes the address from the terms that a gateway announces and
- * finds the same, and code at it, knows what that code does without reading it.
+ * finds the same, and code at it, knows what that code does without reading it (spec/contracts.md CO2).
  */
 
 import { concatHex, encodeAbiParameters, getContractAddress, parseAbiParameters } from 'viem/utils'

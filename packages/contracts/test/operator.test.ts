@@ -1,3 +1,4 @@
+import { hashTypedData } from 'viem'
 import { expect, test } from 'vitest'
 import { baseSepoliaX402 } from '../src/addresses.ts'
 import { channelAuthorizerAbi } from '../src/generated/channel-authorizer.ts'
@@ -6,6 +7,7 @@ import { keyRegistryAbi } from '../src/generated/key-registry.ts'
 import { uptoSettlerAbi } from '../src/generated/upto-settler.ts'
 import { findForeignContracts, planOperator, planRegistry } from '../src/operator.ts'
 import type { OperatorTerms, RegistryTerms } from '../src/operator.ts'
+import { createUptoSettlerDomain, uptoChargeTypes } from '../src/upto-charge.ts'
 import { needsAnvil, payee, sender } from './local-chain.ts'
 import { gatewayId, openOperatorChain, payeeOwner } from './operator-chain.ts'
 
@@ -51,6 +53,21 @@ test(
     expect(await reader.readContract(ask)).toBe('0x1626ba7e')
   },
 )
+
+test('a charge is hashed as the specification says', () => {
+  const message = {
+    payer: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
+    token: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+    payee,
+    nonce: BigInt(`0x${'11'.repeat(32)}`),
+    amount: 12_345n,
+  } as const
+  const domain = createUptoSettlerDomain(84_532, `0x${'11'.repeat(20)}`)
+  const typed = { domain, types: uptoChargeTypes, primaryType: 'UptoCharge', message } as const
+  expect(hashTypedData(typed)).toBe(
+    '0x8abeaef9be90fa44f821e713a0a6fa46ac8dce04056ad893b9293eba4b29df1e',
+  )
+})
 
 test('whoever announces other contracts than the terms give is found out', () => {
   const plan = planOperator(terms)

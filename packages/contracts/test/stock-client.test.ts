@@ -8,7 +8,7 @@ import {
   refundTypes,
 } from '@x402/evm'
 import type { BatchSettlementDepositPayload, UptoPermit2Payload } from '@x402/evm'
-import { maxUint256 } from 'viem'
+import { maxUint256, recoverAddress } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect, test } from 'vitest'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '../src/addresses.ts'
@@ -16,6 +16,7 @@ import { batchSettlementAbi } from '../src/generated/batch-settlement.ts'
 import { gatewayPayeeAbi } from '../src/generated/gateway-payee.ts'
 import { testUsdcAbi } from '../src/generated/test-usdc.ts'
 import { uptoSettlerAbi } from '../src/generated/upto-settler.ts'
+import { createUptoSettlerDomain, uptoChargeTypes } from '../src/upto-charge.ts'
 import { needsAnvil, payer, payerKey, sender } from './local-chain.ts'
 import { openOperatorChain, payeeOwner } from './operator-chain.ts'
 import type { OperatorChain } from './operator-chain.ts'
@@ -72,24 +73,18 @@ test(
     const amount = 777n
     const message = { payer, token: permitted.token, payee, nonce: BigInt(nonce), amount } as const
     const charge = await chain.enclave.signTypedData({
-      domain: {
-        name: 'Countersign Upto Settler',
-        version: '1',
-        chainId: 84_532,
-        verifyingContract: settler,
-      },
-      types: {
-        UptoCharge: [
-          { name: 'payer', type: 'address' },
-          { name: 'token', type: 'address' },
-          { name: 'payee', type: 'address' },
-          { name: 'nonce', type: 'uint256' },
-          { name: 'amount', type: 'uint256' },
-        ],
-      },
+      domain: createUptoSettlerDomain(84_532, settler),
+      types: uptoChargeTypes,
       primaryType: 'UptoCharge',
       message,
     })
+    const digest = await chain.reader.readContract({
+      address: settler,
+      abi: uptoSettlerAbi,
+      functionName: 'getChargeDigest',
+      args: [payer, permitted.token, payee, BigInt(nonce), amount],
+    })
+    expect(await recoverAddress({ hash: digest, signature: charge })).toBe(chain.enclave.address)
     const settle = (charged: bigint) => {
       const permit = {
         permitted: { token: permitted.token, amount: BigInt(permitted.amount) },
