@@ -16,6 +16,8 @@ export type ChannelManager = {
   claimAll(): Promise<readonly Hex[]>
   /** Has the contract pay the receiver what was claimed. */
   settle(): Promise<Hex>
+  /** Resolves when no step is running. */
+  stopped(): Promise<void>
   /** Steps until the signal of the context is aborted; a failed step is told and tried again. */
   run(intervalMs: number, onFault: (error: unknown) => void): Promise<void>
 }
@@ -54,6 +56,9 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
         const data = encodeSettle(receiver, token)
         return sendJournaled(context, { to, data, gas: gasOfSettle }, { kind: 'settle' }, [])
       }),
+    stopped: async () => {
+      await last
+    },
     run: async (intervalMs, onFault) => {
       while (!signal.aborted) {
         try {

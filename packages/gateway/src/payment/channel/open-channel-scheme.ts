@@ -88,11 +88,13 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     depositTimeoutMs: options.depositTimeoutMs,
     opening: new Map(),
   }
+  const manager = createChannelManager(context)
   return {
     context,
-    manager: createChannelManager(context),
+    manager,
     close: async () => {
       ending.abort()
+      await manager.stopped()
       await ledger.close()
     },
   }

@@ -67,6 +67,8 @@ export async function openDurableLedger(options: DurableLedgerOptions): Promise<
 }
 
 function createDurable(ledger: Ledger, journal: Journal, release: () => void): DurableLedger {
+  // Owned by `close`, which may be called again.
+  let closing: Promise<void> | undefined
   return {
     state: ledger.state,
     apply: (event) => {
@@ -75,12 +77,9 @@ function createDurable(ledger: Ledger, journal: Journal, release: () => void): D
       return step
     },
     durable: () => journal.durable(),
-    close: async () => {
-      try {
-        await journal.close()
-      } finally {
-        release()
-      }
+    close: () => {
+      closing ??= journal.close().finally(release)
+      return closing
     },
   }
 }

@@ -1,0 +1,410 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { testUsdcAbi } from '@countersign/contracts/test-usdc'
+import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload'
+import { createWalletClient, encodeFunctionData, http, keccak256, toHex, type Hex } from 'viem'
+import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import {
+  admitChannelPayment,
+  type ChannelAdmission,
+  type ChannelReservation,
+} from '../src/payment/channel/admit-channel-payment.ts'
+import { describeCorrection } from '../src/payment/channel/channel-state.ts'
+import {
+  openChannelScheme,
+  type ChannelScheme,
+  type ChannelSchemeOptions,
+} from '../src/payment/channel/open-channel-scheme.ts'
+import { refundChannel } from '../src/payment/channel/refund.ts'
+import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { createChannelPayer, offerOf, type ChannelPayer } from './payment/channel-payer.ts'
+import { wordOf } from './ledger/sample-events.ts'
+
+let chain: TestChain
+beforeAll(async () => {
+  chain = await startTestChain()
+})
+afterAll(() => chain.stop())
+
+let calls = 0
+/** The payee of one test: settlements of others must not be seen. */
+let payees = 0
+
+type Fixture = {
+  readonly scheme: ChannelScheme
+  readonly options: ChannelSchemeOptions
+  readonly payTo: Hex
+  readonly key: Hex
+}
+
+async function start(changes: Partial<ChannelSchemeOptions> = {}): Promise<Fixture> {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-channel-'))
+  const settlementKey = chain.nextSettlementKey()
+  const payTo = privateKeyToAddress(keccak256(toHex(`payee ${payees++}`)))
+  const terms: ChannelTerms = {
+    network: 'eip155:84532',
+    chainId: 84_532n,
+    asset: baseSepoliaUsdc.address,
+    assetName: 'USDC',
+    assetVersion: '2',
+    payTo,
+    maxTimeoutSeconds: 600,
+    receiverAuthorizer: privateKeyToAddress(settlementKey),
+    withdrawDelaySeconds: 900,
+    minDepositAtomic: 1000n,
+    maxRunningCalls: 8,
+    erc3009Collector: baseSepoliaX402.erc3009DepositCollector,
+    permit2Collector: baseSepoliaX402.permit2DepositCollector,
+  }
+  const options: ChannelSchemeOptions = {
+    terms,
+    batchContract: baseSepoliaX402.batchSettlement,
+    permit2: baseSepoliaX402.permit2,
+    rpcUrl: chain.rpcUrl,
+    settlementKey,
+    directory,
+    depth: 1,
+    claimPolicy: { maxUnclaimedAtomic: 10_000n, maxTotalUnclaimedAtomic: 100_000n },
+    depositTimeoutMs: 15_000,
+    clock: Date.now,
+    onDiskFault: (error) => {
+      throw error
+    },
+    ...changes,
+  }
+  const scheme = await openChannelScheme(options)
+  onTestFinished(async () => {
+    await scheme.close()
+    rmSync(directory, { recursive: true })
+  })
+  await scheme.manager.step()
+  return { scheme, options, payTo, key: nextPayerKey() }
+}
+
+/** The chain gives accounts; channels need the key. */
+function nextPayerKey(): Hex {
+  const { address } = chain.nextPayer()
+  for (let index = 0; index < 48; index++) {
+    const key = keccak256(toHex(`payer ${index}`))
+    if (privateKeyToAddress(key) === address) return key
+  }
+  throw new Error('the chain gave an account of another kind')
+}
+
+async function admit(
+  { scheme, options }: Fixture,
+  amountAtomic: bigint,
+  present: (
+    offer: ReturnType<typeof offerOf>,
+  ) => Parameters<typeof admitChannelPayment>[1]['presented'],
+): Promise<ChannelAdmission> {
+  const offer = offerOf(options.terms, amountAtomic)
+  calls++
+  return admitChannelPayment(scheme.context, {
+    presented: present(offer),
+    offer,
+    callId: calls.toString(16).padStart(32, '0'),
+    requestHash: wordOf(calls),
+  })
+}
+
+function expectReservation(admission: ChannelAdmission): ChannelReservation {
+  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
+  return admission.reservation
+}
+
+function codeOf(admission: ChannelAdmission): string {
+  return admission.kind === 'refused' ? admission.code : 'admitted'
+}
+
+/** A payer whose channel holds money, after one call of 100 that cost 40. */
+async function openPaidChannel(
+  fixture: Fixture,
+  depositAtomic = 20_000n,
+  channel = 0,
+): Promise<ChannelPayer> {
+  const payer = createChannelPayer(fixture.key, fixture.options.terms, channel)
+  const first = await admit(fixture, 100n, (offer) => payer.deposit(offer, 100n, depositAtomic))
+  await expectReservation(first).charge(40n)
+  return payer
+}
+
+async function balanceOf(owner: Hex): Promise<bigint> {
+  return chain.client.readContract({
+    address: baseSepoliaUsdc.address,
+    abi: testUsdcAbi,
+    functionName: 'balanceOf',
+    args: [owner],
+  })
+}
+
+async function claimedOf(channelId: Hex): Promise<bigint> {
+  const [, claimed] = await chain.client.readContract({
+    address: baseSepoliaX402.batchSettlement,
+    abi: batchSettlementAbi,
+    functionName: 'channels',
+    args: [channelId],
+  })
+  return claimed
+}
+
+/** Steps until the ledger says so; the chain makes a block a second. */
+async function stepUntil({ scheme }: Fixture, isDone: () => boolean): Promise<void> {
+  for (let step = 0; !isDone(); step++) {
+    if (step > 400) throw new Error('the chain did not bring it about')
+    await scheme.manager.step()
+    // The chain makes a block a second: looking more often only costs.
+    await setTimeout(40)
+  }
+}
+
+test('a deposit opens a channel, calls are charged, and a claim pays the payee exactly that', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const second = await admit(fixture, 5000n, (offer) => payer.voucher(offer, 5040n))
+  const reservation = expectReservation(second)
+  expect(reservation.channelState.chargedCumulativeAmount).toBe('40')
+  const busy = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(busy)).toBe('channel-busy')
+  const charge = await reservation.charge(1234n)
+  expect(charge).toMatchObject({ amountAtomic: 1234n, cumulativeAtomic: 1274n })
+  const account = () => fixture.scheme.context.ledger.state.channels.get(payer.channelId)
+  // Less than the policy's bound: nothing is claimed until it is asked for.
+  await fixture.scheme.manager.step()
+  expect(account()?.claim).toBeUndefined()
+  expect(await fixture.scheme.manager.claimAll()).toHaveLength(1)
+  expect(await fixture.scheme.manager.claimAll()).toHaveLength(0)
+  await stepUntil(fixture, () => account()?.view.claimedAtomic === 1274n)
+  expect(account()).toMatchObject({ unclaimedSinceMs: undefined, frozen: false })
+  await chain.mined(await fixture.scheme.manager.settle())
+  expect(await balanceOf(fixture.payTo)).toBe(1274n)
+  await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+})
+
+test('a channel is known again after a restart, and what it owed is claimed', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const running = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expectReservation(running)
+  await fixture.scheme.close()
+  const again = await openChannelScheme(fixture.options)
+  onTestFinished(() => again.close())
+  await again.manager.step()
+  expect(again.context.ledger.state.channels.get(payer.channelId)).toMatchObject({
+    chargedAtomic: 40n,
+    running: [],
+  })
+  const restarted = { ...fixture, scheme: again }
+  // The call died with its process: its voucher is good for another.
+  expectReservation(await admit(restarted, 100n, (offer) => payer.voucher(offer, 140n)))
+  await again.manager.claimAll()
+  await stepUntil(restarted, () => again.context.ledger.state.transactions.size === 0)
+  expect(await claimedOf(payer.channelId)).toBe(40n)
+})
+
+test('calls with unique ceilings run at once and arrive in any order', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const ceilings = [1040n, 740n, 540n, 840n, 640n, 940n]
+  const admissions = await Promise.all(
+    ceilings.map((ceiling) => admit(fixture, 100n, (offer) => payer.voucher(offer, ceiling, true))),
+  )
+  const reservations = admissions.map(expectReservation)
+  const again = await admit(fixture, 100n, (offer) => payer.voucher(offer, 840n, true))
+  expect(codeOf(again)).toBe('channel-ceiling-used')
+  await Promise.all(reservations.map((reservation) => reservation.charge(70n)))
+  expect(fixture.scheme.context.ledger.state.channels.get(payer.channelId)?.chargedAtomic).toBe(
+    460n,
+  )
+  await fixture.scheme.manager.claimAll()
+  await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+  expect(await claimedOf(payer.channelId)).toBe(460n)
+})
+
+test('the same payment a hundred times at once runs one call', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  for (const unique of [false, true]) {
+    const ceiling = unique ? 500n : 140n
+    const admissions = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        admit(fixture, 100n, (offer) => payer.voucher(offer, ceiling, unique)),
+      ),
+    )
+    const [first, ...others] = admissions.filter(({ kind }) => kind === 'admitted')
+    expect(others).toEqual([])
+    if (first === undefined) throw new Error('nothing was admitted')
+    await expectReservation(first).charge(100n)
+  }
+})
+
+test('a payer without state learns everything from the correction', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const wrong = await admit(fixture, 100n, (offer) => payer.voucher(offer, 100n))
+  expect(wrong).toMatchObject({
+    code: 'channel-ceiling-mismatch',
+    correction: {
+      channelState: {
+        channelId: payer.channelId,
+        balance: '20000',
+        totalClaimed: '0',
+        refundNonce: '0',
+        chargedCumulativeAmount: '40',
+      },
+      voucherState: { signedMaxClaimable: '100' },
+    },
+  })
+})
+
+test('a refund claims what is charged and gives the rest back', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const before = await balanceOf(privateKeyToAddress(fixture.key))
+  const { terms } = fixture.options
+  const offer = offerOf(terms, 100n)
+  const { context } = fixture.scheme
+  const stale = await refundChannel(context, payer.refund(offer, 41n), offer)
+  expect(stale).toMatchObject({ kind: 'refused', code: 'channel-ceiling-mismatch' })
+  const tooMuch = await refundChannel(context, payer.refund(offer, 40n, 19_961n), offer)
+  expect(tooMuch).toMatchObject({ kind: 'refused', code: 'refund-amount-invalid' })
+  const noRefund = await refundChannel(context, payer.voucher(offer, 40n), offer)
+  expect(noRefund).toMatchObject({ kind: 'refused', code: 'payment-malformed' })
+  const sent = await refundChannel(context, payer.refund(offer, 40n), offer)
+  expect(sent).toMatchObject({ kind: 'sent', amountAtomic: 19_960n })
+  const during = await admit(fixture, 100n, (each) => payer.voucher(each, 140n))
+  expect(codeOf(during)).toBe('channel-withdrawing')
+  await stepUntil(fixture, () => {
+    const account = context.ledger.state.channels.get(payer.channelId)
+    return account?.refunding === undefined && context.ledger.state.transactions.size === 0
+  })
+  expect(await claimedOf(payer.channelId)).toBe(40n)
+  expect(await balanceOf(privateKeyToAddress(fixture.key))).toBe(before + 19_960n)
+  const after = await admit(fixture, 100n, (each) => payer.voucher(each, 140n))
+  expect(codeOf(after)).toBe('channel-balance-exceeded')
+})
+
+test('a withdrawal that begins stops new calls and is answered by a claim', async () => {
+  const fixture = await start()
+  const payer = await openPaidChannel(fixture)
+  const gas = createWalletClient({
+    account: privateKeyToAccount(chain.nextSettlementKey()),
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl),
+  })
+  const owner = privateKeyToAccount(fixture.key)
+  await chain.mined(await gas.sendTransaction({ to: owner.address, value: 10n ** 16n }))
+  const { withdrawDelaySeconds, ...config } = payer.config
+  const wallet = createWalletClient({
+    account: owner,
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl),
+  })
+  await chain.mined(
+    await wallet.sendTransaction({
+      to: baseSepoliaX402.batchSettlement,
+      data: encodeFunctionData({
+        abi: batchSettlementAbi,
+        functionName: 'initiateWithdraw',
+        args: [{ ...config, withdrawDelay: Number(withdrawDelaySeconds) }, 19_000n],
+      }),
+    }),
+  )
+  const { ledger } = fixture.scheme.context
+  await stepUntil(fixture, () => {
+    return ledger.state.channels.get(payer.channelId)?.view.withdrawingAtomic === 19_000n
+  })
+  const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(refused)).toBe('channel-withdrawing')
+  await stepUntil(
+    fixture,
+    () => ledger.state.channels.get(payer.channelId)?.view.claimedAtomic === 40n,
+  )
+})
+
+test('many channels are claimed in one transaction, and one bad voucher holds up no other', async () => {
+  const fixture = await start()
+  const payers: ChannelPayer[] = []
+  for (let channel = 0; channel < 3; channel++) {
+    payers.push(await openPaidChannel(fixture, 1000n, channel))
+  }
+  const { ledger } = fixture.scheme.context
+  const [bad, ...good] = payers
+  const spoiled = ledger.state.channels.get(bad?.channelId ?? '0x')
+  if (spoiled?.signed === undefined) throw new Error('no voucher')
+  // As if the check of the signature had been weaker than the contract's.
+  ledger.apply({
+    type: 'channel-restored',
+    account: { ...spoiled, signed: { ...spoiled.signed, signature: `0x${'11'.repeat(64)}1b` } },
+  })
+  const hashes = await fixture.scheme.manager.claimAll()
+  expect(hashes.length).toBeGreaterThanOrEqual(1)
+  await stepUntil(fixture, () => ledger.state.transactions.size === 0)
+  for (const { channelId } of good) expect(await claimedOf(channelId)).toBe(40n)
+  expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
+  expect(describeCorrection(spoiled).channelState.totalClaimed).toBe('0')
+})
+
+test('what does not fit is refused with its code, and leaves nothing behind', async () => {
+  const fixture = await start({ depositTimeoutMs: 1 })
+  const { ledger } = fixture.scheme.context
+  const { terms } = fixture.options
+  const payer = createChannelPayer(fixture.key, terms)
+  const other = createChannelPayer(keccak256('0x99'), terms)
+  const cases: readonly (readonly [string, (offer: ReturnType<typeof offerOf>) => unknown])[] = [
+    ['channel-unknown', () => payer.payloadOf('voucher', 100n)],
+    ['payment-malformed', () => payer.payloadOf('refund', 100n)],
+    [
+      'channel-id-mismatch',
+      () => ({
+        ...payer.payloadOf('voucher', 100n),
+        voucher: other.payloadOf('voucher', 100n)['voucher'],
+      }),
+    ],
+    [
+      'payment-signature-invalid',
+      () => {
+        const { voucher, ...rest } = payer.payloadOf('voucher', 100n)
+        return { ...rest, voucher: { ...Object(voucher), maxClaimableAmount: '101' } }
+      },
+    ],
+  ]
+  for (const [code, payloadOf] of cases) {
+    const refused = await admit(fixture, 100n, (offer) => payer.present(offer, payloadOf(offer)))
+    expect(codeOf(refused)).toBe(code)
+  }
+  // Nobody has this money: the contract says so before anything is sent.
+  const poor = createChannelPayer(keccak256('0x98'), terms)
+  expect(codeOf(await admit(fixture, 100n, (offer) => poor.deposit(offer, 100n, 5000n)))).toBe(
+    'deposit-refused',
+  )
+  expect(ledger.state.channels.size).toBe(0)
+  expect(ledger.state.transactions.size).toBe(0)
+  // A deposit that is not deep enough in time is not lost: the same payment comes again.
+  const offer = offerOf(terms, 100n)
+  const deposit = payer.deposit(offer, 100n, 5000n)
+  let admission = await admit(fixture, 100n, () => deposit)
+  expect(codeOf(admission)).toBe('deposit-pending')
+  const [sent] = [...ledger.state.transactions.values()]
+  await chain.mined(sent?.hash ?? '')
+  admission = await admit(fixture, 100n, () => deposit)
+  await expectReservation(admission).charge(1n)
+  expect(ledger.state.channels.get(payer.channelId)?.view.depositedAtomic).toBe(5000n)
+})
+
+test('nothing is admitted while the chain cannot be read', async () => {
+  let nowMs = Date.now()
+  const fixture = await start({ clock: () => nowMs })
+  const payer = await openPaidChannel(fixture)
+  nowMs += 900_000 / 3 + 1000
+  const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(refused)).toBe('channel-chain-stale')
+  await fixture.scheme.manager.step()
+  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n)))
+})
