@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { findForge, gasFile, runForge } from './tools/forge.ts'
+import { findForge, findUnformatted, gasFile, runForge } from './tools/forge.ts'
 
 const forge = findForge()
 
@@ -19,3 +19,7 @@ test(
     expect(Object.fromEntries(report.gas)).toEqual(JSON.parse(readFileSync(gasFile, 'utf8')))
   },
 )
+
+test('Solidity is written as forge formats it', { skip: forge === undefined }, async () => {
+  expect(await findUnformatted(forge ?? '')).toBe('')
+})

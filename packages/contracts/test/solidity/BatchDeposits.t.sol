@@ -193,9 +193,8 @@ contract BatchDepositsTest is Deployed {
     }
 
     function permissionFor(bytes32 channelId, uint256 amount, uint256 nonce) private view returns (bytes memory) {
-        bytes32 permitted = keccak256(
-            abi.encode(keccak256("TokenPermissions(address token,uint256 amount)"), address(usdc), amount)
-        );
+        bytes32 permitted =
+            keccak256(abi.encode(keccak256("TokenPermissions(address token,uint256 amount)"), address(usdc), amount));
         bytes32 structHash = keccak256(
             abi.encode(
                 bytes32(0x436a25c01a21a6ed025816c4c9ea3d6132aa879dd7ef16f6188dd3b0aebccc52),

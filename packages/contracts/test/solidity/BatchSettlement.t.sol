@@ -17,9 +17,11 @@ contract BatchSettlementTest is Deployed {
         id = batch.getChannelId(config);
     }
 
-    function testFuzz_MoneyGoesToThePayeeUpToTheClaimAndBackToThePayer(uint128 deposited, uint128 ceiling, uint128 charged)
-        public
-    {
+    function testFuzz_MoneyGoesToThePayeeUpToTheClaimAndBackToThePayer(
+        uint128 deposited,
+        uint128 ceiling,
+        uint128 charged
+    ) public {
         deposited = uint128(bound(deposited, 1, 1e24));
         ceiling = uint128(bound(ceiling, 1, deposited));
         charged = uint128(bound(charged, 1, ceiling));
@@ -162,9 +164,7 @@ contract BatchSettlementTest is Deployed {
         depositInto(config, 1000);
         VoucherClaim[] memory rows = one(voucherFor(config, 400, 400));
         bytes[] memory calls = new bytes[](2);
-        calls[0] = abi.encodeCall(
-            batch.claimWithSignature, (rows, sign(enclaveKey, batch.getClaimBatchDigest(rows)))
-        );
+        calls[0] = abi.encodeCall(batch.claimWithSignature, (rows, sign(enclaveKey, batch.getClaimBatchDigest(rows))));
         calls[1] = abi.encodeCall(
             batch.refundWithSignature,
             (config, type(uint128).max, 0, sign(enclaveKey, batch.getRefundDigest(id, 0, type(uint128).max)))

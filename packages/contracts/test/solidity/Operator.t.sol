@@ -25,9 +25,12 @@ contract OperatorTest is Deployed {
         key = vm.addr(enclaveKey);
     }
 
-    function testFuzz_AKeyCountsFromItsBeginningToItsEndPlusGrace(uint40 from, uint40 length, uint256 time, uint32 grace)
-        public
-    {
+    function testFuzz_AKeyCountsFromItsBeginningToItsEndPlusGrace(
+        uint40 from,
+        uint40 length,
+        uint256 time,
+        uint32 grace
+    ) public {
         from = uint40(bound(from, START, START + 10 days));
         length = uint40(bound(length, 1, 1 days));
         time = bound(time, START - 1 days, START + 20 days);

@@ -137,9 +137,8 @@ contract Permit2ProxiesTest is Permit2Payments {
     }
 
     function approvalOf(uint256 value) private view returns (Permit2Proxy.EIP2612Permit memory) {
-        bytes32 structHash = keccak256(
-            abi.encode(usdc.PERMIT_TYPEHASH(), payer, PERMIT2, value, usdc.nonces(payer), block.timestamp)
-        );
+        bytes32 structHash =
+            keccak256(abi.encode(usdc.PERMIT_TYPEHASH(), payer, PERMIT2, value, usdc.nonces(payer), block.timestamp));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(PAYER_KEY, typed(usdc.DOMAIN_SEPARATOR(), structHash));
         return Permit2Proxy.EIP2612Permit(value, block.timestamp, r, s, v);
     }

@@ -47,7 +47,26 @@ export function findForge(): string | undefined {
  * @throws Error with forge's own words when it cannot compile or reports nothing.
  */
 export async function runForge(forge: string, profile: ForgeProfile): Promise<ForgeReport> {
-  const child = spawn(forge, ['test', '--root', repository, '--json'], {
+  const { output, complaints } = await run(forge, profile, ['test', '--json'])
+  try {
+    return readReport(JSON.parse(output.slice(output.indexOf('{'))))
+  } catch (cause) {
+    throw new Error(`${complaints}\n${output}`, { cause })
+  }
+}
+
+/** What forge would format differently; empty when nothing. */
+export async function findUnformatted(forge: string): Promise<string> {
+  const { output, complaints } = await run(forge, 'default', ['fmt', '--check'])
+  return output + complaints
+}
+
+async function run(
+  forge: string,
+  profile: ForgeProfile,
+  args: readonly string[],
+): Promise<{ readonly output: string; readonly complaints: string }> {
+  const child = spawn(forge, [...args, '--root', repository], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
@@ -66,13 +85,8 @@ export async function runForge(forge: string, profile: ForgeProfile): Promise<Fo
     child.on('error', reject)
     child.on('close', resolve)
   })
-  const text = Buffer.concat(output).toString('utf8')
-  const start = text.indexOf('{')
-  try {
-    return readReport(JSON.parse(text.slice(start)))
-  } catch (cause) {
-    throw new Error(`${Buffer.concat(complaints).toString('utf8')}\n${text}`, { cause })
-  }
+  const text = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toString('utf8')
+  return { output: text(output), complaints: text(complaints) }
 }
 
 function readReport(report: unknown): ForgeReport {

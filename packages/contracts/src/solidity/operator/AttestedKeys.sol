@@ -24,7 +24,7 @@ abstract contract AttestedKeys {
     /// @dev 65 bytes r, s, v with low s and v 27 or 28; anything else is untrusted, never a revert.
     function _isTrusted(bytes32 digest, bytes calldata signature) internal view returns (bool) {
         (address key, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(digest, signature);
-        return failure == ECDSA.RecoverError.NoError
-            && REGISTRY.isTrusted(GATEWAY_ID, key, block.timestamp, GRACE_SECONDS);
+        return
+            failure == ECDSA.RecoverError.NoError && REGISTRY.isTrusted(GATEWAY_ID, key, block.timestamp, GRACE_SECONDS);
     }
 }

@@ -48,13 +48,9 @@ contract KeyRegistry is IKeyRegistry, Ownable2Step {
 
     /// @notice Makes `key` count for `gatewayId` from `validFrom` (included) to `validUntil` (excluded), Unix seconds.
     /// @param keysetDigest SHA-256 of the keyset statement that names the key; only logged, for those who check.
-    function registerKey(
-        bytes32 gatewayId,
-        address key,
-        uint40 validFrom,
-        uint40 validUntil,
-        bytes32 keysetDigest
-    ) external {
+    function registerKey(bytes32 gatewayId, address key, uint40 validFrom, uint40 validUntil, bytes32 keysetDigest)
+        external
+    {
         if (msg.sender != registrar) revert NotRegistrar();
         if (gatewayId == 0 || key == address(0) || keysetDigest == 0) revert InvalidKey();
         if (validUntil <= validFrom || validUntil - validFrom > MAX_LIFETIME || validUntil <= block.timestamp) {

@@ -25,7 +25,9 @@ contract UptoSettler is AttestedKeys {
     error InvalidProxy();
     error UntrustedCharge();
 
-    constructor(IKeyRegistry registry, bytes32 gatewayId, x402UptoPermit2Proxy proxy) AttestedKeys(registry, gatewayId) {
+    constructor(IKeyRegistry registry, bytes32 gatewayId, x402UptoPermit2Proxy proxy)
+        AttestedKeys(registry, gatewayId)
+    {
         if (address(proxy).code.length == 0) revert InvalidProxy();
         PROXY = proxy;
     }
@@ -62,9 +64,7 @@ contract UptoSettler is AttestedKeys {
         returns (bytes32)
     {
         bytes32 separator = keccak256(
-            abi.encode(
-                DOMAIN_TYPEHASH, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), block.chainid, address(this)
-            )
+            abi.encode(DOMAIN_TYPEHASH, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), block.chainid, address(this))
         );
         bytes32 structHash = keccak256(abi.encode(UPTO_CHARGE_TYPEHASH, payer, token, payee, nonce, amount));
         return keccak256(abi.encodePacked(hex"1901", separator, structHash));

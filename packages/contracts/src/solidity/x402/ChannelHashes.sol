@@ -86,9 +86,7 @@ abstract contract ChannelHashes {
 
     function _domainSeparator() internal view returns (bytes32) {
         return keccak256(
-            abi.encode(
-                DOMAIN_TYPEHASH, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), block.chainid, address(this)
-            )
+            abi.encode(DOMAIN_TYPEHASH, keccak256(bytes(NAME)), keccak256(bytes(VERSION)), block.chainid, address(this))
         );
     }
 
@@ -113,9 +111,7 @@ abstract contract ChannelHashes {
     }
 
     function _claimEntryHash(bytes32 channelId, VoucherClaim calldata row) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encode(CLAIM_ENTRY_TYPEHASH, channelId, row.voucher.maxClaimableAmount, row.totalClaimed)
-        );
+        return keccak256(abi.encode(CLAIM_ENTRY_TYPEHASH, channelId, row.voucher.maxClaimableAmount, row.totalClaimed));
     }
 
     function _claimBatchDigest(bytes32 separator, bytes32[] memory entries) internal pure returns (bytes32) {

@@ -28,10 +28,7 @@ contract Multicall3 {
         }
     }
 
-    function tryAggregate(bool requireSuccess, Call[] calldata calls)
-        external
-        returns (Result[] memory returnData)
-    {
+    function tryAggregate(bool requireSuccess, Call[] calldata calls) external returns (Result[] memory returnData) {
         returnData = new Result[](calls.length);
         for (uint256 i = 0; i < calls.length; ++i) {
             returnData[i] = _call(i, calls[i].target, calls[i].callData, requireSuccess);

@@ -25,13 +25,15 @@ abstract contract Permit2Proxy is Permit2Approval, ReentrancyGuardTransient {
     error InvalidOwner();
     error PaymentTooEarly();
 
-    function _approve(EIP2612Permit calldata approval, ISignatureTransfer.PermitTransferFrom calldata permit, address owner)
-        internal
-    {
-        if (approval.value != permit.permitted.amount) revert Permit2612AmountMismatch();
-        _tryPermit(
-            permit.permitted.token, owner, approval.value, approval.deadline, approval.v, approval.r, approval.s
-        );
+    function _approve(
+        EIP2612Permit calldata approval,
+        ISignatureTransfer.PermitTransferFrom calldata permit,
+        address owner
+    ) internal {
+        if (approval.value != permit.permitted.amount) {
+            revert Permit2612AmountMismatch();
+        }
+        _tryPermit(permit.permitted.token, owner, approval.value, approval.deadline, approval.v, approval.r, approval.s);
     }
 
     function _requirePayable(uint256 amount, address owner, address to, uint256 validAfter) internal view {
