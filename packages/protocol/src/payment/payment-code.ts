@@ -35,6 +35,7 @@ const table = {
   'payment-not-yet-valid': [402, 'permit2_not_yet_valid'],
   'payment-offer-mismatch': [402, 'invalid_payment_requirements'],
   'payment-payee-mismatch': [402, 'invalid_permit2_recipient_mismatch'],
+  'payment-request-mismatch': [402, 'invalid_payment_requirements'],
   'payment-resource-mismatch': [402, 'invalid_payment_requirements'],
   'payment-scheme-mismatch': [402, 'unsupported_scheme'],
   'payment-signature-invalid': [402, 'invalid_permit2_signature'],
