@@ -85,7 +85,7 @@ test('a chain that does not answer leaves everything as it was, and nothing is m
     const before = chain.requests
     chain.failures = 1
     // Each time another request of the same reading is the one that fails.
-    await expect(follower.poll()).rejects.toThrow()
+    await expect(follower.poll()).rejects.toThrow('the node is away')
     expect(chain.requests).toBeGreaterThan(before)
   }
   expect(follower.lastReadAtMs()).toBe(readAt)
@@ -97,7 +97,7 @@ test('a chain that does not answer leaves everything as it was, and nothing is m
 test('a channel cannot be read before the chain answered once', async () => {
   const { chain, follower } = follow(1)
   chain.failures = 1
-  await expect(follower.readChannel(channelId)).rejects.toThrow()
+  await expect(follower.readChannel(channelId)).rejects.toThrow('the node is away')
 })
 
 function change(random: Random): ForkChange {

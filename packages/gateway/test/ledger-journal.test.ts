@@ -34,7 +34,7 @@ function append({ journal, lines }: Opened, line: string): void {
 }
 
 function fileOf(directory: string): string {
-  const [name] = readdirSync(directory).filter((each) => each.endsWith('.journal'))
+  const name = readdirSync(directory).find((each) => each.endsWith('.journal'))
   if (name === undefined) throw new Error('no segment')
   return join(directory, name)
 }
@@ -66,27 +66,27 @@ test('records come back in order after a restart, and again after the next', asy
 
 test('nothing is durable before its group is synced, and what comes meanwhile is one group', async () => {
   const directory = temporaryDirectory()
-  let writes = 0
+  const seen = { writes: 0 }
   let blocked: PromiseWithResolvers<void> | undefined
   const opened = await open(
     createWatchedStorage(directory, async (operation) => {
-      if (operation === 'write') writes++
+      if (operation === 'write') seen.writes++
       if (operation === 'sync') await blocked?.promise
     }),
   )
-  writes = 0
+  seen.writes = 0
   blocked = Promise.withResolvers()
   append(opened, 'first')
   const order: string[] = []
   const first = opened.journal.durable().then(() => order.push('first durable'))
-  while (writes === 0) await new Promise(setImmediate)
+  while (seen.writes === 0) await new Promise(setImmediate)
   for (let index = 0; index < 50; index++) append(opened, `later ${index}`)
   const later = opened.journal.durable().then(() => order.push('later durable'))
   order.push('sync returns')
   blocked.resolve()
   await Promise.all([first, later])
   expect(order).toEqual(['sync returns', 'first durable', 'later durable'])
-  expect(writes).toBe(2)
+  expect(seen.writes).toBe(2)
   await opened.journal.durable()
   await opened.journal.close()
 })

@@ -1,30 +1,24 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
-import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { testUsdcAbi } from '@countersign/contracts/test-usdc'
-import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload'
-import { createWalletClient, encodeFunctionData, http, keccak256, toHex, type Hex } from 'viem'
+import { baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { createWalletClient, encodeFunctionData, http, keccak256 } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import {
-  admitChannelPayment,
-  type ChannelAdmission,
-  type ChannelReservation,
-} from '../src/payment/channel/admit-channel-payment.ts'
 import { describeCorrection } from '../src/payment/channel/channel-state.ts'
-import {
-  openChannelScheme,
-  type ChannelScheme,
-  type ChannelSchemeOptions,
-} from '../src/payment/channel/open-channel-scheme.ts'
+import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
 import { refundChannel } from '../src/payment/channel/refund.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import {
+  admit,
+  balanceOf,
+  claimedOf,
+  codeOf,
+  expectReservation,
+  openPaidChannel,
+  startScheme,
+  stepUntil,
+} from './payment/channel-fixture.ts'
 import { createChannelPayer, offerOf, type ChannelPayer } from './payment/channel-payer.ts'
-import { wordOf } from './ledger/sample-events.ts'
 
 let chain: TestChain
 beforeAll(async () => {
@@ -32,140 +26,8 @@ beforeAll(async () => {
 })
 afterAll(() => chain.stop())
 
-let calls = 0
-/** The payee of one test: settlements of others must not be seen. */
-let payees = 0
-
-type Fixture = {
-  readonly scheme: ChannelScheme
-  readonly options: ChannelSchemeOptions
-  readonly payTo: Hex
-  readonly key: Hex
-}
-
-async function start(changes: Partial<ChannelSchemeOptions> = {}): Promise<Fixture> {
-  const directory = mkdtempSync(join(tmpdir(), 'countersign-channel-'))
-  const settlementKey = chain.nextSettlementKey()
-  const payTo = privateKeyToAddress(keccak256(toHex(`payee ${payees++}`)))
-  const terms: ChannelTerms = {
-    network: 'eip155:84532',
-    chainId: 84_532n,
-    asset: baseSepoliaUsdc.address,
-    assetName: 'USDC',
-    assetVersion: '2',
-    payTo,
-    maxTimeoutSeconds: 600,
-    receiverAuthorizer: privateKeyToAddress(settlementKey),
-    withdrawDelaySeconds: 900,
-    minDepositAtomic: 1000n,
-    maxRunningCalls: 8,
-    erc3009Collector: baseSepoliaX402.erc3009DepositCollector,
-    permit2Collector: baseSepoliaX402.permit2DepositCollector,
-  }
-  const options: ChannelSchemeOptions = {
-    terms,
-    batchContract: baseSepoliaX402.batchSettlement,
-    permit2: baseSepoliaX402.permit2,
-    rpcUrl: chain.rpcUrl,
-    settlementKey,
-    directory,
-    depth: 1,
-    claimPolicy: { maxUnclaimedAtomic: 10_000n, maxTotalUnclaimedAtomic: 100_000n },
-    depositTimeoutMs: 15_000,
-    clock: Date.now,
-    onDiskFault: (error) => {
-      throw error
-    },
-    ...changes,
-  }
-  const scheme = await openChannelScheme(options)
-  onTestFinished(async () => {
-    await scheme.close()
-    rmSync(directory, { recursive: true })
-  })
-  await scheme.manager.step()
-  return { scheme, options, payTo, key: nextPayerKey() }
-}
-
-/** The chain gives accounts; channels need the key. */
-function nextPayerKey(): Hex {
-  const { address } = chain.nextPayer()
-  for (let index = 0; index < 48; index++) {
-    const key = keccak256(toHex(`payer ${index}`))
-    if (privateKeyToAddress(key) === address) return key
-  }
-  throw new Error('the chain gave an account of another kind')
-}
-
-async function admit(
-  { scheme, options }: Fixture,
-  amountAtomic: bigint,
-  present: (
-    offer: ReturnType<typeof offerOf>,
-  ) => Parameters<typeof admitChannelPayment>[1]['presented'],
-): Promise<ChannelAdmission> {
-  const offer = offerOf(options.terms, amountAtomic)
-  calls++
-  return admitChannelPayment(scheme.context, {
-    presented: present(offer),
-    offer,
-    callId: calls.toString(16).padStart(32, '0'),
-    requestHash: wordOf(calls),
-  })
-}
-
-function expectReservation(admission: ChannelAdmission): ChannelReservation {
-  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
-  return admission.reservation
-}
-
-function codeOf(admission: ChannelAdmission): string {
-  return admission.kind === 'refused' ? admission.code : 'admitted'
-}
-
-/** A payer whose channel holds money, after one call of 100 that cost 40. */
-async function openPaidChannel(
-  fixture: Fixture,
-  depositAtomic = 20_000n,
-  channel = 0,
-): Promise<ChannelPayer> {
-  const payer = createChannelPayer(fixture.key, fixture.options.terms, channel)
-  const first = await admit(fixture, 100n, (offer) => payer.deposit(offer, 100n, depositAtomic))
-  await expectReservation(first).charge(40n)
-  return payer
-}
-
-async function balanceOf(owner: Hex): Promise<bigint> {
-  return chain.client.readContract({
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    functionName: 'balanceOf',
-    args: [owner],
-  })
-}
-
-async function claimedOf(channelId: Hex): Promise<bigint> {
-  const [, claimed] = await chain.client.readContract({
-    address: baseSepoliaX402.batchSettlement,
-    abi: batchSettlementAbi,
-    functionName: 'channels',
-    args: [channelId],
-  })
-  return claimed
-}
-
-/** Steps until the ledger says so; the chain makes a block a second. */
-async function stepUntil({ scheme }: Fixture, isDone: () => boolean): Promise<void> {
-  for (let step = 0; !isDone(); step++) {
-    if (step > 400) throw new Error('the chain did not bring it about')
-    await scheme.manager.step()
-    // The chain makes a block a second: looking more often only costs.
-    await setTimeout(40)
-  }
-}
-
 test('a deposit opens a channel, calls are charged, and a claim pays the payee exactly that', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   const second = await admit(fixture, 5000n, (offer) => payer.voucher(offer, 5040n))
   const reservation = expectReservation(second)
@@ -183,12 +45,12 @@ test('a deposit opens a channel, calls are charged, and a claim pays the payee e
   await stepUntil(fixture, () => account()?.view.claimedAtomic === 1274n)
   expect(account()).toMatchObject({ unclaimedSinceMs: undefined, frozen: false })
   await chain.mined(await fixture.scheme.manager.settle())
-  expect(await balanceOf(fixture.payTo)).toBe(1274n)
+  expect(await balanceOf(fixture, fixture.payTo)).toBe(1274n)
   await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
 })
 
 test('a channel is known again after a restart, and what it owed is claimed', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   const running = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
   expectReservation(running)
@@ -205,11 +67,11 @@ test('a channel is known again after a restart, and what it owed is claimed', as
   expectReservation(await admit(restarted, 100n, (offer) => payer.voucher(offer, 140n)))
   await again.manager.claimAll()
   await stepUntil(restarted, () => again.context.ledger.state.transactions.size === 0)
-  expect(await claimedOf(payer.channelId)).toBe(40n)
+  expect(await claimedOf(fixture, payer.channelId)).toBe(40n)
 })
 
 test('calls with unique ceilings run at once and arrive in any order', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   const ceilings = [1040n, 740n, 540n, 840n, 640n, 940n]
   const admissions = await Promise.all(
@@ -224,11 +86,11 @@ test('calls with unique ceilings run at once and arrive in any order', async () 
   )
   await fixture.scheme.manager.claimAll()
   await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
-  expect(await claimedOf(payer.channelId)).toBe(460n)
+  expect(await claimedOf(fixture, payer.channelId)).toBe(460n)
 })
 
 test('the same payment a hundred times at once runs one call', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   for (const unique of [false, true]) {
     const ceiling = unique ? 500n : 140n
@@ -245,7 +107,7 @@ test('the same payment a hundred times at once runs one call', async () => {
 })
 
 test('a payer without state learns everything from the correction', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   const wrong = await admit(fixture, 100n, (offer) => payer.voucher(offer, 100n))
   expect(wrong).toMatchObject({
@@ -264,9 +126,9 @@ test('a payer without state learns everything from the correction', async () => 
 })
 
 test('a refund claims what is charged and gives the rest back', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
-  const before = await balanceOf(privateKeyToAddress(fixture.key))
+  const before = await balanceOf(fixture, privateKeyToAddress(fixture.key))
   const { terms } = fixture.options
   const offer = offerOf(terms, 100n)
   const { context } = fixture.scheme
@@ -284,14 +146,14 @@ test('a refund claims what is charged and gives the rest back', async () => {
     const account = context.ledger.state.channels.get(payer.channelId)
     return account?.refunding === undefined && context.ledger.state.transactions.size === 0
   })
-  expect(await claimedOf(payer.channelId)).toBe(40n)
-  expect(await balanceOf(privateKeyToAddress(fixture.key))).toBe(before + 19_960n)
+  expect(await claimedOf(fixture, payer.channelId)).toBe(40n)
+  expect(await balanceOf(fixture, privateKeyToAddress(fixture.key))).toBe(before + 19_960n)
   const after = await admit(fixture, 100n, (each) => payer.voucher(each, 140n))
   expect(codeOf(after)).toBe('channel-balance-exceeded')
 })
 
 test('a withdrawal that begins stops new calls and is answered by a claim', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
   const gas = createWalletClient({
     account: privateKeyToAccount(chain.nextSettlementKey()),
@@ -329,7 +191,7 @@ test('a withdrawal that begins stops new calls and is answered by a claim', asyn
 })
 
 test('many channels are claimed in one transaction, and one bad voucher holds up no other', async () => {
-  const fixture = await start()
+  const fixture = await startScheme(chain)
   const payers: ChannelPayer[] = []
   for (let channel = 0; channel < 3; channel++) {
     payers.push(await openPaidChannel(fixture, 1000n, channel))
@@ -346,13 +208,13 @@ test('many channels are claimed in one transaction, and one bad voucher holds up
   const hashes = await fixture.scheme.manager.claimAll()
   expect(hashes.length).toBeGreaterThanOrEqual(1)
   await stepUntil(fixture, () => ledger.state.transactions.size === 0)
-  for (const { channelId } of good) expect(await claimedOf(channelId)).toBe(40n)
+  for (const { channelId } of good) expect(await claimedOf(fixture, channelId)).toBe(40n)
   expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
   expect(describeCorrection(spoiled).channelState.totalClaimed).toBe('0')
 })
 
 test('what does not fit is refused with its code, and leaves nothing behind', async () => {
-  const fixture = await start({ depositTimeoutMs: 1 })
+  const fixture = await startScheme(chain, { depositTimeoutMs: 1 })
   const { ledger } = fixture.scheme.context
   const { terms } = fixture.options
   const payer = createChannelPayer(fixture.key, terms)
@@ -400,7 +262,7 @@ test('what does not fit is refused with its code, and leaves nothing behind', as
 
 test('nothing is admitted while the chain cannot be read', async () => {
   let nowMs = Date.now()
-  const fixture = await start({ clock: () => nowMs })
+  const fixture = await startScheme(chain, { clock: () => nowMs })
   const payer = await openPaidChannel(fixture)
   nowMs += 900_000 / 3 + 1000
   const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))

@@ -37,6 +37,7 @@ import {
 import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
 import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
+import { nextPayerKey } from './payment/channel-fixture.ts'
 import { lower } from './payment/channel-payer.ts'
 
 const payTo = privateKeyToAddress(keccak256('0x55'))
@@ -157,11 +158,8 @@ async function deployOperator(attestedKey: Hex): Promise<Hex> {
 
 /** A payer that lets Permit2 move its money, as `upto` needs. */
 async function createApprovedPayer(): Promise<Hex> {
-  const { address } = chain.nextPayer()
-  const key = Array.from({ length: 48 }, (_, index) => keccak256(toHex(`payer ${index}`))).find(
-    (each) => privateKeyToAddress(each) === address,
-  )
-  if (key === undefined) throw new Error('the chain gave an account of another kind')
+  const key = nextPayerKey(chain)
+  const address = privateKeyToAddress(key)
   const transport = http(chain.rpcUrl)
   const giver = privateKeyToAccount(chain.nextSettlementKey())
   const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
@@ -197,6 +195,10 @@ async function readFunds(payer: Hex): Promise<bigint> {
 }
 
 const requestHash = wordOf(0xabc)
+
+function bytes(word: Hex): Uint8Array {
+  return Buffer.from(word.slice(2), 'hex')
+}
 
 function pay(nonce: bigint, amountAtomic: bigint, extensions: object = {}): PresentedPayment {
   const { terms, curve } = context
@@ -327,7 +329,6 @@ test('a charge that the chain refuses counts against its payer', async () => {
 
 test('a payment that is bound to a request buys no other', async () => {
   const salt = wordOf(5)
-  const bytes = (word: Hex): Uint8Array => Buffer.from(word.slice(2), 'hex')
   const nonce = BigInt(toHex(createPaymentNonce(bytes(requestHash), bytes(salt))))
   const bind = (hash: Hex): object => ({
     'countersign-request': {

@@ -19,7 +19,7 @@ export function callOf(number: number): string {
   return number.toString(16).padStart(32, '0')
 }
 
-export const anySignature: Hex = `0x${'5a'.repeat(65)}`
+const anySignature: Hex = `0x${'5a'.repeat(65)}`
 
 export const sampleConfig: ChannelConfig = {
   payer: addressOf(1),

@@ -75,12 +75,6 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
-  const present = (offer: MeteredOffer, payload: unknown, unique = false): PresentedPayment => {
-    const info = { mode: 'unique-ceiling' }
-    const extensions = unique ? { 'countersign-concurrency': { info } } : {}
-    const payment = { x402Version: 2, accepted: offer.requirements, payload, extensions }
-    return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
-  }
   return {
     config,
     channelId,
@@ -116,6 +110,14 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       })
     },
   }
+}
+
+/** The payment as it is read from its header. */
+function present(offer: MeteredOffer, payload: unknown, unique = false): PresentedPayment {
+  const info = { mode: 'unique-ceiling' }
+  const extensions = unique ? { 'countersign-concurrency': { info } } : {}
+  const payment = { x402Version: 2, accepted: offer.requirements, payload, extensions }
+  return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
 }
 
 /** 0x and 40 lower-case hex digits. */

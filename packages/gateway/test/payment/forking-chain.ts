@@ -135,24 +135,18 @@ export class ForkingChain {
     const { functionName, args } = decodeFunctionData({ abi: batchSettlementAbi, data })
     const slot = [...block.slots].find(([id]) => id === args?.[0])?.[1] ?? empty
     const result = { abi: batchSettlementAbi } as const
-    switch (functionName) {
-      case 'channels':
-        return encodeFunctionResult({
-          ...result,
-          functionName,
-          result: [slot.balanceAtomic, slot.claimedAtomic],
-        })
-      case 'pendingWithdrawals':
-        return encodeFunctionResult({
-          ...result,
-          functionName,
-          result: [slot.withdrawingAtomic, 0],
-        })
-      case 'refundNonce':
-        return encodeFunctionResult({ ...result, functionName, result: slot.refundNonce })
-      default:
-        throw new Error(`not answered: ${functionName}`)
+    if (functionName === 'channels') {
+      const channel = [slot.balanceAtomic, slot.claimedAtomic] as const
+      return encodeFunctionResult({ ...result, functionName, result: channel })
     }
+    if (functionName === 'pendingWithdrawals') {
+      const withdrawal = [slot.withdrawingAtomic, 0] as const
+      return encodeFunctionResult({ ...result, functionName, result: withdrawal })
+    }
+    if (functionName === 'refundNonce') {
+      return encodeFunctionResult({ ...result, functionName, result: slot.refundNonce })
+    }
+    throw new Error(`not answered: ${functionName}`)
   }
 }
 

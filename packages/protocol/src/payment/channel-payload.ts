@@ -1,5 +1,5 @@
 /** `batch-settlement`: its offer, and the payload of a payment for it (spec/payment.md PA18, PA19). */
-import type { JsonMap } from '../bytes/json-decode.ts'
+import type { JsonMap, JsonValue } from '../bytes/json-decode.ts'
 import { channelAmountBits, type BatchDomain, type ChannelConfig } from './channel.ts'
 import { readDeposit, type Deposit } from './channel-deposit.ts'
 import { parseEvmSignature, type EvmSignature } from './evm-signature.ts'
@@ -76,22 +76,7 @@ export function parseChannelPayload(payload: JsonMap, terms: ChannelTerms): Chan
   const config = readConfig(payload)
   const voucher = readVoucher(payload)
   checkConfig(config, terms)
-  switch (type) {
-    case 'voucher':
-      return { config, voucher, action: { kind: 'voucher' } }
-    case 'deposit': {
-      const deposit = readDeposit(payload, terms, config.payer, voucher.channelId)
-      return { config, voucher, action: { kind: 'deposit', deposit } }
-    }
-    case 'refund': {
-      const amountAtomic =
-        amountMember.length === 0 ? 'all' : readDecimal(payload, 'amount', channelAmountBits)
-      if (amountAtomic === 0n) throw new PaymentError('refund-amount-invalid', 'A refund of 0.')
-      return { config, voucher, action: { kind: 'refund', amountAtomic } }
-    }
-    default:
-      throw malformed('The type is not voucher, deposit or refund.')
-  }
+  return { config, voucher, action: readAction(payload, type, terms, config, voucher) }
 }
 
 /** @throws PaymentError `channel-id-mismatch` when the id is not the digest of the config. */
@@ -99,6 +84,24 @@ export function checkChannelId(domain: BatchDomain, { config, voucher }: Channel
   if (domain.hashChannelId(config) !== voucher.channelId) {
     throw new PaymentError('channel-id-mismatch', 'The channel id is not that of the config.')
   }
+}
+
+function readAction(
+  payload: JsonMap,
+  type: JsonValue | undefined,
+  terms: ChannelTerms,
+  config: ChannelConfig,
+  voucher: Voucher,
+): ChannelPayment['action'] {
+  if (type === 'voucher') return { kind: type }
+  if (type === 'deposit') {
+    return { kind: type, deposit: readDeposit(payload, terms, config.payer, voucher.channelId) }
+  }
+  if (type !== 'refund') throw malformed('The type is not voucher, deposit or refund.')
+  if (!payload.has('amount')) return { kind: type, amountAtomic: 'all' }
+  const amountAtomic = readDecimal(payload, 'amount', channelAmountBits)
+  if (amountAtomic === 0n) throw new PaymentError('refund-amount-invalid', 'A refund of 0.')
+  return { kind: type, amountAtomic }
 }
 
 function readConfig(payload: JsonMap): ChannelConfig {

@@ -205,8 +205,11 @@ test('terms without addresses are a mistake of the caller', () => {
 })
 
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+function word(value: bigint): string {
+  return value.toString(16).padStart(64, '0')
+}
+
 function signature(r: bigint, s: bigint, v: string): string {
-  const word = (value: bigint): string => value.toString(16).padStart(64, '0')
   return `0x${word(r)}${word(s)}${v}`
 }
 

@@ -81,7 +81,7 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
  * judged by what the chain shows of the channel, never by the receipt.
  */
 async function endTransactions({ ledger, sender, findReceipt }: ChannelContext): Promise<void> {
-  for (const { hash, purpose } of [...ledger.state.transactions.values()]) {
+  for (const { hash, purpose } of ledger.state.transactions.values()) {
     // Those are judged by their scheme, which may share this ledger.
     if (purpose.kind === 'upto') continue
     const isOver = (await findReceipt(hash)) !== undefined || (await sender.isReplaced(hash))

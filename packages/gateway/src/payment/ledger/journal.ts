@@ -181,14 +181,16 @@ function beginRotation(state: State, sequence: number): void {
   const next = createSegment(storage, number, sequence, dump(), segmentBytes * 2)
   const rotation: Rotation = { next, frames: [], ready: false }
   state.rotation = rotation
-  next.then(
-    () => {
-      rotation.ready = true
-    },
-    (error: unknown) => {
-      fail(state, error)
-    },
-  )
+  void finishRotation(state, rotation)
+}
+
+async function finishRotation(state: State, rotation: Rotation): Promise<void> {
+  try {
+    await rotation.next
+    rotation.ready = true
+  } catch (error) {
+    fail(state, error)
+  }
 }
 
 /** Both segments hold the same when the new one gets its name: a crash on either side of that loses nothing. */

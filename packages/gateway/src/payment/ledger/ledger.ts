@@ -96,6 +96,50 @@ type Maps = {
 const accepted = accept(undefined)
 
 function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
+  if (isUptoEvent(event)) return applyUpto(maps, event)
+  if (isTransactionEvent(event)) return applyTransaction(maps, event)
+  if (isRestoreEvent(event)) return restore(maps, event)
+  if (event.type === 'receipt-issued') {
+    return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
+  }
+  return applyChannel(maps, event)
+}
+
+const uptoTypes: ReadonlySet<LedgerEvent['type']> = new Set<UptoEvent['type']>([
+  'payer-seen',
+  'upto-reserved',
+  'upto-progressed',
+  'upto-charged',
+  'upto-released',
+  'upto-settled',
+  'upto-failed',
+  'upto-forgotten',
+])
+const transactionTypes: ReadonlySet<LedgerEvent['type']> = new Set<TransactionEvent['type']>([
+  'transaction-signed',
+  'transaction-ended',
+  'transaction-forgotten',
+])
+const restoreTypes: ReadonlySet<LedgerEvent['type']> = new Set<RestoreEvent['type']>([
+  'channel-restored',
+  'payer-restored',
+  'payment-restored',
+  'receipt-owed',
+])
+
+function isUptoEvent(event: LedgerEvent): event is UptoEvent {
+  return uptoTypes.has(event.type)
+}
+
+function isTransactionEvent(event: LedgerEvent): event is TransactionEvent {
+  return transactionTypes.has(event.type)
+}
+
+function isRestoreEvent(event: LedgerEvent): event is RestoreEvent {
+  return restoreTypes.has(event.type)
+}
+
+function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
   switch (event.type) {
     case 'channel-restored':
       maps.channels.set(event.account.channelId, event.account)
@@ -109,31 +153,6 @@ function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
     case 'receipt-owed':
       maps.owedReceipts.set(event.charge.callId, event.charge)
       return accepted
-    case 'receipt-issued':
-      return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
-    case 'transaction-signed':
-    case 'transaction-ended':
-    case 'transaction-forgotten':
-      return applyTransaction(maps, event)
-    case 'payer-seen':
-    case 'upto-reserved':
-    case 'upto-progressed':
-    case 'upto-charged':
-    case 'upto-released':
-    case 'upto-settled':
-    case 'upto-failed':
-    case 'upto-forgotten':
-      return applyUpto(maps, event)
-    case 'channel-opened':
-    case 'channel-seen':
-    case 'call-reserved':
-    case 'call-progressed':
-    case 'call-charged':
-    case 'call-released':
-    case 'refund-signed':
-    case 'claim-sent':
-    case 'channel-frozen':
-      return applyChannel(maps, event)
   }
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { LedgerEvent } from './ledger.ts'
 
 /** A line that is no event of this version. */
-export class UnknownRecord extends Error {
+class UnknownRecord extends Error {
   constructor(options?: { cause?: unknown }) {
     super('the journal holds a record that this version does not know', options)
     this.name = 'UnknownRecord'

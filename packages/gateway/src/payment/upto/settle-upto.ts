@@ -55,7 +55,7 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
   // What the chain lost is sent again, the same bytes.
   if (sent.size > 0) await settlement.sender.repair()
   const nowSeconds = BigInt(Math.floor(settlement.clock() / 1000))
-  for (const [key, record] of [...payments]) {
+  for (const [key, record] of payments) {
     const { payer, permit, state } = record
     if (state.kind === 'charged' && !sent.has(key)) {
       await send(settlement, record, state.chargedAtomic)
@@ -92,13 +92,18 @@ async function send(
 
 function isUntrusted(error: unknown): boolean {
   if (!(error instanceof BaseError)) return false
-  const withData = error.walk((inner) => Object.hasOwn(Object(inner), 'data'))
-  const data: unknown = Object.entries(withData ?? {}).find(([name]) => name === 'data')?.[1]
-  return data === untrustedCharge
+  const found = error.walk(
+    (inner) =>
+      typeof inner === 'object' &&
+      inner !== null &&
+      'data' in inner &&
+      inner.data === untrustedCharge,
+  )
+  return found !== null
 }
 
 async function judgeSent({ ledger, sender, findReceipt }: UptoSettlement): Promise<void> {
-  for (const { hash, purpose } of [...ledger.state.transactions.values()]) {
+  for (const { hash, purpose } of ledger.state.transactions.values()) {
     if (purpose.kind !== 'upto') continue
     const { payer, nonce } = purpose
     const receipt = await findReceipt(hash)
