@@ -137,6 +137,23 @@ contract BatchDepositsTest is Deployed {
         equal(balance, 100, "balance");
     }
 
+    function test_APermit2DepositMayBringItsApprovalAlong() public {
+        vm.prank(payer);
+        usdc.approve(PERMIT2, 0);
+        (uint256 nonce, uint256 deadline, bytes memory signature,) =
+            abi.decode(permissionFor(id, 100, 5), (uint256, uint256, bytes, bytes));
+        bytes memory data = abi.encode(nonce, deadline, signature, approvalFor(99));
+        vm.expectRevert(Permit2Approval.Permit2612AmountMismatch.selector);
+        batch.deposit(config, 100, address(byPermit2), data);
+        bytes memory useless = approvalFor(100);
+        useless[159] ^= 0x01; // the last byte of s: the permit fails, and with it the transfer that needs it
+        vm.expectRevert();
+        batch.deposit(config, 100, address(byPermit2), abi.encode(nonce, deadline, signature, useless));
+        batch.deposit(config, 100, address(byPermit2), abi.encode(nonce, deadline, signature, approvalFor(100)));
+        (uint128 balance,) = stateOf(config);
+        equal(balance, 100, "balance");
+    }
+
     function testFuzz_AWithdrawalWaitsAndTakesOnlyWhatIsNotClaimed(uint128 asked, uint128 claimedMeanwhile) public {
         depositInto(config, 1000);
         asked = uint128(bound(asked, 1, 1000));
@@ -190,6 +207,13 @@ contract BatchDepositsTest is Deployed {
     function refuses(ChannelConfig memory bad, bytes4 reason) private {
         vm.expectRevert(reason);
         batch.deposit(bad, 1, address(byAuthorization), "");
+    }
+
+    function approvalFor(uint256 value) private view returns (bytes memory) {
+        bytes32 structHash =
+            keccak256(abi.encode(usdc.PERMIT_TYPEHASH(), payer, PERMIT2, value, usdc.nonces(payer), block.timestamp));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(PAYER_KEY, typed(usdc.DOMAIN_SEPARATOR(), structHash));
+        return abi.encode(value, block.timestamp, v, r, s);
     }
 
     function permissionFor(bytes32 channelId, uint256 amount, uint256 nonce) private view returns (bytes memory) {

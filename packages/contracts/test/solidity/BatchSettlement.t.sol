@@ -6,6 +6,25 @@ import {ChannelConfig, VoucherClaim} from "../../src/solidity/x402/ChannelHashes
 import {x402BatchSettlement as Batch} from "../../src/solidity/x402/x402BatchSettlement.sol";
 import {Deployed} from "./Deployed.sol";
 
+/// @notice A payer that is a contract. Its answer may be longer than it should, or no answer at all.
+contract ContractWallet {
+    address private immutable owner;
+    bytes private answer;
+
+    constructor(address signer, bytes memory says) {
+        owner = signer;
+        answer = says;
+    }
+
+    function isValidSignature(bytes32 digest, bytes calldata signature) external view returns (bytes4) {
+        bytes memory says = answer;
+        if (says.length == 0) return ECDSA.recover(digest, signature) == owner ? bytes4(0x1626ba7e) : bytes4(0);
+        assembly ("memory-safe") {
+            return(add(says, 32), mload(says))
+        }
+    }
+}
+
 /// @notice The rules of claims and refunds, each with what it refuses.
 contract BatchSettlementTest is Deployed {
     ChannelConfig internal config;
@@ -177,7 +196,7 @@ contract BatchSettlementTest is Deployed {
 
     function test_AVoucherOfAnotherChainOrContractIsWorthless() public {
         depositInto(config, 1000);
-        Batch clone = new Batch();
+        Batch clone = Batch(deploy("x402BatchSettlement", ""));
         VoucherClaim[] memory rows = one(voucherFor(config, 500, 400));
         rows[0].signature = sign(PAYER_KEY, clone.getVoucherDigest(clone.getChannelId(config), 500));
         bytes memory signature = sign(enclaveKey, batch.getClaimBatchDigest(rows));
@@ -192,5 +211,42 @@ contract BatchSettlementTest is Deployed {
         claimAsEnclave(one(voucherFor(config, 500, 400)));
         (, uint128 claimed) = stateOf(config);
         equal(claimed, 400, "claimed");
+    }
+
+    function test_APayerThatIsAContractAnswersByEip1271() public {
+        config.payer = address(new ContractWallet(payer, ""));
+        config.payerAuthorizer = address(0);
+        fund(1000);
+        claimAsEnclave(one(voucherFor(config, 500, 400)));
+        (, uint128 claimed) = stateOf(config);
+        equal(claimed, 400, "claimed");
+        VoucherClaim[] memory rows = one(voucherFor(config, 900, 800));
+        rows[0].signature = sign(enclaveKey, keccak256("not the owner"));
+        bytes memory signature = sign(enclaveKey, batch.getClaimBatchDigest(rows));
+        vm.expectRevert(Batch.InvalidSignature.selector);
+        batch.claimWithSignature(rows, signature);
+    }
+
+    function test_ADishonestWalletContractIsNotBelieved() public {
+        bytes[3] memory answers =
+            [bytes(hex"1626ba7e"), abi.encode(bytes4(0xffffffff)), abi.encode(uint256(0x1626ba7e))];
+        for (uint256 i = 0; i < answers.length; ++i) {
+            config.payer = address(new ContractWallet(payer, answers[i]));
+            config.payerAuthorizer = address(0);
+            fund(1000);
+            VoucherClaim[] memory rows = one(voucherFor(config, 500, 400));
+            bytes memory signature = sign(enclaveKey, batch.getClaimBatchDigest(rows));
+            vm.expectRevert(Batch.InvalidSignature.selector);
+            batch.claimWithSignature(rows, signature);
+        }
+    }
+
+    function fund(uint128 amount) private {
+        batch.deposit(config, amount, address(this), "");
+    }
+
+    /// @dev A collector of our own, for payers that sign no deposit.
+    function collect(address, address, uint256 amount, bytes32, bytes calldata) external {
+        usdc.mint(msg.sender, amount);
     }
 }

@@ -101,8 +101,9 @@ contract OperatorTest is Deployed {
     function test_BehindTheTimelockAKeyIsSeenBeforeItCounts() public {
         address[] memory proposers = new address[](1);
         proposers[0] = operator;
-        RegistryTimelock timelock = new RegistryTimelock(2 hours, proposers);
-        KeyRegistry slow = new KeyRegistry(address(timelock), address(timelock), guardian);
+        RegistryTimelock timelock =
+            RegistryTimelock(payable(deploy("RegistryTimelock", abi.encode(2 hours, proposers))));
+        KeyRegistry slow = KeyRegistry(deploy("KeyRegistry", abi.encode(timelock, timelock, guardian)));
         bytes memory call = abi.encodeCall(
             slow.registerKey, (GATEWAY, key, uint40(START), uint40(START + 1 days), keccak256("keyset"))
         );
