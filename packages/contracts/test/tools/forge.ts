@@ -67,6 +67,7 @@ async function run(
   args: readonly string[],
 ): Promise<{ readonly output: string; readonly complaints: string }> {
   const child = spawn(forge, [...args, '--root', repository], {
+    cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
