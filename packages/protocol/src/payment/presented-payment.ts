@@ -13,6 +13,9 @@ export type PresentedPayment = {
 }
 
 const maxHeaderBytes = 8192
+/** A payment has some sixty values. Reading thousands of them would cost more than checking a signature. */
+const maxPieces = 256
+const pieceMarks: ReadonlySet<number> = new Set([0x2c, 0x5b, 0x5c, 0x7b])
 const paddedBase64 = /^[A-Za-z0-9+/]+={0,2}$/
 const none: JsonMap = new Map()
 const allowed: ReadonlySet<string> = new Set([
@@ -57,9 +60,19 @@ function decodeHeader(header: string): JsonMap {
   }
   const unpadded = header.replace(/=+$/, '').replaceAll('+', '-').replaceAll('/', '_')
   const bytes = fromBase64url(unpadded)
+  if (bytes !== undefined && countPieces(bytes) > maxPieces) {
+    throw malformed('The payload has too many members.')
+  }
   const value = bytes === undefined ? undefined : decodeJson(bytes)
   if (!isJsonMap(value)) throw malformed('The header holds no strict JSON object.')
   return value
+}
+
+/** Commas, opening brackets and escapes: there are no more values, and no more pieces of text, than these. */
+function countPieces(bytes: Uint8Array): number {
+  let count = 0
+  for (const byte of bytes) if (pieceMarks.has(byte)) count++
+  return count
 }
 
 /** Optional members of x402 may be null. */

@@ -88,6 +88,11 @@ test.each<readonly [string, string, Json | undefined]>([
   expect(judge(change(payment, path, value))).toBe(code)
 })
 
+test('a payment may have a long list of other values beside it', () => {
+  const list = Array.from({ length: 150 }, () => 1)
+  expect(judge({ ...payment, extensions: { other: { info: { list } } } })).toBeUndefined()
+})
+
 test('a member called __proto__ is refused wherever it stands', () => {
   const text = JSON.stringify(payment).replace(
     '"extensions":{}',
@@ -109,6 +114,8 @@ test.each([
   ['equal members', Buffer.from('{"x402Version":2,"x402Version":2}').toString('base64')],
   ['a float', Buffer.from('{"x402Version":2.0}').toString('base64')],
   ['too deep', Buffer.from('{"a":'.repeat(9) + '1' + '}'.repeat(9)).toString('base64')],
+  ['more values than a payment has', headerOf({ a: Array.from({ length: 256 }, () => 1) })],
+  ['more escapes than a payment has', headerOf({ a: '\n'.repeat(257) })],
   ['more than 8 KiB', headerOf({ ...payment, extensions: { a: 'x'.repeat(8000) } })],
 ])('a header of %s is malformed', (_what, header) => {
   expect(codeOf(() => parsePaymentHeader(header))).toBe('payment-malformed')
