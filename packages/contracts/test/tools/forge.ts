@@ -86,8 +86,11 @@ async function run(
     child.on('error', reject)
     child.on('close', resolve)
   })
-  const text = (chunks: readonly Buffer[]): string => Buffer.concat(chunks).toString('utf8')
-  return { output: text(output), complaints: text(complaints) }
+  return { output: toText(output), complaints: toText(complaints) }
+}
+
+function toText(chunks: readonly Buffer[]): string {
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 function readReport(report: unknown): ForgeReport {
