@@ -36,6 +36,10 @@ test('a deposit opens a channel, calls are charged, and a claim pays the payee e
   expect(codeOf(busy)).toBe('channel-busy')
   const charge = await reservation.charge(1234n)
   expect(charge).toMatchObject({ amountAtomic: 1234n, cumulativeAtomic: 1274n })
+  const { owedReceipts } = fixture.scheme.context.ledger.state
+  expect([...owedReceipts.values()].map((each) => each.amountAtomic)).toEqual([40n, 1234n])
+  reservation.receiptStored()
+  expect([...owedReceipts.values()].map((each) => each.amountAtomic)).toEqual([40n])
   const account = () => fixture.scheme.context.ledger.state.channels.get(payer.channelId)
   // Less than the policy's bound: nothing is claimed until it is asked for.
   await fixture.scheme.manager.step()
@@ -120,6 +124,7 @@ test('a payer without state learns everything from the correction', async () => 
         refundNonce: '0',
         chargedCumulativeAmount: '40',
       },
+      reservedAmount: '0',
       voucherState: { signedMaxClaimable: '100' },
     },
   })

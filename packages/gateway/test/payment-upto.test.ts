@@ -271,6 +271,8 @@ test('of a signed maximum exactly the charge is settled, once', async () => {
   const reservation = expectReservation(first)
   expect(codeOf(await admit(payment, 5000n))).toBe('payment-in-progress')
   await reservation.charge(1234n)
+  reservation.receiptStored()
+  expect(ledger.state.owedReceipts.size).toBe(0)
   expect(codeOf(await admit(payment, 5000n))).toBe('payment-already-used')
   await settleUntil(() => stateOf(1n) === 'settled')
   await stepUptoSettlements(settlement)

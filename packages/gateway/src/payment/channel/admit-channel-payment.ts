@@ -60,6 +60,8 @@ export type ChannelReservation = {
   charge(amountAtomic: bigint): Promise<ChannelCharge>
   /** Nothing is charged. Only before the first byte of an answer has left. */
   release(): Promise<void>
+  /** The statement about the charge is stored: a start need not issue it again. Nobody waits for it. */
+  receiptStored(): void
 }
 
 /** Why there is no reservation. `correction` belongs into `extra` of the fresh offer. */
@@ -179,6 +181,9 @@ function createReservation(
     release: async () => {
       applyOwn(ledger, { type: 'call-released', channelId, callId })
       await ledger.durable()
+    },
+    receiptStored: () => {
+      applyOwn(ledger, { type: 'receipt-issued', callId })
     },
   }
 }

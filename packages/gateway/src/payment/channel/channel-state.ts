@@ -14,6 +14,8 @@ export type ChannelState = {
 /** Members to add to `extra` of a corrective offer, so that a payer without state can go on. */
 export type CorrectiveExtra = {
   readonly channelState: ChannelState
+  /** R: what running calls may still charge. */
+  readonly reservedAmount: string
   readonly voucherState?: { readonly signedMaxClaimable: string; readonly signature: string }
 }
 
@@ -33,8 +35,11 @@ export function describeChannel({ channelId, view, chargedAtomic }: ChannelAccou
 /** The state and the latest voucher: the payer accepts it only when its own key made that. */
 export function describeCorrection(account: ChannelAccount): CorrectiveExtra {
   const { signed } = account
-  const channelState = describeChannel(account)
-  if (signed === undefined) return { channelState }
+  const state = {
+    channelState: describeChannel(account),
+    reservedAmount: `${account.reservedAtomic}`,
+  }
+  if (signed === undefined) return state
   const signedMaxClaimable = `${signed.ceilingAtomic}`
-  return { channelState, voucherState: { signedMaxClaimable, signature: signed.signature } }
+  return { ...state, voucherState: { signedMaxClaimable, signature: signed.signature } }
 }

@@ -62,6 +62,8 @@ export type UptoReservation = {
   charge(amountAtomic: bigint): Promise<void>
   /** The payment is as new. Only before the first byte of an answer has left. */
   release(): Promise<void>
+  /** The statement about the charge is stored: a start need not issue it again. Nobody waits for it. */
+  receiptStored(): void
 }
 
 /** What admission decides. */
@@ -95,7 +97,7 @@ export async function admitUptoPayment(
     })
     if (step.kind === 'refused') return refuse(step.code)
     await ledger.durable()
-    return { kind: 'admitted', reservation: createReservation(context, payment) }
+    return { kind: 'admitted', reservation: createReservation(context, payment, call.callId) }
   } catch (error) {
     if (!(error instanceof PaymentError)) throw error
     return { kind: 'refused', code: error.code, detail: error.detail }
@@ -134,6 +136,7 @@ function checkUnused({ state }: DurableLedger, payer: Hex, nonce: bigint): void 
 function createReservation(
   { ledger, settle }: UptoContext,
   { payer, permit }: UptoPayment,
+  callId: string,
 ): UptoReservation {
   const { nonce, amountAtomic: ceilingAtomic } = permit
   const write = async (event: LedgerEvent): Promise<void> => {
@@ -152,6 +155,9 @@ function createReservation(
       if (amountAtomic > 0n) settle(payer, nonce)
     },
     release: () => write({ type: 'upto-released', payer, nonce }),
+    receiptStored: () => {
+      applyOwn(ledger, { type: 'receipt-issued', callId })
+    },
   }
 }
 
