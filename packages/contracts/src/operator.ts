@@ -108,6 +108,30 @@ export function findForeignContracts(
   )
 }
 
+/**
+ * Deploys, in their order, what has no code yet; so it can be called again after a crash, and by anybody.
+ *
+ * @param chain `send` resolves when the transaction is mined and has succeeded.
+ * @returns how many were deployed now.
+ * @throws Error when a deployment leaves no code.
+ */
+export async function deployMissing(
+  deployments: readonly Deployment[],
+  chain: {
+    readonly hasCode: (address: Hex) => Promise<boolean>
+    readonly send: (transaction: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
+  },
+): Promise<number> {
+  let deployed = 0
+  for (const { address, to, data } of deployments) {
+    if (await chain.hasCode(address)) continue
+    await chain.send({ to, data })
+    if (!(await chain.hasCode(address))) throw new Error(`no code at ${address} when deployed`)
+    deployed += 1
+  }
+  return deployed
+}
+
 function plan(
   x402: X402Deployment,
   salt: Hex,

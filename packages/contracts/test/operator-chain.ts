@@ -1,21 +1,14 @@
 /** A chain with the contracts of one operator on it, and the enclave key that they trust. */
 
-import {
-  createPublicClient,
-  createWalletClient,
-  encodeFunctionData,
-  keccak256,
-  toBytes,
-} from 'viem'
+import { createPublicClient, createWalletClient, keccak256, toBytes } from 'viem'
 import type { Hex, PrivateKeyAccount } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '../src/addresses.ts'
-import { keyRegistryAbi } from '../src/generated/key-registry.ts'
-import { registryTimelockAbi } from '../src/generated/registry-timelock.ts'
 import { testUsdcAbi } from '../src/generated/test-usdc.ts'
-import { planOperator, planRegistry } from '../src/operator.ts'
+import { deployMissing, planOperator, planRegistry } from '../src/operator.ts'
 import type { OperatorTerms } from '../src/operator.ts'
+import { planKeyRegistration } from '../src/register-key.ts'
 import { payer, payerKey, sender, senderKey } from './local-chain.ts'
 import { startLocalChain, temporaryDirectory } from './local-chain.ts'
 
@@ -24,7 +17,7 @@ export const gatewayId: Hex = keccak256(toBytes('a gateway'))
 const gas = 1_000_000_000_000_000_000n
 /** Where the payee passes its tokens on to. */
 export const payeeOwner: Hex = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
-const noBytes: Hex = `0x${'0'.repeat(64)}`
+const minDelaySeconds = 2
 
 /** The deployed contracts, a wallet that pays for gas, and the attested key. */
 export type OperatorChain = Awaited<ReturnType<typeof openOperatorChain>>
@@ -32,10 +25,10 @@ export type OperatorChain = Awaited<ReturnType<typeof openOperatorChain>>
 /** Starts a chain and deploys everything by ordinary transactions. */
 export async function openOperatorChain() {
   const funded = await openFundedChain()
-  const { wallet, mined } = funded
+  const { reader, wallet, mined } = funded
   const { timelock, registry } = planRegistry({
     x402: baseSepoliaX402,
-    minDelaySeconds: 2,
+    minDelaySeconds,
     proposers: [sender],
     guardian: sender,
   })
@@ -46,9 +39,13 @@ export async function openOperatorChain() {
     payeeOwner,
   }
   const contracts = planOperator(terms)
-  for (const { to, data } of [timelock, registry, ...Object.values(contracts)]) {
-    await mined(wallet.sendTransaction({ to, data }))
-  }
+  const deployments = [timelock, registry, ...Object.values(contracts)]
+  const deploy = () =>
+    deployMissing(deployments, {
+      hasCode: async (address) => (await reader.getCode({ address })) !== undefined,
+      send: (transaction) => mined(wallet.sendTransaction(transaction)),
+    })
+  const deployed = await deploy()
   const addresses = {
     timelock: timelock.address,
     registry: registry.address,
@@ -59,7 +56,7 @@ export async function openOperatorChain() {
   const registerKey = (key: Hex) => registerThroughTimelock(funded, addresses, key)
   const enclave = privateKeyToAccount(generatePrivateKey())
   await registerKey(enclave.address)
-  return { ...funded, terms, addresses, enclave, registerKey }
+  return { ...funded, addresses, enclave, registerKey, deploy, deployed }
 }
 
 type FundedChain = Awaited<ReturnType<typeof openFundedChain>>
@@ -102,18 +99,18 @@ async function registerThroughTimelock(
   addresses: { readonly registry: Hex; readonly timelock: Hex },
   key: Hex,
 ): Promise<void> {
-  const from = Number((await reader.getBlock()).timestamp)
-  const data = encodeFunctionData({
-    abi: keyRegistryAbi,
-    functionName: 'registerKey',
-    args: [gatewayId, key, from, from + 86_400, keccak256(toBytes('keyset'))],
+  const validFromSeconds = Number((await reader.getBlock()).timestamp)
+  const { announce, register } = planKeyRegistration(addresses, minDelaySeconds, {
+    gatewayId,
+    key,
+    validFromSeconds,
+    validUntilSeconds: validFromSeconds + 86_400,
+    keysetDigest: keccak256(toBytes('keyset')),
   })
-  const call = [addresses.registry, 0n, data, noBytes, keccak256(key)] as const
-  const target = { address: addresses.timelock, abi: registryTimelockAbi } as const
-  await mined(wallet.writeContract({ ...target, functionName: 'schedule', args: [...call, 2n] }))
+  await mined(wallet.sendTransaction(announce))
   // Time passes on this chain with each block.
   for (let block = 0; block < 2; block += 1) {
     await mined(wallet.sendTransaction({ to: sender, value: 0n }))
   }
-  await mined(wallet.writeContract({ ...target, functionName: 'execute', args: call }))
+  await mined(wallet.sendTransaction(register))
 }

@@ -5,7 +5,7 @@ import { channelAuthorizerAbi } from '../src/generated/channel-authorizer.ts'
 import { gatewayPayeeAbi } from '../src/generated/gateway-payee.ts'
 import { keyRegistryAbi } from '../src/generated/key-registry.ts'
 import { uptoSettlerAbi } from '../src/generated/upto-settler.ts'
-import { findForeignContracts, planOperator, planRegistry } from '../src/operator.ts'
+import { deployMissing, findForeignContracts, planOperator, planRegistry } from '../src/operator.ts'
 import type { OperatorTerms, RegistryTerms } from '../src/operator.ts'
 import { createUptoSettlerDomain, uptoChargeTypes } from '../src/upto-charge.ts'
 import { needsAnvil, payee, sender } from './local-chain.ts'
@@ -22,7 +22,9 @@ test(
   "an operator's contracts stand where their terms say, and do what they say",
   needsAnvil,
   async () => {
-    const { reader, addresses, enclave } = await openOperatorChain()
+    const { reader, addresses, enclave, deploy, deployed } = await openOperatorChain()
+    expect(deployed).toBe(5)
+    expect(await deploy()).toBe(0)
     const authorizer = { address: addresses.authorizer, abi: channelAuthorizerAbi } as const
     expect(await reader.readContract({ ...authorizer, functionName: 'REGISTRY' })).toBe(
       addresses.registry,
@@ -113,4 +115,10 @@ test('a registry stands where its delay, its proposers and its guardian say', ()
   const guarded = planRegistry({ ...registryTerms, guardian: sender })
   expect(guarded.timelock.address).toBe(timelock.address)
   expect(guarded.registry.address).not.toBe(registry.address)
+})
+
+test('a deployment that leaves no code is an error', async () => {
+  const { payee: deployment } = planOperator(terms)
+  const chain = { hasCode: () => Promise.resolve(false), send: () => Promise.resolve() }
+  await expect(deployMissing([deployment], chain)).rejects.toThrow(deployment.address)
 })
