@@ -5,6 +5,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {ChannelConfig, VoucherClaim} from "../../src/solidity/x402/ChannelHashes.sol";
 import {x402BatchSettlement as Batch} from "../../src/solidity/x402/x402BatchSettlement.sol";
 import {Deployed} from "./Deployed.sol";
+import {Vm} from "./Vm.sol";
 
 /// @notice A payer that is a contract. Its answer may be longer than it should, or no answer at all.
 contract ContractWallet {
@@ -179,6 +180,33 @@ contract BatchSettlementTest is Deployed {
         depositInto(config, 500);
     }
 
+    function test_AChannelIsCreatedAndClosedOnlyWhenItIs() public {
+        bytes32 created = Batch.ChannelCreated.selector;
+        bytes32 closed = Batch.ChannelClosed.selector;
+        vm.recordLogs();
+        depositInto(config, 500);
+        countEvents(created, 1, closed, 0);
+        depositInto(config, 500);
+        countEvents(created, 0, closed, 0);
+        refundAsEnclave(config, 300);
+        countEvents(created, 0, closed, 0);
+        refundAsEnclave(config, 700);
+        countEvents(created, 0, closed, 1);
+        refundAsEnclave(config, 1);
+        countEvents(created, 0, closed, 0);
+        depositInto(config, 500);
+        claimAsEnclave(one(voucherFor(config, 200, 200)));
+        countEvents(created, 1, closed, 0);
+        refundAsEnclave(config, 300); // drained, but it has a history
+        countEvents(created, 0, closed, 0);
+        depositInto(config, 500);
+        countEvents(created, 0, closed, 0);
+        batch.settle(address(payee), address(usdc));
+        countEvents(Batch.Settled.selector, 1, closed, 0);
+        batch.settle(address(payee), address(usdc));
+        countEvents(Batch.Settled.selector, 0, closed, 0);
+    }
+
     function test_MulticallRefundsWhatIsNotClaimed() public {
         depositInto(config, 1000);
         VoucherClaim[] memory rows = one(voucherFor(config, 400, 400));
@@ -239,6 +267,18 @@ contract BatchSettlementTest is Deployed {
             vm.expectRevert(Batch.InvalidSignature.selector);
             batch.claimWithSignature(rows, signature);
         }
+    }
+
+    function countEvents(bytes32 one_, uint256 times, bytes32 other, uint256 otherTimes) private {
+        uint256 found;
+        uint256 otherFound;
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] == one_) ++found;
+            if (logs[i].topics[0] == other) ++otherFound;
+        }
+        equal(found, times, "events");
+        equal(otherFound, otherTimes, "other events");
     }
 
     function fund(uint128 amount) private {

@@ -3,6 +3,12 @@ pragma solidity 0.8.37;
 
 /// @notice The cheat codes of forge that the tests use.
 interface Vm {
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
     function addr(uint256 privateKey) external pure returns (address);
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function prank(address sender) external;
@@ -15,6 +21,8 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectRevert() external;
     function expectEmit() external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory);
     function readFile(string calldata path) external view returns (string memory);
     function parseBytes(string calldata text) external pure returns (bytes memory);
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
