@@ -5,6 +5,7 @@ export type PaymentStatus = 400 | 402 | 503
 
 // `error` of the 402 answer is what stock clients compare: the reason of x402 where it has one.
 const table = {
+  'chain-unreachable': [503, 'verification_state_unavailable'],
   'channel-authorizer-mismatch': [402, 'invalid_batch_settlement_evm_receiver_authorizer_mismatch'],
   'channel-balance-exceeded': [402, 'invalid_batch_settlement_evm_cumulative_exceeds_balance'],
   'channel-busy': [402, 'invalid_batch_settlement_evm_channel_busy'],
@@ -72,8 +73,8 @@ export class PaymentError extends Error {
   readonly code: PaymentCode
   readonly detail: string
 
-  constructor(code: PaymentCode, detail: string) {
-    super(`${code}: ${detail}`)
+  constructor(code: PaymentCode, detail: string, options?: { cause?: unknown }) {
+    super(`${code}: ${detail}`, options)
     this.name = 'PaymentError'
     this.code = code
     this.detail = detail

@@ -19,7 +19,12 @@ import type { PresentedPayment } from '@countersign/protocol/payment/presented-p
 import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts'
 import type { CallReserved } from '../ledger/channel-event.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
-import { applyOwn, checkVoucherSigner, type ChannelContext } from './channel-context.ts'
+import {
+  applyOwn,
+  checkVoucherSigner,
+  toPaymentError,
+  type ChannelContext,
+} from './channel-context.ts'
 import {
   describeChannel,
   describeCorrection,
@@ -93,7 +98,7 @@ export async function admitChannelPayment(
 ): Promise<ChannelAdmission> {
   try {
     const { payment, event } = readCall(context, call)
-    const account = await findAccount(context, payment)
+    const account = await findAccount(context, payment, event)
     // Tried before the signature is checked: a dry run costs a microsecond, a signature fifty.
     const tried = reduceChannel(account, event)
     if (tried.kind === 'refused') return refuseChannel(tried, account)
@@ -103,8 +108,8 @@ export async function admitChannelPayment(
     await context.ledger.durable()
     return { kind: 'admitted', reservation: createReservation(context, event, account) }
   } catch (error) {
-    if (!(error instanceof PaymentError)) throw error
-    return { kind: 'refused', code: error.code, detail: error.detail, correction: undefined }
+    const { code, detail } = toPaymentError(error)
+    return { kind: 'refused', code, detail, correction: undefined }
   }
 }
 
@@ -141,6 +146,7 @@ function readCall(
 async function findAccount(
   context: ChannelContext,
   payment: ChannelPayment,
+  event: CallReserved,
 ): Promise<ChannelAccount> {
   const { channelId } = payment.voucher
   const known = context.ledger.state.channels.get(channelId)
@@ -150,11 +156,21 @@ async function findAccount(
   }
   if (payment.action.kind === 'deposit') {
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
+    // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
+    if (known !== undefined && !fitsAfter(known, payment.action.deposit.amountAtomic, event)) {
+      return known
+    }
     return bringDeposit(context, payment, payment.action.deposit)
   }
   if (known !== undefined) return known
   checkVoucherSigner(context, decodeChannelId(channelId), payment)
   return openChannel(context, payment.config, channelId)
+}
+
+function fitsAfter(account: ChannelAccount, amountAtomic: bigint, event: CallReserved): boolean {
+  const depositedAtomic = account.view.depositedAtomic + amountAtomic
+  const view = { ...account.view, depositedAtomic }
+  return reduceChannel({ ...account, view }, event).kind === 'accepted'
 }
 
 function createReservation(

@@ -7,9 +7,10 @@ import { PaymentError } from '@countersign/protocol/payment/payment-code'
 import type { Permit2Domain } from '@countersign/protocol/payment/permit2'
 import type { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
-import type { TransactionReceipt } from 'viem'
+import { BaseError, type TransactionReceipt } from 'viem'
 import type { EvmCurve } from '../evm-curve.ts'
-import type { Sender } from '../exact/sender.ts'
+import { ChainUnreachable } from '../exact/chain.ts'
+import { MaybeSent, NotSent, type Sender } from '../exact/sender.ts'
 import type { ChannelAccount } from '../ledger/channel-account.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerEvent } from '../ledger/ledger.ts'
@@ -62,6 +63,24 @@ export function checkVoucherSigner(
 ): void {
   const digest = domain.hashVoucher(channelIdBytes, voucher.maxClaimableAtomic)
   checkSigner(curve, digest, voucher.signature, config.payerAuthorizer)
+}
+
+/**
+ * What a step of admission threw, as a refusal: the payment's fault, or the chain's.
+ *
+ * @throws the error itself when it is ours.
+ */
+export function toPaymentError(error: unknown): PaymentError {
+  if (error instanceof PaymentError) return error
+  if (
+    error instanceof BaseError ||
+    error instanceof ChainUnreachable ||
+    error instanceof NotSent ||
+    error instanceof MaybeSent
+  ) {
+    return new PaymentError('chain-unreachable', 'The chain does not answer.', { cause: error })
+  }
+  throw error
 }
 
 /** Applies an event that only a mistake of ours could have refused. */

@@ -8,8 +8,9 @@ import type { PresentedPayment } from '@countersign/protocol/payment/presented-p
 import type { ChannelAccount } from '../ledger/channel-account.ts'
 import { encodeRefund, type ClaimRow } from './batch-contract.ts'
 import { refuseChannel, type ChannelRefusal } from './admit-channel-payment.ts'
-import { checkVoucherSigner, type ChannelContext } from './channel-context.ts'
+import { checkVoucherSigner, toPaymentError, type ChannelContext } from './channel-context.ts'
 import { describeChannel, type ChannelState } from './channel-state.ts'
+import { isRevert } from './claims.ts'
 import { sendJournaled } from './transaction-book.ts'
 
 /** A refund that is on its way. */
@@ -60,8 +61,8 @@ export async function refundChannel(
     })
     return { kind: 'sent', transaction, amountAtomic, channelState: describeChannel(account) }
   } catch (error) {
-    if (!(error instanceof PaymentError)) throw error
-    return { kind: 'refused', code: error.code, detail: error.detail, correction: undefined }
+    const { code, detail } = toPaymentError(error)
+    return { kind: 'refused', code, detail, correction: undefined }
   }
 }
 
@@ -74,8 +75,9 @@ export async function resendRefunds(context: ChannelContext): Promise<void> {
   }
   for (const account of channels.values()) {
     const { channelId, refunding } = account
-    if (refunding !== undefined && !sent.has(channelId))
+    if (refunding !== undefined && !sent.has(channelId) && !account.frozen) {
       await sendRefund(context, account, refunding)
+    }
   }
 }
 
@@ -88,6 +90,13 @@ async function sendRefund(
   const { channelId, config } = account
   const signature = sign(domain.hashRefund(channelId, refund.nonce, refund.amountAtomic))
   const data = encodeRefund(claimOf(context, account), { config, ...refund, signature })
+  try {
+    await context.simulate({ to, data })
+  } catch (error) {
+    // It would be tried at each step, for ever and at our cost.
+    if (isRevert(error)) context.ledger.apply({ type: 'channel-frozen', channelId })
+    throw error
+  }
   return sendJournaled(context, { to, data, gas }, { kind: 'refund', channelId }, [])
 }
 

@@ -40,7 +40,7 @@ export class NotSent extends Error {
 }
 
 /** The node did not answer: the transaction is signed and may be on its way. */
-class MaybeSent extends Error {
+export class MaybeSent extends Error {
   constructor(options: { cause: unknown }) {
     super('nobody knows whether the transaction was sent', options)
     this.name = 'MaybeSent'

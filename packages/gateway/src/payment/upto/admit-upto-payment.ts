@@ -19,7 +19,7 @@ import {
 } from '@countersign/protocol/payment/upto-payload'
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
-import { applyOwn, checkSigner } from '../channel/channel-context.ts'
+import { applyOwn, checkSigner, toPaymentError } from '../channel/channel-context.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
@@ -99,8 +99,8 @@ export async function admitUptoPayment(
     await ledger.durable()
     return { kind: 'admitted', reservation: createReservation(context, payment, call.callId) }
   } catch (error) {
-    if (!(error instanceof PaymentError)) throw error
-    return { kind: 'refused', code: error.code, detail: error.detail }
+    const { code, detail } = toPaymentError(error)
+    return { kind: 'refused', code, detail }
   }
 }
 
