@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { baseSepoliaX402 } from '@countersign/contracts/addresses'
 import { createWalletClient, encodeFunctionData, http, keccak256 } from 'viem'
@@ -8,6 +9,7 @@ import { describeCorrection } from '../src/payment/channel/channel-state.ts'
 import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
 import { refundChannel } from '../src/payment/channel/refund.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
 import {
   admit,
   balanceOf,
@@ -263,6 +265,64 @@ test('what does not fit is refused with its code, and leaves nothing behind', as
   admission = await admit(fixture, 100n, () => deposit)
   await expectReservation(admission).charge(1n)
   expect(ledger.state.channels.get(payer.channelId)?.view.depositedAtomic).toBe(5000n)
+})
+
+test('a channel is filled up again, but not for a voucher that would be refused', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture, 1000n)
+  const { ledger } = fixture.scheme.context
+  const account = () => ledger.state.channels.get(payer.channelId)
+  const before = ledger.state.transactions.size
+  const wrong = await admit(fixture, 1500n, (offer) => payer.deposit(offer, 1500n, 2000n))
+  expect(codeOf(wrong)).toBe('channel-ceiling-mismatch')
+  expect(ledger.state.transactions.size).toBe(before)
+  expect(account()?.view.depositedAtomic).toBe(1000n)
+  const filled = await admit(fixture, 1500n, (offer) => payer.deposit(offer, 1540n, 2000n))
+  await expectReservation(filled).charge(1500n)
+  expect(account()).toMatchObject({ chargedAtomic: 1540n, view: { depositedAtomic: 3000n } })
+})
+
+test('the same deposit twenty times at once is one transaction and one call', async () => {
+  const fixture = await startScheme(chain)
+  const { terms, settlementKey } = fixture.options
+  const payer = createChannelPayer(fixture.key, terms)
+  const deposit = payer.deposit(offerOf(terms, 100n), 100n, 1000n)
+  const admissions = await Promise.all(
+    Array.from({ length: 20 }, () => admit(fixture, 100n, () => deposit)),
+  )
+  expect(admissions.filter(({ kind }) => kind === 'admitted')).toHaveLength(1)
+  const address = privateKeyToAddress(`0x${settlementKey.slice(2)}`)
+  expect(await chain.client.getTransactionCount({ address })).toBe(1)
+})
+
+test('a voucher that needs the chain is refused while it is away, others go on', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const fixture = await startScheme(chain, { rpcUrl: proxy.url })
+  const payer = await openPaidChannel(fixture)
+  proxy.rule = () => 'drop'
+  const stranger = createChannelPayer(keccak256('0x97'), fixture.options.terms)
+  const refused = await admit(fixture, 100n, (offer) => stranger.voucher(offer, 100n))
+  expect(codeOf(refused)).toBe('chain-unreachable')
+  await expect(fixture.scheme.manager.step()).rejects.toThrow('the chain does not answer')
+  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n)))
+  proxy.rule = undefined
+  const unknown = await admit(fixture, 100n, (offer) => stranger.voucher(offer, 100n))
+  expect(codeOf(unknown)).toBe('channel-unknown')
+})
+
+test('the manager steps by itself until the scheme closes', async () => {
+  const fixture = await startScheme(chain, {
+    claimPolicy: { maxUnclaimedAtomic: 10n, maxTotalUnclaimedAtomic: 10n },
+  })
+  const payer = await openPaidChannel(fixture)
+  const faults: unknown[] = []
+  const running = fixture.scheme.manager.run(20, (error) => faults.push(error))
+  // More is owed than the policy allows: it is claimed without being asked.
+  while ((await claimedOf(fixture, payer.channelId)) !== 40n) await setTimeout(40)
+  await fixture.scheme.close()
+  await running
+  expect(faults).toEqual([])
 })
 
 test('nothing is admitted while the chain cannot be read', async () => {

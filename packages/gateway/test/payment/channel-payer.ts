@@ -88,7 +88,8 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
         ...(amountAtomic === undefined ? {} : { amount: `${amountAtomic}` }),
       }),
     deposit: (offer, ceilingAtomic, amountAtomic) => {
-      const salt: Hex = `0x${'07'.repeat(32)}`
+      // Another deposit of the same amount would be the same one.
+      const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
       const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
       const digest = hashReceive({
         from: payer,

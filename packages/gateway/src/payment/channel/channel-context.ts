@@ -38,6 +38,8 @@ export type ChannelContext = {
   readonly depositTimeoutMs: number
   /** Channels that are being read for the first time; owned by openChannel. */
   readonly opening: Map<Hex, Promise<ChannelAccount>>
+  /** Deposits that are being sent, by the nonce they use up; owned by bringDeposit. */
+  readonly depositing: Map<Hex, Promise<void>>
   readonly clock: () => number
   readonly signal: AbortSignal
 }

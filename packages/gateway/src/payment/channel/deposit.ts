@@ -35,7 +35,7 @@ export async function bringDeposit(
     return view !== undefined && view.depositedAtomic >= maxClaimableAtomic
   }
   // A payment that comes again finds its money there, or its transaction on the way: it is sent once.
-  if (!isThere() && !isOnTheWay(context, channelId)) await send(context, payment, deposit)
+  if (!isThere() && !isOnTheWay(context, deposit)) await sendOnce(context, payment, deposit)
   const until = performance.now() + context.depositTimeoutMs
   for (;;) {
     await context.follower.poll()
@@ -49,10 +49,17 @@ export async function bringDeposit(
   }
 }
 
-function isOnTheWay({ ledger }: ChannelContext, channelId: Hex): boolean {
+function isOnTheWay({ ledger }: ChannelContext, deposit: Deposit): boolean {
+  const authorization = nonceOf(deposit)
   return [...ledger.state.transactions.values()].some(
-    ({ purpose }) => purpose.kind === 'deposit' && purpose.channelId === channelId,
+    ({ purpose }) => purpose.kind === 'deposit' && purpose.authorization === authorization,
   )
+}
+
+function nonceOf({ authorization }: Deposit): Hex {
+  return authorization.kind === 'erc3009'
+    ? authorization.transfer.nonce
+    : `0x${authorization.permit.nonce.toString(16).padStart(64, '0')}`
 }
 
 function checkDeposit(
@@ -74,6 +81,21 @@ function checkDeposit(
   }
 }
 
+/** Calls that bring the same deposit at once share its one transaction (F2). */
+async function sendOnce(
+  context: ChannelContext,
+  payment: ChannelPayment,
+  deposit: Deposit,
+): Promise<void> {
+  const { depositing } = context
+  const authorization = nonceOf(deposit)
+  const underWay =
+    depositing.get(authorization) ??
+    send(context, payment, deposit).finally(() => depositing.delete(authorization))
+  depositing.set(authorization, underWay)
+  await underWay
+}
+
 async function send(
   context: ChannelContext,
   { config, voucher }: ChannelPayment,
@@ -90,7 +112,8 @@ async function send(
     if (!isRevert(cause)) throw cause
     throw new PaymentError('deposit-refused', 'The contract refuses the deposit.')
   }
-  const purpose = { kind: 'deposit', channelId: voucher.channelId } as const
+  const { channelId } = voucher
+  const purpose = { kind: 'deposit', channelId, authorization: nonceOf(deposit) } as const
   await sendJournaled(context, { to, data, gas }, purpose, [])
 }
 

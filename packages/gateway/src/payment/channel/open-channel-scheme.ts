@@ -87,6 +87,7 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     claimPolicy: options.claimPolicy,
     depositTimeoutMs: options.depositTimeoutMs,
     opening: new Map(),
+    depositing: new Map(),
   }
   const manager = createChannelManager(context)
   return {

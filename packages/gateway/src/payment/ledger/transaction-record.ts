@@ -8,7 +8,9 @@ export type TransactionPurpose =
       readonly kind: 'claim'
       readonly rows: readonly { readonly channelId: Hex; readonly totalAtomic: bigint }[]
     }
-  | { readonly kind: 'deposit' | 'refund'; readonly channelId: Hex }
+  /** `authorization` is the nonce that the deposit uses up. */
+  | { readonly kind: 'deposit'; readonly channelId: Hex; readonly authorization: Hex }
+  | { readonly kind: 'refund'; readonly channelId: Hex }
   | { readonly kind: 'upto'; readonly payer: Hex; readonly nonce: bigint }
   | { readonly kind: 'settle' }
 
