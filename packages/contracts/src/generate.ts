@@ -1,21 +1,50 @@
 /**
- * Development time only: compiles `src/solidity` with the npm `solc` package and renders the typed ABI and
- * bytecode modules of `src/generated`. Run time never compiles anything.
+ * Development time only: renders the typed ABI and bytecode modules of `src/generated`. Run time never compiles
+ * anything.
  */
+
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { baseSepoliaX402 } from './addresses.ts'
+import { compileContracts } from './compile-contracts.ts'
+import type { Artifact } from './compile-contracts.ts'
+import { createPermit2RuntimeCode, fillWords, permit2Salt } from './permit2-code.ts'
 
-const CONTRACTS = [
-  { source: 'TestUSDC.sol', name: 'TestUSDC', constant: 'testUsdc', output: 'test-usdc.ts' },
-] as const
-
-const SETTINGS = {
-  evmVersion: 'osaka',
-  optimizer: { enabled: true, runs: 10_000 },
-  // No metadata hash at the end of the code: the same source gives the same bytes everywhere.
-  metadata: { bytecodeHash: 'none', appendCBOR: false },
-  outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode'] } },
+type Contract = {
+  readonly source: string
+  readonly name: string
+  readonly constant: string
+  readonly output: string
+  /** The immutables of a contract that the genesis places; absent for one that only transactions deploy. */
+  readonly genesis?: Readonly<Record<string, `0x${string}`>>
 }
+
+const { permit2: PERMIT2, batchSettlement: x402BatchSettlement } = baseSepoliaX402
+
+const CONTRACTS: readonly Contract[] = [
+  {
+    source: 'TestUSDC.sol',
+    name: 'TestUSDC',
+    constant: 'testUsdc',
+    output: 'test-usdc',
+    genesis: {},
+  },
+  x402('x402BatchSettlement', 'batchSettlement', 'batch-settlement', {}),
+  x402('x402ExactPermit2Proxy', 'exactPermit2Proxy', 'exact-permit2-proxy', { PERMIT2 }),
+  x402('x402UptoPermit2Proxy', 'uptoPermit2Proxy', 'upto-permit2-proxy', { PERMIT2 }),
+  x402('ERC3009DepositCollector', 'erc3009DepositCollector', 'erc3009-deposit-collector', {
+    x402BatchSettlement,
+  }),
+  x402('Permit2DepositCollector', 'permit2DepositCollector', 'permit2-deposit-collector', {
+    x402BatchSettlement,
+    PERMIT2,
+  }),
+  x402('Multicall3', 'multicall3', 'multicall3', {}),
+  operator('KeyRegistry', 'keyRegistry', 'key-registry'),
+  operator('RegistryTimelock', 'registryTimelock', 'registry-timelock'),
+  operator('ChannelAuthorizer', 'channelAuthorizer', 'channel-authorizer'),
+  operator('GatewayPayee', 'gatewayPayee', 'gateway-payee'),
+  operator('UptoSettler', 'uptoSettler', 'upto-settler'),
+]
 
 /**
  * Compiles every contract and returns the generated modules, keyed by their path relative to the package root
@@ -24,72 +53,98 @@ const SETTINGS = {
  * @throws Error with the compiler's own messages on any error or warning.
  */
 export function generateContracts(): Map<string, string> {
-  const sources = CONTRACTS.map((contract) => contract.source)
-  const output = compile(sources)
+  const find = compileContracts()
   const files = new Map<string, string>()
   for (const contract of CONTRACTS) {
-    const artifact = field(field(field(output, 'contracts'), contract.source), contract.name)
-    files.set(
-      `src/generated/${contract.output}`,
-      render(contract.source, contract.constant, artifact),
-    )
+    const path = `src/generated/${contract.output}.ts`
+    files.set(path, renderContract(contract, find(contract.source, contract.name)))
   }
+  files.set('src/generated/permit2.ts', renderPermit2())
   return files
 }
 
-function compile(sources: readonly string[]): unknown {
-  const contents = sources.map((source): [string, { content: string }] => [
-    source,
-    { content: readFileSync(new URL(`solidity/${source}`, import.meta.url), 'utf8') },
-  ])
-  const input = {
-    language: 'Solidity',
-    sources: Object.fromEntries(contents),
-    settings: SETTINGS,
-  }
-  const output = parseJson(loadCompiler()(JSON.stringify(input)))
-  const problems = isRecord(output) ? output['errors'] : undefined
-  if (Array.isArray(problems) && problems.length > 0) {
-    const messages = problems.map((problem) => String(field(problem, 'formattedMessage')))
-    throw new Error(`Solidity does not compile cleanly:\n${messages.join('\n')}`)
-  }
-  return output
+function x402(
+  name: string,
+  constant: string,
+  output: string,
+  genesis: Readonly<Record<string, `0x${string}`>>,
+): Contract {
+  return { source: `x402/${name}.sol`, name, constant, output, genesis }
 }
 
-/** `solc` is CommonJS with a wasm of several MB, so it is loaded only when somebody generates. */
-function loadCompiler(): (input: string) => string {
-  const require = createRequire(import.meta.url)
-  const loaded: unknown = require('solc')
-  const compileFunction = field(loaded, 'compile')
-  if (typeof compileFunction !== 'function') throw new Error('solc has no compile function')
-  return (input) => String(Reflect.apply(compileFunction, loaded, [input]))
+function operator(name: string, constant: string, output: string): Contract {
+  return { source: `operator/${name}.sol`, name, constant, output }
 }
 
-function render(source: string, constant: string, artifact: unknown): string {
-  const abi = field(artifact, 'abi')
-  const evm = field(artifact, 'evm')
-  const creation = hexOf(field(field(evm, 'bytecode'), 'object'))
-  const deployed = field(evm, 'deployedBytecode')
-  const runtime = hexOf(field(deployed, 'object'))
-  const immutables = field(deployed, 'immutableReferences')
-  if (isRecord(immutables) && Object.keys(immutables).length > 0) {
-    throw new Error(
-      `${source} has immutables: its run-time code cannot be placed in a genesis file`,
+function renderContract(contract: Contract, artifact: Artifact): string {
+  const { source, constant, genesis } = contract
+  const lines = renderAbi(`src/solidity/${source}`, source, constant, artifact.abi)
+  lines.push(
+    '/** Creation code: what a deployment transaction carries, followed by its arguments. */',
+    `export const ${constant}CreationCode =\n  '0x${artifact.creationCode}' as const`,
+    '',
+  )
+  if (genesis !== undefined) {
+    lines.push(
+      genesisComment(genesis),
+      `export const ${constant}RuntimeCode =\n  '0x${fillImmutables(artifact, genesis)}' as const`,
+      '',
     )
   }
+  return lines.join('\n')
+}
+
+function renderPermit2(): string {
+  const creationCode = readPermit2('permit2.creation.hex').trim()
+  const { chainId } = baseSepoliaX402
+  const runtimeCode = createPermit2RuntimeCode(creationCode, chainId, PERMIT2)
+  const abi: unknown = JSON.parse(readPermit2('permit2.abi.json'))
   return [
-    `// Generated from src/solidity/${source}. Do not edit: run \`npm run generate\`.`,
+    ...renderAbi('src/solidity/permit2', 'Permit2', 'permit2', abi),
+    '/** Salt and creation code, which the CREATE2 factory puts at the canonical address. */',
+    `export const permit2Deployment =\n  '${permit2Salt}${creationCode}' as const`,
     '',
-    `/** The ABI of \`${source}\`. */`,
-    `export const ${constant}Abi = ${literal(abi, 0)} as const`,
-    '',
-    '/** Creation code: what a deployment transaction carries. */',
-    `export const ${constant}CreationCode =\n  '${creation}' as const`,
-    '',
-    '/** Run-time code: what a genesis file places at an address. It has no immutables. */',
-    `export const ${constant}RuntimeCode =\n  '${runtime}' as const`,
+    `/** Run-time code: what a genesis file places at ${PERMIT2}. Its cached domain is that of chain ${String(chainId)}. */`,
+    `export const permit2RuntimeCode =\n  '0x${runtimeCode}' as const`,
     '',
   ].join('\n')
+}
+
+function readPermit2(name: string): string {
+  return readFileSync(new URL(`solidity/permit2/${name}`, import.meta.url), 'utf8')
+}
+
+function renderAbi(origin: string, title: string, constant: string, abi: unknown): string[] {
+  return [
+    `// Generated from ${origin}. Do not edit: run \`npm run generate\`.`,
+    '',
+    `/** The ABI of \`${title}\`. */`,
+    `export const ${constant}Abi = ${literal(abi, 0)} as const`,
+    '',
+  ]
+}
+
+function genesisComment(genesis: Readonly<Record<string, `0x${string}`>>): string {
+  const values = Object.entries(genesis).map(([name, value]) => `${name} = ${value}`)
+  const end = values.length === 0 ? 'It has no immutables.' : `Immutables: ${values.join(', ')}.`
+  return `/** Run-time code: what a genesis file places at an address. ${end} */`
+}
+
+/** @throws Error when the values are not exactly those of the contract's immutables. */
+function fillImmutables(
+  artifact: Artifact,
+  values: Readonly<Record<string, `0x${string}`>>,
+): string {
+  const expected = [...artifact.immutables.keys()].toSorted()
+  if (expected.join() !== Object.keys(values).toSorted().join()) {
+    throw new Error(`the immutables are ${expected.join(', ')}`)
+  }
+  const words = new Map<number, string>()
+  for (const [name, offsets] of artifact.immutables) {
+    const word = (values[name] ?? '').slice(2).toLowerCase().padStart(64, '0')
+    for (const offset of offsets) words.set(offset, word)
+  }
+  return fillWords(artifact.runtimeCode, words)
 }
 
 /** A TypeScript literal in the repository's format, so that the formatter leaves the file alone. */
@@ -99,33 +154,13 @@ function literal(value: unknown, depth: number): string {
     if (value.length === 0) return '[]'
     return `[\n${value.map((item) => `${indent(depth + 1)}${literal(item, depth + 1)},\n`).join('')}${indent(depth)}]`
   }
-  if (isRecord(value)) {
-    const keys = Object.keys(value).toSorted()
-    return `{\n${keys.map((key) => `${indent(depth + 1)}${key}: ${literal(value[key], depth + 1)},\n`).join('')}${indent(depth)}}`
+  if (typeof value === 'object' && value !== null) {
+    const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return `{\n${entries.map(([key, item]) => `${indent(depth + 1)}${key}: ${literal(item, depth + 1)},\n`).join('')}${indent(depth)}}`
   }
   return String(value)
 }
 
 function indent(depth: number): string {
   return '  '.repeat(depth)
-}
-
-function hexOf(value: unknown): string {
-  if (typeof value !== 'string' || !/^([0-9a-f]{2})+$/.test(value)) {
-    throw new Error('solc returned no bytecode')
-  }
-  return `0x${value}`
-}
-
-function parseJson(text: string): unknown {
-  return JSON.parse(text)
-}
-
-function field(value: unknown, key: string): unknown {
-  if (!isRecord(value) || !Object.hasOwn(value, key)) throw new Error(`solc output lacks ${key}`)
-  return value[key]
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -168,6 +168,11 @@ test('refuses data that is not its own instead of starting over', needsAnvil, as
   const damagedGenesis = await runProgram(['--data', directory])
   expect(damagedGenesis.code).toBe(1)
   expect(damagedGenesis.stderr).toContain('genesis-invalid')
+  const outdated = { ...JSON.parse(genesis.toString()), alloc: {} }
+  writeFileSync(join(directory, 'genesis.json'), JSON.stringify(outdated))
+  const oldGenesis = await runProgram(['--data', directory])
+  expect(oldGenesis.code).toBe(1)
+  expect(oldGenesis.stderr).toContain('genesis-outdated')
   writeFileSync(join(directory, 'genesis.json'), genesis)
   writeFileSync(join(directory, 'journal-0.ndjson'), '{"b":1}\nnonsense\n')
   const damagedJournal = await runProgram(['--data', directory])

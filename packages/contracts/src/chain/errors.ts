@@ -12,6 +12,11 @@ export const chainErrors = {
   'anvil-failed': { action: 'retry', meaning: 'anvil does not start or does not stay up' },
   'data-locked': { action: 'fix', meaning: 'another process uses this data directory' },
   'genesis-invalid': { action: 'stop', meaning: 'genesis.json is not what we wrote' },
+  'genesis-outdated': {
+    action: 'fix',
+    meaning:
+      'an earlier version made this chain, without the payment contracts: use a new directory',
+  },
   'journal-damaged': { action: 'stop', meaning: 'the journal and the snapshot do not fit' },
   'journal-write-failed': { action: 'retry', meaning: 'the journal could not be made durable' },
   'transaction-invalid': { action: 'fix', meaning: 'the transaction can never be accepted' },

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { baseSepoliaX402 } from '../addresses.ts'
 import { replaceFileDurably } from './durable-file.ts'
 import { ChainError } from './errors.ts'
 import type { GenesisBalances } from './genesis-balances.ts'
@@ -23,7 +24,8 @@ const MAX_BALANCE = (1n << 128n) - 1n
  * Reads the genesis of a data directory, or writes it on the first start. The file is replaced atomically, so a
  * crash during the first start leaves either no genesis (and no chain) or a whole one.
  *
- * @throws ChainError `genesis-invalid` when the file is not a genesis of this chain.
+ * @throws ChainError `genesis-invalid` when the file is not a genesis of this chain, `genesis-outdated` when it lacks
+ * the payment contracts.
  */
 export async function prepareGenesis(
   directory: string,
@@ -33,7 +35,11 @@ export async function prepareGenesis(
   const path = join(directory, 'genesis.json')
   const existing = await readIfThere(path)
   if (existing !== undefined) {
-    return { path, timestampSeconds: readTimestamp(existing), created: false }
+    const timestampSeconds = readTimestamp(existing)
+    if (!existing.includes(`"${baseSepoliaX402.batchSettlement.toLowerCase()}": {`)) {
+      throw new ChainError('genesis-outdated', directory)
+    }
+    return { path, timestampSeconds, created: false }
   }
   const timestampSeconds = Math.floor(nowMs / 1000)
   // Loaded on the first start only: hashing storage keys takes a library that later starts can do without.

@@ -162,7 +162,9 @@ contract TestUSDC {
 
     function cancelAuthorization(address authorizer, bytes32 nonce, bytes memory signature) public {
         if (authorizationState[authorizer][nonce]) revert AuthorizationAlreadyUsed();
-        _requireSignature(authorizer, keccak256(abi.encode(CANCEL_AUTHORIZATION_TYPEHASH, authorizer, nonce)), signature);
+        _requireSignature(
+            authorizer, keccak256(abi.encode(CANCEL_AUTHORIZATION_TYPEHASH, authorizer, nonce)), signature
+        );
         authorizationState[authorizer][nonce] = true;
         emit AuthorizationCanceled(authorizer, nonce);
     }
@@ -192,9 +194,7 @@ contract TestUSDC {
 
     function DOMAIN_SEPARATOR() public view returns (bytes32) {
         return keccak256(
-            abi.encode(
-                DOMAIN_TYPEHASH, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, address(this)
-            )
+            abi.encode(DOMAIN_TYPEHASH, keccak256(bytes(name)), keccak256(bytes(version)), block.chainid, address(this))
         );
     }
 
@@ -241,8 +241,7 @@ contract TestUSDC {
             if (signer == address(0) || _recover(digest, signature) != signer) revert InvalidSignature();
             return;
         }
-        (bool ok, bytes memory answer) =
-            signer.staticcall(abi.encodeWithSelector(EIP1271_MAGIC, digest, signature));
+        (bool ok, bytes memory answer) = signer.staticcall(abi.encodeWithSelector(EIP1271_MAGIC, digest, signature));
         if (!ok || answer.length < 32 || abi.decode(answer, (bytes32)) != bytes32(EIP1271_MAGIC)) {
             revert InvalidSignature();
         }

@@ -1,6 +1,7 @@
 /** A JSON-RPC proxy in front of a chain: it counts broadcasts, and it can hold, drop or answer chosen calls. */
 import { createServer } from 'node:http'
 import { decodeFunctionData, parseTransaction, type Hex } from 'viem'
+import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 
 /** What a rule does with one call before it is forwarded. */
@@ -64,8 +65,9 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
 
 /** The EIP-3009 nonce that a raw transaction uses. */
 export function authorizationNonceOf(raw: unknown): string | undefined {
-  const { data } = parseTransaction(toHexText(raw))
-  if (data === undefined) return undefined
+  const { data, to } = parseTransaction(toHexText(raw))
+  const isToken = to?.toLowerCase() === baseSepoliaUsdc.address.toLowerCase()
+  if (data === undefined || !isToken) return undefined
   const { args } = decodeFunctionData({ abi: testUsdcAbi, data })
   return String(args?.[5])
 }

@@ -11,8 +11,9 @@ export type SendRequest = {
   readonly to: Hex
   readonly data: Hex
   readonly gas: bigint
-  readonly journal: (signed: SignedTransaction) => void
-  readonly forget: (signed: SignedTransaction) => void
+  /** Resolves, or returns, when the transaction is durable. */
+  readonly journal: (signed: SignedTransaction) => Promise<void> | void
+  readonly forget: (signed: SignedTransaction) => Promise<void> | void
 }
 
 /** Owns the nonces of the settlement key. No other process may use that key. */
@@ -39,7 +40,7 @@ export class NotSent extends Error {
 }
 
 /** The node did not answer: the transaction is signed and may be on its way. */
-class MaybeSent extends Error {
+export class MaybeSent extends Error {
   constructor(options: { cause: unknown }) {
     super('nobody knows whether the transaction was sent', options)
     this.name = 'MaybeSent'
@@ -107,13 +108,13 @@ async function sendNext(state: State, request: SendRequest): Promise<Hex> {
   for (let attempt = 0; ; attempt++) {
     state.next ??= await findNext(state)
     const signed = await sign(state, state.next, request)
-    request.journal(signed)
+    await request.journal(signed)
     state.next++
     const sent = await submit(chain.client, signed, signal)
     if (sent.kind === 'taken') return signed.hash
     state.next = undefined
     if (sent.kind === 'unknown') throw new MaybeSent({ cause: sent.cause })
-    request.forget(signed)
+    await request.forget(signed)
     // The key was used elsewhere, or an earlier answer of the node was lost: ask once for the next nonce.
     if (sent.kind === 'refused' || attempt > 0) throw new NotSent({ cause: sent.cause })
   }

@@ -1,0 +1,216 @@
+/** A voucher becomes a reservation: cheap checks first, the signature after them, the disk last (spec/payment.md PA15, PA18). */
+import { decodeChannelId, equalChannelConfigs } from '@countersign/protocol/payment/channel'
+import {
+  checkChannelId,
+  parseChannelPayload,
+  type ChannelPayment,
+} from '@countersign/protocol/payment/channel-payload'
+import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
+import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { checkAccepted, type MeteredOffer } from '@countersign/protocol/payment/metered-offer'
+import {
+  describePaymentCode,
+  isPaymentCode,
+  PaymentError,
+  type PaymentCode,
+} from '@countersign/protocol/payment/payment-code'
+import { parsePaymentExtensions } from '@countersign/protocol/payment/payment-extensions'
+import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
+import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts'
+import type { CallReserved } from '../ledger/channel-event.ts'
+import type { LedgerRefusal } from '../ledger/step.ts'
+import {
+  applyOwn,
+  checkVoucherSigner,
+  toPaymentError,
+  type ChannelContext,
+} from './channel-context.ts'
+import {
+  describeChannel,
+  describeCorrection,
+  type ChannelState,
+  type CorrectiveExtra,
+} from './channel-state.ts'
+import { bringDeposit } from './deposit.ts'
+import { openChannel } from './open-channel.ts'
+
+/** A call that wants to be paid from a channel. */
+export type ChannelCall = {
+  readonly presented: PresentedPayment
+  /** The offer for this very request. */
+  readonly offer: MeteredOffer
+  /** 32 hex digits: the receipt id. */
+  readonly callId: string
+  readonly requestHash: Hex
+}
+
+/** What was charged, once it is on the disk. */
+export type ChannelCharge = {
+  readonly amountAtomic: bigint
+  /** C after this charge: what a claim will say at least. */
+  readonly cumulativeAtomic: bigint
+  /** For `PAYMENT-RESPONSE`. */
+  readonly channelState: ChannelState
+}
+
+/** A reservation that is on the disk. Exactly one of `charge` and `release` ends it. */
+export type ChannelReservation = {
+  readonly channelId: Hex
+  readonly ceilingAtomic: bigint
+  /** The state before the call, for a header that leaves before the answer. */
+  readonly channelState: ChannelState
+  /** What the answer so far is worth; a crash charges the last that reached the disk. Nobody waits for it. */
+  progress(provenAtomic: bigint): void
+  /** Resolves when the charge is on the disk: the receipt may leave. */
+  charge(amountAtomic: bigint): Promise<ChannelCharge>
+  /** Nothing is charged. Only before the first byte of an answer has left. */
+  release(): Promise<void>
+  /** The statement about the charge is stored: a start need not issue it again. Nobody waits for it. */
+  receiptStored(): void
+}
+
+/** Why there is no reservation. `correction` belongs into `extra` of the fresh offer. */
+export type ChannelRefusal = {
+  readonly kind: 'refused'
+  readonly code: PaymentCode
+  readonly detail: string
+  readonly correction: CorrectiveExtra | undefined
+}
+
+/** What admission decides. */
+export type ChannelAdmission =
+  | { readonly kind: 'admitted'; readonly reservation: ChannelReservation }
+  | ChannelRefusal
+
+const corrected: ReadonlySet<PaymentCode> = new Set([
+  'channel-ceiling-mismatch',
+  'channel-ceiling-too-low',
+  'channel-ceiling-used',
+])
+
+/**
+ * Judges a payment and reserves the ceiling of the call. A refusal leaves nothing behind. Resolves when the reservation
+ * is on the disk: the upstream may be called.
+ */
+export async function admitChannelPayment(
+  context: ChannelContext,
+  call: ChannelCall,
+): Promise<ChannelAdmission> {
+  try {
+    const { payment, event } = readCall(context, call)
+    const account = await findAccount(context, payment, event)
+    // Tried before the signature is checked: a dry run costs a microsecond, a signature fifty.
+    const tried = reduceChannel(account, event)
+    if (tried.kind === 'refused') return refuseChannel(tried, account)
+    checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
+    const applied = context.ledger.apply(event)
+    if (applied.kind === 'refused') return refuseChannel(applied, account)
+    await context.ledger.durable()
+    return { kind: 'admitted', reservation: createReservation(context, event, account) }
+  } catch (error) {
+    const { code, detail } = toPaymentError(error)
+    return { kind: 'refused', code, detail, correction: undefined }
+  }
+}
+
+function readCall(
+  { terms, follower, clock }: ChannelContext,
+  { presented, offer, callId, requestHash }: ChannelCall,
+): { readonly payment: ChannelPayment; readonly event: CallReserved } {
+  checkAccepted(presented, offer)
+  const { channelMode: mode } = parsePaymentExtensions(presented)
+  const payment = parseChannelPayload(presented.payload, terms)
+  if (payment.action.kind === 'refund') {
+    throw new PaymentError('payment-malformed', 'A refund buys no call.')
+  }
+  // A third of the delay is left for claiming what is admitted now (PA21.4).
+  if ((clock() - follower.lastReadAtMs()) * 3 > terms.withdrawDelaySeconds * 1000) {
+    throw new PaymentError('channel-chain-stale', 'The chain was not read for too long.')
+  }
+  const { channelId, maxClaimableAtomic: ceilingAtomic, signature } = payment.voucher
+  const event = {
+    type: 'call-reserved',
+    channelId,
+    callId,
+    requestHash,
+    amountAtomic: offer.amountAtomic,
+    ceilingAtomic,
+    signature: encodeEvmSignature(signature),
+    mode,
+    maxRunningCalls: terms.maxRunningCalls,
+  } as const
+  return { payment, event }
+}
+
+/** The record of the channel; one that is not known is read from the chain, after its voucher was verified. */
+async function findAccount(
+  context: ChannelContext,
+  payment: ChannelPayment,
+  event: CallReserved,
+): Promise<ChannelAccount> {
+  const { channelId } = payment.voucher
+  const known = context.ledger.state.channels.get(channelId)
+  if (known === undefined) checkChannelId(context.domain, payment)
+  else if (!equalChannelConfigs(known.config, payment.config)) {
+    throw new PaymentError('channel-id-mismatch', 'The channel has another config.')
+  }
+  if (payment.action.kind === 'deposit') {
+    checkVoucherSigner(context, decodeChannelId(channelId), payment)
+    // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
+    if (known !== undefined && !fitsAfter(known, payment.action.deposit.amountAtomic, event)) {
+      return known
+    }
+    return bringDeposit(context, payment, payment.action.deposit)
+  }
+  if (known !== undefined) return known
+  checkVoucherSigner(context, decodeChannelId(channelId), payment)
+  return openChannel(context, payment.config, channelId)
+}
+
+function fitsAfter(account: ChannelAccount, amountAtomic: bigint, event: CallReserved): boolean {
+  const depositedAtomic = account.view.depositedAtomic + amountAtomic
+  const view = { ...account.view, depositedAtomic }
+  return reduceChannel({ ...account, view }, event).kind === 'accepted'
+}
+
+function createReservation(
+  { ledger, clock }: ChannelContext,
+  event: CallReserved,
+  before: ChannelAccount,
+): ChannelReservation {
+  const { channelId, callId, amountAtomic: ceilingAtomic } = event
+  return {
+    channelId,
+    ceilingAtomic,
+    channelState: describeChannel(before),
+    progress: (provenAtomic) => {
+      applyOwn(ledger, { type: 'call-progressed', channelId, callId, provenAtomic })
+    },
+    charge: async (amountAtomic) => {
+      const charged = { channelId, callId, amountAtomic, atMs: clock() }
+      applyOwn(ledger, { type: 'call-charged', ...charged })
+      const account = ledger.state.channels.get(channelId) ?? before
+      await ledger.durable()
+      const cumulativeAtomic = account.chargedAtomic
+      return { amountAtomic, cumulativeAtomic, channelState: describeChannel(account) }
+    },
+    release: async () => {
+      applyOwn(ledger, { type: 'call-released', channelId, callId })
+      await ledger.durable()
+    },
+    receiptStored: () => {
+      applyOwn(ledger, { type: 'receipt-issued', callId })
+    },
+  }
+}
+
+/** @throws Error for a refusal that only a mistake of ours explains. */
+export function refuseChannel({ code }: LedgerRefusal, account: ChannelAccount): ChannelRefusal {
+  if (!isPaymentCode(code)) throw new Error(`the ledger refused a call: ${code}`)
+  return {
+    kind: 'refused',
+    code,
+    detail: describePaymentCode(code).reason,
+    correction: corrected.has(code) ? describeCorrection(account) : undefined,
+  }
+}

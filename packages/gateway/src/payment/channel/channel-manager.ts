@@ -1,0 +1,92 @@
+/** The receiving side of all channels: follows them, claims in time, ends what it sent (spec/payment.md PA21). */
+import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { parseAddress } from '@countersign/protocol/payment/evm-word'
+import { pause } from '../exact/pause.ts'
+import { encodeSettle } from './batch-contract.ts'
+import type { ChannelContext } from './channel-context.ts'
+import { selectClaims, sendClaims } from './claims.ts'
+import { resendRefunds } from './refund.ts'
+import { sendJournaled } from './transaction-book.ts'
+
+/** Work on chain, done one step after the other. */
+export type ChannelManager = {
+  /** Reads the chain, ends transactions that it decided, claims what is due. Rejects when the chain does not answer. */
+  step(): Promise<void>
+  /** Claims everything that is charged: before the settlement key retires. */
+  claimAll(): Promise<readonly Hex[]>
+  /** Has the contract pay the receiver what was claimed. */
+  settle(): Promise<Hex>
+  /** Resolves when no step is running. */
+  stopped(): Promise<void>
+  /** Steps until the signal of the context is aborted; a failed step is told and tried again. */
+  run(intervalMs: number, onFault: (error: unknown) => void): Promise<void>
+}
+
+const gasOfSettle = 150_000n
+
+/** The manager of one scheme. Its steps never run at the same time. */
+export function createChannelManager(context: ChannelContext): ChannelManager {
+  const { ledger, follower, terms, contract: to, claimPolicy, clock, signal } = context
+  // Owned by `inTurn`.
+  let last: Promise<unknown> = Promise.resolve()
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = last.then(work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
+
+  async function step(): Promise<void> {
+    // In this order: what a receipt shows, the reading after it shows too.
+    await endTransactions(context)
+    await follower.poll()
+    await resendRefunds(context)
+    await sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), false))
+  }
+
+  return {
+    step: () => inTurn(step),
+    claimAll: () =>
+      inTurn(() => sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), true))),
+    settle: () =>
+      inTurn(async () => {
+        const receiver = parseAddress(terms.payTo)
+        const token = parseAddress(terms.asset)
+        if (receiver === undefined || token === undefined) throw new RangeError('no address')
+        const data = encodeSettle(receiver, token)
+        return sendJournaled(context, { to, data, gas: gasOfSettle }, { kind: 'settle' }, [])
+      }),
+    stopped: async () => {
+      await last
+    },
+    run: async (intervalMs, onFault) => {
+      while (!signal.aborted) {
+        try {
+          await inTurn(step)
+        } catch (error) {
+          onFault(error)
+        }
+        try {
+          await pause(intervalMs, signal)
+        } catch {
+          // Only the signal ends a pause.
+        }
+      }
+    },
+  }
+}
+
+/**
+ * A transaction whose receipt is deep enough, or whose nonce another one took, is over. What it was to bring about is
+ * judged by what the chain shows of the channel, never by the receipt.
+ */
+async function endTransactions({ ledger, sender, findReceipt }: ChannelContext): Promise<void> {
+  for (const { hash, purpose } of ledger.state.transactions.values()) {
+    // Those are judged by their scheme, which may share this ledger.
+    if (purpose.kind === 'upto') continue
+    const isOver = (await findReceipt(hash)) !== undefined || (await sender.isReplaced(hash))
+    if (isOver) ledger.apply({ type: 'transaction-ended', hash })
+  }
+  // What the chain lost is sent again, the same bytes.
+  if (ledger.state.transactions.size > 0) await sender.repair()
+}

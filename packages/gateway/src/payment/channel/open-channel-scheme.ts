@@ -1,0 +1,108 @@
+/** Puts together what `batch-settlement` needs of this process: ledger, chain, key, contract. */
+import { createBatchDomain } from '@countersign/protocol/payment/channel'
+import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload'
+import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
+import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
+import { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
+import { loadEvmCurve } from '../evm-curve.ts'
+import { createChain } from '../exact/chain.ts'
+import { createTerms } from '../exact/offer.ts'
+import { createSender, createSettlementAccount } from '../exact/sender.ts'
+import { openDurableLedger } from '../ledger/durable-ledger.ts'
+import type { ChannelContext } from './channel-context.ts'
+import { createChannelManager, type ChannelManager } from './channel-manager.ts'
+import type { ClaimPolicy } from './claims.ts'
+import { createFollower } from './follower.ts'
+import { createTransactionBook } from './transaction-book.ts'
+
+/** How channels are kept. */
+export type ChannelSchemeOptions = {
+  readonly terms: ChannelTerms
+  readonly batchContract: string
+  readonly permit2: string
+  readonly rpcUrl: string
+  /** 0x and 64 hex digits: sends transactions and signs for the receiver authorizer. No other process may use it. */
+  readonly settlementKey: string
+  readonly directory: string
+  /** From which depth on deposits count, and receipts are believed. */
+  readonly depth: number
+  readonly claimPolicy: ClaimPolicy
+  readonly depositTimeoutMs: number
+  readonly clock: () => number
+  /** Must end the process. */
+  readonly onDiskFault: (error: unknown) => void
+}
+
+/** A scheme that runs. */
+export type ChannelScheme = {
+  readonly context: ChannelContext
+  readonly manager: ChannelManager
+  /** Ends all waiting and closes the ledger; what is unfinished is left as recovery finds it. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the ledger and connects it to the chain. Nothing is read from the chain yet: call `manager.step`.
+ *
+ * @throws RangeError for terms that are none, DatabaseFault or JournalDamaged for a ledger that cannot be opened.
+ */
+export async function openChannelScheme(options: ChannelSchemeOptions): Promise<ChannelScheme> {
+  const { terms, clock, depth } = options
+  const contract = toHexAddress(options.batchContract)
+  const ending = new AbortController()
+  const { signal } = ending
+  const account = createSettlementAccount(options.settlementKey)
+  const privateKey = Buffer.from(options.settlementKey.slice(2), 'hex')
+  const curve = await loadEvmCurve()
+  const chain = createChain(createTerms({ ...terms, resourceBaseUrl: '' }), options.rpcUrl, signal)
+  const { directory, onDiskFault: onFault } = options
+  const ledger = await openDurableLedger({ directory, clock, onFault })
+  const sender = createSender({
+    chain,
+    chainId: +`${terms.chainId}`,
+    account,
+    ledger: createTransactionBook(ledger),
+    signal,
+  })
+  const context: ChannelContext = {
+    terms,
+    contract,
+    curve,
+    ledger,
+    sender,
+    clock,
+    signal,
+    domain: createBatchDomain(terms.chainId, contract),
+    permit2Domain: createPermit2Domain(terms.chainId, toHexAddress(options.permit2)),
+    hashReceive: createReceiveHasher({
+      name: terms.assetName,
+      version: terms.assetVersion,
+      chainId: terms.chainId,
+      verifyingContract: toHexAddress(terms.asset),
+    }),
+    follower: createFollower({ client: chain.client, contract, depth, ledger, clock }),
+    sign: (digest) => curve.sign(digest, privateKey),
+    simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    findReceipt: (hash) => chain.findReceipt(hash, depth),
+    claimPolicy: options.claimPolicy,
+    depositTimeoutMs: options.depositTimeoutMs,
+    opening: new Map(),
+    depositing: new Map(),
+  }
+  const manager = createChannelManager(context)
+  return {
+    context,
+    manager,
+    close: async () => {
+      ending.abort()
+      await manager.stopped()
+      await ledger.close()
+    },
+  }
+}
+
+function toHexAddress(text: string): Hex {
+  const address = parseAddress(text)
+  if (address === undefined) throw new RangeError('not an address')
+  return address
+}

@@ -1,0 +1,46 @@
+/** A channel that the ledger does not know: nothing is served before the chain shows it (spec/payment.md PA18.2). */
+import type { ChannelConfig } from '@countersign/protocol/payment/channel'
+import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { PaymentError } from '@countersign/protocol/payment/payment-code'
+import type { ChannelAccount } from '../ledger/channel-account.ts'
+import type { ChannelContext } from './channel-context.ts'
+
+/** Reads of the chain that may be under way at once: anybody can sign vouchers for channels that do not exist. */
+const maxReads = 64
+
+/**
+ * Reads a channel and opens its record. Calls for the same channel share one read.
+ *
+ * @throws PaymentError `channel-unknown` when it holds nothing at the configured depth, `channel-chain-stale` when too
+ * many are being read.
+ */
+export async function openChannel(
+  context: ChannelContext,
+  config: ChannelConfig,
+  channelId: Hex,
+): Promise<ChannelAccount> {
+  const { opening } = context
+  const joined = opening.get(channelId)
+  if (joined !== undefined) return joined
+  if (opening.size >= maxReads) {
+    throw new PaymentError('channel-chain-stale', 'Too many channels are being opened.')
+  }
+  const reading = readAndOpen(context, config, channelId).finally(() => opening.delete(channelId))
+  opening.set(channelId, reading)
+  return reading
+}
+
+async function readAndOpen(
+  { follower, ledger }: ChannelContext,
+  config: ChannelConfig,
+  channelId: Hex,
+): Promise<ChannelAccount> {
+  const view = await follower.readChannel(channelId)
+  if (view.depositedAtomic === 0n) {
+    throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
+  }
+  ledger.apply({ type: 'channel-opened', channelId, config, view })
+  const account = ledger.state.channels.get(channelId)
+  if (account === undefined) throw new Error('a channel could not be opened')
+  return account
+}

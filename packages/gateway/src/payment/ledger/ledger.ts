@@ -1,0 +1,237 @@
+/** All records together: a function from events to state (spec/payment.md PA20.1). */
+import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { reduceChannel, type ChannelAccount } from './channel-account.ts'
+import type { ChannelEvent } from './channel-event.ts'
+import { accept, refuse, type LedgerRefusal } from './step.ts'
+import {
+  reduceTransaction,
+  type TransactionEvent,
+  type TransactionRecord,
+} from './transaction-record.ts'
+import {
+  createPayerAccount,
+  reduceUpto,
+  type PayerAccount,
+  type UptoEvent,
+  type UptoPaymentRecord,
+} from './upto-account.ts'
+
+/** A whole record, as checkpoints hold it. */
+export type RestoreEvent =
+  | { readonly type: 'channel-restored'; readonly account: ChannelAccount }
+  | { readonly type: 'payer-restored'; readonly account: PayerAccount }
+  | { readonly type: 'payment-restored'; readonly record: UptoPaymentRecord }
+  | { readonly type: 'receipt-owed'; readonly charge: ChargeRecord }
+
+/** The statement about a charge is signed and stored. */
+export type ReceiptEvent = { readonly type: 'receipt-issued'; readonly callId: string }
+
+/** Everything that can happen. */
+export type LedgerEvent = ChannelEvent | UptoEvent | TransactionEvent | ReceiptEvent | RestoreEvent
+
+/** A charge whose receipt is not stored yet: after a crash it is issued from this. */
+export type ChargeRecord = {
+  readonly callId: string
+  readonly requestHash: Hex
+  readonly amountAtomic: bigint
+  /** The channel and C after this charge, or the payment. */
+  readonly payment:
+    | { readonly kind: 'channel'; readonly channelId: Hex; readonly cumulativeAtomic: bigint }
+    | { readonly kind: 'upto'; readonly payer: Hex; readonly nonce: bigint }
+}
+
+/**
+ * The records. Accounts do not depend on one another, so the pure reducers work on single records, and the state is
+ * the maps that hold the latest of each.
+ */
+export type LedgerState = {
+  readonly channels: ReadonlyMap<Hex, ChannelAccount>
+  readonly payers: ReadonlyMap<Hex, PayerAccount>
+  /** By `paymentKey`. */
+  readonly payments: ReadonlyMap<string, UptoPaymentRecord>
+  readonly transactions: ReadonlyMap<Hex, TransactionRecord>
+  /** By call id. */
+  readonly owedReceipts: ReadonlyMap<string, ChargeRecord>
+}
+
+/** A ledger in memory. */
+export type Ledger = {
+  readonly state: LedgerState
+  /** Applies an event, or refuses it and changes nothing. */
+  apply(event: LedgerEvent): LedgerRefusal | { readonly kind: 'accepted' }
+  /** The state as events: applied to an empty ledger they make the same one. */
+  dump(): readonly LedgerEvent[]
+}
+
+/** What identifies an `upto` payment; network and asset are those of the ledger. */
+export function paymentKey(payer: Hex, nonce: bigint): string {
+  return `${payer}:${nonce}`
+}
+
+/** An empty ledger. */
+export function createLedger(): Ledger {
+  const maps: Maps = {
+    channels: new Map(),
+    payers: new Map(),
+    payments: new Map(),
+    transactions: new Map(),
+    owedReceipts: new Map(),
+  }
+  return {
+    state: maps,
+    apply: (event) => apply(maps, event),
+    dump: () => dump(maps),
+  }
+}
+
+/** Owned by `apply`. */
+type Maps = {
+  readonly channels: Map<Hex, ChannelAccount>
+  readonly payers: Map<Hex, PayerAccount>
+  readonly payments: Map<string, UptoPaymentRecord>
+  readonly transactions: Map<Hex, TransactionRecord>
+  readonly owedReceipts: Map<string, ChargeRecord>
+}
+
+const accepted = accept(undefined)
+
+function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
+  if (isUptoEvent(event)) return applyUpto(maps, event)
+  if (isTransactionEvent(event)) return applyTransaction(maps, event)
+  if (isRestoreEvent(event)) return restore(maps, event)
+  if (event.type === 'receipt-issued') {
+    return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
+  }
+  return applyChannel(maps, event)
+}
+
+const uptoTypes: ReadonlySet<LedgerEvent['type']> = new Set<UptoEvent['type']>([
+  'payer-seen',
+  'upto-reserved',
+  'upto-progressed',
+  'upto-charged',
+  'upto-released',
+  'upto-settled',
+  'upto-failed',
+  'upto-forgotten',
+])
+const transactionTypes: ReadonlySet<LedgerEvent['type']> = new Set<TransactionEvent['type']>([
+  'transaction-signed',
+  'transaction-ended',
+  'transaction-forgotten',
+])
+const restoreTypes: ReadonlySet<LedgerEvent['type']> = new Set<RestoreEvent['type']>([
+  'channel-restored',
+  'payer-restored',
+  'payment-restored',
+  'receipt-owed',
+])
+
+function isUptoEvent(event: LedgerEvent): event is UptoEvent {
+  return uptoTypes.has(event.type)
+}
+
+function isTransactionEvent(event: LedgerEvent): event is TransactionEvent {
+  return transactionTypes.has(event.type)
+}
+
+function isRestoreEvent(event: LedgerEvent): event is RestoreEvent {
+  return restoreTypes.has(event.type)
+}
+
+function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
+  switch (event.type) {
+    case 'channel-restored':
+      maps.channels.set(event.account.channelId, event.account)
+      return accepted
+    case 'payer-restored':
+      maps.payers.set(event.account.payer, event.account)
+      return accepted
+    case 'payment-restored':
+      maps.payments.set(paymentKey(event.record.payer, event.record.permit.nonce), event.record)
+      return accepted
+    case 'receipt-owed':
+      maps.owedReceipts.set(event.charge.callId, event.charge)
+      return accepted
+  }
+}
+
+function applyChannel(maps: Maps, event: ChannelEvent): ReturnType<Ledger['apply']> {
+  const { channelId } = event
+  const before = maps.channels.get(channelId)
+  const step = reduceChannel(before, event)
+  if (step.kind === 'refused') return step
+  maps.channels.set(channelId, step.next)
+  if (event.type === 'call-charged') {
+    const { callId, amountAtomic } = event
+    const requestHash = before?.running.find((call) => call.callId === callId)?.requestHash ?? '0x'
+    const cumulativeAtomic = step.next.chargedAtomic
+    const payment = { kind: 'channel', channelId, cumulativeAtomic } as const
+    maps.owedReceipts.set(callId, { callId, requestHash, amountAtomic, payment })
+  }
+  return accepted
+}
+
+function applyUpto(maps: Maps, event: UptoEvent): ReturnType<Ledger['apply']> {
+  const payer = maps.payers.get(event.payer) ?? createPayerAccount(event.payer)
+  const nonce = nonceOf(event)
+  const key = nonce === undefined ? undefined : paymentKey(event.payer, nonce)
+  const payment = key === undefined ? undefined : maps.payments.get(key)
+  const step = reduceUpto({ payer, payment }, event)
+  if (step.kind === 'refused') return step
+  maps.payers.set(event.payer, step.next.payer)
+  if (key !== undefined) put(maps.payments, key, step.next.payment)
+  if (event.type === 'upto-charged' && payment !== undefined) {
+    const { callId, requestHash } = payment
+    maps.owedReceipts.set(callId, {
+      callId,
+      requestHash,
+      amountAtomic: event.amountAtomic,
+      payment: { kind: 'upto', payer: event.payer, nonce: event.nonce },
+    })
+  }
+  return accepted
+}
+
+function applyTransaction(maps: Maps, event: TransactionEvent): ReturnType<Ledger['apply']> {
+  const hash = event.type === 'transaction-signed' ? event.transaction.hash : event.hash
+  const step = reduceTransaction(maps.transactions.get(hash), event)
+  if (step.kind === 'refused') return step
+  put(maps.transactions, hash, step.next)
+  return accepted
+}
+
+function dump(maps: Maps): readonly LedgerEvent[] {
+  return [
+    ...Array.from(maps.channels.values(), (account): LedgerEvent => ({
+      type: 'channel-restored',
+      account,
+    })),
+    ...Array.from(maps.payers.values(), (account): LedgerEvent => ({
+      type: 'payer-restored',
+      account,
+    })),
+    ...Array.from(maps.payments.values(), (record): LedgerEvent => ({
+      type: 'payment-restored',
+      record,
+    })),
+    ...Array.from(maps.transactions.values(), (transaction): LedgerEvent => ({
+      type: 'transaction-signed',
+      transaction,
+    })),
+    ...Array.from(maps.owedReceipts.values(), (charge): LedgerEvent => ({
+      type: 'receipt-owed',
+      charge,
+    })),
+  ]
+}
+
+function nonceOf(event: UptoEvent): bigint | undefined {
+  if (event.type === 'payer-seen') return undefined
+  return event.type === 'upto-reserved' ? event.permit.nonce : event.nonce
+}
+
+function put<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
+}

@@ -1,0 +1,213 @@
+import { expect, test } from 'vitest'
+import {
+  maxUsedCeilings,
+  reduceChannel,
+  type ChannelAccount,
+} from '../src/payment/ledger/channel-account.ts'
+import type { CallReserved, ChannelEvent } from '../src/payment/ledger/channel-event.ts'
+import { callOf, reservationOf, sampleConfig, viewOf, wordOf } from './ledger/sample-events.ts'
+
+const channelId = wordOf(1)
+
+function open(depositedAtomic: bigint, changes = {}): ChannelAccount {
+  const view = viewOf(depositedAtomic, changes)
+  return run(undefined, { type: 'channel-opened', channelId, config: sampleConfig, view })
+}
+
+/** The account after these events, all of which are accepted. */
+function run(
+  account: ChannelAccount | undefined,
+  ...events: readonly ChannelEvent[]
+): ChannelAccount {
+  let current = account
+  for (const event of events) {
+    const step = reduceChannel(current, event)
+    if (step.kind === 'refused') throw new Error(`${event.type} was refused: ${step.code}`)
+    current = step.next
+  }
+  if (current === undefined) throw new Error('no event')
+  return current
+}
+
+function refusalOf(account: ChannelAccount | undefined, event: ChannelEvent): string {
+  const step = reduceChannel(account, event)
+  if (step.kind === 'accepted') throw new Error('accepted')
+  return step.code
+}
+
+function strict(call: number, amount: bigint, ceiling: bigint): CallReserved {
+  return reservationOf(channelId, call, amount, ceiling)
+}
+
+function unique(call: number, amount: bigint, ceiling: bigint, maxRunningCalls = 64): CallReserved {
+  return reservationOf(channelId, call, amount, ceiling, {
+    mode: 'unique-ceiling',
+    maxRunningCalls,
+  })
+}
+
+function charge(call: number, amountAtomic: bigint, atMs = 5): ChannelEvent {
+  return { type: 'call-charged', channelId, callId: callOf(call), amountAtomic, atMs }
+}
+
+function seen(depositedAtomic: bigint, changes = {}): ChannelEvent {
+  return { type: 'channel-seen', channelId, view: viewOf(depositedAtomic, changes) }
+}
+
+test('a strict channel takes one call after the other, each with exactly the next ceiling', () => {
+  const first = run(open(1000n), strict(1, 100n, 100n))
+  expect(refusalOf(first, strict(2, 100n, 200n))).toBe('channel-busy')
+  expect(refusalOf(first, strict(2, 100n, 100n))).toBe('channel-busy')
+  const charged = run(first, charge(1, 40n))
+  expect(charged).toMatchObject({ chargedAtomic: 40n, reservedAtomic: 0n, running: [] })
+  expect(refusalOf(charged, strict(2, 100n, 100n))).toBe('channel-ceiling-mismatch')
+  expect(refusalOf(charged, strict(2, 100n, 141n))).toBe('channel-ceiling-mismatch')
+  expect(run(charged, strict(2, 100n, 140n)).reservedAtomic).toBe(100n)
+})
+
+test('a released strict voucher is usable again, and a charge of 0 is none', () => {
+  const first = run(open(1000n), strict(1, 100n, 100n))
+  expect(refusalOf(first, charge(1, 0n))).toBe('charge-below-minimum')
+  const released = run(first, { type: 'call-released', channelId, callId: callOf(1) })
+  expect(run(released, strict(2, 100n, 100n)).running).toHaveLength(1)
+})
+
+test('unique ceilings arrive in any order and buy one call each', () => {
+  const account = run(open(1000n), unique(1, 100n, 300n), unique(2, 100n, 200n))
+  expect(account).toMatchObject({ reservedAtomic: 200n, usedCeilings: [200n, 300n] })
+  expect(refusalOf(account, unique(3, 100n, 200n))).toBe('channel-ceiling-used')
+  expect(refusalOf(account, unique(3, 200n, 301n))).toBe('channel-ceiling-too-low')
+  const third = run(account, unique(3, 100n, 250n))
+  expect(refusalOf(third, unique(4, 1n, 299n))).toBe('channel-ceiling-too-low')
+  const free = run(third, charge(2, 0n), charge(1, 100n))
+  // Used up although nothing was charged.
+  expect(refusalOf(free, unique(5, 10n, 200n))).toBe('channel-ceiling-used')
+  // A payer that knows nothing of unique ceilings goes on with the next one that is free.
+  expect(run(free, strict(5, 10n, 301n)).mode).toBe('unique-ceiling')
+})
+
+test('a call of its own too low a ceiling is refused even when others signed enough', () => {
+  const account = run(open(1000n), unique(1, 100n, 900n), charge(1, 100n))
+  expect(refusalOf(account, unique(2, 100n, 199n))).toBe('channel-ceiling-too-low')
+  expect(run(account, unique(2, 100n, 200n)).running).toHaveLength(1)
+})
+
+test('the change to unique ceilings waits for the running call and uses up all earlier ceilings', () => {
+  const first = run(open(1000n), strict(1, 100n, 100n))
+  expect(refusalOf(first, unique(2, 100n, 300n))).toBe('channel-busy')
+  const idle = run(first, charge(1, 40n))
+  expect(refusalOf(idle, unique(2, 60n, 100n))).toBe('channel-ceiling-used')
+  expect(run(idle, unique(2, 60n, 101n)).mode).toBe('unique-ceiling')
+})
+
+test('only the advertised number of calls runs', () => {
+  const account = run(open(1000n), unique(1, 10n, 10n, 2), unique(2, 10n, 20n, 2))
+  expect(refusalOf(account, unique(3, 10n, 30n, 2))).toBe('channel-busy')
+})
+
+test('a released unique ceiling buys again, one that fell out of the window does not', () => {
+  let account = run(open(100_000n), unique(1, 1n, 1000n))
+  const again = run(
+    account,
+    { type: 'call-released', channelId, callId: callOf(1) },
+    unique(2, 1n, 1000n),
+  )
+  expect(again.running).toHaveLength(1)
+  for (let index = 1; index <= maxUsedCeilings; index++) {
+    account = run(account, unique(1 + index, 1n, 1000n + BigInt(index)), charge(1 + index, 0n))
+  }
+  expect(account.usedCeilings).toHaveLength(maxUsedCeilings)
+  expect(account.floorAtomic).toBe(1000n)
+  expect(refusalOf(account, unique(999, 1n, 999n))).toBe('channel-ceiling-used')
+})
+
+test('nothing is reserved beyond the balance, and nothing at all while money is asked back', () => {
+  const account = open(100n)
+  expect(refusalOf(account, strict(1, 101n, 101n))).toBe('channel-balance-exceeded')
+  expect(refusalOf(account, unique(1, 10n, 101n))).toBe('channel-balance-exceeded')
+  expect(refusalOf(run(account, seen(100n, { withdrawingAtomic: 1n })), strict(1, 1n, 1n))).toBe(
+    'channel-withdrawing',
+  )
+  const running = run(account, strict(1, 60n, 60n), seen(50n))
+  // The deposit was reorganised away: what runs goes on, what comes is refused.
+  const charged = run(running, charge(1, 60n))
+  expect(refusalOf(charged, strict(2, 1n, 61n))).toBe('channel-balance-exceeded')
+})
+
+test('a refund needs an idle channel and lasts until its nonce is used on chain', () => {
+  const account = run(open(1000n), strict(1, 100n, 100n))
+  const refund = { type: 'refund-signed', channelId, amountAtomic: 960n } as const
+  expect(refusalOf(account, refund)).toBe('channel-busy')
+  const idle = run(account, charge(1, 40n))
+  expect(refusalOf(idle, { ...refund, amountAtomic: 961n })).toBe('refund-amount-invalid')
+  expect(refusalOf(idle, { ...refund, amountAtomic: 0n })).toBe('refund-amount-invalid')
+  const signed = run(idle, refund)
+  expect(refusalOf(signed, strict(2, 1n, 41n))).toBe('channel-withdrawing')
+  expect(refusalOf(signed, refund)).toBe('channel-withdrawing')
+  const pending = run(signed, seen(1000n))
+  expect(pending.refunding?.amountAtomic).toBe(960n)
+  const paid = run(pending, seen(40n, { refundNonce: 1n }))
+  expect(paid.refunding).toBeUndefined()
+  expect(refusalOf({ ...idle, frozen: true }, refund)).toBe('channel-frozen')
+})
+
+test('a channel that somebody else claimed from is frozen', () => {
+  const account = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  const stolen = run(account, seen(1000n, { claimedAtomic: 41n }))
+  expect(stolen.frozen).toBe(true)
+  expect(refusalOf(stolen, strict(2, 1n, 41n))).toBe('channel-frozen')
+  // A reorganisation that takes the claim back does not undo the suspicion.
+  expect(run(stolen, seen(1000n)).frozen).toBe(true)
+  expect(run(account, { type: 'channel-frozen', channelId }).frozen).toBe(true)
+})
+
+test('a channel with a past begins at what was claimed', () => {
+  const account = open(1000n, { claimedAtomic: 300n })
+  expect(account).toMatchObject({ baseAtomic: 300n, chargedAtomic: 300n })
+  expect(run(account, strict(1, 10n, 310n)).running).toHaveLength(1)
+})
+
+test('the age of unclaimed charges is that of the first one after the latest claim', () => {
+  const first = run(open(1000n), strict(1, 100n, 100n), charge(1, 10n, 5))
+  expect(first.unclaimedSinceMs).toBe(5)
+  const claimed = run(
+    first,
+    { type: 'claim-sent', channelId, totalAtomic: 10n, atMs: 7 },
+    strict(2, 100n, 110n),
+    charge(2, 10n, 9),
+  )
+  expect(claimed.unclaimedSinceMs).toBe(5)
+  expect(run(claimed, seen(1000n, { claimedAtomic: 10n })).unclaimedSinceMs).toBe(7)
+  expect(run(claimed, seen(1000n, { claimedAtomic: 20n })).unclaimedSinceMs).toBeUndefined()
+  const unclaimed = run(claimed, seen(1000n, { claimedAtomic: 20n }), seen(1000n))
+  expect(unclaimed.unclaimedSinceMs).toBeLessThanOrEqual(7)
+})
+
+test.each<readonly [string, ChannelEvent]>([
+  ['account-exists', { type: 'channel-opened', channelId, config: sampleConfig, view: viewOf(1n) }],
+  ['call-exists', unique(1, 1n, 500n)],
+  ['call-unknown', charge(9, 1n)],
+  ['call-unknown', { type: 'call-released', channelId, callId: callOf(9) }],
+  ['call-unknown', { type: 'call-progressed', channelId, callId: callOf(9), provenAtomic: 1n }],
+  ['charge-exceeds-reservation', charge(1, 101n)],
+  [
+    'charge-exceeds-reservation',
+    { type: 'call-progressed', channelId, callId: callOf(1), provenAtomic: 101n },
+  ],
+  ['amount-invalid', { type: 'call-progressed', channelId, callId: callOf(1), provenAtomic: 4n }],
+  ['amount-invalid', charge(1, -1n)],
+  ['amount-invalid', unique(2, 0n, 500n)],
+  ['amount-invalid', { type: 'claim-sent', channelId, totalAtomic: 1n, atMs: 1 }],
+])('what only a mistake of ours sends is refused: %s', (code, event) => {
+  const account = run(open(1000n), unique(1, 100n, 100n), {
+    type: 'call-progressed',
+    channelId,
+    callId: callOf(1),
+    provenAtomic: 5n,
+  })
+  expect(refusalOf(account, event)).toBe(code)
+})
+
+test('an event of an unknown channel is refused', () => {
+  expect(refusalOf(undefined, charge(1, 1n))).toBe('channel-unknown')
+})

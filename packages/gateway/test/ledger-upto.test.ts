@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest'
+import {
+  createLedger,
+  paymentKey,
+  type Ledger,
+  type LedgerEvent,
+} from '../src/payment/ledger/ledger.ts'
+import { addressOf, callOf, permitOf, wordOf } from './ledger/sample-events.ts'
+
+const payer = addressOf(1)
+
+function reserve(nonce: bigint, amount: bigint, maxExposureAtomic = 1000n): LedgerEvent {
+  return {
+    type: 'upto-reserved',
+    payer,
+    permit: permitOf(nonce, amount),
+    callId: callOf(Number(nonce)),
+    requestHash: wordOf(1),
+    maxExposureAtomic,
+  }
+}
+
+function ledgerWith(fundsAtomic: bigint): Ledger {
+  const ledger = createLedger()
+  ledger.apply({ type: 'payer-seen', payer, fundsAtomic })
+  return ledger
+}
+
+function codeOf(ledger: Ledger, event: LedgerEvent): string {
+  const step = ledger.apply(event)
+  return step.kind === 'refused' ? step.code : 'accepted'
+}
+
+test('a payment buys once, whatever is charged', () => {
+  const ledger = ledgerWith(1000n)
+  expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(1n, 100n))).toBe('payment-in-progress')
+  ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 0n })
+  expect(codeOf(ledger, reserve(1n, 100n))).toBe('payment-already-used')
+  expect(ledger.state.payments.get(paymentKey(payer, 1n))?.state.kind).toBe('settled')
+})
+
+test('a released payment is new again', () => {
+  const ledger = ledgerWith(1000n)
+  ledger.apply(reserve(1n, 100n))
+  expect(codeOf(ledger, { type: 'upto-released', payer, nonce: 1n })).toBe('accepted')
+  expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
+})
+
+test('calls together never promise more than the payer has, nor more than we risk', () => {
+  const ledger = ledgerWith(250n)
+  expect(codeOf(createLedger(), reserve(1n, 1n))).toBe('payer-funds-exceeded')
+  expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(2n, 100n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(3n, 51n))).toBe('payer-funds-exceeded')
+  ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 60n })
+  expect(codeOf(ledger, reserve(3n, 90n, 249n))).toBe('payer-exposure-exceeded')
+  expect(codeOf(ledger, reserve(3n, 90n))).toBe('accepted')
+  // Settled: the chain has taken it from the balance.
+  ledger.apply({ type: 'upto-settled', payer, nonce: 1n })
+  expect(ledger.state.payers.get(payer)).toMatchObject({
+    reservedAtomic: 190n,
+    unsettledAtomic: 0n,
+  })
+})
+
+test('a failed settlement counts against the payer for ever', () => {
+  const ledger = ledgerWith(1000n)
+  ledger.apply(reserve(1n, 100n))
+  ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 60n })
+  ledger.apply({ type: 'upto-failed', payer, nonce: 1n })
+  expect(codeOf(ledger, reserve(2n, 50n, 109n))).toBe('payer-exposure-exceeded')
+  expect(codeOf(ledger, { type: 'upto-forgotten', payer, nonce: 1n })).toBe('accepted')
+  expect(codeOf(ledger, reserve(2n, 50n, 109n))).toBe('payer-exposure-exceeded')
+  expect(codeOf(ledger, reserve(2n, 50n, 110n))).toBe('accepted')
+})
+
+test.each<readonly [string, LedgerEvent]>([
+  ['amount-invalid', reserve(9n, 0n)],
+  ['amount-invalid', { type: 'upto-charged', payer, nonce: 1n, amountAtomic: -1n }],
+  ['amount-invalid', { type: 'upto-progressed', payer, nonce: 1n, amountAtomic: 4n }],
+  ['charge-exceeds-reservation', { type: 'upto-charged', payer, nonce: 1n, amountAtomic: 101n }],
+  ['charge-exceeds-reservation', { type: 'upto-progressed', payer, nonce: 1n, amountAtomic: 101n }],
+  ['call-unknown', { type: 'upto-charged', payer, nonce: 9n, amountAtomic: 1n }],
+  ['call-unknown', { type: 'upto-charged', payer, nonce: 2n, amountAtomic: 1n }],
+  ['call-unknown', { type: 'upto-progressed', payer, nonce: 2n, amountAtomic: 1n }],
+  ['call-unknown', { type: 'upto-released', payer, nonce: 2n }],
+  ['not-settleable', { type: 'upto-settled', payer, nonce: 1n }],
+  ['still-needed', { type: 'upto-forgotten', payer, nonce: 1n }],
+  ['still-needed', { type: 'upto-forgotten', payer, nonce: 2n }],
+  ['call-unknown', { type: 'receipt-issued', callId: callOf(9) }],
+  ['transaction-unknown', { type: 'transaction-ended', hash: wordOf(9) }],
+])('what only a mistake of ours sends is refused: %s', (code, event) => {
+  const ledger = ledgerWith(1000n)
+  ledger.apply(reserve(1n, 100n))
+  ledger.apply({ type: 'upto-progressed', payer, nonce: 1n, amountAtomic: 5n })
+  ledger.apply(reserve(2n, 100n))
+  ledger.apply({ type: 'upto-charged', payer, nonce: 2n, amountAtomic: 5n })
+  expect(codeOf(ledger, event)).toBe(code)
+})
+
+test('a signed transaction is remembered until it ended, once', () => {
+  const ledger = createLedger()
+  const transaction = {
+    hash: wordOf(1),
+    raw: '0x02',
+    transactionNonce: 4,
+    purpose: { kind: 'settle' },
+  } as const
+  const signed = { type: 'transaction-signed', transaction } as const
+  expect(codeOf(ledger, signed)).toBe('accepted')
+  expect(codeOf(ledger, signed)).toBe('transaction-exists')
+  expect(codeOf(ledger, { type: 'transaction-ended', hash: wordOf(1) })).toBe('accepted')
+  expect(ledger.state.transactions.size).toBe(0)
+})

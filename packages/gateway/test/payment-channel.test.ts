@@ -1,0 +1,337 @@
+import { setTimeout } from 'node:timers/promises'
+import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
+import { baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { createWalletClient, encodeFunctionData, http, keccak256 } from 'viem'
+import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { describeCorrection } from '../src/payment/channel/channel-state.ts'
+import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
+import { refundChannel } from '../src/payment/channel/refund.ts'
+import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
+import {
+  admit,
+  balanceOf,
+  claimedOf,
+  codeOf,
+  expectReservation,
+  openPaidChannel,
+  startScheme,
+  stepUntil,
+} from './payment/channel-fixture.ts'
+import { createChannelPayer, offerOf, type ChannelPayer } from './payment/channel-payer.ts'
+
+let chain: TestChain
+beforeAll(async () => {
+  chain = await startTestChain()
+})
+afterAll(() => chain.stop())
+
+test('a deposit opens a channel, calls are charged, and a claim pays the payee exactly that', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const second = await admit(fixture, 5000n, (offer) => payer.voucher(offer, 5040n))
+  const reservation = expectReservation(second)
+  expect(reservation.channelState.chargedCumulativeAmount).toBe('40')
+  const busy = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(busy)).toBe('channel-busy')
+  const charge = await reservation.charge(1234n)
+  expect(charge).toMatchObject({ amountAtomic: 1234n, cumulativeAtomic: 1274n })
+  const { owedReceipts } = fixture.scheme.context.ledger.state
+  expect([...owedReceipts.values()].map((each) => each.amountAtomic)).toEqual([40n, 1234n])
+  reservation.receiptStored()
+  expect([...owedReceipts.values()].map((each) => each.amountAtomic)).toEqual([40n])
+  const account = () => fixture.scheme.context.ledger.state.channels.get(payer.channelId)
+  // Less than the policy's bound: nothing is claimed until it is asked for.
+  await fixture.scheme.manager.step()
+  expect(account()?.claim).toBeUndefined()
+  expect(await fixture.scheme.manager.claimAll()).toHaveLength(1)
+  expect(await fixture.scheme.manager.claimAll()).toHaveLength(0)
+  await stepUntil(fixture, () => account()?.view.claimedAtomic === 1274n)
+  expect(account()).toMatchObject({ unclaimedSinceMs: undefined, frozen: false })
+  await chain.mined(await fixture.scheme.manager.settle())
+  expect(await balanceOf(fixture, fixture.payTo)).toBe(1274n)
+  await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+})
+
+test('a channel is known again after a restart, and what it owed is claimed', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const running = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expectReservation(running)
+  await fixture.scheme.close()
+  const again = await openChannelScheme(fixture.options)
+  onTestFinished(() => again.close())
+  await again.manager.step()
+  expect(again.context.ledger.state.channels.get(payer.channelId)).toMatchObject({
+    chargedAtomic: 40n,
+    running: [],
+  })
+  const restarted = { ...fixture, scheme: again }
+  // The call died with its process: its voucher is good for another.
+  expectReservation(await admit(restarted, 100n, (offer) => payer.voucher(offer, 140n)))
+  await again.manager.claimAll()
+  await stepUntil(restarted, () => again.context.ledger.state.transactions.size === 0)
+  expect(await claimedOf(fixture, payer.channelId)).toBe(40n)
+})
+
+test('calls with unique ceilings run at once and arrive in any order', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const ceilings = [1040n, 740n, 540n, 840n, 640n, 940n]
+  const admissions = await Promise.all(
+    ceilings.map((ceiling) => admit(fixture, 100n, (offer) => payer.voucher(offer, ceiling, true))),
+  )
+  const reservations = admissions.map(expectReservation)
+  const again = await admit(fixture, 100n, (offer) => payer.voucher(offer, 840n, true))
+  expect(codeOf(again)).toBe('channel-ceiling-used')
+  await Promise.all(reservations.map((reservation) => reservation.charge(70n)))
+  expect(fixture.scheme.context.ledger.state.channels.get(payer.channelId)?.chargedAtomic).toBe(
+    460n,
+  )
+  await fixture.scheme.manager.claimAll()
+  await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+  expect(await claimedOf(fixture, payer.channelId)).toBe(460n)
+})
+
+test('the same payment a hundred times at once runs one call', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  for (const unique of [false, true]) {
+    const ceiling = unique ? 500n : 140n
+    const admissions = await Promise.all(
+      Array.from({ length: 100 }, () =>
+        admit(fixture, 100n, (offer) => payer.voucher(offer, ceiling, unique)),
+      ),
+    )
+    const [first, ...others] = admissions.filter(({ kind }) => kind === 'admitted')
+    expect(others).toEqual([])
+    if (first === undefined) throw new Error('nothing was admitted')
+    await expectReservation(first).charge(100n)
+  }
+})
+
+test('a payer without state learns everything from the correction', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const wrong = await admit(fixture, 100n, (offer) => payer.voucher(offer, 100n))
+  expect(wrong).toMatchObject({
+    code: 'channel-ceiling-mismatch',
+    correction: {
+      channelState: {
+        channelId: payer.channelId,
+        balance: '20000',
+        totalClaimed: '0',
+        refundNonce: '0',
+        chargedCumulativeAmount: '40',
+      },
+      reservedAmount: '0',
+      voucherState: { signedMaxClaimable: '100' },
+    },
+  })
+})
+
+test('a refund claims what is charged and gives the rest back', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const before = await balanceOf(fixture, privateKeyToAddress(fixture.key))
+  const { terms } = fixture.options
+  const offer = offerOf(terms, 100n)
+  const { context } = fixture.scheme
+  const stale = await refundChannel(context, payer.refund(offer, 41n), offer)
+  expect(stale).toMatchObject({ kind: 'refused', code: 'channel-ceiling-mismatch' })
+  const tooMuch = await refundChannel(context, payer.refund(offer, 40n, 19_961n), offer)
+  expect(tooMuch).toMatchObject({ kind: 'refused', code: 'refund-amount-invalid' })
+  const noRefund = await refundChannel(context, payer.voucher(offer, 40n), offer)
+  expect(noRefund).toMatchObject({ kind: 'refused', code: 'payment-malformed' })
+  const sent = await refundChannel(context, payer.refund(offer, 40n), offer)
+  expect(sent).toMatchObject({ kind: 'sent', amountAtomic: 19_960n })
+  const during = await admit(fixture, 100n, (each) => payer.voucher(each, 140n))
+  expect(codeOf(during)).toBe('channel-withdrawing')
+  await stepUntil(fixture, () => {
+    const account = context.ledger.state.channels.get(payer.channelId)
+    return account?.refunding === undefined && context.ledger.state.transactions.size === 0
+  })
+  expect(await claimedOf(fixture, payer.channelId)).toBe(40n)
+  expect(await balanceOf(fixture, privateKeyToAddress(fixture.key))).toBe(before + 19_960n)
+  const after = await admit(fixture, 100n, (each) => payer.voucher(each, 140n))
+  expect(codeOf(after)).toBe('channel-balance-exceeded')
+})
+
+test('a withdrawal that begins stops new calls and is answered by a claim', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const gas = createWalletClient({
+    account: privateKeyToAccount(chain.nextSettlementKey()),
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl),
+  })
+  const owner = privateKeyToAccount(fixture.key)
+  await chain.mined(await gas.sendTransaction({ to: owner.address, value: 10n ** 16n }))
+  const { withdrawDelaySeconds, ...config } = payer.config
+  const wallet = createWalletClient({
+    account: owner,
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl),
+  })
+  await chain.mined(
+    await wallet.sendTransaction({
+      to: baseSepoliaX402.batchSettlement,
+      data: encodeFunctionData({
+        abi: batchSettlementAbi,
+        functionName: 'initiateWithdraw',
+        args: [{ ...config, withdrawDelay: Number(withdrawDelaySeconds) }, 19_000n],
+      }),
+    }),
+  )
+  const { ledger } = fixture.scheme.context
+  await stepUntil(fixture, () => {
+    return ledger.state.channels.get(payer.channelId)?.view.withdrawingAtomic === 19_000n
+  })
+  const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(refused)).toBe('channel-withdrawing')
+  await stepUntil(
+    fixture,
+    () => ledger.state.channels.get(payer.channelId)?.view.claimedAtomic === 40n,
+  )
+})
+
+test('many channels are claimed in one transaction, and one bad voucher holds up no other', async () => {
+  const fixture = await startScheme(chain)
+  const payers: ChannelPayer[] = []
+  for (let channel = 0; channel < 3; channel++) {
+    payers.push(await openPaidChannel(fixture, 1000n, channel))
+  }
+  const { ledger } = fixture.scheme.context
+  const [bad, ...good] = payers
+  const spoiled = ledger.state.channels.get(bad?.channelId ?? '0x')
+  if (spoiled?.signed === undefined) throw new Error('no voucher')
+  // As if the check of the signature had been weaker than the contract's.
+  ledger.apply({
+    type: 'channel-restored',
+    account: { ...spoiled, signed: { ...spoiled.signed, signature: `0x${'11'.repeat(64)}1b` } },
+  })
+  const hashes = await fixture.scheme.manager.claimAll()
+  expect(hashes.length).toBeGreaterThanOrEqual(1)
+  await stepUntil(fixture, () => ledger.state.transactions.size === 0)
+  for (const { channelId } of good) expect(await claimedOf(fixture, channelId)).toBe(40n)
+  expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
+  expect(describeCorrection(spoiled).channelState.totalClaimed).toBe('0')
+})
+
+test('what does not fit is refused with its code, and leaves nothing behind', async () => {
+  const fixture = await startScheme(chain, { depositTimeoutMs: 1 })
+  const { ledger } = fixture.scheme.context
+  const { terms } = fixture.options
+  const payer = createChannelPayer(fixture.key, terms)
+  const other = createChannelPayer(keccak256('0x99'), terms)
+  const cases: readonly (readonly [string, (offer: ReturnType<typeof offerOf>) => unknown])[] = [
+    ['channel-unknown', () => payer.payloadOf('voucher', 100n)],
+    ['payment-malformed', () => payer.payloadOf('refund', 100n)],
+    [
+      'channel-id-mismatch',
+      () => ({
+        ...payer.payloadOf('voucher', 100n),
+        voucher: other.payloadOf('voucher', 100n)['voucher'],
+      }),
+    ],
+    [
+      'payment-signature-invalid',
+      () => {
+        const { voucher, ...rest } = payer.payloadOf('voucher', 100n)
+        return { ...rest, voucher: { ...Object(voucher), maxClaimableAmount: '101' } }
+      },
+    ],
+  ]
+  for (const [code, payloadOf] of cases) {
+    const refused = await admit(fixture, 100n, (offer) => payer.present(offer, payloadOf(offer)))
+    expect(codeOf(refused)).toBe(code)
+  }
+  // Nobody has this money: the contract says so before anything is sent.
+  const poor = createChannelPayer(keccak256('0x98'), terms)
+  expect(codeOf(await admit(fixture, 100n, (offer) => poor.deposit(offer, 100n, 5000n)))).toBe(
+    'deposit-refused',
+  )
+  expect(ledger.state.channels.size).toBe(0)
+  expect(ledger.state.transactions.size).toBe(0)
+  // A deposit that is not deep enough in time is not lost: the same payment comes again.
+  const offer = offerOf(terms, 100n)
+  const deposit = payer.deposit(offer, 100n, 5000n)
+  let admission = await admit(fixture, 100n, () => deposit)
+  expect(codeOf(admission)).toBe('deposit-pending')
+  const [sent] = [...ledger.state.transactions.values()]
+  await chain.mined(sent?.hash ?? '')
+  admission = await admit(fixture, 100n, () => deposit)
+  await expectReservation(admission).charge(1n)
+  expect(ledger.state.channels.get(payer.channelId)?.view.depositedAtomic).toBe(5000n)
+})
+
+test('a channel is filled up again, but not for a voucher that would be refused', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture, 1000n)
+  const { ledger } = fixture.scheme.context
+  const account = () => ledger.state.channels.get(payer.channelId)
+  const before = ledger.state.transactions.size
+  const wrong = await admit(fixture, 1500n, (offer) => payer.deposit(offer, 1500n, 2000n))
+  expect(codeOf(wrong)).toBe('channel-ceiling-mismatch')
+  expect(ledger.state.transactions.size).toBe(before)
+  expect(account()?.view.depositedAtomic).toBe(1000n)
+  const filled = await admit(fixture, 1500n, (offer) => payer.deposit(offer, 1540n, 2000n))
+  await expectReservation(filled).charge(1500n)
+  expect(account()).toMatchObject({ chargedAtomic: 1540n, view: { depositedAtomic: 3000n } })
+})
+
+test('the same deposit twenty times at once is one transaction and one call', async () => {
+  const fixture = await startScheme(chain)
+  const { terms, settlementKey } = fixture.options
+  const payer = createChannelPayer(fixture.key, terms)
+  const deposit = payer.deposit(offerOf(terms, 100n), 100n, 1000n)
+  const admissions = await Promise.all(
+    Array.from({ length: 20 }, () => admit(fixture, 100n, () => deposit)),
+  )
+  expect(admissions.filter(({ kind }) => kind === 'admitted')).toHaveLength(1)
+  const address = privateKeyToAddress(`0x${settlementKey.slice(2)}`)
+  expect(await chain.client.getTransactionCount({ address })).toBe(1)
+})
+
+test('a voucher that needs the chain is refused while it is away, others go on', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const fixture = await startScheme(chain, { rpcUrl: proxy.url })
+  const payer = await openPaidChannel(fixture)
+  proxy.rule = () => 'drop'
+  const stranger = createChannelPayer(keccak256('0x97'), fixture.options.terms)
+  const refused = await admit(fixture, 100n, (offer) => stranger.voucher(offer, 100n))
+  expect(codeOf(refused)).toBe('chain-unreachable')
+  await expect(fixture.scheme.manager.step()).rejects.toThrow('the chain does not answer')
+  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n)))
+  proxy.rule = undefined
+  const unknown = await admit(fixture, 100n, (offer) => stranger.voucher(offer, 100n))
+  expect(codeOf(unknown)).toBe('channel-unknown')
+})
+
+test('the manager steps by itself until the scheme closes', async () => {
+  const fixture = await startScheme(chain, {
+    claimPolicy: { maxUnclaimedAtomic: 10n, maxTotalUnclaimedAtomic: 10n },
+  })
+  const payer = await openPaidChannel(fixture)
+  const faults: unknown[] = []
+  const running = fixture.scheme.manager.run(20, (error) => faults.push(error))
+  // More is owed than the policy allows: it is claimed without being asked.
+  while ((await claimedOf(fixture, payer.channelId)) !== 40n) await setTimeout(40)
+  await fixture.scheme.close()
+  await running
+  expect(faults).toEqual([])
+})
+
+test('nothing is admitted while the chain cannot be read', async () => {
+  let nowMs = Date.now()
+  const fixture = await startScheme(chain, { clock: () => nowMs })
+  const payer = await openPaidChannel(fixture)
+  nowMs += 900_000 / 3 + 1000
+  const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(refused)).toBe('channel-chain-stale')
+  await fixture.scheme.manager.step()
+  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n)))
+})

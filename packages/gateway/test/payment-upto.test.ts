@@ -1,0 +1,359 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { keyRegistryAbi } from '@countersign/contracts/key-registry'
+import { planOperator, planRegistry } from '@countersign/contracts/operator'
+import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
+import { testUsdcAbi } from '@countersign/contracts/test-usdc'
+import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
+import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
+import { createPaymentNonce } from '@countersign/protocol/payment/request-nonce'
+import {
+  parsePaymentHeader,
+  type PresentedPayment,
+} from '@countersign/protocol/payment/presented-payment'
+import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
+import { createUptoOffer, type UptoTerms } from '@countersign/protocol/payment/upto-payload'
+import { createWalletClient, encodeFunctionData, http, keccak256, toHex } from 'viem'
+import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
+import { loadEvmCurve } from '../src/payment/evm-curve.ts'
+import { createChain } from '../src/payment/exact/chain.ts'
+import { createTerms } from '../src/payment/exact/offer.ts'
+import { createSender } from '../src/payment/exact/sender.ts'
+import { openDurableLedger, type DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
+import { paymentKey } from '../src/payment/ledger/ledger.ts'
+import {
+  admitUptoPayment,
+  type UptoAdmission,
+  type UptoContext,
+  type UptoReservation,
+} from '../src/payment/upto/admit-upto-payment.ts'
+import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
+import { wordOf } from './ledger/sample-events.ts'
+import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
+import { nextPayerKey } from './payment/channel-fixture.ts'
+import { lower } from './payment/channel-payer.ts'
+
+const payTo = privateKeyToAddress(keccak256('0x55'))
+const gatewayId = keccak256('0x66')
+const permit2 = lower(baseSepoliaX402.permit2)
+const permit2Domain = createPermit2Domain(84_532n, permit2)
+const directory = mkdtempSync(join(tmpdir(), 'countersign-upto-'))
+const ending = new AbortController()
+let chain: TestChain
+let ledger: DurableLedger
+let context: UptoContext
+let settlement: UptoSettlement
+let payerKey: Hex
+let calls = 0
+
+beforeAll(async () => {
+  chain = await startTestChain()
+  const settlementKey = chain.nextSettlementKey()
+  const settler = await deployOperator(settlementKey)
+  payerKey = await createApprovedPayer()
+  const curve = await loadEvmCurve()
+  const account = privateKeyToAccount(settlementKey)
+  const terms: UptoTerms = {
+    network: 'eip155:84532',
+    chainId: 84_532n,
+    asset: baseSepoliaUsdc.address,
+    assetName: 'USDC',
+    assetVersion: '2',
+    payTo,
+    maxTimeoutSeconds: 60,
+    facilitator: settler,
+    uptoProxy: baseSepoliaX402.uptoPermit2Proxy,
+  }
+  const reads = createChain(
+    createTerms({ ...terms, resourceBaseUrl: '' }),
+    chain.rpcUrl,
+    ending.signal,
+  )
+  ledger = await openDurableLedger({
+    directory,
+    clock: Date.now,
+    onFault: (error) => {
+      throw error
+    },
+  })
+  const sender = createSender({
+    chain: reads,
+    chainId: 84_532,
+    account,
+    ledger: createTransactionBook(ledger),
+    signal: ending.signal,
+  })
+  settlement = {
+    ledger,
+    sender,
+    settler,
+    hashCharge: createUptoChargeHasher(84_532n, lower(settler)),
+    sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
+    simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    findReceipt: (hash) => reads.findReceipt(hash, 1),
+    clock: Date.now,
+  }
+  context = {
+    terms,
+    permit2Domain,
+    curve,
+    ledger,
+    readFunds,
+    maxExposureAtomic: 50_000n,
+    settle: () => undefined,
+    clock: Date.now,
+  }
+})
+afterAll(async () => {
+  ending.abort()
+  await ledger.close()
+  await chain.stop()
+  rmSync(directory, { recursive: true })
+})
+
+/** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
+async function deployOperator(attestedKey: Hex): Promise<Hex> {
+  const account = privateKeyToAccount(chain.nextSettlementKey())
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
+  const x402 = baseSepoliaX402
+  const roles = { minDelaySeconds: 0, proposers: [account.address], guardian: account.address }
+  const { timelock, registry } = planRegistry({ x402, ...roles })
+  const contracts = planOperator({ x402, registry: registry.address, gatewayId, payeeOwner: payTo })
+  const { timestamp } = await chain.client.getBlock()
+  const from = Number(timestamp)
+  const key = privateKeyToAddress(attestedKey)
+  const register = encodeFunctionData({
+    abi: keyRegistryAbi,
+    functionName: 'registerKey',
+    args: [gatewayId, key, from, from + 86_400, keccak256('0x77')],
+  })
+  const call = [registry.address, 0n, register, wordOf(0), wordOf(0)] as const
+  const abi = registryTimelockAbi
+  const sends = [
+    timelock,
+    registry,
+    contracts.settler,
+    {
+      to: timelock.address,
+      data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }),
+    },
+    {
+      to: timelock.address,
+      data: encodeFunctionData({ abi, functionName: 'execute', args: call }),
+    },
+  ]
+  for (const [nonce, { to, data }] of sends.entries()) {
+    const hash = await wallet.sendTransaction({ to, data, nonce, gas: 4_000_000n })
+    expect((await chain.mined(hash)).status).toBe('success')
+  }
+  return contracts.settler.address
+}
+
+/** A payer that lets Permit2 move its money, as `upto` needs. */
+async function createApprovedPayer(): Promise<Hex> {
+  const key = nextPayerKey(chain)
+  const address = privateKeyToAddress(key)
+  const transport = http(chain.rpcUrl)
+  const giver = privateKeyToAccount(chain.nextSettlementKey())
+  const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
+  await chain.mined(await gas.sendTransaction({ to: address, value: 10n ** 16n }))
+  const wallet = createWalletClient({
+    account: privateKeyToAccount(key),
+    chain: baseSepolia,
+    transport,
+  })
+  const approve = { functionName: 'approve', args: [permit2, 1n << 255n] } as const
+  const hash = await wallet.writeContract({
+    address: baseSepoliaUsdc.address,
+    abi: testUsdcAbi,
+    ...approve,
+  })
+  await chain.mined(hash)
+  return key
+}
+
+async function readFunds(payer: Hex): Promise<bigint> {
+  const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
+  const balance = await chain.client.readContract({
+    ...read,
+    functionName: 'balanceOf',
+    args: [payer],
+  })
+  const allowance = await chain.client.readContract({
+    ...read,
+    functionName: 'allowance',
+    args: [payer, permit2],
+  })
+  return balance < allowance ? balance : allowance
+}
+
+const requestHash = wordOf(0xabc)
+
+function bytes(word: Hex): Uint8Array {
+  return Buffer.from(word.slice(2), 'hex')
+}
+
+function pay(nonce: bigint, amountAtomic: bigint, extensions: object = {}): PresentedPayment {
+  const { terms, curve } = context
+  const permit = {
+    token: lower(terms.asset),
+    amountAtomic,
+    spender: lower(terms.uptoProxy),
+    nonce,
+    deadlineSeconds: BigInt(Math.floor(Date.now() / 1000) + 120),
+  }
+  const witness = { to: lower(payTo), facilitator: lower(terms.facilitator), validAfterSeconds: 0n }
+  const digest = permit2Domain.hashUpto(permit, witness)
+  const signature = encodeEvmSignature(curve.sign(digest, Buffer.from(payerKey.slice(2), 'hex')))
+  const payload = {
+    signature,
+    permit2Authorization: {
+      from: privateKeyToAddress(payerKey),
+      permitted: { token: permit.token, amount: `${amountAtomic}` },
+      spender: permit.spender,
+      nonce: `${nonce}`,
+      deadline: `${permit.deadlineSeconds}`,
+      witness: { to: witness.to, facilitator: witness.facilitator, validAfter: '0' },
+    },
+  }
+  const accepted = createUptoOffer(terms, amountAtomic, 'http://x/').requirements
+  const payment = { x402Version: 2, accepted, payload, extensions }
+  return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
+}
+
+function admit(presented: PresentedPayment, amountAtomic: bigint): Promise<UptoAdmission> {
+  calls++
+  return admitUptoPayment(context, {
+    presented,
+    offer: createUptoOffer(context.terms, amountAtomic, 'http://x/'),
+    callId: calls.toString(16).padStart(32, '0'),
+    requestHash,
+  })
+}
+
+function expectReservation(admission: UptoAdmission): UptoReservation {
+  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
+  return admission.reservation
+}
+
+function codeOf(admission: UptoAdmission): string {
+  return admission.kind === 'refused' ? admission.code : 'admitted'
+}
+
+function stateOf(nonce: bigint): string | undefined {
+  return ledger.state.payments.get(paymentKey(lower(privateKeyToAddress(payerKey)), nonce))?.state
+    .kind
+}
+
+async function settleUntil(isDone: () => boolean): Promise<void> {
+  for (let step = 0; !isDone(); step++) {
+    if (step > 400) throw new Error('the chain did not bring it about')
+    await stepUptoSettlements(settlement)
+    // The chain makes a block a second: looking more often only costs.
+    await setTimeout(40)
+  }
+}
+
+test('of a signed maximum exactly the charge is settled, once', async () => {
+  const payment = pay(1n, 5000n)
+  const raced = await Promise.all(Array.from({ length: 20 }, () => admit(payment, 5000n)))
+  const admitted = raced.filter(({ kind }) => kind === 'admitted')
+  expect(admitted).toHaveLength(1)
+  const [first] = admitted
+  if (first === undefined) throw new Error('nothing was admitted')
+  const reservation = expectReservation(first)
+  expect(codeOf(await admit(payment, 5000n))).toBe('payment-in-progress')
+  await reservation.charge(1234n)
+  reservation.receiptStored()
+  expect(ledger.state.owedReceipts.size).toBe(0)
+  expect(codeOf(await admit(payment, 5000n))).toBe('payment-already-used')
+  await settleUntil(() => stateOf(1n) === 'settled')
+  await stepUptoSettlements(settlement)
+  const read = {
+    address: baseSepoliaUsdc.address,
+    abi: testUsdcAbi,
+    functionName: 'balanceOf',
+  } as const
+  expect(await chain.client.readContract({ ...read, args: [payTo] })).toBe(1234n)
+  const payer = privateKeyToAddress(payerKey)
+  expect(await chain.client.readContract({ ...read, args: [payer] })).toBe(
+    payerBalanceAtomic - 1234n,
+  )
+  expect(ledger.state.transactions.size).toBe(0)
+})
+
+test('a charge of 0 uses the payment up, a release does not', async () => {
+  const free = pay(2n, 100n)
+  await expectReservation(await admit(free, 100n)).charge(0n)
+  expect(codeOf(await admit(free, 100n))).toBe('payment-already-used')
+  const released = pay(3n, 100n)
+  await expectReservation(await admit(released, 100n)).release()
+  const again = expectReservation(await admit(released, 100n))
+  again.progress(40n)
+  await again.charge(40n)
+  await settleUntil(() => stateOf(3n) === 'settled')
+})
+
+test('a payer may not owe more than we risk', async () => {
+  const running = expectReservation(await admit(pay(10n, 30_000n), 30_000n))
+  expect(codeOf(await admit(pay(11n, 30_000n), 30_000n))).toBe('payer-exposure-exceeded')
+  expect(codeOf(await admit(pay(12n, 90_000n), 90_000n))).toBe('payer-funds-exceeded')
+  await running.release()
+})
+
+test('a charge that the chain refuses counts against its payer', async () => {
+  // The payer uses the nonce up for nothing while the call runs: here, by a payment that is settled twice.
+  const reservation = expectReservation(await admit(pay(20n, 100n), 100n))
+  await reservation.charge(60n)
+  await settleUntil(() => stateOf(20n) === 'settled')
+  const record = ledger.state.payments.get(paymentKey(lower(privateKeyToAddress(payerKey)), 20n))
+  if (record === undefined) throw new Error('the payment is gone')
+  ledger.apply({
+    type: 'payment-restored',
+    record: { ...record, state: { kind: 'charged', chargedAtomic: 60n } },
+  })
+  const payer = ledger.state.payers.get(record.payer)
+  if (payer === undefined) throw new Error('the payer is gone')
+  ledger.apply({ type: 'payer-restored', account: { ...payer, unsettledAtomic: 60n } })
+  await settleUntil(() => stateOf(20n) === 'failed')
+  expect(ledger.state.payers.get(record.payer)).toMatchObject({
+    unsettledAtomic: 0n,
+    failedAtomic: 60n,
+  })
+})
+
+test('a payment that is bound to a request buys no other', async () => {
+  const salt = wordOf(5)
+  const nonce = BigInt(toHex(createPaymentNonce(bytes(requestHash), bytes(salt))))
+  const bind = (hash: Hex): object => ({
+    'countersign-request': {
+      info: { version: 1, requestHash: hash.slice(2), salt: salt.slice(2) },
+    },
+  })
+  expect(codeOf(await admit(pay(nonce, 100n, bind(wordOf(1))), 100n))).toBe(
+    'payment-request-mismatch',
+  )
+  expect(codeOf(await admit(pay(7n, 100n, bind(requestHash)), 100n))).toBe(
+    'payment-request-mismatch',
+  )
+  const bound = await admit(pay(nonce, 100n, bind(requestHash)), 100n)
+  await expectReservation(bound).release()
+})
+
+test('another key cannot pay for this one', async () => {
+  const before = ledger.state.payments.size
+  const good = pay(30n, 100n)
+  const authorization = good.payload.get('permit2Authorization')
+  if (!(authorization instanceof Map)) throw new Error('no authorization')
+  authorization.set('from', payTo)
+  expect(codeOf(await admit(good, 100n))).toBe('payment-signature-invalid')
+  expect(ledger.state.payments.size).toBe(before)
+  expect(ledger.state.payers.has(lower(payTo))).toBe(false)
+})

@@ -1,0 +1,129 @@
+/** A payer of channels: signs deposits, vouchers and refund requests as x402 has them. */
+import {
+  createBatchDomain,
+  decodeChannelId,
+  type ChannelConfig,
+} from '@countersign/protocol/payment/channel'
+import {
+  createChannelOffer,
+  type ChannelTerms,
+} from '@countersign/protocol/payment/channel-payload'
+import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
+import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
+import type { MeteredOffer } from '@countersign/protocol/payment/metered-offer'
+import {
+  parsePaymentHeader,
+  type PresentedPayment,
+} from '@countersign/protocol/payment/presented-payment'
+import {
+  createDepositNonce,
+  createReceiveHasher,
+} from '@countersign/protocol/payment/token-authorization'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { privateKeyToAddress } from 'viem/accounts'
+import { loadEvmCurve } from '../../src/payment/evm-curve.ts'
+
+/** A payer with one channel to one gateway. */
+export type ChannelPayer = {
+  readonly config: ChannelConfig
+  readonly channelId: Hex
+  voucher(offer: MeteredOffer, ceilingAtomic: bigint, unique?: boolean): PresentedPayment
+  deposit(offer: MeteredOffer, ceilingAtomic: bigint, amountAtomic: bigint): PresentedPayment
+  refund(offer: MeteredOffer, chargedAtomic: bigint, amountAtomic?: bigint): PresentedPayment
+  /** The payload as it goes into a header, for changing. */
+  payloadOf(type: 'voucher' | 'refund', ceilingAtomic: bigint): Record<string, unknown>
+  present(offer: MeteredOffer, payload: unknown, unique?: boolean): PresentedPayment
+}
+
+const curve = await loadEvmCurve()
+const resourceUrl = 'http://127.0.0.1/v1/chat/completions'
+const domain = createBatchDomain(84_532n, lower(baseSepoliaX402.batchSettlement))
+const hashReceive = createReceiveHasher({
+  name: baseSepoliaUsdc.eip712Name,
+  version: baseSepoliaUsdc.eip712Version,
+  chainId: 84_532n,
+  verifyingContract: lower(baseSepoliaUsdc.address),
+})
+
+/** The offer of a call whose ceiling is this amount. */
+export function offerOf(terms: ChannelTerms, amountAtomic: bigint): MeteredOffer {
+  return createChannelOffer(terms, amountAtomic, resourceUrl)
+}
+
+/** A payer by its key; another `channel` is another channel of the same payer. */
+export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): ChannelPayer {
+  const payer = lower(privateKeyToAddress(key))
+  const privateKey = Buffer.from(key.slice(2), 'hex')
+  const sign = (digest: Uint8Array): Hex => encodeEvmSignature(curve.sign(digest, privateKey))
+  const config: ChannelConfig = {
+    payer,
+    payerAuthorizer: payer,
+    receiver: lower(terms.payTo),
+    receiverAuthorizer: lower(terms.receiverAuthorizer),
+    token: lower(terms.asset),
+    withdrawDelaySeconds: BigInt(terms.withdrawDelaySeconds),
+    salt: `0x${channel.toString(16).padStart(64, '0')}`,
+  }
+  const channelId = domain.hashChannelId(config)
+  const { withdrawDelaySeconds, ...members } = config
+  const payloadOf = (type: string, ceilingAtomic: bigint): Record<string, unknown> => ({
+    type,
+    channelConfig: { ...members, withdrawDelay: Number(withdrawDelaySeconds) },
+    voucher: {
+      channelId,
+      maxClaimableAmount: `${ceilingAtomic}`,
+      signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
+    },
+  })
+  return {
+    config,
+    channelId,
+    payloadOf,
+    present,
+    voucher: (offer, ceilingAtomic, unique) =>
+      present(offer, payloadOf('voucher', ceilingAtomic), unique),
+    refund: (offer, chargedAtomic, amountAtomic) =>
+      present(offer, {
+        ...payloadOf('refund', chargedAtomic),
+        ...(amountAtomic === undefined ? {} : { amount: `${amountAtomic}` }),
+      }),
+    deposit: (offer, ceilingAtomic, amountAtomic) => {
+      // Another deposit of the same amount would be the same one.
+      const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+      const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+      const digest = hashReceive({
+        from: payer,
+        to: lower(terms.erc3009Collector),
+        valueAtomic: amountAtomic,
+        validAfterSeconds: 0n,
+        validBeforeSeconds,
+        nonce: createDepositNonce(channelId, salt),
+      })
+      const erc3009Authorization = {
+        validAfter: '0',
+        validBefore: `${validBeforeSeconds}`,
+        salt,
+        signature: sign(digest),
+      }
+      return present(offer, {
+        ...payloadOf('deposit', ceilingAtomic),
+        deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
+      })
+    },
+  }
+}
+
+/** The payment as it is read from its header. */
+function present(offer: MeteredOffer, payload: unknown, unique = false): PresentedPayment {
+  const info = { mode: 'unique-ceiling' }
+  const extensions = unique ? { 'countersign-concurrency': { info } } : {}
+  const payment = { x402Version: 2, accepted: offer.requirements, payload, extensions }
+  return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
+}
+
+/** 0x and 40 lower-case hex digits. */
+export function lower(text: string): Hex {
+  const address = parseAddress(text)
+  if (address === undefined) throw new Error(`no address: ${text}`)
+  return address
+}
