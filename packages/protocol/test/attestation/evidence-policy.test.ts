@@ -107,6 +107,17 @@ test('keys of services are roots where evidence is the word of a service', () =>
   )
 })
 
+test('where no name stands for the code, a policy may name any', () => {
+  const token = {
+    ...platform,
+    platform: 'azure-attestation',
+    roots: { vendor: false, service: [digest] },
+    measurements: [{ anything: 'aa' }],
+  }
+  const { platforms } = parseEvidencePolicy(encode({ ...policy, platforms: [token] }))
+  expect(platforms.get('azure-attestation')?.measurements).toEqual([new Map([['anything', 'aa']])])
+})
+
 test.each([
   ['no platform', { ...policy, platforms: [] }],
   ['no machine', { ...policy, machines: [] }],

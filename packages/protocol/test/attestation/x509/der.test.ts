@@ -27,6 +27,7 @@ test.each([
   ['a length with a leading zero', `04820080${'11'.repeat(128)}`],
   ['a length of four bytes', '048400000001'],
   ['the indefinite form', '04800000'],
+  ['the indefinite form before 128 bytes', `0480${'11'.repeat(128)}`],
   ['the reserved form', '04ff00'],
   ['a length cut short', '048201'],
 ])('refuses %s', (_, digits) => {
