@@ -97,6 +97,11 @@ function issuanceCases(): readonly Row[] {
       { chain: 'certificate-extension-critical' },
     ],
     [
+      'a processor that may not sign',
+      { processor: { extensions: [basicConstraints(false), keyUsage(0x04)] } },
+      { chain: 'chain-key-usage' },
+    ],
+    [
       'a signer of statements that may not sign',
       { signer: { extensions: [basicConstraints(false), keyUsage(0x04)] } },
       { chain: 'chain-key-usage' },
@@ -201,6 +206,8 @@ function dateCases(): readonly Row[] {
     ['a signer that has ended', { signer: ends }, late],
     ['an authority in its last second', { authority: { notAfterMs: dcapAsOfMs } }],
     ['an authority in its first second', { authority: { notBeforeMs: dcapAsOfMs } }],
+    ['a statement in its first second', { tcbInfo: put('issueDate', '2026-06-01T00:00:00Z') }],
+    ['a statement in its last second', { tcbInfo: put('nextUpdate', '2026-06-01T00:00:00Z') }],
     [
       'a statement of the future',
       { tcbInfo: put('issueDate', '2026-06-01T00:00:01Z') },
