@@ -6,7 +6,7 @@ const forge = findForge()
 
 test(
   'every Solidity test passes, ten thousand invariant calls among them, for the committed gas',
-  { skip: forge === undefined, timeout: 240_000 },
+  { skip: forge === undefined, timeout: 600_000 },
   async () => {
     const report = await runForge(forge ?? '', 'default')
     const failures = [...report.outcomes].filter(([, reason]) => reason !== '')
