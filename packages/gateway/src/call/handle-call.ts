@@ -75,7 +75,8 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
   const { exchange, payment, draft } = served
   try {
     const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
-    const receipt = draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
+    const receipt =
+      draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
     keepAnswer(gateway, exchange, receipt)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
