@@ -41,9 +41,18 @@ const priceKeys: readonly (readonly [UsageKind, readonly string[]])[] = [
   ['input-image', ['input_image_mtok', 'input_mtok']],
   ['input-video', ['input_video_mtok', 'input_mtok']],
   ['cache-read', ['cache_read_mtok', 'input_mtok']],
-  ['cache-read-audio', ['cache_audio_read_mtok', 'cache_read_mtok', 'input_audio_mtok', 'input_mtok']],
-  ['cache-read-image', ['cache_image_read_mtok', 'cache_read_mtok', 'input_image_mtok', 'input_mtok']],
-  ['cache-read-video', ['cache_video_read_mtok', 'cache_read_mtok', 'input_video_mtok', 'input_mtok']],
+  [
+    'cache-read-audio',
+    ['cache_audio_read_mtok', 'cache_read_mtok', 'input_audio_mtok', 'input_mtok'],
+  ],
+  [
+    'cache-read-image',
+    ['cache_image_read_mtok', 'cache_read_mtok', 'input_image_mtok', 'input_mtok'],
+  ],
+  [
+    'cache-read-video',
+    ['cache_video_read_mtok', 'cache_read_mtok', 'input_video_mtok', 'input_mtok'],
+  ],
   ['cache-write-5m', ['cache_write_5m_mtok', 'cache_write_mtok', 'input_mtok']],
   ['cache-write-1h', ['cache_write_1h_mtok', 'cache_write_mtok', 'input_mtok']],
   ['output', ['output_mtok']],
@@ -90,7 +99,9 @@ function lookUp({ provider, model, atMs }: BuiltInQuery): Found | undefined {
 function hasTimeOfDay(prices: unknown): boolean {
   return (
     Array.isArray(prices) &&
-    prices.some((price) => isObject(price) && objectAt(price, 'constraint')['type'] === 'time_of_date')
+    prices.some(
+      (price) => isObject(price) && objectAt(price, 'constraint')['type'] === 'time_of_date',
+    )
   )
 }
 

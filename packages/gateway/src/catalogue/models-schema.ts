@@ -74,11 +74,16 @@ const limits = z
 export const modelSchema = z.strictObject({
   name: modelName.describe('What callers ask for.'),
   aliases: z.array(modelName).max(64).default([]).describe('Other names for the same.'),
-  upstream: z.string().regex(/^[a-z0-9-]{1,64}$/).describe('A name of `upstreams`.'),
+  upstream: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/)
+    .describe('A name of `upstreams`.'),
   provider: z
     .enum(['openai', 'anthropic', 'google', 'xai'])
     .describe('How the upstream speaks and counts, and whose list prices are meant.'),
-  upstreamModel: modelName.optional().describe('What the upstream is asked for; by default `name`.'),
+  upstreamModel: modelName
+    .optional()
+    .describe('What the upstream is asked for; by default `name`.'),
   price,
   limits,
 })

@@ -58,7 +58,9 @@ export function boundUsage(measure: RequestMeasure, limits: ModelLimits): UsageB
   const output =
     maxOutputTokens === undefined ? limits.maxOutputTokens : Math.min(maxOutputTokens, outputLimit)
   const isText = attachments === 0 && !isOpenEnded
-  const textKinds = hasCacheControl ? [...textInputKinds, 'cache-write-1h' as const] : textInputKinds
+  const textKinds = hasCacheControl
+    ? [...textInputKinds, 'cache-write-1h' as const]
+    : textInputKinds
   return {
     input: isOpenEnded ? contextTokens : Math.min(contextTokens, spelled),
     output: BigInt(output) * BigInt(choices),

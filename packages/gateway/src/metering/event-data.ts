@@ -5,7 +5,8 @@ export function dataOf(event: Buffer): Buffer {
   const first = event.indexOf('data:')
   const isOnlyLine = event.indexOf('data:', first + 5) < 0
   const isAtLineStart = first === 0 || event[first - 1] === 0x0a || event[first - 1] === 0x0d
-  if (isOnlyLine && isAtLineStart) return event.subarray(skipSpace(event, first + 5), lineEnd(event, first))
+  if (isOnlyLine && isAtLineStart)
+    return event.subarray(skipSpace(event, first + 5), lineEnd(event, first))
   const lines = event
     .toString('utf8')
     .replace(/^\uFEFF/, '')

@@ -120,7 +120,9 @@ function readAll(scopes: readonly Scope[], names: readonly string[]): (number | 
     for (const name of names) {
       const span = members.get(name)
       const token =
-        span === undefined ? 'null' : body.toString('latin1', span.start, Math.min(span.end, span.start + 32))
+        span === undefined
+          ? 'null'
+          : body.toString('latin1', span.start, Math.min(span.end, span.start + 32))
       if (token !== 'null') values.push(/^[0-9]{1,12}$/.test(token) ? Number(token) : undefined)
     }
   }

@@ -13,14 +13,21 @@ const openMembers = [
   'web_search_options',
   'search_parameters',
 ] as const
-const functionKeys: ReadonlySet<string> = new Set([
-  'functionDeclarations',
-  'function_declarations',
-])
+const functionKeys: ReadonlySet<string> = new Set(['functionDeclarations', 'function_declarations'])
 // Tools that the caller runs, in the words of the wires. All others run at the provider.
 const callerTools = /^(?:function|custom|computer_|text_editor_|bash_|memory_)/
 
-const contentMembers = ['messages', 'input', 'contents', 'content', 'system', 'instructions', 'prompt', 'systemInstruction', 'system_instruction']
+const contentMembers = [
+  'messages',
+  'input',
+  'contents',
+  'content',
+  'system',
+  'instructions',
+  'prompt',
+  'systemInstruction',
+  'system_instruction',
+]
 const textTypes: ReadonlySet<unknown> = new Set([
   'text',
   'input_text',
@@ -42,7 +49,15 @@ const textTypes: ReadonlySet<unknown> = new Set([
   'custom_tool_call_output',
   'ephemeral',
 ])
-const attachmentKeys = ['inlineData', 'inline_data', 'fileData', 'file_data', 'file_id', 'image_url', 'input_audio']
+const attachmentKeys = [
+  'inlineData',
+  'inline_data',
+  'fileData',
+  'file_data',
+  'file_id',
+  'image_url',
+  'input_audio',
+]
 // Arguments and results of the caller's own functions: any JSON, always text.
 const opaqueMembers: ReadonlySet<string> = new Set(['args', 'response', 'arguments'])
 
@@ -58,10 +73,7 @@ function runsAtProvider(tool: JsonObject): boolean {
   const type = tool['type']
   if (typeof type === 'string') return !callerTools.test(type)
   // Anthropic's own tools have a type; Google's have a member for each.
-  return (
-    tool['name'] === undefined &&
-    !Object.keys(tool).every((key) => functionKeys.has(key))
-  )
+  return tool['name'] === undefined && !Object.keys(tool).every((key) => functionKeys.has(key))
 }
 
 /** Parts that are no text, and parts of kinds that this version does not know. */
@@ -73,10 +85,12 @@ export function countAttachments(json: JsonObject): number {
     if (Array.isArray(value)) for (const item of value) open.push(item)
     else if (isObject(value)) {
       if (isAttachment(value)) count++
-      else for (const name of Object.keys(value)) {
-        const isOpaque = opaqueMembers.has(name) || (name === 'input' && value['type'] === 'tool_use')
-        if (!isOpaque) open.push(value[name])
-      }
+      else
+        for (const name of Object.keys(value)) {
+          const isOpaque =
+            opaqueMembers.has(name) || (name === 'input' && value['type'] === 'tool_use')
+          if (!isOpaque) open.push(value[name])
+        }
     }
   }
   return count

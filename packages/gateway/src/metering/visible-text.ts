@@ -14,7 +14,16 @@ export type RequestText = { readonly textBytes: number; readonly attachments: nu
 const writtenMembers = ['delta', 'choices', 'candidates', 'content_block', 'output', 'content']
 
 // What the model writes of an item; what its tools answer comes back as input.
-const itemMembers = ['content', 'summary', 'arguments', 'name', 'code', 'input', 'action', 'operation']
+const itemMembers = [
+  'content',
+  'summary',
+  'arguments',
+  'name',
+  'code',
+  'input',
+  'action',
+  'operation',
+]
 
 /** The text of a request, names and numbers included, attachments apart. */
 export function countRequestText(body: Uint8Array): RequestText | undefined {

@@ -47,7 +47,9 @@ function toRow({ model, finish, usage, isTerminated, hasError }: Observation): u
 
 function listPrice(wire: MeterWire, model: string, atomicPerUsd: bigint): BuiltInPrice | undefined {
   const family = wire.split('-')[0]
-  const provider = (['openai', 'anthropic', 'google', 'xai'] as const).find((name) => name === family)
+  const provider = (['openai', 'anthropic', 'google', 'xai'] as const).find(
+    (name) => name === family,
+  )
   if (provider === undefined) return undefined
   const found = findBuiltInPrice({ provider, model, atMs, atomicPerUsd, percent: 100n })
   return typeof found === 'string' ? undefined : found
@@ -65,22 +67,28 @@ test.skipIf(!hasRecordings)(`meters every recording to the token${absence}`, () 
   expect(seen).toEqual(expectedUsage)
 })
 
-test.skipIf(!hasRecordings)(`reads a recording the same with and without its framing${absence}`, () => {
-  let compared = 0
-  for (const { wire, answers } of readRecordings()) {
-    for (const answer of answers) {
-      if (answer.kind === 'body') continue
-      const observer = createUsageObserver(wire)
-      for (const event of answer.events) {
-        const line = event.toString().split(/\r?\n/).find((text) => text.startsWith('data: '))
-        observer.observeData(line?.slice(6) ?? '')
+test.skipIf(!hasRecordings)(
+  `reads a recording the same with and without its framing${absence}`,
+  () => {
+    let compared = 0
+    for (const { wire, answers } of readRecordings()) {
+      for (const answer of answers) {
+        if (answer.kind === 'body') continue
+        const observer = createUsageObserver(wire)
+        for (const event of answer.events) {
+          const line = event
+            .toString()
+            .split(/\r?\n/)
+            .find((text) => text.startsWith('data: '))
+          observer.observeData(line?.slice(6) ?? '')
+        }
+        expect(observer.result()).toEqual(observe(wire, answer))
+        compared++
       }
-      expect(observer.result()).toEqual(observe(wire, answer))
-      compared++
     }
-  }
-  expect(compared).toBeGreaterThan(34)
-})
+    expect(compared).toBeGreaterThan(34)
+  },
+)
 
 test.skipIf(!hasRecordings)(`prices xAI's recordings as xAI billed them${absence}`, () => {
   const billed: number[] = []
@@ -118,7 +126,10 @@ test.skipIf(!hasRecordings)(`agrees with a second opinion on every price${absenc
           storage_searches: counts['file-search'] ?? 0,
         },
         model ?? '',
-        { providerId: wire.startsWith('xai') ? 'x-ai' : (wire.split('-')[0] ?? ''), timestamp: new Date(atMs) },
+        {
+          providerId: wire.startsWith('xai') ? 'x-ai' : (wire.split('-')[0] ?? ''),
+          timestamp: new Date(atMs),
+        },
       )
       const atomic = (theirs?.total_price ?? Number.NaN) * 1_000_000
       const ours = Number(computePrice(price.sheet, counts))

@@ -26,8 +26,15 @@ const limits: ModelLimits = {
 const request = Buffer.from(`{"messages":[{"role":"user","content":"${'why? '.repeat(60)}"}]}`)
 
 function sheetOf({ wire, path }: Recording): PriceSheet {
-  const models = { openai: 'gpt-5-mini', anthropic: 'claude-opus-5', google: 'gemini-3-pro-preview', xai: 'grok-3-mini' }
-  const provider = (['openai', 'anthropic', 'google', 'xai'] as const).find((name) => wire.startsWith(name))
+  const models = {
+    openai: 'gpt-5-mini',
+    anthropic: 'claude-opus-5',
+    google: 'gemini-3-pro-preview',
+    xai: 'grok-3-mini',
+  }
+  const provider = (['openai', 'anthropic', 'google', 'xai'] as const).find((name) =>
+    wire.startsWith(name),
+  )
   if (provider === undefined) throw new Error(path)
   const found = findBuiltInPrice({
     provider,

@@ -60,7 +60,10 @@ function readRecording(path: string): Recording {
   const [, wire, framing] = known
   const bytes = readFileSync(`${folder}/${path}`)
   if (path.endsWith('.json')) return { path, wire, answers: [{ kind: 'body', body: bytes }] }
-  const lines = bytes.toString('utf8').split('\n').filter((line) => line !== '')
+  const lines = bytes
+    .toString('utf8')
+    .split('\n')
+    .filter((line) => line !== '')
   const answers = splitAnswers(lines).map((own): RecordedAnswer => {
     const events = own.map((line) => frame(framing, line))
     const end = framing === 'done' ? [Buffer.from('data: [DONE]\n\n')] : []

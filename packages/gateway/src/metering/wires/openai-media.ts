@@ -28,7 +28,8 @@ export function createMediaReader(
       if (plainOutput === 'output-image') itemsAt(json, 'data').forEach(() => takeImage(found))
       found.isTerminated = true
     },
-    toFigures: (usage, found) => readOpenAiUsage(usage, found, { reasoning: 'inside', plainOutput }),
+    toFigures: (usage, found) =>
+      readOpenAiUsage(usage, found, { reasoning: 'inside', plainOutput }),
     sentinel: '[DONE]',
   }
 }

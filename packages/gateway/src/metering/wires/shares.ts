@@ -89,11 +89,7 @@ export function checkTotal(shares: Shares, total: number | undefined, expected: 
 }
 
 /** Notes members with a count in them that are not known: a provider began to bill something new. */
-export function checkMembers(
-  shares: Shares,
-  object: JsonObject,
-  known: ReadonlySet<string>,
-): void {
+export function checkMembers(shares: Shares, object: JsonObject, known: ReadonlySet<string>): void {
   for (const name of Object.keys(object)) {
     if (!known.has(name) && (countAt(object, name) ?? 0) > 0) shares.notes.add('unknown-member')
   }
