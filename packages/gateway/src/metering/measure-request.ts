@@ -46,7 +46,7 @@ export function measureRequest(wire: MeterWire, body: Buffer): RequestMeasure | 
     attachments: countAttachments(json),
     // A limit that is no plain number may be read by the provider or not: then there is none to rely on.
     maxOutputTokens: outputs.includes(undefined) ? undefined : largest(outputs, undefined),
-    choices: largest(choices, 1),
+    choices: Math.max(1, largest(choices, 1)),
     isOpenEnded: isOpenEnded(json),
     hasCacheControl: body.includes('cache_control') || body.includes('\\u00'),
   }
