@@ -11,9 +11,6 @@ import {
 import { isObject, itemsAt, objectAt, type JsonObject } from '../metering/read-json.ts'
 import type { UsageKind } from '../metering/usage.ts'
 
-/** Where the built-in prices come from. */
-export const builtInSource = '@pydantic/genai-prices 0.1.8'
-
 /** A built-in sheet, and what else the data says of the model. */
 export type BuiltInPrice = {
   readonly sheet: PriceSheet

@@ -1,6 +1,6 @@
 /** The worker of usage-estimator.ts: counts the texts of one job after the other. Throws nothing it was sent. */
 import { parentPort } from 'node:worker_threads'
-import type { EstimateAnswer, EstimateJob } from './usage-estimator.ts'
+import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
 import { countBodyText, countRequestText, countStreamText } from './visible-text.ts'
 
 parentPort?.on('message', (job: EstimateJob) => {
@@ -12,5 +12,5 @@ parentPort?.on('message', (job: EstimateJob) => {
     attachments: request?.attachments ?? 1,
     outputBytes,
   }
-  parentPort?.postMessage(answer)
+  parentPort?.postMessage(answer, [])
 })

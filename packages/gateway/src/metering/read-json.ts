@@ -64,11 +64,12 @@ export function parseLongJson(bytes: Buffer, levels = 3): unknown {
   if (bytes.length <= maxParsedBytes) return parseJson(bytes.toString('utf8'))
   const members = levels === 0 ? 'too-deep' : scanTopLevel(bytes)
   if (typeof members === 'string') return undefined
-  const object: Record<string, unknown> = Object.create(null)
-  for (const [name, { start, end }] of members) {
-    object[name] = parseLongJson(bytes.subarray(start, end), levels - 1)
-  }
-  return object
+  return Object.fromEntries(
+    Array.from(members, ([name, { start, end }]) => [
+      name,
+      parseLongJson(bytes.subarray(start, end), levels - 1),
+    ]),
+  )
 }
 
 // Sums of a few dozen such counts are still exact.

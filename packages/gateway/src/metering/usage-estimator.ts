@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { hiddenPromptTokens, type ModelLimits } from './bound-price.ts'
+import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
 import type { UsageEstimate } from './settle-usage.ts'
 
 /** A call to estimate: the bytes that were forwarded, and those that came back, all or the first part. */
@@ -12,22 +13,6 @@ export type EstimateRequest = {
   readonly answer: Uint8Array
   readonly isStream: boolean
   readonly limits: Pick<ModelLimits, 'tokensPerAttachment'>
-}
-
-/** What goes to the worker. */
-export type EstimateJob = {
-  readonly id: number
-  readonly request: Uint8Array<ArrayBuffer>
-  readonly answer: Uint8Array<ArrayBuffer>
-  readonly isStream: boolean
-}
-
-/** What comes back. */
-export type EstimateAnswer = {
-  readonly id: number
-  readonly inputBytes: number
-  readonly attachments: number
-  readonly outputBytes: number
 }
 
 /** Owner of the worker. */
@@ -114,8 +99,10 @@ export function createUsageEstimator({
   }
 }
 
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-const workerUrl = new URL(`./estimate-worker.${extension}`, import.meta.url)
+// Run as it is written, or as it was compiled.
+const workerUrl = import.meta.url.endsWith('.ts')
+  ? new URL('./estimate-worker.ts', import.meta.url)
+  : new URL('./estimate-worker.js', import.meta.url)
 
 function toEstimate(
   { inputBytes, attachments, outputBytes }: EstimateAnswer,

@@ -18,7 +18,8 @@ function ratesOf(
   price: object,
   more: object = { limits: { contextTokens: 1000 } },
 ): Record<string, bigint> {
-  const rates = create([{ ...mini, price, ...more }]).models[0]?.sheet.tiers[0].rates ?? {}
+  const rates = create([{ ...mini, price, ...more }]).models[0]?.sheet.tiers[0].rates
+  if (rates === undefined) throw new Error('no model')
   return Object.fromEntries(Object.entries(rates).filter(([, rate]) => rate > 0n))
 }
 
@@ -147,9 +148,10 @@ test('takes limits from the data where the configuration has none', () => {
   })
 })
 
+const digest = (model: object, prices: object = {}): string =>
+  Buffer.from(create([model], prices).sheetsDigest).toString('hex')
+
 test('changes its digest with every price, and with nothing else', () => {
-  const digest = (model: object, prices: object = {}): string =>
-    Buffer.from(create([model], prices).sheetsDigest).toString('hex')
   const base = { ...mini, price: { builtIn: {} } }
   expect(digest({ ...base, upstream: 'other', aliases: ['x'] })).toBe(digest(base))
   const others = [

@@ -13,6 +13,7 @@ import {
   totalInput,
   totalOutput,
   type Observation,
+  type UsageCounts,
 } from '../../src/metering/usage.ts'
 import { absence, hasRecordings, readRecordings, type RecordedAnswer } from './recordings.ts'
 
@@ -53,6 +54,26 @@ function listPrice(wire: MeterWire, model: string, atomicPerUsd: bigint): BuiltI
   if (provider === undefined) return undefined
   const found = findBuiltInPrice({ provider, model, atMs, atomicPerUsd, percent: 100n })
   return typeof found === 'string' ? undefined : found
+}
+
+/** US dollars, by the library that the list prices come from. */
+function secondOpinion(wire: MeterWire, model: string, counts: UsageCounts): number {
+  const theirs = calcPrice(
+    {
+      input_tokens: totalInput(counts),
+      cache_read_tokens: counts['cache-read'] ?? 0,
+      cache_write_tokens: (counts['cache-write-5m'] ?? 0) + (counts['cache-write-1h'] ?? 0),
+      output_tokens: totalOutput(counts),
+      web_searches: counts['web-search'] ?? 0,
+      storage_searches: counts['file-search'] ?? 0,
+    },
+    model,
+    {
+      providerId: wire.startsWith('xai') ? 'x-ai' : (wire.split('-')[0] ?? ''),
+      timestamp: new Date(atMs),
+    },
+  )
+  return theirs?.total_price ?? Number.NaN
 }
 
 test.skipIf(!hasRecordings)(`meters every recording to the token${absence}`, () => {
@@ -114,25 +135,8 @@ test.skipIf(!hasRecordings)(`agrees with a second opinion on every price${absenc
       const { usage, model } = observe(wire, answer)
       const price = model === null ? undefined : listPrice(wire, model, 1_000_000n)
       if (usage.kind !== 'exact' || price === undefined) continue
-      const { counts } = usage
-      const written = (counts['cache-write-5m'] ?? 0) + (counts['cache-write-1h'] ?? 0)
-      const theirs = calcPrice(
-        {
-          input_tokens: totalInput(counts),
-          cache_read_tokens: counts['cache-read'] ?? 0,
-          cache_write_tokens: written,
-          output_tokens: totalOutput(counts),
-          web_searches: counts['web-search'] ?? 0,
-          storage_searches: counts['file-search'] ?? 0,
-        },
-        model ?? '',
-        {
-          providerId: wire.startsWith('xai') ? 'x-ai' : (wire.split('-')[0] ?? ''),
-          timestamp: new Date(atMs),
-        },
-      )
-      const atomic = (theirs?.total_price ?? Number.NaN) * 1_000_000
-      const ours = Number(computePrice(price.sheet, counts))
+      const atomic = secondOpinion(wire, model ?? '', usage.counts) * 1_000_000
+      const ours = Number(computePrice(price.sheet, usage.counts))
       // Ours is rounded up, theirs a float.
       expect(ours - atomic, path).toBeGreaterThan(-1e-6)
       expect(ours - atomic, path).toBeLessThan(1 + 1e-6)

@@ -75,11 +75,12 @@ test('finds the highest rate that a call can reach', () => {
   expect(highestRate(sheet, ['image'], 5000)).toBe(0n)
 })
 
+const fixed = (rates: PriceSheet['tiers'][0]['rates']): PriceSheet => ({
+  perCallAtomic: 1n,
+  tiers: [{ aboveInput: 0, rates }],
+})
+
 test('knows a fixed price from a metered one', () => {
-  const fixed = (rates: PriceSheet['tiers'][0]['rates']): PriceSheet => ({
-    perCallAtomic: 1n,
-    tiers: [{ aboveInput: 0, rates }],
-  })
   expect([isMetered(fixed(fillRates({}))), pricesTokens(fixed(fillRates({})))]).toEqual([
     false,
     false,

@@ -22,6 +22,7 @@ afterEach(async () => {
 
 const request = Buffer.from('{"model":"m","messages":[{"role":"user","content":"Grüße"}]}')
 const delta = (content: string): unknown => ({ id: 'x', choices: [{ delta: { content } }] })
+const piece = (text: string): unknown => ({ output_index: 1, delta: text })
 const stream = Buffer.from(events(delta('Hal'), delta('lo 😀')))
 
 test('counts what a model wrote, by its bytes', () => {
@@ -35,7 +36,6 @@ test('counts what a model wrote, by its bytes', () => {
 })
 
 test('counts an item once, whether it came in pieces, as a whole, or both', () => {
-  const piece = (text: string): unknown => ({ output_index: 1, delta: text })
   const whole = { output_index: 1, item: { name: 'ab', arguments: 'cdef', output: 'not written' } }
   expect(countStreamText(Buffer.from(events(piece('abc'), piece('def'))))).toBe(6)
   expect(countStreamText(Buffer.from(events(whole)))).toBe(6)
