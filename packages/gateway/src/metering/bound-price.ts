@@ -112,7 +112,8 @@ export function boundCharge(
     BigInt(unknownInput) * highestRate(sheet, bound.inputKinds, reach) +
     larger(hidden, BigInt(seenBytes)) * highestRate(sheet, outputKinds, reach)
   for (const kind of usageKinds) {
-    numerator += BigInt(known[kind] ?? 0) * highestRate(sheet, [kind], reach)
+    const count = known[kind] ?? 0
+    if (count > 0) numerator += BigInt(count) * highestRate(sheet, [kind], reach)
   }
   return lesser(sheet.perCallAtomic + divideUp(numerator, rateUnit), maximumAtomic)
 }

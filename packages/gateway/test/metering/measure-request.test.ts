@@ -211,6 +211,6 @@ test('throws at nothing that a caller can send', () => {
         expect(measured.attachments).toBeGreaterThanOrEqual(0)
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   )
 })
