@@ -15,6 +15,8 @@ export type Found = {
   hasError: boolean
   /** Uses of tools that the provider bills apart, by an id of each. */
   readonly tools: Map<string, UsageKind>
+  /** Web searches, where the provider counts them beside the usage. */
+  searches: number | undefined
 }
 
 /** Counts of one usage object. */
@@ -53,6 +55,7 @@ export function createFound(): Found {
     isTerminated: false,
     hasError: false,
     tools: new Map(),
+    searches: undefined,
   }
 }
 

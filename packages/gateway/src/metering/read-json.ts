@@ -1,5 +1,6 @@
 /** Reads what a provider sent as JSON without believing that it has any particular form. */
-import { scanTopLevel } from '../call/scan-json.ts'
+import { scanTopLevel, type MemberSpan } from '../call/scan-json.ts'
+import { scanItems } from './scan-items.ts'
 
 /** An object whose members are not known. */
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -57,19 +58,19 @@ export function stringify(value: unknown): string | undefined {
 }
 
 /**
- * JSON of any length. Of an object over 64 KiB only the members are there that are short; long members that are objects
- * are read in the same way, two levels down, and other long members are missing.
+ * JSON of any length. What is longer than 64 KiB is not parsed whole: of an object or array only the members are there
+ * that are short; long ones are read in the same way, some levels down, and other long values are missing.
  */
-export function parseLongJson(bytes: Buffer, levels = 3): unknown {
+export function parseLongJson(bytes: Buffer, levels = 5): unknown {
   if (bytes.length <= maxParsedBytes) return parseJson(bytes.toString('utf8'))
-  const members = levels === 0 ? 'too-deep' : scanTopLevel(bytes)
+  if (levels === 0) return undefined
+  const read = ({ start, end }: MemberSpan): unknown =>
+    parseLongJson(bytes.subarray(start, end), levels - 1)
+  const items = scanItems(bytes)
+  if (items !== undefined) return items.map(read)
+  const members = scanTopLevel(bytes)
   if (typeof members === 'string') return undefined
-  return Object.fromEntries(
-    Array.from(members, ([name, { start, end }]) => [
-      name,
-      parseLongJson(bytes.subarray(start, end), levels - 1),
-    ]),
-  )
+  return Object.fromEntries(Array.from(members, ([name, span]) => [name, read(span)]))
 }
 
 // Sums of a few dozen such counts are still exact.

@@ -59,13 +59,16 @@ export function chargeUsage(
   return computeCharge(sheet, metered.counts, maximumAtomic)
 }
 
+// A count in a claim is a whole number below 2^53.
+const maxEstimate = 2 ** 46
+
 /** Who forbids the usage figure of a reasoning model must not thereby get the reasoning for nothing (ME9.4). */
 function estimateOutput(
   { limits, bound }: Authorisation,
   { isTerminated }: Observation,
   estimate: UsageEstimate | undefined,
 ): number {
-  const most = Number(bound.output)
+  const most = Math.min(Number(bound.output), maxEstimate)
   if (estimate === undefined || (isTerminated && limits.hidesReasoning)) return most
   return Math.min(estimate.output, most)
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { calcPrice } from '@pydantic/genai-prices'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { findBuiltInPrice, type BuiltInPrice } from '../../src/catalogue/built-in-prices.ts'
 import {
   createUsageObserver,
@@ -144,4 +144,26 @@ test.skipIf(!hasRecordings)(`agrees with a second opinion on every price${absenc
     }
   }
   expect(compared).toBeGreaterThan(50)
+})
+
+test.skipIf(!hasRecordings)(`parses only the few events that can matter${absence}`, () => {
+  // Google counts in each of its few chunks.
+  const streams = readRecordings().flatMap(({ wire, answers }) =>
+    answers.flatMap((answer) =>
+      answer.kind === 'body' || wire === 'google' ? [] : [{ wire, answer }],
+    ),
+  )
+  const parse = vi.spyOn(JSON, 'parse')
+  let seen = 0
+  try {
+    for (const { wire, answer } of streams) {
+      observe(wire, answer)
+      seen += answer.events.length
+    }
+    expect(seen).toBeGreaterThan(4000)
+    expect(parse.mock.calls.length).toBeGreaterThan(streams.length)
+    expect(parse.mock.calls.length / seen).toBeLessThan(0.06)
+  } finally {
+    parse.mockRestore()
+  }
 })

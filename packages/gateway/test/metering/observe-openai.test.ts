@@ -195,3 +195,17 @@ test('counts speech as audio and transcriptions by tokens or begun seconds', () 
   )
   expect(countsOf(seconds)).toEqual({ 'audio-second': 37 })
 })
+
+test('counts the tools of a response whose output is too long to parse', () => {
+  const search = { type: 'web_search_call', id: 'w', action: { type: 'search' } }
+  const long = { type: 'message', content: [{ text: '"],{}\\'.repeat(20_000) }] }
+  const output = [search, long, { ...search, id: 'v' }, { ...search, id: 'v' }]
+  const body = { output, usage: { input_tokens: 4, output_tokens: 5 } }
+  for (const text of [JSON.stringify(body), JSON.stringify(body, undefined, 2)]) {
+    const seen = observeBody('openai-responses', Buffer.from(text))
+    expect(countsOf(seen)).toEqual({ input: 4, output: 5, 'web-search': 2 })
+  }
+  expect(countsOf(observe('openai-responses', events(completed(body))))).toMatchObject({
+    'web-search': 2,
+  })
+})

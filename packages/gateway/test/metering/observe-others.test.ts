@@ -158,3 +158,12 @@ test('knows a prompt that Google blocked as ended, and an array as a stream', ()
   const ended = [chunk(usage), { candidates: [{ finishReason: 'STOP' }] }]
   expect(observeBody('google', Buffer.from(JSON.stringify(ended))).isTerminated).toBe(true)
 })
+
+test('reads a stream of Google that comes as a long array', () => {
+  const text = 'x'.repeat(50_000)
+  const chunks = [1, 2, 3].map((count) =>
+    chunk({ promptTokenCount: 3, candidatesTokenCount: count }, { candidates: [{ text }] }),
+  )
+  const seen = observeBody('google', Buffer.from(JSON.stringify(chunks, undefined, 1)))
+  expect(countsOf(seen)).toEqual({ input: 3, output: 3 })
+})

@@ -47,16 +47,13 @@ export function createResponsesReader(tools: 'by-item' | 'in-usage'): WireReader
     },
     toFigures(usage, found) {
       const figures = readOpenAiUsage(usage, found, { reasoning: 'inside', plainOutput: 'output' })
-      const searches = countAt(usage, webSearches)
+      const { searches } = found
       if (figures === undefined || searches === undefined) return figures
       return { ...figures, counts: { ...figures.counts, 'web-search': searches } }
     },
     sentinel: null,
   }
 }
-
-// Where newer models count their searches beside the usage; kept among its members.
-const webSearches = 'tool_usage.web_search.num_requests'
 
 function takeResponse(found: Found, response: unknown, isByItem: boolean): void {
   if (!isObject(response)) return
@@ -70,11 +67,10 @@ function takeResponse(found: Found, response: unknown, isByItem: boolean): void 
     found.tools.clear()
     for (const item of itemsAt(response, 'output')) takeItem(found, item)
   }
-  if (!isObject(response['usage'])) return
   takeUsage(found, response['usage'], true)
+  // Newer models count their searches beside the usage; with it, for a response that has only begun says 0.
   const search = objectAt(objectAt(response, 'tool_usage'), 'web_search')
-  const requests = countAt(search, 'num_requests')
-  if (requests !== undefined) takeUsage(found, { [webSearches]: requests }, true)
+  if (isObject(response['usage'])) found.searches = countAt(search, 'num_requests')
 }
 
 /** Tools that are billed by use. An item is seen when it is done, and again in the whole: its id counts once. */
