@@ -80,6 +80,11 @@ export function fillRates(rates: Readonly<Partial<Record<UsageKind, bigint>>>): 
   return { ...zeroRates, ...rates }
 }
 
+/** A sheet by which a call costs the same whatever it uses. */
+export function createCallSheet(perCallAtomic: bigint): PriceSheet {
+  return { perCallAtomic, tiers: [{ aboveInput: 0, rates: zeroRates }] }
+}
+
 const tokenKinds = [...inputKinds, ...outputKinds]
 const zeroRates: Rates = {
   input: 0n,

@@ -8,6 +8,7 @@ import { createErrorBody } from '../call/call-refused.ts'
 import { errorHeaders, refusalHeaders, sendWhole } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
+import type { Dialect } from '../http/wire-routes.ts'
 import type { StoredReceipt } from './receipt-store.ts'
 
 const maxWaitSeconds = 60
@@ -73,13 +74,14 @@ export function sendProblem(
   code: GatewayErrorCode,
   detail = '',
   headers: Readonly<Record<string, string>> = {},
+  dialect: Dialect = 'openai',
 ): void {
   const { status } = describeGatewayError(code)
   sendWhole(
     response,
     status,
     refusalHeaders(code, headers),
-    createErrorBody(code, detail),
+    createErrorBody(code, detail, dialect),
     undefined,
   )
 }
