@@ -176,3 +176,22 @@ test('charges by the image where a model counts no tokens', () => {
   expect(chargeUsage(authorisation, metered).amountAtomic).toBe(80_000n)
   expect(boundCharge(authorisation, drawn, 500)).toBe(80_000n)
 })
+
+test('bounds a call that ends now by its bytes, or by what it may have hidden', () => {
+  const hiding = authorise({ hidesReasoning: true })
+  const input = 5n + 3048n * 4n
+  expect(boundCharge(hiding, seen(none), 30)).toBe(input + 30n * 15n)
+  expect(boundCharge(hiding, seen(none, { isTerminated: true }), 30)).toBe(input + 100n * 15n)
+  expect(boundCharge(authorise(), seen(none, { isTerminated: true }), 30)).toBe(input + 30n * 15n)
+  expect(boundCharge(hiding, seen(none), 10 ** 9)).toBe(hiding.maximumAtomic)
+})
+
+test('bounds an input that outgrew its request by the tier that it reached', () => {
+  const dear = fillRates({ input: 9_000_000n, output: 20_000_000n })
+  const tiers = [sheet.tiers[0], { aboveInput: 5000, rates: dear }] as const
+  const authorisation = { ...authorise(), sheet: { ...sheet, tiers }, maximumAtomic: 10n ** 9n }
+  const grown = seen(counted('input-only', { input: 6000, output: 1 }))
+  const metered = meterUsage(authorisation, grown, { input: 0, output: 10 })
+  expect(chargeUsage(authorisation, metered).amountAtomic).toBe(5n + 54_000n + 200n)
+  expect(boundCharge(authorisation, grown, 10)).toBe(5n + 54_000n + 200n)
+})

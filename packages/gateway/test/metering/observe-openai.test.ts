@@ -40,6 +40,15 @@ const chatUsages: readonly (readonly [
     [],
   ],
   [
+    'more parts at once than fit',
+    {
+      prompt_tokens: 10,
+      prompt_tokens_details: { cached_tokens: 1, cache_write_tokens: 8, audio_tokens: 6 },
+    },
+    { 'cache-read-audio': 1, 'cache-write-5m': 8, 'input-audio': 1 },
+    ['parts-exceed-whole'],
+  ],
+  [
     'parts above their whole',
     {
       prompt_tokens: 5,
@@ -110,6 +119,7 @@ test('counts finished tools of a response that breaks off, and each of them once
     item('w1', 'web_search_call', { action: { type: 'search' } }),
     item('w2', 'web_search_call', { action: { type: 'open_page' } }),
     item('w1', 'web_search_call', { action: { type: 'search' } }),
+    item('w3', 'web_search_call'),
     item('f1', 'file_search_call'),
     item('c1', 'code_interpreter_call', { container_id: 'a' }),
     item('c2', 'code_interpreter_call', { container_id: 'a' }),
@@ -117,7 +127,7 @@ test('counts finished tools of a response that breaks off, and each of them once
   ]
   const seen = observe('openai-responses', events(...tools))
   expect(seen.usage.kind).toBe('none')
-  expect(countsOf(seen)).toEqual({ 'web-search': 1, 'file-search': 1, 'code-session': 2 })
+  expect(countsOf(seen)).toEqual({ 'web-search': 2, 'file-search': 1, 'code-session': 2 })
   const usage = { input_tokens: 1, output_tokens: 1 }
   const whole = observe('openai-responses', events(...tools, completed({ usage, output: [] })))
   expect(countsOf(whole)).toEqual({ input: 1, output: 1 })

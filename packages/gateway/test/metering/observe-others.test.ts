@@ -167,3 +167,9 @@ test('reads a stream of Google that comes as a long array', () => {
   const seen = observeBody('google', Buffer.from(JSON.stringify(chunks, undefined, 1)))
   expect(countsOf(seen)).toEqual({ input: 3, output: 3 })
 })
+
+test('takes no snapshot of Google that does not count the prompt', () => {
+  const counted = chunk({ promptTokenCount: 3, candidatesTokenCount: 4 })
+  const uncounted = chunk({ candidatesTokenCount: 9, trafficType: 'PROVISIONED_THROUGHPUT' })
+  expect(countsOf(observe('google', events(counted, uncounted)))).toEqual({ input: 3, output: 4 })
+})

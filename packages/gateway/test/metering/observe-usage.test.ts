@@ -50,6 +50,7 @@ test('reads any framing that server-sent events allow', () => {
     `data:${payload}\n\n`,
     `data: ${payload}\r\n\r\n`,
     `data: ${payload}\r\r`,
+    `data: ${payload}\rid: 7\r\r`,
     `: note\nid: 7\nevent: x\ndata: ${payload}\nretry: 5\n\n`,
     `\uFEFFdata: ${payload}\n\n`,
     `data: ${payload}`,
@@ -136,4 +137,13 @@ test('throws at nothing that a provider can send, and counts nothing twice', () 
     ),
     { numRuns: 2000 },
   )
+})
+
+test('knows the model of a stream that breaks off after its first event', () => {
+  const first = { model: 'm', choices: [{ delta: { content: 'x' }, finish_reason: null }] }
+  expect(observe('openai-chat', events(first))).toMatchObject({
+    model: 'm',
+    isTerminated: false,
+    usage: { kind: 'none' },
+  })
 })
