@@ -54,6 +54,8 @@ export function parseCallRequest(
       return parseFormCall(route, body, contentType ?? '')
     case '':
     case 'application/json':
+    // What fetch calls a text; no provider reads it as a form.
+    case 'text/plain':
       if (route.body === 'form') break
       return parseJsonCall(route, name, body)
     default:

@@ -103,13 +103,17 @@ export function toObservation(found: Found, wire: WireReader): Observation {
   const { model, finish, serviceTier, isTerminated, hasError } = found
   const figures = found.usage === undefined ? undefined : wire.toFigures(found.usage, found)
   const seen = { model, finish, serviceTier, isTerminated, hasError }
-  if (figures === undefined) return { ...seen, usage: { kind: 'none', counts: countTools(found) } }
-  const raw = stringify(found.usage)
+  const text = found.usage === undefined ? undefined : stringify(found.usage)
+  const raw = text !== undefined && text.length <= maxRawUsageLength ? text : null
+  if (figures === undefined) {
+    const counts = countTools(found)
+    return { ...seen, usage: { kind: 'none', counts, ...(raw === null ? {} : { raw }) } }
+  }
   return {
     ...seen,
     usage: {
       kind: found.isExact ? 'exact' : 'input-only',
-      raw: raw !== undefined && raw.length <= maxRawUsageLength ? raw : null,
+      raw,
       ...figures,
     },
   }

@@ -11,10 +11,10 @@ export function toUsageClaim({ usage }: Observation): CborValue {
   const isExact = usage.kind === 'exact'
   const isCounted = usage.kind !== 'none'
   return new Map<string, CborValue>([
-    ['raw', isCounted ? usage.raw : null],
+    ['raw', usage.raw ?? null],
     ['input', isCounted ? totalInput(usage.counts) : null],
     ['output', isExact ? totalOutput(usage.counts) : null],
-    ['source', isCounted ? 'provider' : 'none'],
+    ['source', isCounted || usage.raw !== undefined ? 'provider' : 'none'],
   ])
 }
 

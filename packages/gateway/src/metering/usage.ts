@@ -50,6 +50,8 @@ export type ObservedUsage =
       readonly kind: 'none'
       /** What can be counted without the provider's figures: finished uses of tools, images. */
       readonly counts: UsageCounts
+      /** The provider's own words, where it said something that counts nothing. */
+      readonly raw?: string
     }
   | {
       /**
