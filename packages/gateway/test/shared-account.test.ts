@@ -160,6 +160,7 @@ const contents = (...all: readonly object[]): object => ({ contents: [{ role: 'u
 
 const refused: readonly (readonly [what: string, wire: string, more: object])[] = [
   ['a call in the background', 'responses', { background: true }],
+  ['a chat that is answered later', 'chat', { deferred: true }],
   ['a conversation', 'responses', { conversation: 'conv_1' }],
   ['a conversation object', 'responses', { conversation: { id: 'conv_1' } }],
   ['a stored prompt', 'responses', { prompt: { id: 'pmpt_1' } }],

@@ -5,6 +5,7 @@ import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/proto
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
+import { findAttachments, type Attachment } from './attachments.ts'
 import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
 import type { SentCall } from './forward-request.ts'
@@ -108,6 +109,12 @@ function addOccasionalClaims(
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
+  const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
+  if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
+}
+
+function toAttachmentClaim({ start, ...body }: Attachment): CborValue {
+  return bodyClaim(body, ['start', start])
 }
 
 function toPartClaim({ name, span, sha256 }: FormPart): CborValue {
