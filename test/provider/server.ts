@@ -99,13 +99,7 @@ async function route(
   const { request, body } = exchange
   const method = request.method ?? ''
   const [path = '', query = ''] = (request.url ?? '').split('?')
-  const header = credentialHeaderOf(path)
-  const credential = String(request.headers[header] ?? '')
-  const expected = header === 'authorization' ? `Bearer ${options.apiKey}` : options.apiKey
-  if (options.apiKey !== null && credential !== expected) {
-    await exchange.refuse(wrongApiKey(credential === '' ? undefined : credential))
-    return
-  }
+  if (!(await acceptCredential(exchange, path, options.apiKey))) return
   if (method === 'GET' && path === '/v1/models') {
     await exchange.answer(200, { 'content-type': 'application/json' }, toModelList(options, nowMs))
     return
@@ -140,6 +134,21 @@ async function route(
     nowMs,
     recordingsDir,
   })
+}
+
+/** False when the key is wrong and that was said. */
+async function acceptCredential(
+  exchange: Exchange,
+  path: string,
+  apiKey: string | null,
+): Promise<boolean> {
+  if (apiKey === null) return true
+  const header = credentialHeaderOf(path)
+  const credential = exchange.request.headers[header]
+  const given = typeof credential === 'string' ? credential : undefined
+  if (given === (header === 'authorization' ? `Bearer ${apiKey}` : apiKey)) return true
+  await exchange.refuse(wrongApiKey(given))
+  return false
 }
 
 function toModelList(options: LoopbackServerOptions, nowMs: number): Buffer {

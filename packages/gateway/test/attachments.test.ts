@@ -26,10 +26,9 @@ const claim = (bytes: Buffer): object => ({ bytes: bytes.length, sha256: sha256H
 test('hashes each attachment of every wire as the bytes that it stands for', () => {
   const url = `data:image/png;base64,${text}`
   const data = sound.toString('base64')
-  expect(found({ messages: [{ content: [{ image_url: { url } }, { input_audio: { data } }] }] })).toEqual([
-    claim(picture),
-    claim(sound),
-  ])
+  expect(
+    found({ messages: [{ content: [{ image_url: { url } }, { input_audio: { data } }] }] }),
+  ).toEqual([claim(picture), claim(sound)])
   expect(found({ input: [{ content: [{ image_url: url }, { file_data: url }] }] })).toHaveLength(2)
   const source = { type: 'base64', media_type: 'image/png', data }
   expect(found({ messages: [{ content: [{ type: 'image', source }] }] })).toEqual([claim(sound)])

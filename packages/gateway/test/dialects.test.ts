@@ -83,7 +83,12 @@ const message = expect.stringMatching(/./)
 
 const refusals = [
   ['chat', 'nothing', 404, { error: { type: 'invalid_request_error', code: 'model-not-found' } }],
-  ['chat', 'first-model', 401, { error: { type: 'authentication_error', code: 'api-key-invalid' } }],
+  [
+    'chat',
+    'first-model',
+    401,
+    { error: { type: 'authentication_error', code: 'api-key-invalid' } },
+  ],
   ['messages', 'nothing', 404, { type: 'error', error: { type: 'not_found_error', message } }],
   ['messages', 'second-model', 401, { type: 'error', error: { type: 'authentication_error' } }],
   ['messages', 'a b', 400, { type: 'error', error: { type: 'invalid_request_error' } }],
@@ -149,7 +154,11 @@ const unknown = [
 
 test.each(unknown)('answers 404 with a hint at %s', async (path, detail) => {
   for (const method of ['POST', 'GET']) {
-    const answer = await callRaw({ url: gateway.url + path, method, body: method === 'POST' ? '{}' : '' })
+    const answer = await callRaw({
+      url: gateway.url + path,
+      method,
+      body: method === 'POST' ? '{}' : '',
+    })
     if (method === 'GET' && answer.status === 405) continue
     expect(answer.status).toBe(404)
     const { hint, detail: said } = bodyOf(answer)

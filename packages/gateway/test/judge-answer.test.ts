@@ -3,7 +3,9 @@ import { expect, test } from 'vitest'
 import { judgeWholeAnswer, type ExpectedAnswer } from '../src/call/judge-answer.ts'
 
 const chat: ExpectedAnswer = { meter: 'openai-chat', form: 'json' }
-const body = Buffer.from(`{"model":"m","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`)
+const body = Buffer.from(
+  `{"model":"m","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`,
+)
 
 const judged: readonly (readonly [
   what: string,

@@ -55,7 +55,10 @@ function jsonOf({ body }: RawResult): Json {
   return Object.fromEntries(Object.entries(value))
 }
 
-async function respond(headers: Readonly<Record<string, string>>, more: object): Promise<RawResult> {
+async function respond(
+  headers: Readonly<Record<string, string>>,
+  more: object,
+): Promise<RawResult> {
   const call = createWireCall('responses', 'loopback-echo', more)
   return sendWireCall(gateway.url, call, { headers })
 }
@@ -156,7 +159,9 @@ test('does not take an echo of the request for an id of the provider', async () 
 })
 
 const parts = (...content: readonly object[]): object => ({ messages: [{ role: 'user', content }] })
-const contents = (...all: readonly object[]): object => ({ contents: [{ role: 'user', parts: all }] })
+const contents = (...all: readonly object[]): object => ({
+  contents: [{ role: 'user', parts: all }],
+})
 
 const refused: readonly (readonly [what: string, wire: string, more: object])[] = [
   ['a call in the background', 'responses', { background: true }],
@@ -164,20 +169,52 @@ const refused: readonly (readonly [what: string, wire: string, more: object])[] 
   ['a conversation', 'responses', { conversation: 'conv_1' }],
   ['a conversation object', 'responses', { conversation: { id: 'conv_1' } }],
   ['a stored prompt', 'responses', { prompt: { id: 'pmpt_1' } }],
-  ['a file', 'responses', { input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }] }],
-  ['an image that is a file', 'responses', { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'file-1' }] }] }],
+  [
+    'a file',
+    'responses',
+    { input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }] },
+  ],
+  [
+    'an image that is a file',
+    'responses',
+    { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'file-1' }] }] },
+  ],
   ['a vector store', 'responses', { tools: [{ type: 'file_search', vector_store_ids: ['vs_1'] }] }],
-  ['files in a container', 'responses', { tools: [{ type: 'code_interpreter', container: { type: 'auto', file_ids: ['file-1'] } }] }],
+  [
+    'files in a container',
+    'responses',
+    { tools: [{ type: 'code_interpreter', container: { type: 'auto', file_ids: ['file-1'] } }] },
+  ],
   ['a file in a chat', 'chat', parts({ type: 'file', file: { file_id: 'file-1' } })],
-  ['an earlier spoken answer', 'chat', { messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] }],
-  ['a file in a message', 'messages', parts({ type: 'document', source: { type: 'file', file_id: 'file_1' } })],
+  [
+    'an earlier spoken answer',
+    'chat',
+    { messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] },
+  ],
+  [
+    'a file in a message',
+    'messages',
+    parts({ type: 'document', source: { type: 'file', file_id: 'file_1' } }),
+  ],
   ['a file in a count', 'count-tokens', parts({ type: 'container_upload', file_id: 'file_1' })],
   ['cached content', 'generate', { cachedContent: 'cachedContents/1' }],
   ['cached content by its other name', 'stream-generate', { cached_content: 'cachedContents/1' }],
-  ['an uploaded file', 'generate', contents({ fileData: { fileUri: 'https://generativelanguage.googleapis.com/v1beta/files/1' } })],
-  ['an uploaded file by its other name', 'generate', contents({ file_data: { file_uri: 'files/1' } })],
+  [
+    'an uploaded file',
+    'generate',
+    contents({ fileData: { fileUri: 'https://generativelanguage.googleapis.com/v1beta/files/1' } }),
+  ],
+  [
+    'an uploaded file by its other name',
+    'generate',
+    contents({ file_data: { file_uri: 'files/1' } }),
+  ],
   ['a bucket', 'generate', contents({ fileData: { fileUri: 'gs://bucket/1' } })],
-  ['a search store', 'generate', { tools: [{ fileSearch: { fileSearchStoreNames: ['fileSearchStores/1'] } }] }],
+  [
+    'a search store',
+    'generate',
+    { tools: [{ fileSearch: { fileSearchStoreNames: ['fileSearchStores/1'] } }] },
+  ],
 ]
 
 test.each(refused)('refuses %s, and says why', async (_, wire, more) => {
@@ -194,12 +231,28 @@ test.each(refused)('refuses %s, and says why', async (_, wire, more) => {
 
 const unowned: readonly (readonly [what: string, wire: string, more: object])[] = [
   ['a container', 'responses', { tools: [{ type: 'code_interpreter', container: 'cntr_1' }] }],
-  ['the container of a call', 'responses', { input: [{ type: 'code_interpreter_call', container_id: 'cntr_1' }] }],
-  ['a shell in a container', 'responses', { tools: [{ type: 'shell', environment: { type: 'container_reference', container_id: 'cntr_1' } }] }],
+  [
+    'the container of a call',
+    'responses',
+    { input: [{ type: 'code_interpreter_call', container_id: 'cntr_1' }] },
+  ],
+  [
+    'a shell in a container',
+    'responses',
+    {
+      tools: [
+        { type: 'shell', environment: { type: 'container_reference', container_id: 'cntr_1' } },
+      ],
+    },
+  ],
   ['reasoning by its id', 'responses', { input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }],
   ['an item without a type', 'responses', { input: [{ id: 'msg_1' }] }],
   ['an image by its id', 'responses', { input: [{ type: 'image_generation_call', id: 'ig_1' }] }],
-  ['an approval', 'responses', { input: [{ type: 'mcp_approval_response', approval_request_id: 'mcpr_1' }] }],
+  [
+    'an approval',
+    'responses',
+    { input: [{ type: 'mcp_approval_response', approval_request_id: 'mcpr_1' }] },
+  ],
   ['a container of messages', 'messages', { container: 'container_1' }],
   ['a container of messages as an object', 'messages', { container: { id: 'container_1' } }],
 ]
@@ -224,7 +277,8 @@ test('is not deceived by escapes, doubles and spaces', async () => {
     const answer = await sendWireCall(gateway.url, call)
     expect(jsonOf(answer), body).toMatchObject({ code: 'shared-account' })
   }
-  const doubled = '{"model":"loopback-echo","input":[{"type":"message","type":"item_reference","id":"msg_1"}]}'
+  const doubled =
+    '{"model":"loopback-echo","input":[{"type":"message","type":"item_reference","id":"msg_1"}]}'
   const answer = await sendWireCall(gateway.url, {
     path: '/v1/responses',
     body: Buffer.from(doubled),
@@ -235,16 +289,72 @@ test('is not deceived by escapes, doubles and spaces', async () => {
 })
 
 const harmless: readonly (readonly [what: string, wire: string, more: object])[] = [
-  ['nothing in the background', 'responses', { background: false, conversation: null, prompt: null }],
-  ['a container of its own', 'responses', { tools: [{ type: 'code_interpreter', container: { type: 'auto', file_ids: [] } }] }],
-  ['a tool with a parameter of that name', 'chat', { tools: [{ type: 'function', function: { name: 'f', parameters: { properties: { file_id: { type: 'string', enum: ['a'] }, x: { file_id: 'a' } } } } }] }],
+  [
+    'nothing in the background',
+    'responses',
+    { background: false, conversation: null, prompt: null },
+  ],
+  [
+    'a container of its own',
+    'responses',
+    { tools: [{ type: 'code_interpreter', container: { type: 'auto', file_ids: [] } }] },
+  ],
+  [
+    'a tool with a parameter of that name',
+    'chat',
+    {
+      tools: [
+        {
+          type: 'function',
+          function: {
+            name: 'f',
+            parameters: {
+              properties: { file_id: { type: 'string', enum: ['a'] }, x: { file_id: 'a' } },
+            },
+          },
+        },
+      ],
+    },
+  ],
   ['metadata of that name', 'responses', { metadata: { file_id: 'mine', container: 'x' } }],
-  ['the name in a text', 'chat', parts({ type: 'text', text: '"file_id":"file-1","background":true' })],
-  ['a spoken answer', 'chat', { modalities: ['text', 'audio'], audio: { voice: 'alloy', format: 'wav' } }],
-  ['the input of a tool', 'messages', { messages: [{ role: 'assistant', content: [{ type: 'tool_use', id: 't', name: 'f', input: { file_id: 'mine' } }] }, { role: 'user', content: 'x' }] }],
-  ['the arguments of a tool', 'generate', contents({ functionCall: { name: 'f', args: { fileUri: 'files/mine' } } }, { text: 'x' })],
-  ['a film on the web', 'generate', contents({ fileData: { fileUri: 'https://www.youtube.com/watch?v=1' } }, { text: 'x' })],
-  ['an earlier message with its id', 'responses', { input: [{ type: 'message', role: 'user', id: 'msg_1', content: 'x' }] }],
+  [
+    'the name in a text',
+    'chat',
+    parts({ type: 'text', text: '"file_id":"file-1","background":true' }),
+  ],
+  [
+    'a spoken answer',
+    'chat',
+    { modalities: ['text', 'audio'], audio: { voice: 'alloy', format: 'wav' } },
+  ],
+  [
+    'the input of a tool',
+    'messages',
+    {
+      messages: [
+        {
+          role: 'assistant',
+          content: [{ type: 'tool_use', id: 't', name: 'f', input: { file_id: 'mine' } }],
+        },
+        { role: 'user', content: 'x' },
+      ],
+    },
+  ],
+  [
+    'the arguments of a tool',
+    'generate',
+    contents({ functionCall: { name: 'f', args: { fileUri: 'files/mine' } } }, { text: 'x' }),
+  ],
+  [
+    'a film on the web',
+    'generate',
+    contents({ fileData: { fileUri: 'https://www.youtube.com/watch?v=1' } }, { text: 'x' }),
+  ],
+  [
+    'an earlier message with its id',
+    'responses',
+    { input: [{ type: 'message', role: 'user', id: 'msg_1', content: 'x' }] },
+  ],
 ]
 
 test.each(harmless)('lets %s pass', async (_, wire, more) => {

@@ -129,8 +129,14 @@ test('shows each provider the key of the operator and nothing of the caller’s 
     const { headers } = await readOnlyEntry()
     expect(headers[name]).toBe(value)
     expect(JSON.stringify(headers)).not.toContain('caller')
-    const known = ['accept', 'accept-encoding', 'connection', 'content-length', 'content-type']
-    const others = Object.keys(headers).filter((each) => !known.includes(each))
+    const known = new Set([
+      'accept',
+      'accept-encoding',
+      'connection',
+      'content-length',
+      'content-type',
+    ])
+    const others = Object.keys(headers).filter((each) => !known.has(each))
     expect(others.toSorted()).toEqual([name, 'host', 'user-agent', ...passed].toSorted())
     const { claims } = await expectVerified(gateway.url, answer, call.body)
     expect(JSON.stringify(claims)).not.toContain('sk-')
@@ -253,12 +259,27 @@ const forms: readonly (readonly [what: string, body: Buffer])[] = [
   ['no end', good.subarray(0, -4)],
   ['something before it', Buffer.concat([Buffer.from('x'), good])],
   ['something after it', Buffer.concat([good, Buffer.from('x')])],
-  ['a boundary that goes on', Buffer.from(odd.replace('--frontier7\r\n', '--frontier77\r\n'), 'latin1')],
+  [
+    'a boundary that goes on',
+    Buffer.from(odd.replace('--frontier7\r\n', '--frontier77\r\n'), 'latin1'),
+  ],
   ['line feeds alone', Buffer.from(odd.replaceAll('\r\n', '\n'), 'latin1')],
   ['a part without a name', Buffer.from(odd.replace('; name="model"', ''), 'latin1')],
-  ['an encoded part', Buffer.from(odd.replace('"model"', '"model"\r\nContent-Transfer-Encoding: base64'), 'latin1')],
-  ['two dispositions', Buffer.from(odd.replace('"model"', '"model"\r\nContent-Disposition: form-data; name="x"'), 'latin1')],
-  ['65 parts', createForm([...Array.from({ length: 65 }, () => ({ name: 'a', content: '' })), model])],
+  [
+    'an encoded part',
+    Buffer.from(odd.replace('"model"', '"model"\r\nContent-Transfer-Encoding: base64'), 'latin1'),
+  ],
+  [
+    'two dispositions',
+    Buffer.from(
+      odd.replace('"model"', '"model"\r\nContent-Disposition: form-data; name="x"'),
+      'latin1',
+    ),
+  ],
+  [
+    '65 parts',
+    createForm([...Array.from({ length: 65 }, () => ({ name: 'a', content: '' })), model]),
+  ],
   ['JSON', Buffer.from('{"model":"loopback-echo"}')],
   ['nothing', Buffer.alloc(0)],
 ]

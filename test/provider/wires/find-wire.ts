@@ -15,7 +15,7 @@ import { responsesWire } from './openai-responses.ts'
 import type { ProviderWire } from './wire.ts'
 
 /** Chat completions. */
-export const chatWire: ProviderWire = {
+const chatWire: ProviderWire = {
   parse: ({ body }) => parseChatRequest(body),
   createAnswer: (chat, { body }, nowMs) => createAnswer(chat, body, nowMs),
   failure: toDataEvent({

@@ -71,7 +71,9 @@ export const moderationsWire = createWire((chat, { body }) =>
   toJsonAnswer({
     id: `modr-${digest(body)}`,
     model: chat.model,
-    results: [{ flagged: false, categories: { violence: false }, category_scores: { violence: 0 } }],
+    results: [
+      { flagged: false, categories: { violence: false }, category_scores: { violence: 0 } },
+    ],
   }),
 )
 

@@ -18,7 +18,6 @@ export type CallRequest = {
   readonly model: string
   /** Where the name of the model stands in the body; `undefined` when the path has it. */
   readonly modelSpan: MemberSpan | undefined
-  readonly stream: boolean
   /** Scalar top-level members, each as its JSON token was sent. */
   readonly parameters: ReadonlyMap<string, string>
   /** Ids that must be the payer's own. */
@@ -67,7 +66,6 @@ export function parseCallRequest(
 
 const emptyRequest = {
   modelSpan: undefined,
-  stream: false,
   parameters: noParameters,
   references: [],
   parts: [],
@@ -90,7 +88,6 @@ function parseJsonCall(route: WireRoute, name: string, body: Buffer): CallReques
     bodyDigest: once(() => nativeSha256(body)),
     model: checkModel(model),
     modelSpan,
-    stream: route.stream === 'always' || (route.stream === 'member' && stream === 'true'),
     parameters: collectParameters(body, members),
     references: findReferences(route.wire, route.dialect, body, members),
     parts: [],
@@ -103,14 +100,14 @@ function parseFormCall(route: WireRoute, body: Buffer, contentType: string): Cal
   if (typeof parts === 'string') throw refuse('request-malformed', `The form is refused: ${parts}.`)
   for (const { name } of parts) refuseLookalike(name)
   const model = onlyField(body, parts, 'model')
-  const stream = onlyField(body, parts, 'stream')
+  // Answers are judged by their own type; but of two of these the provider could read either.
+  onlyField(body, parts, 'stream')
   return {
     route,
     body,
     bodyDigest: once(() => nativeSha256(body)),
     model: checkModel(model?.text),
     modelSpan: model?.span,
-    stream: stream?.text === 'true',
     parameters: collectFields(body, parts),
     references: [],
     parts,

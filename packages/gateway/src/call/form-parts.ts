@@ -25,7 +25,8 @@ const maxPartHeaderBytes = 4096
 const lineEnd = Buffer.from('\r\n')
 const headerEnd = Buffer.from('\r\n\r\n')
 // The characters of RFC 2046 that no parser splits differently.
-const boundaryForm = /^multipart\/form-data;[ \t]*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))[ \t]*$/i
+const boundaryForm =
+  /^multipart\/form-data;[ \t]*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))[ \t]*$/i
 const disposition =
   /^form-data;[ \t]*name="([^"\\\r\n]{1,64})"(;[ \t]*filename="(?:[^"\\\r\n]|\\[^\r\n]){0,1024}")?(?:;[ \t]*filename\*=[^\r\n;"]{1,1024})?[ \t]*$/i
 

@@ -57,10 +57,10 @@ export function draftReceipt(
   const claims = new Map<string, CborValue>([
     [
       'forwarded',
-      bodyClaim(
-        { bytes: forwarded.body.length, sha256: forwarded.bodyDigest() },
-        ['transform', forwarded.transform],
-      ),
+      bodyClaim({ bytes: forwarded.body.length, sha256: forwarded.bodyDigest() }, [
+        'transform',
+        forwarded.transform,
+      ]),
     ],
     ['model', pairs(['asserted', exchange.observation.model], ['requested', route.model])],
     [

@@ -12,44 +12,66 @@ export type VisitMember = (name: string, parent: string, valueStart: number) => 
  * and is passed over. The body must have passed `scanTopLevel`: brackets and strings are sound, the rest may be
  * anything, and what only looks like a member is visited too.
  */
-export function visitMembers(
-  body: Buffer,
-  opaque: ReadonlySet<string>,
-  visit: VisitMember,
-): void {
-  const parents: string[] = ['']
-  let pending = ''
-  let hiddenBelow = Infinity
+export function visitMembers(body: Buffer, opaque: ReadonlySet<string>, visit: VisitMember): void {
+  const walk: Walk = { body, opaque, visit, parents: [''], pending: '', hiddenBelow: Infinity }
   let offset = 0
   while (offset < body.length) {
     const byte = body[offset]
-    if (byte === quote) {
-      const end = endOfString(body, offset)
-      const next = skipSpaces(body, end + 1)
-      pending = ''
-      if (body[next] === colon) {
-        const valueStart = skipSpaces(body, next + 1)
-        if (parents.length <= hiddenBelow) {
-          hiddenBelow = Infinity
-          pending = readString(body, offset, end)
-          visit(pending, parents.at(-1) ?? '', valueStart)
-          if (opaque.has(pending)) hiddenBelow = parents.length
-        }
-        offset = valueStart
-      } else offset = end + 1
-      continue
+    if (byte === quote) offset = takeString(walk, offset)
+    else {
+      if (byte === 0x7b || byte === 0x5b) enter(walk)
+      else if (byte === 0x7d || byte === 0x5d) leave(walk)
+      else if (byte === 0x2c) endValue(walk)
+      offset++
     }
-    if (byte === 0x7b || byte === 0x5b) {
-      // An object in an array belongs to the member of the array.
-      parents.push(pending === '' ? (parents.at(-1) ?? '') : pending)
-      pending = ''
-    } else if (byte === 0x7d || byte === 0x5d || byte === 0x2c) {
-      if (byte !== 0x2c) parents.pop()
-      if (parents.length <= hiddenBelow) hiddenBelow = Infinity
-      pending = ''
-    }
-    offset++
   }
+}
+
+/** Owned by one visit. */
+type Walk = {
+  readonly body: Buffer
+  readonly opaque: ReadonlySet<string>
+  readonly visit: VisitMember
+  /** The member that each open bracket belongs to. */
+  readonly parents: string[]
+  /** The member whose value comes next. */
+  pending: string
+  /** Members deeper than this are not visited. */
+  hiddenBelow: number
+}
+
+/** Takes a string, with its colon when it is a name; gives where to go on. */
+function takeString(walk: Walk, offset: number): number {
+  const { body, parents, opaque } = walk
+  const end = endOfString(body, offset)
+  const next = skipSpaces(body, end + 1)
+  walk.pending = ''
+  if (body[next] !== colon) return end + 1
+  const valueStart = skipSpaces(body, next + 1)
+  if (parents.length <= walk.hiddenBelow) {
+    const name = readString(body, offset, end)
+    walk.visit(name, parents.at(-1) ?? '', valueStart)
+    walk.pending = name
+    walk.hiddenBelow = opaque.has(name) ? parents.length : Infinity
+  }
+  return valueStart
+}
+
+function enter(walk: Walk): void {
+  const { parents, pending } = walk
+  // An object in an array belongs to the member of the array.
+  parents.push(pending === '' ? (parents.at(-1) ?? '') : pending)
+  walk.pending = ''
+}
+
+function leave(walk: Walk): void {
+  walk.parents.pop()
+  endValue(walk)
+}
+
+function endValue(walk: Walk): void {
+  if (walk.parents.length <= walk.hiddenBelow) walk.hiddenBelow = Infinity
+  walk.pending = ''
 }
 
 /** The string that begins here; `undefined` when the value is none. */

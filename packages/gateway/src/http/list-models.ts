@@ -69,9 +69,7 @@ function describePrice(sheet: PriceSheet): unknown {
     perMillion: sheet.tiers.map(({ aboveInput, rates }) => ({
       aboveInput,
       rates: Object.fromEntries(
-        usageKinds
-          .filter((kind) => rates[kind] > 0n)
-          .map((kind) => [kind, rates[kind].toString()]),
+        usageKinds.filter((kind) => rates[kind] > 0n).map((kind) => [kind, rates[kind].toString()]),
       ),
     })),
   }

@@ -11,7 +11,8 @@ const readable = new Set([
   '/metrics',
 ])
 // Providers have these; what is kept there could be read by all callers of the operator's account.
-const sharedPaths = /^\/v1(?:beta)?\/(?:files|uploads|batches|vector_stores|containers|conversations|assistants|threads|fine_tuning|cachedContents|interactions|realtime)(?:\/|$)/
+const sharedPaths =
+  /^\/v1(?:beta)?\/(?:files|uploads|batches|vector_stores|containers|conversations|assistants|threads|fine_tuning|cachedContents|interactions|realtime)(?:\/|$)/
 
 /** Whether calls to this path have a statement. Every POST has one, a refusal at least. */
 export function isNotarised(method: string, path: string): boolean {

@@ -36,8 +36,6 @@ export type WireRoute = {
   /** `member`: a member or form field of that name; `path`; `stored`: that of the call which made the response. */
   readonly model: 'member' | 'path' | 'stored'
   readonly body: 'json' | 'form' | 'json-or-form' | 'none'
-  /** `member`: as the member `stream` says. */
-  readonly stream: 'member' | 'always' | 'never'
   /** `any`: audio and text beside JSON. */
   readonly answer: 'json' | 'any'
   /** The queries that pass, whole; null when none does. */
@@ -53,7 +51,6 @@ const openAi = {
   prefix: '/v1',
   model: 'member',
   body: 'json',
-  stream: 'member',
   answer: 'json',
   query: null,
 } as const
@@ -63,7 +60,6 @@ const stored = {
   method: 'GET',
   model: 'stored',
   body: 'none',
-  stream: 'never',
 } as const
 const anthropic = { ...openAi, dialect: 'anthropic', query: /^beta=true$/ } as const
 const google = {
@@ -71,7 +67,6 @@ const google = {
   dialect: 'google',
   prefix: '/v1beta',
   model: 'path',
-  stream: 'never',
   query: /^alt=json$/,
 } as const
 
@@ -79,8 +74,8 @@ const fixedPaths: ReadonlyMap<string, WireRoute> = new Map<string, WireRoute>([
   ['/v1/chat/completions', { ...openAi, wire: 'openai-chat' }],
   ['/v1/responses', { ...openAi, wire: 'openai-responses' }],
   ['/v1/completions', { ...openAi, wire: 'openai-completions' }],
-  ['/v1/embeddings', { ...openAi, wire: 'openai-embeddings', stream: 'never' }],
-  ['/v1/moderations', { ...openAi, wire: 'openai-moderations', stream: 'never' }],
+  ['/v1/embeddings', { ...openAi, wire: 'openai-embeddings' }],
+  ['/v1/moderations', { ...openAi, wire: 'openai-moderations' }],
   ['/v1/images/generations', { ...openAi, wire: 'openai-images' }],
   ['/v1/images/edits', { ...openAi, wire: 'openai-images', body: 'json-or-form' }],
   ['/v1/images/variations', { ...openAi, wire: 'openai-images', body: 'form' }],
@@ -88,7 +83,7 @@ const fixedPaths: ReadonlyMap<string, WireRoute> = new Map<string, WireRoute>([
   ['/v1/audio/transcriptions', { ...openAi, wire: 'openai-audio', body: 'form', answer: 'any' }],
   ['/v1/audio/translations', { ...openAi, wire: 'openai-audio', body: 'form', answer: 'any' }],
   ['/v1/messages', { ...anthropic, wire: 'anthropic-messages' }],
-  ['/v1/messages/count_tokens', { ...anthropic, wire: 'anthropic-count-tokens', stream: 'never' }],
+  ['/v1/messages/count_tokens', { ...anthropic, wire: 'anthropic-count-tokens' }],
 ])
 const fixedMatches: ReadonlyMap<string, MatchedRoute> = new Map(
   Array.from(fixedPaths, ([path, route]) => [path, { route, name: '' }]),
@@ -99,7 +94,7 @@ const googleMethods: ReadonlyMap<string, WireRoute> = new Map<string, WireRoute>
   [
     'streamGenerateContent',
     // Without alt=sse the stream is one JSON array.
-    { ...google, wire: 'google-stream', stream: 'always', query: /^alt=(?:sse|json)$/ },
+    { ...google, wire: 'google-stream', query: /^alt=(?:sse|json)$/ },
   ],
   ['countTokens', { ...google, wire: 'google-count' }],
   ['embedContent', { ...google, wire: 'google-embed' }],
@@ -110,13 +105,14 @@ const googlePath = /^\/v1beta\/models\/([A-Za-z0-9._:/@+-]{1,128}):([A-Za-z]{1,3
 const storedResponse = /^\/v1\/responses\/([A-Za-z0-9_-]{1,128})(|\/cancel|\/input_items)$/
 const itemQuery =
   /^(?:(?:limit=[0-9]{1,3}|order=(?:asc|desc)|after=[A-Za-z0-9_-]{1,128})(?:&(?!$)|$)){1,3}$/
-const storedRoutes: ReadonlyMap<string, readonly WireRoute[]> = new Map<string, readonly WireRoute[]>(
-  [
-    ['', [stored, { ...stored, method: 'DELETE' }]],
-    ['/cancel', [{ ...stored, method: 'POST' }]],
-    ['/input_items', [{ ...stored, query: itemQuery }]],
-  ],
-)
+const storedRoutes: ReadonlyMap<string, readonly WireRoute[]> = new Map<
+  string,
+  readonly WireRoute[]
+>([
+  ['', [stored, { ...stored, method: 'DELETE' }]],
+  ['/cancel', [{ ...stored, method: 'POST' }]],
+  ['/input_items', [{ ...stored, query: itemQuery }]],
+])
 
 /** The row of a path, whatever its method is; `undefined` for paths that are not notarised. */
 export function findWireRoutes(path: string): readonly MatchedRoute[] {

@@ -1,7 +1,14 @@
 /** Finds the ids in a provider's answer under which it keeps something: only its own words count, no echo of a request. */
 import type { Wire } from '../http/wire-routes.ts'
 import { dataOf } from '../metering/event-data.ts'
-import { isObject, itemsAt, objectAt, parseLongJson, textAt, type JsonObject } from '../metering/read-json.ts'
+import {
+  isObject,
+  itemsAt,
+  objectAt,
+  parseLongJson,
+  textAt,
+  type JsonObject,
+} from '../metering/read-json.ts'
 
 /** Reads the ids of one wire. */
 export type ReferenceReader = {
@@ -20,17 +27,21 @@ export function findReferenceReader(wire: Wire): ReferenceReader | undefined {
   return wire === 'anthropic-messages' ? messages : undefined
 }
 
-const responses = createReader(['"response.created"', '"response.output_item.'], (json) => {
-  const item = json['item']
-  return [...idsOfResponse(objectAt(json, 'response')), ...(isObject(item) ? idsOfItem(item) : none)]
-}, idsOfResponse)
+const responses = createReader(
+  ['"response.created"', '"response.output_item.'],
+  (json) => {
+    const item = json['item']
+    return [
+      ...idsOfResponse(objectAt(json, 'response')),
+      ...(isObject(item) ? idsOfItem(item) : none),
+    ]
+  },
+  idsOfResponse,
+)
 
 const messages = createReader(
   ['"container"'],
-  (json) => [
-    ...idsOfMessage(objectAt(json, 'message')),
-    ...idsOfMessage(objectAt(json, 'delta')),
-  ],
+  (json) => [...idsOfMessage(objectAt(json, 'message')), ...idsOfMessage(objectAt(json, 'delta'))],
   idsOfMessage,
 )
 

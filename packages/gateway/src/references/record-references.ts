@@ -8,8 +8,8 @@ import { findReferenceReader } from './read-references.ts'
 
 /** Watches one answer. A fault of the store is logged: the ids then belong to nobody. */
 export type ReferenceRecorder = {
-  inEvent(event: Uint8Array): void
-  inBody(body: Buffer): void
+  readonly inEvent: (event: Uint8Array) => void
+  readonly inBody: (body: Buffer) => void
 }
 
 /** The recorder of a call; `undefined` on wires whose answers keep nothing. */

@@ -12,10 +12,7 @@ import { scanItems } from '../metering/scan-items.ts'
 type RefusedUse = { readonly kind: 'refused'; readonly why: string }
 
 /** `refused`: why; `reference`: the value is an id that must be the caller's own. */
-type Rule =
-  | RefusedUse
-  | { readonly kind: 'reference' }
-  | { readonly kind: 'uri' }
+type Rule = RefusedUse | { readonly kind: 'reference' } | { readonly kind: 'uri' }
 
 type Rules = {
   /** By member name; only at the top when `parent` is '', only below that member when it is given. */
@@ -142,10 +139,15 @@ export function findReferences(
     refuseStoredPrompt(body, members.get('prompt'))
   }
   if (needles[dialect].some((needle) => body.includes(needle))) collect(dialect, body, found)
+  if (found.size > maxReferences) {
+    throw refuse('request-malformed', 'The request refers to more than 1,024 earlier things.')
+  }
   return found.size === 0 ? none : [...found]
 }
 
 const none: readonly string[] = []
+// Each is looked up twice.
+const maxReferences = 1024
 
 function collect(dialect: Dialect, body: Buffer, found: Set<string>): void {
   const { members, opaque } = rulesByDialect[dialect]
@@ -197,7 +199,8 @@ function collectItems(body: Buffer, input: MemberSpan | undefined, found: Set<st
   if (input === undefined || body[input.start] !== 0x5b) return
   const list = body.subarray(input.start, input.end)
   const items = scanItems(list)
-  if (items === undefined) throw refuse('request-malformed', 'The member "input" has too many items.')
+  if (items === undefined)
+    throw refuse('request-malformed', 'The member "input" has too many items.')
   for (const { start, end } of items) {
     const item = list.subarray(start, end)
     const members = scanTopLevel(item)

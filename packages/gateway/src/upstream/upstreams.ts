@@ -120,7 +120,13 @@ function readRoutes(
       routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined) })
     }
   }
-  for (const { name, upstream: upstreamName, provider, upstreamModel, ...rest } of catalogue.models) {
+  for (const {
+    name,
+    upstream: upstreamName,
+    provider,
+    upstreamModel,
+    ...rest
+  } of catalogue.models) {
     const upstream = upstreams.get(upstreamName)
     if (upstream?.kind !== provider) {
       throw new ConfigError(

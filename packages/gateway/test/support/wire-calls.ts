@@ -17,55 +17,70 @@ const version = { ...json, 'anthropic-version': '2023-06-01' }
 export function everyUpstream({ url, caFile }: UpstreamProvider): readonly object[] {
   const authority = caFile === undefined ? {} : { caFile }
   const models = [{ id: '*', priceAtomic: '7' }]
-  const google = url.replace(/\/v1$/, '/v1beta')
   return [
     { name: 'openai', kind: 'openai', baseUrl: url, ...authority, models },
     { name: 'anthropic', kind: 'anthropic', baseUrl: url, ...authority, models },
-    { name: 'google', kind: 'google', baseUrl: google, ...authority, models },
+    {
+      name: 'google',
+      kind: 'google',
+      baseUrl: url.replace(/\/v1$/, '/v1beta'),
+      ...authority,
+      models,
+    },
   ]
 }
 
-/** A call of a wire by its name. */
+const messages = [{ role: 'user', content: question }]
+const contents = [{ role: 'user', parts: [{ text: question }] }]
+
+type Shape = (model: string) => {
+  readonly path: string
+  readonly body: object
+  readonly headers?: WireCall['headers']
+}
+
+const google =
+  (method: string, body: object): Shape =>
+  (model) => ({ path: `/v1beta/models/${model}:${method}`, body })
+
+const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
+  ['chat', (model) => ({ path: '/v1/chat/completions', body: { model, messages } })],
+  ['responses', (model) => ({ path: '/v1/responses', body: { model, input: question } })],
+  ['completions', (model) => ({ path: '/v1/completions', body: { model, prompt: question } })],
+  ['embeddings', (model) => ({ path: '/v1/embeddings', body: { model, input: [question, 'a'] } })],
+  ['moderations', (model) => ({ path: '/v1/moderations', body: { model, input: question } })],
+  ['images', (model) => ({ path: '/v1/images/generations', body: { model, prompt: question } })],
+  ['speech', (model) => ({ path: '/v1/audio/speech', body: { model, input: question } })],
+  [
+    'messages',
+    (model) => ({
+      path: '/v1/messages?beta=true',
+      body: { model, max_tokens: 100, messages },
+      headers: version,
+    }),
+  ],
+  [
+    'count-tokens',
+    (model) => ({
+      path: '/v1/messages/count_tokens',
+      body: { model, messages },
+      headers: version,
+    }),
+  ],
+  ['generate', google('generateContent', { contents })],
+  ['stream-generate', google('streamGenerateContent?alt=sse', { contents })],
+  ['stream-array', google('streamGenerateContent', { contents })],
+  ['google-count', google('countTokens', { contents })],
+  ['embed', google('embedContent', { content: contents[0] })],
+  ['batch-embed', google('batchEmbedContents', { requests: contents })],
+])
+
+/** A call of a wire by its name; `more` are further members of its body. */
 export function createWireCall(wire: string, model: string, more: object = {}): WireCall {
-  const post = (path: string, body: object, headers: WireCall['headers'] = json): WireCall => ({
-    path,
-    headers,
-    body: Buffer.from(JSON.stringify({ ...body, ...more })),
-  })
-  const messages = [{ role: 'user', content: question }]
-  const contents = [{ role: 'user', parts: [{ text: question }] }]
-  switch (wire) {
-    case 'responses':
-      return post('/v1/responses', { model, input: question })
-    case 'completions':
-      return post('/v1/completions', { model, prompt: question })
-    case 'embeddings':
-      return post('/v1/embeddings', { model, input: [question, 'and'] })
-    case 'moderations':
-      return post('/v1/moderations', { model, input: question })
-    case 'images':
-      return post('/v1/images/generations', { model, prompt: question })
-    case 'speech':
-      return post('/v1/audio/speech', { model, input: question, voice: 'alloy' })
-    case 'messages':
-      return post('/v1/messages?beta=true', { model, max_tokens: 100, messages }, version)
-    case 'count-tokens':
-      return post('/v1/messages/count_tokens', { model, messages }, version)
-    case 'generate':
-      return post(`/v1beta/models/${model}:generateContent`, { contents })
-    case 'stream-generate':
-      return post(`/v1beta/models/${model}:streamGenerateContent?alt=sse`, { contents })
-    case 'stream-array':
-      return post(`/v1beta/models/${model}:streamGenerateContent`, { contents })
-    case 'google-count':
-      return post(`/v1beta/models/${model}:countTokens`, { contents })
-    case 'embed':
-      return post(`/v1beta/models/${model}:embedContent`, { content: contents[0] })
-    case 'batch-embed':
-      return post(`/v1beta/models/${model}:batchEmbedContents`, { requests: contents })
-    default:
-      return post('/v1/chat/completions', { model, messages })
-  }
+  const shape = shapes.get(wire)
+  if (shape === undefined) throw new Error(`There is no wire ${wire}.`)
+  const { path, body, headers = json } = shape(model)
+  return { path, headers, body: Buffer.from(JSON.stringify({ ...body, ...more })) }
 }
 
 /** Sends a call. */
