@@ -364,3 +364,11 @@ test.each(harmless)('lets %s pass', async (_, wire, more) => {
   const log = await provider.log()
   expect(log.map(({ bodyBase64 }) => bodyBase64)).toEqual([call.body.toString('base64')])
 })
+
+test('finds what it looks for anywhere in a long body', async () => {
+  for (const before of [1_048_500, 1_048_560, 1_048_576, 2_097_100]) {
+    const more = { user: 'x'.repeat(before), background: true }
+    const answer = await respond(alice, more)
+    expect(jsonOf(answer), String(before)).toMatchObject({ code: 'shared-account' })
+  }
+})

@@ -97,29 +97,25 @@ const rulesByDialect: Readonly<Record<Dialect, Rules>> = {
   },
 }
 
-// A member of one of these names, in any form that JSON has, makes a body worth a closer look. Most have none.
-const needles: Readonly<Record<Dialect, readonly Buffer[]>> = {
-  openai: [
-    '"file_id',
-    '"vector_store_ids"',
-    '"container',
-    '"previous_response_id"',
-    '"conversation"',
-    '"background"',
-    '"deferred"',
-    '"audio"',
-    '\\u00',
-  ].map((text) => Buffer.from(text)),
-  anthropic: ['"file_id"', '"container"', '\\u00'].map((text) => Buffer.from(text)),
-  google: [
-    '"cachedContent"',
-    '"cached_content"',
-    '"fileUri"',
-    '"file_uri"',
-    '"fileSearchStoreNames"',
-    '"file_search_store_names"',
-    '\\u00',
-  ].map((text) => Buffer.from(text)),
+// A member of one of these names, in any form that JSON has, makes a body worth a closer look. Most have none; one pass
+// over a text costs a tenth of a search for each name in the bytes.
+const marks: Readonly<Record<Dialect, RegExp>> = {
+  openai:
+    /"(?:file_ids?"|vector_store_ids"|container(?:_id)?"|previous_response_id"|conversation"|background"|deferred"|audio")|\\u00/,
+  anthropic: /"(?:file_id"|container")|\\u00/,
+  google: /"(?:cached_?[Cc]ontent"|file_?[Uu]ri"|file_?[Ss]earch_?[Ss]tore_?[Nn]ames")|\\u00/,
+}
+const windowBytes = 1_048_576
+const longestMark = 64
+
+/** One character for each byte: what is searched for is ASCII. Long bodies are taken in pieces that overlap. */
+function hasMark(body: Buffer, mark: RegExp): boolean {
+  for (let start = 0; start < body.length; start += windowBytes - longestMark) {
+    if (mark.test(body.toString('latin1', start, Math.min(start + windowBytes, body.length)))) {
+      return true
+    }
+  }
+  return false
 }
 
 /**
@@ -138,7 +134,7 @@ export function findReferences(
     collectItems(body, members.get('input'), found)
     refuseStoredPrompt(body, members.get('prompt'))
   }
-  if (needles[dialect].some((needle) => body.includes(needle))) collect(dialect, body, found)
+  if (hasMark(body, marks[dialect])) collect(dialect, body, found)
   if (found.size > maxReferences) {
     throw refuse('request-malformed', 'The request refers to more than 1,024 earlier things.')
   }
