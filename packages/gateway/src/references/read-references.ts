@@ -30,6 +30,8 @@ export function findReferenceReader(wire: Wire): ReferenceReader | undefined {
 const responses = createReader(
   ['"response.created"', '"response.output_item.'],
   (json) => {
+    const type = String(json['type'])
+    if (type !== 'response.created' && !type.startsWith('response.output_item.')) return none
     const item = json['item']
     return [
       ...idsOfResponse(objectAt(json, 'response')),
