@@ -33,8 +33,9 @@ test('reads names and texts with escapes, in any spacing, however often they sta
   ])
 })
 
+const names = (json: string): readonly string[] => visit(json, ['o']).map(([name]) => name)
+
 test('passes over the values of opaque members, and over nothing else', () => {
-  const names = (json: string): readonly string[] => visit(json, ['o']).map(([name]) => name)
   expect(names('{"o":{"a":1,"b":[{"c":2}]},"d":3}')).toEqual(['o', 'd'])
   expect(names('{"o":[{"a":1}],"d":{"e":1}}')).toEqual(['o', 'd', 'e'])
   expect(names('{"o":1,"d":{"e":1}}')).toEqual(['o', 'd', 'e'])
@@ -43,8 +44,9 @@ test('passes over the values of opaque members, and over nothing else', () => {
   expect(names('{"x":[{"o":{}},{"d":{"o":{"e":1}}}],"f":1}')).toEqual(['x', 'o', 'd', 'o', 'f'])
 })
 
+const judge = (value: string): boolean => isNothingAt(Buffer.from(`${value},`), 0)
+
 test('knows values that say nothing', () => {
-  const judge = (value: string): boolean => isNothingAt(Buffer.from(`${value},`), 0)
   expect(['null', 'false', '[]', '{}', '[ \n]', '{ }'].map(judge)).not.toContain(false)
   expect(['true', '0', '"x"', '[0]', '{"a":1}', '""'].map(judge)).not.toContain(true)
 })

@@ -2,13 +2,21 @@
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import { boundUsage, computeMaximum, type Authorisation } from '../metering/bound-price.ts'
 import { measureForm, measureRequest, type RequestMeasure } from '../metering/measure-request.ts'
-import { chargeUsage, meterUsage, needsEstimate } from '../metering/settle-usage.ts'
+import {
+  chargeUsage,
+  meterUsage,
+  needsEstimate,
+  type UsageEstimate,
+} from '../metering/settle-usage.ts'
 import { toMeteringClaim } from '../metering/usage-claims.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
 import type { ChosenRoute } from './choose-route.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+
+/** Of a longer answer whose provider counted nothing, only the length is known. */
+export const maxEstimatedBytes = 8_388_608
 
 /** The most that a call costs, and what that rests on when the price depends on its use. */
 export type Bill = {
@@ -53,23 +61,31 @@ export async function settleBill(
   if (authorisation === undefined || !isUsed(exchange)) {
     return { usedAtomic: priceAtomic, claim: undefined }
   }
-  const { observation, answer } = exchange
-  const seen = exchange.observedBody
-  const estimate =
-    needsEstimate(authorisation, observation) && seen !== undefined
-      ? await gateway.estimator.estimate({
-          request: request.body,
-          answer: seen,
-          isStream: answer.kind === 'streamed',
-          limits: authorisation.limits,
-        })
-      : undefined
+  const { observation } = exchange
+  const estimate = needsEstimate(authorisation, observation)
+    ? await estimateUsage(gateway, authorisation, request, exchange)
+    : undefined
   const metered = meterUsage(authorisation, observation, estimate)
   const charge = chargeUsage(authorisation, metered)
   return {
     usedAtomic: charge.amountAtomic,
     claim: toMeteringClaim(authorisation, observation, metered, charge),
   }
+}
+
+/** Nobody wrote more tokens than bytes came: that is what is left to say when nothing better can be had in time. */
+async function estimateUsage(
+  { estimator }: Gateway,
+  { limits, bound }: Authorisation,
+  { body }: CallRequest,
+  { observedBody, upstreamBody, answer }: ExchangeRecord,
+): Promise<UsageEstimate> {
+  const isStream = answer.kind === 'streamed'
+  const estimate =
+    observedBody === undefined
+      ? undefined
+      : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
+  return estimate ?? { input: bound.input, output: upstreamBody.bytes }
 }
 
 /** Who leaves pays; who gets an error of the upstream does not. */

@@ -11,7 +11,13 @@ import {
 import type { MeterWire } from '../metering/observe-usage.ts'
 import { createReferenceRecorder, type ReferenceRecorder } from '../references/record-references.ts'
 import { maxKeptAnswerBytes } from './answer-cache.ts'
-import { createBodyCollector, type BodyCollector } from './body-collector.ts'
+import { maxEstimatedBytes } from './bill.ts'
+import {
+  createBodyCollector,
+  createBodyKeeper,
+  type BodyCollector,
+  type BodyKeeper,
+} from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { CallRefused, createErrorBody } from './call-refused.ts'
 import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
@@ -229,7 +235,7 @@ async function relayStream(
   const headers = { ...identityHeaders(head.headers), ...release.headers }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
-  const kept = running.gateway.config.payment === 'none' ? undefined : createKeeper()
+  const kept = createKeeper(running)
   beginStream(running.gateway, running.call, headers)
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
@@ -374,23 +380,15 @@ function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord
   }
 }
 
+/** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
+function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
+  if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
+  return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
+}
+
 function isEventStream({ status, headers }: Head): boolean {
   const [mediaType = ''] = String(headers['content-type']).split(';')
   return status === 200 && mediaType.trim().toLowerCase() === 'text/event-stream'
-}
-
-/** Keeps a body as long as it is small. */
-function createKeeper(): { push(chunk: Buffer): void; body(): Buffer | undefined } {
-  let collected: BodyCollector | undefined = createBodyCollector()
-  let sizeBytes = 0
-  return {
-    push(chunk) {
-      sizeBytes += chunk.length
-      if (sizeBytes > maxKeptAnswerBytes) collected = undefined
-      collected?.append(chunk)
-    },
-    body: () => collected?.bytes(),
-  }
 }
 
 function ignore(): void {
