@@ -253,7 +253,7 @@ test.each(['unknown', 'hostile-status-200', 'hostile-status-4000', 'loopback-slo
   },
 )
 
-test.each(['/v1/v1/chat/completions', '/chat/completions', '/v1/embeddings'])(
+test.each(['/v1/v1/chat/completions', '/chat/completions', '/v1/files'])(
   'does not serve %s',
   async (path) => {
     const headers = { authorization: `Bearer ${apiKey}` }

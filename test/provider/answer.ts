@@ -63,14 +63,16 @@ export function toChoices(delta: JsonObject, finishReason: string | null = null)
 
 type JsonObject = Readonly<Record<string, unknown>>
 
-interface Message {
+/** What the answer says, before any wire has it. */
+export interface Message {
   readonly content: readonly string[] | null
   readonly toolCall: { id: string; name: string; arguments: string } | null
   readonly finishReason: 'stop' | 'length' | 'tool_calls'
   readonly completionTokens: number
 }
 
-function createMessage(chat: ChatRequest, idPart: string): Message {
+/** The message that answers a request; `idPart` goes into the id of a tool call. */
+export function createMessage(chat: ChatRequest, idPart: string): Message {
   if (chat.tool !== null) {
     const text = JSON.stringify(toArguments(chat.tool, chat.prompt))
     return {
@@ -202,6 +204,6 @@ function toArguments(tool: ToolToCall, prompt: string): JsonObject {
 }
 
 /** Words, each with the white space before it; joined they are the text. */
-function toTokens(text: string): string[] {
+export function toTokens(text: string): string[] {
   return text.match(/\s*\S+|\s+$/gu) ?? []
 }

@@ -1,12 +1,14 @@
 /** What a behaviour is, and the ordinary way to send an answer. `behaviours.ts` has the table. */
-import { createAnswer } from './answer.ts'
 import type { Answer } from './answer.ts'
 import type { ChatRequest } from './chat-request.ts'
 import type { Exchange, Headers } from './exchange.ts'
+import type { ProviderWire, WireRequest } from './wires/wire.ts'
 
 /** What a behaviour gets besides the exchange. */
 export interface BehaviourContext {
   readonly chat: ChatRequest
+  readonly wire: ProviderWire
+  readonly wireRequest: WireRequest
   /** The text behind the model name's prefix; empty for exact names. */
   readonly argument: string
   /** Pause after each piece of a stream, and before a JSON answer. */
@@ -20,8 +22,8 @@ export interface BehaviourContext {
 export type Behaviour = (exchange: Exchange, context: BehaviourContext) => Promise<void>
 
 /** The normal answer to the exchange's request. */
-export function toAnswer(exchange: Exchange, context: BehaviourContext): Answer {
-  return createAnswer(context.chat, exchange.body, context.nowMs)
+export function toAnswer({ chat, wire, wireRequest, nowMs }: BehaviourContext): Answer {
+  return wire.createAnswer(chat, wireRequest, nowMs)
 }
 
 /** Sends the normal answer: JSON with content-length, or a stream event by event. */
@@ -55,9 +57,10 @@ async function sendAnswer(
   context: BehaviourContext,
   headers: Headers,
 ): Promise<void> {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const allHeaders = { 'content-type': contentType, ...headers }
-  if (!context.chat.stream) {
+  // Without alt=sse Google streams an array, which is no event stream.
+  if (!context.chat.stream || !contentType.startsWith('text/event-stream')) {
     await exchange.pause(context.delayMs)
     await exchange.answer(200, allHeaders, Buffer.concat(frames))
     return

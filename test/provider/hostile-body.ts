@@ -36,7 +36,7 @@ export const sendGarbage: Behaviour = async (exchange, context) => {
  * a missing space after `data:`, an event of two data lines and characters of two and four bytes.
  */
 export const splitEverywhere: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const bytes = context.chat.stream
     ? toUnusualFraming(createChunker(context.chat, exchange.body, context.nowMs), frames)
     : Buffer.concat(frames)
@@ -53,11 +53,10 @@ export const failInside: Behaviour = async (exchange, context) => {
     await exchange.answer(200, json, toErrorBody(streamFailure))
     return
   }
-  const { message, type, param, code } = streamFailure
   exchange.start(200, eventStream)
   await writeFrames(exchange, context, [
-    ...toAnswer(exchange, context).frames.slice(0, 2),
-    toDataEvent({ error: { message, type, param, code } }),
+    ...toAnswer(context).frames.slice(0, 2),
+    context.wire.failure,
   ])
   await exchange.finish()
 }
@@ -91,14 +90,14 @@ export function sendManyEvents(count: number): Behaviour {
 
 /** The normal answer compressed, although nobody asked for it. */
 export const compressUnasked: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const headers = { 'content-type': contentType, 'content-encoding': 'gzip' }
   await exchange.answer(200, headers, gzipSync(Buffer.concat(frames)))
 }
 
 /** The normal answer, chunked, with trailers that pretend to be ours. */
 export const sendTrailers: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const trailer = 'x-loopback-trailer, x-receipt-statement'
   exchange.start(200, { 'content-type': contentType, trailer })
   await writeFrames(exchange, context, frames)
@@ -108,7 +107,7 @@ export const sendTrailers: Behaviour = async (exchange, context) => {
 
 /** 200 application/json, cut in the middle, with the content-length of what is sent. */
 export const truncateJson: Behaviour = async (exchange, context) => {
-  const { frames } = toAnswer(exchange, withoutStream(context))
+  const { frames } = toAnswer(withoutStream(context))
   const body = Buffer.concat(frames)
   await exchange.answer(200, json, body.subarray(0, Math.floor(body.length / 2)))
 }
@@ -154,14 +153,14 @@ export const swapModel: Behaviour = async (exchange, context) => {
 export const sendImpossibleUsage: Behaviour = async (exchange, context) => {
   const usage = { prompt_tokens: -5, completion_tokens: 1e300, total_tokens: '12' }
   if (!context.chat.stream) {
-    const parsed: unknown = JSON.parse(Buffer.concat(toAnswer(exchange, context).frames).toString())
+    const parsed: unknown = JSON.parse(Buffer.concat(toAnswer(context).frames).toString())
     const body = typeof parsed === 'object' ? { ...parsed, usage } : { usage }
     await exchange.answer(200, json, Buffer.from(JSON.stringify(body)))
     return
   }
   const chat = { ...context.chat, includeUsage: false }
   const chunk = createChunker(chat, exchange.body, context.nowMs)
-  const { frames } = toAnswer(exchange, { ...context, chat })
+  const { frames } = toAnswer({ ...context, chat })
   exchange.start(200, eventStream)
   await writeFrames(exchange, context, frames.slice(0, -1))
   await writeFrames(exchange, context, [toDataEvent(chunk({ choices: [], usage })), doneEvent])

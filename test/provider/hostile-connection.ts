@@ -22,7 +22,7 @@ export const endMidway: Behaviour = async (exchange, context) => {
 
 /** All but the last piece ([DONE] in a stream), then the orderly end of the body. */
 export const endWithoutLastPiece: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   exchange.start(200, { 'content-type': contentType })
   await writeFrames(exchange, context, frames.slice(0, -1))
   await exchange.finish()
@@ -30,7 +30,7 @@ export const endWithoutLastPiece: Behaviour = async (exchange, context) => {
 
 /** Response head and first piece, then silence until the client leaves. */
 export const stallMidway: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   exchange.start(200, { 'content-type': contentType })
   await writeFrames(exchange, context, frames.slice(0, 1))
   await exchange.untilClosed()
@@ -43,7 +43,7 @@ export const stallBefore: Behaviour = async (exchange) => {
 
 /** A content-length 100 bytes larger than the body, then an orderly close. */
 export const announceTooMuch: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const body = Buffer.concat(frames)
   const headers = { 'content-length': String(body.length + 100), connection: 'close' }
   exchange.start(200, { 'content-type': contentType, ...headers })
@@ -53,7 +53,7 @@ export const announceTooMuch: Behaviour = async (exchange, context) => {
 
 /** A complete response and, in the same breath, a second one that nobody asked for. */
 export const respondTwice: Behaviour = async (exchange, context) => {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   const body = Buffer.concat(frames)
   const smuggled = Buffer.from('{"choices":[],"smuggled":true}')
   await exchange.writeRaw(
@@ -106,7 +106,7 @@ export const redirect: Behaviour = async (exchange) => {
 }
 
 async function sendFirstHalf(exchange: Exchange, context: BehaviourContext): Promise<void> {
-  const { contentType, frames } = toAnswer(exchange, context)
+  const { contentType, frames } = toAnswer(context)
   exchange.start(200, { 'content-type': contentType })
   await writeFrames(exchange, context, frames.slice(0, Math.ceil(frames.length / 2)))
 }

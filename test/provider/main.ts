@@ -1,6 +1,6 @@
 /**
  * The loopback provider: a server process that stands in for a paid provider in tests and in the
- * demo. It speaks the OpenAI chat wire over TLS with a CA of its own, runs no model and says so in
+ * demo. It speaks the wires of OpenAI, Anthropic and Google over TLS with a CA of its own, runs no model and says so in
  * each answer. It is never part of the gateway. `--help` lists the options; `behaviours.ts` lists
  * the model names. One JSON line on standard output says when it is ready; logs go to stderr.
  */

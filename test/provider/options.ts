@@ -22,7 +22,7 @@ export const usage = `Loopback provider: stands in for a paid provider on 127.0.
   --port N              port, default a free one
   --plain               HTTP instead of HTTPS
   --ca-out FILE         where to write the CA certificate (PEM); default a new temporary file
-  --api-key KEY         require "Authorization: Bearer KEY"
+  --api-key KEY         require KEY in the header of the wire: Authorization, x-api-key, x-goog-api-key
   --recordings DIR      folder for the models replay:<relative path>
   --delay-ms N          pause between two pieces of an answer, default 0
   --cert-names a,b      names in the server certificate, default localhost,127.0.0.1

@@ -4,12 +4,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { behaviours, findBehaviour } from './behaviours.ts'
-import { parseChatRequest } from './chat-request.ts'
 import { createExchange, ExchangeClosedError } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { invalidRequest, modelNotFound, unknownUrl, wrongApiKey } from './provider-error.ts'
 import { createRequestLog } from './request-log.ts'
 import type { RequestLog } from './request-log.ts'
+import { answerStored } from './stored-responses.ts'
+import { credentialHeaderOf, findWire } from './wires/find-wire.ts'
 
 /** TLS as the server presents it. `maxVersion` 1.2 makes a server that speaks only TLS 1.2. */
 export type ServerTls =
@@ -97,21 +98,21 @@ async function route(
 ): Promise<void> {
   const { request, body } = exchange
   const method = request.method ?? ''
-  const path = (request.url ?? '').split('?')[0] ?? ''
-  const { authorization } = request.headers
-  if (options.apiKey !== null && authorization !== `Bearer ${options.apiKey}`) {
-    await exchange.refuse(wrongApiKey(authorization))
-    return
-  }
+  const [path = '', query = ''] = (request.url ?? '').split('?')
+  if (!(await acceptCredential(exchange, path, options.apiKey))) return
   if (method === 'GET' && path === '/v1/models') {
     await exchange.answer(200, { 'content-type': 'application/json' }, toModelList(options, nowMs))
     return
   }
-  if (method !== 'POST' || path !== '/v1/chat/completions') {
+  if (await answerStored(exchange, method, path)) return
+  const wire = method === 'POST' ? findWire(path) : undefined
+  if (wire === undefined) {
     await exchange.refuse(unknownUrl(method, path))
     return
   }
-  const parsed = parseChatRequest(body)
+  const contentType = request.headers['content-type'] ?? ''
+  const wireRequest = { path, query, contentType, body }
+  const parsed = wire.parse(wireRequest)
   if (parsed.kind === 'refused') {
     await exchange.refuse(parsed.error)
     return
@@ -126,11 +127,28 @@ async function route(
   const { delayMs, recordingsDir } = options
   await behaviour.run(exchange, {
     chat,
+    wire,
+    wireRequest,
     argument: behaviour.argument,
     delayMs,
     nowMs,
     recordingsDir,
   })
+}
+
+/** False when the key is wrong and that was said. */
+async function acceptCredential(
+  exchange: Exchange,
+  path: string,
+  apiKey: string | null,
+): Promise<boolean> {
+  if (apiKey === null) return true
+  const header = credentialHeaderOf(path)
+  const credential = exchange.request.headers[header]
+  const given = typeof credential === 'string' ? credential : undefined
+  if (given === (header === 'authorization' ? `Bearer ${apiKey}` : apiKey)) return true
+  await exchange.refuse(wrongApiKey(given))
+  return false
 }
 
 function toModelList(options: LoopbackServerOptions, nowMs: number): Buffer {

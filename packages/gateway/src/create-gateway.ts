@@ -2,17 +2,20 @@
 import { mkdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
+import { createCatalogue } from './catalogue/catalogue.ts'
 import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import type { LoadedConfig } from './config/load-config.ts'
-import { computePriceSheetDigest } from './config/price-sheet.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
+import { computeSheetsDigest } from './metering/price-sheet.ts'
+import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
+import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
@@ -32,7 +35,9 @@ export async function createGateway(
   const nowMs = Date.now
   const random = createRandomPool()
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  const upstreams = createUpstreams(config, environment)
+  const { models, prices } = config
+  const catalogue = createCatalogue({ models, prices, atMs: nowMs() })
+  const upstreams = createUpstreams(config, catalogue, environment)
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
@@ -70,6 +75,8 @@ export async function createGateway(
     payment: payment.scheme,
     epochs,
     receipts,
+    references: openOwnerStore(config.dataDir),
+    estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
     requestMemory,
@@ -80,7 +87,9 @@ export async function createGateway(
     log,
     random,
     nowMs,
-    priceSheetDigest: computePriceSheetDigest(upstreams.models),
+    priceSheetDigest: computeSheetsDigest(
+      upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
+    ),
   }
 }
 
@@ -88,5 +97,7 @@ export async function createGateway(
 export async function closeGateway(gateway: Gateway): Promise<void> {
   await gateway.payment.close()
   await gateway.upstreams.close()
+  await gateway.estimator.close()
+  gateway.references.close()
   gateway.receipts.close()
 }

@@ -80,6 +80,30 @@ const table = {
     title: 'No such model here.',
     hint: 'GET /v1/models lists the models.',
   },
+  'credential-in-query': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'Keys do not belong into a URL.',
+    hint: 'Send the key in a header: Authorization, x-api-key or x-goog-api-key.',
+  },
+  'reference-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'The request names something that no earlier call of this payer made here.',
+    hint: 'Pay as the earlier call did, or send its x-receipt-token; or send the content itself.',
+  },
+  'service-not-priced': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The request asks for a service tier, speed or place that has no price here.',
+    hint: 'Leave out service_tier, speed and inference_geo.',
+  },
+  'shared-account': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The request uses what all callers of the operator’s account would share.',
+    hint: 'Send the content itself.',
+  },
   overloaded: {
     status: 503,
     type: 'api_error',
@@ -90,7 +114,7 @@ const table = {
     status: 404,
     type: 'invalid_request_error',
     title: 'No such path here.',
-    hint: 'The base URL ends in /v1, once.',
+    hint: 'Base URLs: OpenAI clients end in /v1, once; Anthropic’s and Google’s are the origin alone.',
   },
   'answer-gone': {
     status: 409,

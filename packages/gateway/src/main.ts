@@ -50,7 +50,10 @@ function checkConfig(file: string): void {
     valid: true,
     issuer: config.issuer,
     digest: Buffer.from(digest).toString('hex'),
-    models: config.upstreams.flatMap(({ models }) => models.map(({ id }) => id)),
+    models: [
+      ...config.upstreams.flatMap(({ models }) => models.map(({ id }) => id)),
+      ...config.models.map(({ name }) => name),
+    ],
   }
   process.stdout.write(`${JSON.stringify(summary)}\n`)
 }

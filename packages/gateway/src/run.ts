@@ -73,6 +73,7 @@ function stopSignal(exitWithParent: boolean): Promise<void> {
 function removeOldReceipts(gateway: Gateway): void {
   const keepMs = gateway.config.receipts.keepDays * dayMs
   gateway.receipts.removeOlderThan(gateway.nowMs() - keepMs)
+  gateway.references.removeOlderThan(gateway.nowMs() - keepMs)
 }
 
 function urlOf(server: Server, host: string): string {

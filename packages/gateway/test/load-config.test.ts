@@ -196,6 +196,45 @@ test('has another digest for any other value', () => {
   expect(digests.size).toBe(variants.length)
 })
 
+const metered = {
+  name: 'house',
+  upstream: 'openai',
+  provider: 'openai',
+  price: { perMillionAtomic: { input: '1' } },
+  limits: { contextTokens: 1000 },
+}
+const openModels = { models: [{ id: '*', priceAtomic: '1' }] }
+
+test('takes one open list of models for each wire', () => {
+  const anthropic = { ...upstream, name: 'a', kind: 'anthropic', ...openModels }
+  const google = { ...upstream, name: 'g', kind: 'google', ...openModels }
+  expect(
+    parse({ ...minimal, upstreams: [upstream, anthropic, google] }).config.upstreams,
+  ).toHaveLength(3)
+  const xai = { ...upstream, name: 'x', kind: 'xai', ...openModels }
+  expect(() => parse({ ...minimal, upstreams: [upstream, xai] })).toThrow(/"\*" is listed twice/)
+})
+
+test('refuses models whose names meet, that are none, or that nobody could pay for', () => {
+  const alias = { ...metered, aliases: ['gpt-5'] }
+  expect(() => parse({ ...minimal, models: [alias] })).toThrow(/"gpt-5" is listed twice/)
+  const empty = { ...upstream, models: [] }
+  expect(() => parse({ ...minimal, upstreams: [empty] })).toThrow(/no model is listed/)
+  expect(parse({ ...minimal, upstreams: [empty], models: [metered] }).config.models).toHaveLength(1)
+  const exact = {
+    network: 'eip155:1',
+    asset: `0x${'a'.repeat(40)}`,
+    assetName: 'USD',
+    assetVersion: '1',
+    payTo: `0x${'b'.repeat(40)}`,
+    rpcUrl: 'http://127.0.0.1:1',
+  }
+  const payable = { ...minimal, payment: { exact } }
+  expect(() => parse({ ...payable, models: [metered] })).toThrow(/priced by use/)
+  const flat = { ...metered, price: { perCallAtomic: '1' } }
+  expect(parse({ ...payable, models: [flat] }).config.models).toHaveLength(1)
+})
+
 test('publishes a JSON Schema that knows every member and takes no other', () => {
   const schema = JSON.stringify(createConfigJsonSchema())
   for (const name of [...Object.keys(minimal), 'limits', 'receipts', 'log', 'apiKeyEnv']) {

@@ -147,7 +147,8 @@ const outcomes: readonly (readonly [
     true,
     {
       outcome: stateOf('complete', null),
-      usage: noUsage,
+      // The provider's own words are longer than a claim may be; its count is not.
+      usage: { input: 3, output: 0, raw: null, source: 'provider' },
     },
   ],
   ['deep-usage-json', 200, true, { outcome: stateOf('complete', null), usage: noUsage }],

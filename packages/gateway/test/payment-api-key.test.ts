@@ -63,14 +63,14 @@ test('payment none admits everything and charges nothing', async () => {
 
 test('a key pays a call, and the charge is in the file when the call is complete', async () => {
   const { file, scheme, secret } = setUp()
-  for (const headers of [bearer(secret), { 'x-api-key': secret }]) {
+  for (const headers of [bearer(secret), { 'x-api-key': secret }, { 'x-goog-api-key': secret }]) {
     const payment = expectAdmitted(await scheme.admit(createRequest(headers)))
     expect((await payment.release()).kind).toBe('released')
     const charge = await payment.complete('used')
     expect(charge).toMatchObject({ scheme: 'api-key', amountAtomic: 10_000n, asset: 'USD' })
     expect('paymentId' in charge && charge.paymentId).toHaveLength(16)
   }
-  expect(chargedIn(file)).toBe(20_000n)
+  expect(chargedIn(file)).toBe(30_000n)
 })
 
 test('the file holds no secret', async () => {
@@ -255,4 +255,42 @@ test('admission by key takes less than 10 µs of CPU', async () => {
     costsUs.push((user + system) / requests.length)
   }
   expect(Math.min(...costsUs)).toBeLessThan(10)
+})
+
+test('charges less than was reserved, never more', async () => {
+  const { file, scheme, secret } = setUp(25_000n)
+  const uses = [
+    ['used', 7n, 7n],
+    ['used', 20_000n, 10_000n],
+    ['unused', 7n, 0n],
+  ] as const
+  let sum = 0n
+  for (const [result, usedAtomic, amountAtomic] of uses) {
+    const payment = expectAdmitted(await scheme.admit(createRequest(bearer(secret))))
+    expect(await payment.complete(result, usedAtomic)).toMatchObject({ amountAtomic })
+    sum += amountAtomic
+    expect(chargedIn(file)).toBe(sum)
+  }
+  // All of the reservation is given back: 14,993 are left.
+  const rest = { priceAtomic: 14_993n }
+  expectAdmitted(await scheme.admit(createRequest(bearer(secret), rest)))
+  expectRefused(await scheme.admit(createRequest(bearer(secret), { priceAtomic: 1n })))
+})
+
+test('knows the payer by the key alone, whatever header it comes in, until it is revoked', async () => {
+  const { file, scheme, secret, clock } = setUp()
+  const payment = expectAdmitted(await scheme.admit(createRequest(bearer(secret))))
+  expect(payment.payer).toMatch(/^api-key:[0-9a-f]{16}$/)
+  for (const headers of [bearer(secret), { 'x-api-key': secret }, { 'x-goog-api-key': secret }]) {
+    expect(scheme.identify(headers)).toBe(payment.payer)
+  }
+  for (const headers of [{}, bearer(`${secret}x`), bearer(`csk_${'a'.repeat(43)}`)]) {
+    expect(scheme.identify(headers)).toBeNull()
+  }
+  await payment.complete('unused')
+  const store = openApiKeyStore(file)
+  store.revoke(payment.payer?.slice('api-key:'.length) ?? '', clock.nowMs)
+  store.close()
+  clock.nowMs += 1001
+  expect(scheme.identify(bearer(secret))).toBeNull()
 })

@@ -47,6 +47,8 @@ test('a stock payment settles once, releases the answer and stands in the charge
   const payment = await signStockPayment(scheme, payer, createRequest({}))
   const request = withPayment(createRequest({}), payment)
   const admitted = expectAdmitted(await scheme.admit(request))
+  expect(admitted.payer).toBe(`address:${payer.address.toLowerCase()}`)
+  expect(scheme.identify(request.headers)).toBeNull()
   const release = await admitted.release()
   const header = release.kind === 'released' ? release.headers['payment-response'] : undefined
   const settled = decodePaymentResponseHeader(header ?? '')

@@ -297,7 +297,7 @@ test('refuses calls beyond the number that it takes at a time, and says when to 
 })
 
 test('signs the refusal of a POST to a path that is not there', async () => {
-  const response = await fetch(`${gateway.url}/v1/messages?beta=true`, {
+  const response = await fetch(`${gateway.url}/v1/nothing?beta=true`, {
     method: 'POST',
     body: '{}',
   })

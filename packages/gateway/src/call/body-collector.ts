@@ -28,6 +28,27 @@ export function createBodyCollector(): BodyCollector {
   }
 }
 
+/** Owner of a body that is kept as long as it is small. */
+export type BodyKeeper = {
+  push(chunk: Buffer): void
+  /** `undefined` once it was too large. */
+  body(): Buffer | undefined
+}
+
+/** Keeps up to `maxBytes`. */
+export function createBodyKeeper(maxBytes: number): BodyKeeper {
+  let collected: BodyCollector | undefined = createBodyCollector()
+  let sizeBytes = 0
+  return {
+    push(chunk) {
+      sizeBytes += chunk.length
+      if (sizeBytes > maxBytes) collected = undefined
+      collected?.append(chunk)
+    },
+    body: () => collected?.bytes(),
+  }
+}
+
 function withRoom(room: Buffer, length: number, needed: number): Buffer {
   if (needed <= room.length) return room
   const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * room.length))

@@ -8,9 +8,16 @@ import {
   type UpstreamFailure,
   type UpstreamHeaders,
 } from '../upstream/call-upstream.ts'
-import type { Route } from '../upstream/upstreams.ts'
+import type { MeterWire } from '../metering/observe-usage.ts'
+import { createReferenceRecorder, type ReferenceRecorder } from '../references/record-references.ts'
 import { maxKeptAnswerBytes } from './answer-cache.ts'
-import { createBodyCollector, type BodyCollector } from './body-collector.ts'
+import { maxEstimatedBytes } from './bill.ts'
+import {
+  createBodyCollector,
+  createBodyKeeper,
+  type BodyCollector,
+  type BodyKeeper,
+} from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { CallRefused, createErrorBody } from './call-refused.ts'
 import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
@@ -24,16 +31,16 @@ import {
 import {
   createStreamRecorder,
   emptyBody,
-  noAssertions,
+  noObservation,
   recordBody,
   type BodyRecord,
   type ExchangeRecord,
   type StreamRecorder,
 } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import type { SentCall } from './forward-request.ts'
 import { isCoded, judgeWholeAnswer } from './judge-answer.ts'
 import type { Call } from './open-call.ts'
-import type { ChatRequest } from './read-request.ts'
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
@@ -55,21 +62,22 @@ const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
 export async function exchangeWithUpstream(
   gateway: Gateway,
   call: Call,
-  request: ChatRequest,
-  route: Route,
+  sent: SentCall,
   payment: AdmittedPayment,
 ): Promise<ExchangeRecord> {
-  const running = createRunning(gateway, call, route)
+  const running = createRunning(gateway, call, sent)
   call.onStop(() => {
     running.end({ kind: 'out-of-time', error: 'shutdown' })
   })
   try {
-    start(running, request)
+    start(running)
     const head = await Promise.race([running.head, running.ended])
     if (head.kind !== 'head') return recordUnanswered(running, head)
-    return isEventStream(head)
-      ? await relayStream(running, head, payment)
-      : await relayWhole(running, head, payment)
+    const { meter } = sent.chosen
+    const references = createReferenceRecorder(gateway, call, sent, payment.payer)
+    return meter !== undefined && isEventStream(head)
+      ? await relayStream(running, head, payment, meter, references)
+      : await relayWhole(running, head, payment, references)
   } finally {
     clearTimeout(running.deadline)
     clearTimeout(running.patience)
@@ -81,7 +89,7 @@ export async function exchangeWithUpstream(
 type Running = {
   readonly gateway: Gateway
   readonly call: Call
-  readonly route: Route
+  readonly sent: SentCall
   readonly head: Promise<Head>
   readonly ended: Promise<Ending>
   readonly resolveHead: (head: Head) => void
@@ -97,13 +105,13 @@ type Running = {
   sizeBytes: number
 }
 
-function createRunning(gateway: Gateway, call: Call, route: Route): Running {
+function createRunning(gateway: Gateway, call: Call, sent: SentCall): Running {
   const head = Promise.withResolvers<Head>()
   const ended = Promise.withResolvers<Ending>()
   const running: Running = {
     gateway,
     call,
-    route,
+    sent,
     head: head.promise,
     ended: ended.promise,
     resolveHead: head.resolve,
@@ -121,8 +129,8 @@ function createRunning(gateway: Gateway, call: Call, route: Route): Running {
   return running
 }
 
-function start(running: Running, request: ChatRequest): void {
-  const { gateway, call, route } = running
+function start(running: Running): void {
+  const { gateway, call, sent } = running
   running.deadline = setTimeout(() => {
     // Who does not read cannot make the call free by waiting for its end.
     const isCallerSlow = call.response.writableNeedDrain
@@ -134,11 +142,12 @@ function start(running: Running, request: ChatRequest): void {
   })
   if (call.isGone()) return
   const target = {
-    path: call.path.slice('/v1'.length),
-    body: request.body,
+    method: sent.request.route.method,
+    path: sent.forwarded.path,
+    body: sent.forwarded.body,
     headers: call.request.headers,
   }
-  running.exchange = callUpstream(route.upstream, target, {
+  running.exchange = callUpstream(sent.chosen.route.upstream, target, {
     onResponse: (status, headers) => {
       running.firstByteMs = gateway.nowMs()
       const head: Head = { kind: 'head', status, headers }
@@ -179,6 +188,7 @@ async function relayWhole(
   running: Running,
   head: Head,
   payment: AdmittedPayment,
+  references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
   const isUsable = head.status === 200
   // Settlement is awaited while the body arrives.
@@ -188,17 +198,21 @@ async function relayWhole(
   await released
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
   const body = running.collected.bytes()
-  const judged = judgeWholeAnswer(head.status, head.headers, body)
+  const { chosen, request } = running.sent
+  const expected = { meter: chosen.meter, form: request.route.answer }
+  const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
   const common = {
     ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
     state: judged.state,
     error: judged.error,
-    assertions: judged.assertions,
+    observation: judged.observation,
+    observedBody: body,
   }
-  if (judged.code !== undefined) return { ...common, answer: gatewayError(judged.code) }
+  if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
   const release = await releaseOr(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
   const headers = { ...identityHeaders(head.headers), ...release.headers }
+  if (judged.state === 'complete') references?.inBody(body)
   return {
     ...common,
     answer: { kind: 'whole', status: head.status, headers, body, transform: 'identity' },
@@ -209,6 +223,8 @@ async function relayStream(
   running: Running,
   head: Head,
   payment: AdmittedPayment,
+  meter: MeterWire,
+  references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
   if (isCoded(head.headers)) {
@@ -217,8 +233,9 @@ async function relayStream(
   const release = await releaseOr(running, payment.release())
   if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
   const headers = { ...identityHeaders(head.headers), ...release.headers }
-  const recorder = createStreamRecorder(running.gateway.config.receipts.enabled)
-  const kept = running.gateway.config.payment === 'none' ? undefined : createKeeper()
+  const hasReceipts = running.gateway.config.receipts.enabled
+  const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
+  const kept = createKeeper(running)
   beginStream(running.gateway, running.call, headers)
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
@@ -265,19 +282,20 @@ function recordStream(
   headers: Readonly<Record<string, string>>,
   kept: Buffer | undefined,
 ): ExchangeRecord {
-  const { body, chain, digests, assertions } = recorder.end()
-  const { state, error } = judgeStreamEnd(ending, assertions.isTerminated, assertions.hasError)
+  const { body, chain, digests, observation } = recorder.end()
+  const { state, error } = judgeStreamEnd(ending, observation.isTerminated, observation.hasError)
   return {
     ...commonRecord(running, head, body),
     state,
     error,
-    assertions,
+    observation,
+    observedBody: kept,
     stream: { chain, digests },
     answer: {
       kind: 'streamed',
       status: head.status,
       headers,
-      endsCleanly: ending.kind === 'upstream-ended' && assertions.isTerminated,
+      endsCleanly: ending.kind === 'upstream-ended' && observation.isTerminated,
       kept: state === 'complete' ? kept : undefined,
     },
   }
@@ -286,7 +304,11 @@ function recordStream(
 /** The record of an exchange of which nothing was returned to the caller. */
 function recordUnanswered(running: Running, ending: Ending, head?: Head): ExchangeRecord {
   const body = head === undefined ? emptyBody : recordBody(running.collected.bytes())
-  const common = { ...commonRecord(running, head, body), assertions: noAssertions }
+  const common = {
+    ...commonRecord(running, head, body),
+    observation: noObservation,
+    observedBody: Buffer.alloc(0),
+  }
   switch (ending.kind) {
     case 'caller-gone':
       return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
@@ -295,19 +317,19 @@ function recordUnanswered(running: Running, ending: Ending, head?: Head): Exchan
         ...common,
         state: 'timeout',
         error: ending.error,
-        answer: gatewayError('upstream-timeout'),
+        answer: gatewayError(running, 'upstream-timeout'),
       }
     case 'upstream-failed':
       return {
         ...common,
         ...failedState(ending.failure),
-        answer: gatewayError(failureCodes[ending.failure]),
+        answer: gatewayError(running, failureCodes[ending.failure]),
       }
     case 'upstream-ended':
       return {
         ...common,
         ...failedState('answer-malformed'),
-        answer: gatewayError('upstream-failed'),
+        answer: gatewayError(running, 'upstream-failed'),
       }
   }
 }
@@ -329,7 +351,7 @@ function commonRecord(
     stream: undefined,
     firstByteMs: running.firstByteMs,
     upstreamClaim: describeUpstreamClaim(
-      running.route.upstream,
+      running.sent.chosen.route.upstream,
       requestId,
       running.exchange?.tls(),
     ),
@@ -347,34 +369,26 @@ async function releaseOr(
   return running.call.isGone() ? 'gone' : release
 }
 
-function gatewayError(code: GatewayErrorCode): ExchangeRecord['answer'] {
+function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord['answer'] {
   const { status } = describeGatewayError(code)
   return {
     kind: 'whole',
     status,
     headers: errorHeaders,
-    body: createErrorBody(code, ''),
+    body: createErrorBody(code, '', call.dialect),
     transform: 'gateway-error',
   }
+}
+
+/** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
+function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
+  if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
+  return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
 }
 
 function isEventStream({ status, headers }: Head): boolean {
   const [mediaType = ''] = String(headers['content-type']).split(';')
   return status === 200 && mediaType.trim().toLowerCase() === 'text/event-stream'
-}
-
-/** Keeps a body as long as it is small. */
-function createKeeper(): { push(chunk: Buffer): void; body(): Buffer | undefined } {
-  let collected: BodyCollector | undefined = createBodyCollector()
-  let sizeBytes = 0
-  return {
-    push(chunk) {
-      sizeBytes += chunk.length
-      if (sizeBytes > maxKeptAnswerBytes) collected = undefined
-      collected?.append(chunk)
-    },
-    body: () => collected?.bytes(),
-  }
 }
 
 function ignore(): void {

@@ -8,8 +8,9 @@ import {
   type EventChain,
 } from '@countersign/protocol/receipt/event-chain'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { createUsageObserver, type MeterWire } from '../metering/observe-usage.ts'
+import type { Observation } from '../metering/usage.ts'
 import { createBodyCollector } from './body-collector.ts'
-import { createStreamObserver, observeJson, type ProviderAssertions } from './observe-answer.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
 export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' | 'timeout'
@@ -24,7 +25,10 @@ export type ExchangeRecord = {
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
   readonly requestId: string | null
-  readonly assertions: ProviderAssertions
+  /** What the provider asserted. */
+  readonly observation: Observation
+  /** The bytes that were observed, where a price may have to be estimated from them. */
+  readonly observedBody: Buffer | undefined
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
   readonly firstByteMs: number | null
   readonly upstreamClaim: CborValue
@@ -60,7 +64,7 @@ export type StreamRecorder = {
     readonly body: BodyRecord
     readonly chain: EventChain
     readonly digests: Uint8Array
-    readonly assertions: ProviderAssertions
+    readonly observation: Observation
   }
 }
 
@@ -71,17 +75,31 @@ const noBytes = new Uint8Array(0)
 /** SHA-256 of no bytes. */
 export const emptyBody: BodyRecord = { bytes: 0, sha256: nativeSha256(new Uint8Array(0)) }
 
-/** No assertions: nothing of an answer was seen. */
-export const noAssertions: ProviderAssertions = observeJson(Buffer.alloc(0))
+/** Nothing of an answer was seen. */
+export const noObservation: Observation = {
+  model: null,
+  finish: null,
+  serviceTier: null,
+  usage: { kind: 'none', counts: {} },
+  isTerminated: false,
+  hasError: false,
+}
 
 /** The record of a body that is held whole. Without receipts it has no digest: nobody will ask for it. */
 export function recordBody(body: Uint8Array, hasReceipts: boolean = true): BodyRecord {
   return { bytes: body.length, sha256: hasReceipts ? nativeSha256(body) : noBytes }
 }
 
-/** A recorder for one stream. Without receipts it only observes: `body` and `chain` have no digests then. */
-export function createStreamRecorder(hasReceipts: boolean): StreamRecorder {
-  const observer = createStreamObserver()
+/**
+ * A recorder for one stream. Without receipts it only observes: `body` and `chain` have no digests then. `onEvent` sees
+ * each event before `push` returns.
+ */
+export function createStreamRecorder(
+  hasReceipts: boolean,
+  meter: MeterWire,
+  onEvent?: (event: Uint8Array) => void,
+): StreamRecorder {
+  const observer = createUsageObserver(meter)
   const splitter = createEventSplitter()
   const hasher = hasReceipts ? createStreamHasher() : undefined
   let bytes = 0
@@ -91,6 +109,7 @@ export function createStreamRecorder(hasReceipts: boolean): StreamRecorder {
     events++
     hasher?.takeEvent(event)
     observer.observe(event)
+    onEvent?.(event)
   }
 
   return {
@@ -108,7 +127,7 @@ export function createStreamRecorder(hasReceipts: boolean): StreamRecorder {
         body: { bytes, sha256: hashed.sha256 },
         chain: hashed.chain,
         digests: hashed.digests,
-        assertions: observer.result(),
+        observation: observer.result(),
       }
     },
   }

@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
+import type { UsageEstimator } from '../metering/usage-estimator.ts'
+import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
@@ -18,6 +20,9 @@ export type Gateway = {
   readonly payment: PaymentScheme
   readonly epochs: Epochs
   readonly receipts: ReceiptStore
+  /** Who made what is kept at providers. */
+  readonly references: OwnerStore
+  readonly estimator: UsageEstimator
   readonly answers: AnswerCache
   readonly pending: PendingCalls
   /** What the request bodies of all calls under way take. */

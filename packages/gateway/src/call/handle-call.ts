@@ -1,19 +1,26 @@
 /** The way of one call. The steps are the clauses of spec/receipt.md and spec/payment.md, in their order. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeGatewayError } from '../errors.ts'
-import { chatPath, refusalOfPath } from '../http/paths.ts'
+import { refusalOfPath } from '../http/paths.ts'
+import { findWireRoute } from '../http/wire-routes.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
-import type { Route } from '../upstream/upstreams.ts'
+import { freePayment } from '../payment/none.ts'
+import { requireKnown, requireOwn } from '../references/check-references.ts'
+import { createBill, isUsed, settleBill, type Bill, type SettledBill } from './bill.ts'
 import { createBodyCollector } from './body-collector.ts'
+import { parseCallRequest, type CallRequest } from './call-request.ts'
 import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
+import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream } from './exchange-with-upstream.ts'
+import { forwardRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
-import { parseChatRequest, readBody, type BodySoFar, type ChatRequest } from './read-request.ts'
+import { readBody, type BodySoFar } from './read-body.ts'
+import { checkQuery } from './check-query.ts'
 
 /** Handles one call from its head to its statement. Never rejects. */
 export async function handleCall(
@@ -40,6 +47,7 @@ export async function handleCall(
 type ServedCall = {
   readonly exchange: ExchangeRecord
   readonly payment: AdmittedPayment
+  readonly settled: SettledBill
   readonly draft: ReceiptDraft | undefined
 }
 
@@ -49,21 +57,32 @@ async function serveCall(
   call: Call,
   received: BodySoFar,
 ): Promise<ServedCall | 'replayed'> {
-  const chat = await receiveRequest(gateway, call, received)
-  const nonce = acceptHead(call)
+  const request = await receiveRequest(gateway, call, received)
+  const nonce = acceptHead(call, request)
   await needKeyset(gateway)
-  const route = selectUpstream(gateway, chat)
-  const admission = await admitPayment(gateway, call, chat, route)
+  const chosen = chooseRoute(gateway, call, request)
+  requireKnown(gateway.references, request.references)
+  const bill = createBill(chosen, request)
+  const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
   const { payment } = admission
   try {
+    const { headers } = call.request
+    const { upstream } = chosen.route
+    requireOwn(gateway.references, request.references, upstream.name, {
+      owner: payment.payer,
+      headers,
+    })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const exchange = await exchangeWithUpstream(gateway, call, chat, route, payment)
+    const forwarded = forwardRequest(call, request, chosen.route)
+    const sent = { request, forwarded, chosen, bill }
+    const exchange = await exchangeWithUpstream(gateway, call, sent, payment)
+    const settled = await settleBill(gateway, bill, request, exchange)
     const draft = gateway.config.receipts.enabled
-      ? draftReceipt(gateway, call, nonce, chat, route, exchange)
+      ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
       : undefined
-    return { exchange, payment, draft }
+    return { exchange, payment, settled, draft }
   } catch (error) {
     await payment.complete('unused')
     throw error
@@ -72,9 +91,9 @@ async function serveCall(
 
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
-  const { exchange, payment, draft } = served
+  const { exchange, payment, settled, draft } = served
   try {
-    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused')
+    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused', settled.usedAtomic)
     const receipt =
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
@@ -87,11 +106,9 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
   }
 }
 
-/** A query is refused rather than dropped: an OpenAI chat call has none, and a payment is for the path alone. */
-function acceptHead({ request, path }: Call): Uint8Array | undefined {
-  if (path === chatPath && request.url !== path)
-    throw refuse('request-malformed', 'This path takes no query.')
-  const nonce = readNonce(request)
+function acceptHead(call: Call, { route }: CallRequest): Uint8Array | undefined {
+  checkQuery(call, route)
+  const nonce = readNonce(call.request)
   if (nonce === null) {
     throw refuse('request-malformed', 'x-receipt-nonce must be 1 to 64 bytes in base64url.')
   }
@@ -113,38 +130,34 @@ async function receiveRequest(
   gateway: Gateway,
   call: Call,
   received: BodySoFar,
-): Promise<ChatRequest> {
+): Promise<CallRequest> {
   const { limits } = gateway.config
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
-  const body = await readBody(call.request, limits.maxRequestBytes, received, gateway.requestMemory)
-  if (call.request.method !== 'POST' || call.path !== chatPath) {
-    throw new CallRefused(refusalOfPath(call.path))
-  }
-  return parseChatRequest(body)
-}
-
-function selectUpstream(gateway: Gateway, { model }: ChatRequest): Route {
-  const route = gateway.upstreams.find(model)
-  if (route === undefined) throw refuse('model-not-found')
-  return route
+  const { request, path } = call
+  const body = await readBody(request, limits.maxRequestBytes, received, gateway.requestMemory)
+  const matched = findWireRoute(request.method ?? '', path)
+  if (matched === undefined) throw new CallRefused(refusalOfPath(path))
+  return parseCallRequest(matched, request.headers, body)
 }
 
 async function admitPayment(
   gateway: Gateway,
   call: Call,
-  chat: ChatRequest,
-  route: Route,
+  request: CallRequest,
+  { isOwn }: ChosenRoute,
+  { priceAtomic }: Bill,
 ): Promise<
   { readonly kind: 'admitted'; readonly payment: AdmittedPayment } | { readonly kind: 'replayed' }
 > {
+  if (isOwn) return { kind: 'admitted', payment: freePayment }
   const admission = await gateway.payment.admit({
     receiptId: call.id,
     method: call.request.method ?? '',
     path: call.path,
-    bodyDigest: chat.bodyDigest,
+    bodyDigest: request.bodyDigest,
     headers: call.request.headers,
-    model: chat.model,
-    priceAtomic: route.priceAtomic,
+    model: request.model,
+    priceAtomic,
   })
   if (admission.kind === 'admitted') return admission
   if (admission.kind === 'refused') throw new CallRefused(admission.refusal)
@@ -152,11 +165,6 @@ async function admitPayment(
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
   return { kind: 'replayed' }
-}
-
-/** Who leaves pays; who gets an error of the upstream does not. */
-function isUsed({ state }: ExchangeRecord): boolean {
-  return state === 'complete' || state === 'aborted-by-client'
 }
 
 function keepAnswer(
@@ -186,7 +194,7 @@ async function answerRefusal(
   if (!(error instanceof CallRefused)) gateway.log.error({ err: error }, 'a call failed')
   const { code, detail, headers } = refusal
   const { status } = describeGatewayError(code)
-  const answerBody = createErrorBody(code, detail)
+  const answerBody = createErrorBody(code, detail, call.dialect)
   const requestBody = received.collector.bytes()
   const receipt = gateway.config.receipts.enabled
     ? await issueRefusal(gateway, call, readNonce(call.request) ?? undefined, {
@@ -213,9 +221,9 @@ async function answerRefusal(
 }
 
 /** The answer of a call that has no statement. What was delivered stays delivered. */
-function answerUnsigned({ response }: Call): void {
+function answerUnsigned({ response, dialect }: Call): void {
   if (response.writableEnded) return
   const { status } = describeGatewayError('internal-error')
-  const body = createErrorBody('internal-error', '')
+  const body = createErrorBody('internal-error', '', dialect)
   sendWhole(response, status, refusalHeaders('internal-error', {}), body, undefined)
 }

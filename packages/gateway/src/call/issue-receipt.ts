@@ -4,12 +4,15 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
-import type { Route } from '../upstream/upstreams.ts'
+import { toUsageClaim } from '../metering/usage-claims.ts'
+import { findAttachments, type Attachment } from './attachments.ts'
+import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
+import type { SentCall } from './forward-request.ts'
+import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
-import type { ChatRequest } from './read-request.ts'
 
 /** What a refusal says of itself and of the body that was received. */
 export type RefusalRecord = {
@@ -30,6 +33,12 @@ export type ReceiptDraft = {
   readonly events: Uint8Array
 }
 
+/** A call whose exchange is over, and that is metered. */
+export type EndedCall = SentCall & {
+  readonly settled: SettledBill
+  readonly exchange: ExchangeRecord
+}
+
 /**
  * Drafts the receipt of a call that was sent upstream (RC1.1).
  *
@@ -39,27 +48,33 @@ export function draftReceipt(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
-  request: ChatRequest,
-  route: Route,
-  exchange: ExchangeRecord,
+  ended: EndedCall,
 ): ReceiptDraft {
+  const { request, forwarded, bill, exchange } = ended
+  const { route } = ended.chosen
   const requestBody = { bytes: request.body.length, sha256: request.bodyDigest() }
   // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
   const claims = new Map<string, CborValue>([
-    ['forwarded', bodyClaim(requestBody, ['transform', 'identity'])],
-    ['model', pairs(['asserted', exchange.assertions.model], ['requested', request.model])],
+    [
+      'forwarded',
+      bodyClaim({ bytes: forwarded.body.length, sha256: forwarded.bodyDigest() }, [
+        'transform',
+        forwarded.transform,
+      ]),
+    ],
+    ['model', pairs(['asserted', exchange.observation.model], ['requested', route.model])],
     [
       'outcome',
       pairs(
         ['error', exchange.error],
         ['state', exchange.state],
-        ['finish', exchange.assertions.finish],
+        ['finish', exchange.observation.finish],
       ),
     ],
     ['parameters', request.parameters],
     [
       'price',
-      pairs(['sheet', gateway.priceSheetDigest], ['amount', encodeAmount(route.priceAtomic)]),
+      pairs(['sheet', gateway.priceSheetDigest], ['amount', encodeAmount(bill.priceAtomic)]),
     ],
     ['request', bodyClaim(requestBody, ['method', call.request.method ?? ''], ['path', call.path])],
     ['response', responseClaim(exchange)],
@@ -73,13 +88,37 @@ export function draftReceipt(
     ],
     ['upstream', exchange.upstreamClaim],
     ['upstream-response', bodyClaim(exchange.upstreamBody, ['status', exchange.upstreamStatus])],
-    ['usage', exchange.assertions.usage],
+    ['usage', toUsageClaim(exchange.observation)],
   ])
   const { stream } = exchange
   if (stream !== undefined) {
     claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
   }
+  addOccasionalClaims(claims, call, ended)
   return createDraft(gateway, nonce, claims, stream?.digests ?? noEvents)
+}
+
+/** Claims of calls that have more to say than most. */
+function addOccasionalClaims(
+  claims: Map<string, CborValue>,
+  { request: { url = '' }, path }: Call,
+  { request, chosen, settled }: EndedCall,
+): void {
+  const { model, upstreamModel } = chosen.route
+  if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
+  if (settled.claim !== undefined) claims.set('metering', settled.claim)
+  if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
+  if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
+  const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
+  if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
+}
+
+function toAttachmentClaim({ start, ...body }: Attachment): CborValue {
+  return bodyClaim(body, ['start', start])
+}
+
+function toPartClaim({ name, span, sha256 }: FormPart): CborValue {
+  return bodyClaim({ bytes: span.end - span.start, sha256 }, ['name', name])
 }
 
 /** Signs and keeps the receipt. */

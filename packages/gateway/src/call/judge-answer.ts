@@ -2,27 +2,37 @@
 import type { GatewayErrorCode } from '../errors.ts'
 import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
 import type { ExchangeState } from './exchange.ts'
-import { noAssertions } from './exchange.ts'
-import { observeJson, type ProviderAssertions } from './observe-answer.ts'
+import { noObservation } from './exchange.ts'
+import { observeBody, type MeterWire } from '../metering/observe-usage.ts'
+import { isObject, parseLongJson } from '../metering/read-json.ts'
+import type { Observation } from '../metering/usage.ts'
 
 /** `code`: the gateway answers itself instead of passing the body on. */
 export type JudgedAnswer = {
   readonly state: ExchangeState
   readonly error: string | null
-  readonly assertions: ProviderAssertions
+  readonly observation: Observation
   readonly code: GatewayErrorCode | undefined
 }
 
 const ofOperator = new Set([401, 402, 403])
 
-/** The judgement. Status alone never decides: a 200 must hold a JSON object without an error. */
+/** What an answer can be, by its route. */
+export type ExpectedAnswer = {
+  readonly meter: MeterWire | undefined
+  /** `any`: audio and text beside JSON. */
+  readonly form: 'json' | 'any'
+}
+
+/** The judgement. Status alone never decides: a 200 must hold JSON without an error, or what else its path answers. */
 export function judgeWholeAnswer(
   status: number,
   headers: UpstreamHeaders,
   body: Buffer,
+  expected: ExpectedAnswer,
 ): JudgedAnswer {
   const error = `status-${status}`
-  const failed = { state: 'upstream-error', assertions: noAssertions } as const
+  const failed = { state: 'upstream-error', observation: noObservation } as const
   // The operator's own credentials (402: its account) are at fault, and the body may quote part of them. A 402 of
   // the provider would also read like an offer of ours.
   if (ofOperator.has(status)) return { ...failed, error, code: 'upstream-credentials' }
@@ -30,14 +40,31 @@ export function judgeWholeAnswer(
   if (isCoded(headers)) return { ...failed, error: 'body-encoded', code: 'upstream-failed' }
   if (status >= 400 && status <= 599) return { ...failed, error, code: undefined }
   if (status !== 200) return { ...failed, error, code: 'upstream-failed' }
-  const assertions = observeJson(body)
-  if (!assertions.isTerminated) {
+  const observation = observe(headers, body, expected)
+  if (!observation.isTerminated) {
     return { ...failed, error: 'body-malformed', code: 'upstream-failed' }
   }
-  if (assertions.hasError) {
-    return { state: 'upstream-error', error: 'error-in-body', assertions, code: undefined }
+  if (observation.hasError) {
+    return { state: 'upstream-error', error: 'error-in-body', observation, code: undefined }
   }
-  return { state: 'complete', error: null, assertions, code: undefined }
+  return { state: 'complete', error: null, observation, code: undefined }
+}
+
+function observe(
+  headers: UpstreamHeaders,
+  body: Buffer,
+  { meter, form }: ExpectedAnswer,
+): Observation {
+  if (form === 'any' && !isJson(headers)) {
+    return { ...noObservation, isTerminated: body.length > 0 }
+  }
+  if (meter !== undefined) return observeBody(meter, body)
+  return { ...noObservation, isTerminated: isObject(parseLongJson(body)) }
+}
+
+function isJson(headers: UpstreamHeaders): boolean {
+  const [mediaType = ''] = String(headers['content-type']).split(';')
+  return mediaType.trim().toLowerCase() === 'application/json'
 }
 
 /** True when a body is compressed although `identity` was asked for. */

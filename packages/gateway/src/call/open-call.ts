@@ -1,6 +1,7 @@
 /** A call from its first byte on: its id, its caller's token, and whether the caller is still there. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { dialectOfPath, type Dialect } from '../http/wire-routes.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import { once } from './once.ts'
 
@@ -16,6 +17,8 @@ export type Call = {
   readonly receivedMs: number
   /** Path without the query: credentials could stand there. */
   readonly path: string
+  /** In whose form our own answers are written. */
+  readonly dialect: Dialect
   isGone(): boolean
   /** Calls back once when the caller leaves before the answer is complete. */
   onGone(listener: () => void): void
@@ -51,6 +54,7 @@ export function openCall(
     token: once(() => Buffer.from(secret.subarray(16)).toString('base64url')),
     receivedMs,
     path,
+    dialect: dialectOfPath(path),
     isGone: () => gone,
     onGone: (listener) => {
       if (gone) listener()

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
+import { dialectOfKind } from '../http/wire-routes.ts'
 import { configSchema, type AttestationConfig, type Config } from './schema.ts'
 
 /** A configuration ready for use: paths are absolute; `digest` covers its canonical JSON and its certificate files. */
@@ -80,14 +81,32 @@ function refuseAmbiguousMembers(text: string): void {
   }
 }
 
-function refuseAmbiguousModels(config: Config): void {
+function refuseAmbiguousModels({ upstreams, models, payment }: Config): void {
   const seen = new Set<string>()
-  for (const { id } of config.upstreams.flatMap(({ models }) => models)) {
-    if (seen.has(id)) throw new ConfigError(`model ${JSON.stringify(id)} is listed twice`)
-    seen.add(id)
+  const see = (name: string, key: string): void => {
+    if (seen.has(key)) throw new ConfigError(`model ${JSON.stringify(name)} is listed twice`)
+    seen.add(key)
   }
-  const names = new Set(config.upstreams.map(({ name }) => name))
-  if (names.size !== config.upstreams.length) throw new ConfigError('two upstreams have one name')
+  for (const { kind, models: listed } of upstreams) {
+    for (const { id } of listed) see(id, id === '*' ? `* ${dialectOfKind(kind)}` : id)
+  }
+  for (const { name, aliases } of models) for (const each of [name, ...aliases]) see(each, each)
+  if (seen.size === 0) throw new ConfigError('no model is listed, in upstreams[].models or models')
+  const names = new Set(upstreams.map(({ name }) => name))
+  if (names.size !== upstreams.length) throw new ConfigError('two upstreams have one name')
+  refuseUnpayable(models, payment)
+}
+
+/** What x402 `exact` authorises is charged in full: it cannot pay for use that is known only afterwards. */
+function refuseUnpayable(models: Config['models'], payment: Config['payment']): void {
+  const isExact = payment !== 'none' && payment.exact !== undefined
+  for (const { name, price } of isExact ? models : []) {
+    if (price.builtIn !== undefined || price.perMillionAtomic !== undefined) {
+      throw new ConfigError(
+        `model ${JSON.stringify(name)} is priced by use, which payment.exact cannot pay for`,
+      )
+    }
+  }
 }
 
 function withAbsolutePaths(config: Config, folder: string): Config {

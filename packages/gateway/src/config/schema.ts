@@ -1,5 +1,6 @@
 /** The configuration file `countersign.config.json`: the one source of its types and of the published JSON Schema. */
 import { z } from 'zod'
+import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -10,16 +11,20 @@ const model = z.strictObject({
   id: z
     .string()
     .regex(/^(?:\*|[A-Za-z0-9._:/@+-]{1,128})$/, 'a name that calls can ask for')
-    .describe('Public name of the model; "*" takes every name that no other upstream lists.'),
+    .describe('Public name of the model; "*" takes every other name on the wire of its upstream.'),
   priceAtomic: atomic.describe('Price of one call, in atomic units of the asset.'),
 })
 
 const upstream = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]{1,64}$/),
+  kind: z
+    .enum(['openai', 'anthropic', 'google', 'xai'])
+    .default('openai')
+    .describe('How it is spoken to; openai also for servers that speak like it.'),
   baseUrl: z
     .url({ protocol: /^https?$/ })
     .refine(hasOnlyOriginAndPath, 'only origin and path: no credentials, query or fragment')
-    .describe('Without the path of the call, for example https://api.openai.com/v1'),
+    .describe('With the version, without the path of the call: https://api.openai.com/v1'),
   apiKeyEnv: environmentName
     .optional()
     .describe('Environment variable that holds the provider key.'),
@@ -29,7 +34,11 @@ const upstream = z.strictObject({
     .optional()
     .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
-  models: z.array(model).min(1).max(1024),
+  models: z
+    .array(model)
+    .max(1024)
+    .default([])
+    .describe('Models at a fixed price per call; those priced by use stand in `models` below.'),
 })
 
 const exact = z.strictObject({
@@ -197,6 +206,8 @@ export const configSchema = z.strictObject({
     .describe('Origin at which callers reach the gateway; stands in payment offers.'),
   dataDir: z.string().min(1).describe('Relative to the configuration file.'),
   upstreams: z.array(upstream).min(1).max(64),
+  models: modelsSchema.default([]),
+  prices: pricesSchema,
   payment,
   attestation,
   limits,

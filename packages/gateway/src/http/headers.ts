@@ -1,7 +1,13 @@
 /** Which headers pass. Everything that is not listed is dropped (docs/decisions/2026-11-21-header-lists.md). */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Dialect } from './wire-routes.ts'
 
-const requestHeaders = ['content-type', 'accept', 'openai-beta']
+const common = ['content-type', 'accept'] as const
+const requestHeaders: Readonly<Record<Dialect, readonly string[]>> = {
+  openai: [...common, 'openai-beta'],
+  anthropic: [...common, 'anthropic-version', 'anthropic-beta'],
+  google: common,
+}
 const responseHeaders = [
   'content-type',
   'retry-after',
@@ -17,18 +23,20 @@ const fieldValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
 /**
  * The headers of a call to an upstream, as a flat list for undici. Not `idempotency-key`: all callers share the operator's
- * account, so one caller's key could give another the first one's answer.
+ * account, so one caller's key could give another the first one's answer. Not the caller's own credentials either: the
+ * operator's takes their place, in the header of its provider.
  */
 export function selectRequestHeaders(
   headers: IncomingHttpHeaders,
-  authorization: string | undefined,
+  dialect: Dialect,
+  credential: readonly [name: string, value: string] | undefined,
 ): string[] {
   const selected = ['accept-encoding', 'identity', 'user-agent', 'countersign-gateway']
-  for (const name of requestHeaders) {
+  for (const name of requestHeaders[dialect]) {
     const value = headers[name]
     if (typeof value === 'string' && fieldValue.test(value)) selected.push(name, value)
   }
-  if (authorization !== undefined) selected.push('authorization', authorization)
+  if (credential !== undefined) selected.push(...credential)
   return selected
 }
 

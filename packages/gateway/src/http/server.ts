@@ -3,7 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
-import { chatPath, refusalOfPath } from './paths.ts'
+import { listModels } from './list-models.ts'
+import { isNotarised, refusalOfPath } from './paths.ts'
+import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
 
@@ -39,8 +41,7 @@ async function route(
   const method = request.method ?? ''
   const query = target.indexOf('?')
   const path = query < 0 ? target : target.slice(0, query)
-  // Every POST under /v1 has a statement, a refusal at least.
-  if (path === chatPath || (method === 'POST' && path.startsWith('/v1/'))) {
+  if (isNotarised(method, path)) {
     await handleCall(gateway, request, response, path)
     return
   }
@@ -61,7 +62,7 @@ async function routeGet(
   const { pathname } = url
   if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
-  else if (pathname === '/v1/models') sendJson(response, 200, listModels(gateway))
+  else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
   else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
   else if (pathname === '/readyz') sendReadiness(response, isReady())
   else if (pathname === '/metrics') await sendMetrics(gateway, response)
@@ -70,20 +71,11 @@ async function routeGet(
 
 function sendUnknown(response: ServerResponse, path: string): void {
   const { code, detail, headers } = refusalOfPath(path)
-  sendProblem(response, code, detail, headers)
+  sendProblem(response, code, detail, headers, dialectOfPath(path))
 }
 
-function listModels({ upstreams, config }: Gateway): unknown {
-  return {
-    object: 'list',
-    data: upstreams.models.map(({ id, upstream, priceAtomic }) => ({
-      id,
-      object: 'model',
-      created: 0,
-      owned_by: upstream,
-      price: config.payment === 'none' ? null : { amount: priceAtomic.toString(), per: 'call' },
-    })),
-  }
+function isModelList(path: string): boolean {
+  return path === '/v1/models' || path === '/v1beta/models'
 }
 
 function sendReadiness(response: ServerResponse, isReady: boolean): void {

@@ -36,18 +36,23 @@ export type Release =
 
 /** A reservation that is durable. Its owner calls `release` at most once and `complete` exactly once. */
 export type AdmittedPayment = {
+  /** Who pays, as the scheme names it; `null` when it cannot know. The same payer always has the same name. */
+  readonly payer: string | null
   /** Resolves when the answer may leave, with that fact durable; never rejects. Settlement has begun before. */
   release(): Promise<Release>
   /**
    * Ends the reservation and gives the charge to sign. `used`: the call was answered (or the caller left).
-   * `unused`: the upstream failed; nothing is charged, and what was already taken stays as a credit.
+   * `unused`: the upstream failed; nothing is charged, and what was already taken stays as a credit. `usedAtomic` is
+   * less than the price where a call costs what it used: only `api-key` can charge that.
    */
-  complete(result: 'used' | 'unused'): Promise<Charge>
+  complete(result: 'used' | 'unused', usedAtomic?: bigint): Promise<Charge>
 }
 
 /** A way to pay. */
 export type PaymentScheme = {
   admit(request: AdmissionRequest): Promise<Admission>
+  /** The payer that these headers alone prove; `null` when they prove none. */
+  identify(headers: IncomingHttpHeaders): string | null
   /** Ends background work; unsettled work is left as recovery finds it. */
   close(): Promise<void>
 }

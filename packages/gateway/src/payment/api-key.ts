@@ -44,6 +44,8 @@ type State = {
 }
 
 const secretForm = /^csk_[A-Za-z0-9_-]{43}$/
+// Where the clients of Anthropic and Google send their key.
+const ownHeaders = ['x-api-key', 'x-goog-api-key'] as const
 const bearer = /^Bearer +(\S+)$/i
 const checkEveryMs = 1000
 const rememberCallsMs = 86_400_000
@@ -51,10 +53,13 @@ const rememberCallsMs = 86_400_000
 /** The key of a request, whether it is known or not; undefined when there is none of our form. */
 export function readApiKey(headers: IncomingHttpHeaders): string | undefined {
   const authorization = headers.authorization
-  const own = headers['x-api-key']
   const fromBearer = authorization === undefined ? undefined : bearer.exec(authorization)?.[1]
   if (fromBearer !== undefined && secretForm.test(fromBearer)) return fromBearer
-  return typeof own === 'string' && secretForm.test(own) ? own : undefined
+  for (const name of ownHeaders) {
+    const own = headers[name]
+    if (typeof own === 'string' && secretForm.test(own)) return own
+  }
+  return undefined
 }
 
 /**
@@ -85,6 +90,11 @@ export function createApiKeyPayment(options: ApiKeyOptions): PaymentScheme {
       new Promise((resolve) => {
         resolve(admit(state, request))
       }),
+    identify: (headers) => {
+      refreshAccounts(state)
+      const account = findCaller(state, headers)
+      return account === undefined ? null : payerOf(account)
+    },
     close: async () => {
       await state.flush.now()
       store.close()
@@ -95,9 +105,8 @@ export function createApiKeyPayment(options: ApiKeyOptions): PaymentScheme {
 
 function admit(state: State, request: AdmissionRequest): Admission {
   refreshAccounts(state)
-  const secret = readApiKey(request.headers)
-  const account = secret === undefined ? undefined : findAccount(state, secret)
-  if (account === undefined || account.revoked) return refused('api-key-invalid')
+  const account = findCaller(state, request.headers)
+  if (account === undefined) return refused('api-key-invalid')
   const idempotency = readIdempotencyKey(request.headers)
   if (idempotency.kind === 'malformed') return refused('request-malformed', malformedKey)
   const name = idempotency.kind === 'given' ? idempotency.key : undefined
@@ -112,6 +121,17 @@ function admit(state: State, request: AdmissionRequest): Admission {
 }
 
 const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
+
+/** The account of a request's key, unless it was revoked. */
+function findCaller(state: State, headers: IncomingHttpHeaders): Account | undefined {
+  const secret = readApiKey(headers)
+  const account = secret === undefined ? undefined : findAccount(state, secret)
+  return account === undefined || account.revoked ? undefined : account
+}
+
+function payerOf({ id }: Account): string {
+  return `api-key:${id}`
+}
 
 function findAccount(state: State, secret: string): Account | undefined {
   const digest = digestSecret(secret)
@@ -174,14 +194,16 @@ function createAdmitted(
   const paymentId = state.random(16)
   let ended = false
   return {
+    payer: payerOf(account),
     release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
-    complete: async (use) => {
-      const amountAtomic = use === 'used' ? request.priceAtomic : 0n
+    complete: async (use, usedAtomic = request.priceAtomic) => {
+      const mostAtomic = usedAtomic < request.priceAtomic ? usedAtomic : request.priceAtomic
+      const amountAtomic = use === 'used' ? mostAtomic : 0n
       if (!ended) {
         ended = true
         account.reservedAtomic -= request.priceAtomic
         if (name !== undefined) state.named.delete(nameOf(account.id, name))
-        if (use === 'used') await charge(state, account, request, name)
+        if (use === 'used') await charge(state, account, request, name, amountAtomic)
       }
       return { scheme: 'api-key', amountAtomic, asset, paymentId }
     },
@@ -193,8 +215,9 @@ async function charge(
   account: Account,
   request: AdmissionRequest,
   name: string | undefined,
+  amountAtomic: bigint,
 ): Promise<void> {
-  account.chargedAtomic += request.priceAtomic
+  account.chargedAtomic += amountAtomic
   state.dirty.set(account.id, account)
   if (name !== undefined) {
     const call: NamedCall = {

@@ -17,6 +17,7 @@ export function createCombinedPayment(schemes: {
       const scheme = pays || readApiKey(request.headers) === undefined ? exact : apiKey
       return scheme.admit(request)
     },
+    identify: (headers) => apiKey.identify(headers) ?? exact.identify(headers),
     close: async () => {
       await Promise.all([exact.close(), apiKey.close()])
     },

@@ -9,6 +9,7 @@ import { errorHeaders, refusalHeaders, sendWhole } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
+import type { Dialect } from '../http/wire-routes.ts'
 import type { StoredReceipt } from './receipt-store.ts'
 
 const maxWaitSeconds = 60
@@ -83,13 +84,14 @@ export function sendProblem(
   code: GatewayErrorCode,
   detail = '',
   headers: Readonly<Record<string, string>> = {},
+  dialect: Dialect = 'openai',
 ): void {
   const { status } = describeGatewayError(code)
   sendWhole(
     response,
     status,
     refusalHeaders(code, headers),
-    createErrorBody(code, detail),
+    createErrorBody(code, detail, dialect),
     undefined,
   )
 }

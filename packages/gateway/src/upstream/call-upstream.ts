@@ -36,19 +36,27 @@ const timeoutCodes = new Set([
 ])
 const malformedCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
 
+/** What is asked of an upstream. `path` is taken from its base URL on, query included. */
+export type UpstreamCall = {
+  readonly method: 'POST' | 'GET' | 'DELETE'
+  readonly path: string
+  readonly body: Buffer
+  readonly headers: IncomingHttpHeaders
+}
+
 /** Starts the exchange. */
 export function callUpstream(
   upstream: Upstream,
-  call: { readonly path: string; readonly body: Buffer; readonly headers: IncomingHttpHeaders },
+  call: UpstreamCall,
   observer: UpstreamObserver,
 ): UpstreamExchange {
   const handler = new ExchangeHandler(observer)
   upstream.pool.dispatch(
     {
-      method: 'POST',
+      method: call.method,
       path: upstream.basePath + call.path,
-      headers: selectRequestHeaders(call.headers, upstream.authorization),
-      body: call.body,
+      headers: selectRequestHeaders(call.headers, upstream.dialect, upstream.credential),
+      body: call.method === 'POST' ? call.body : null,
     },
     handler,
   )

@@ -3,21 +3,34 @@ import { readFileSync } from 'node:fs'
 import { Pool, type Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
+import { dialectOfKind, type Dialect, type UpstreamKind } from '../http/wire-routes.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { ModelLimits } from '../metering/bound-price.ts'
+import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { createEvidenceConnector } from './tls-evidence.ts'
 
 /** Where a call goes and what it costs. */
 export type Route = {
   readonly upstream: Upstream
+  /** As the caller asked. */
   readonly model: string
+  /** What the upstream is asked for. */
+  readonly upstreamModel: string
+  /** Price of the call alone. */
   readonly priceAtomic: bigint
+  /** Prices by use; `undefined` when a call costs the same whatever it uses. */
+  readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
 }
 
 /** One provider. */
 export type Upstream = {
   readonly name: string
+  readonly kind: UpstreamKind
+  readonly dialect: Dialect
   readonly host: string
   readonly basePath: string
-  readonly authorization: string | undefined
+  /** The operator's: the header of its provider, and its value. */
+  readonly credential: readonly [name: string, value: string] | undefined
   readonly pool: Dispatcher
 }
 
@@ -25,12 +38,18 @@ export type Upstream = {
 export type ListedModel = {
   readonly id: string
   readonly upstream: string
-  readonly priceAtomic: bigint
+  readonly dialect: Dialect
+  readonly sheet: PriceSheet
 }
 
 /** Owner of the pools. */
 export type Upstreams = {
-  find(model: string): Route | undefined
+  /** Where a call of this wire goes; `undefined` when no upstream of the wire has the model. */
+  find(model: string, dialect: Dialect): Route | undefined
+  /** The wire on which a model is to be had. */
+  dialectOf(model: string): Dialect | undefined
+  /** An upstream by its name. */
+  findUpstream(name: string): Upstream | undefined
   readonly models: readonly ListedModel[]
   close(): Promise<void>
 }
@@ -40,36 +59,95 @@ const anyModel = '*'
 /**
  * Opens the pools; connections are made when needed.
  *
- * @throws ConfigError when a key or certificate that the configuration names is missing.
+ * @throws ConfigError when a key, certificate or upstream that the configuration names is missing.
  */
 export function createUpstreams(
   config: Config,
+  catalogue: Catalogue,
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstreams {
-  const routes = new Map<string, Route>()
+  const upstreams = new Map<string, Upstream>()
   const pools: Pool[] = []
   for (const upstreamConfig of config.upstreams) {
     const pool = createPool(config, upstreamConfig)
     pools.push(pool)
-    const upstream = describeUpstream(upstreamConfig, pool, environment)
-    for (const { id, priceAtomic } of upstreamConfig.models) {
-      routes.set(id, { upstream, model: id, priceAtomic: BigInt(priceAtomic) })
+    upstreams.set(upstreamConfig.name, describeUpstream(upstreamConfig, pool, environment))
+  }
+  const listed: ListedModel[] = []
+  const routes = new Map<string, Route>()
+  const wildcards = new Map<Dialect, Route>()
+  for (const { route, sheet } of readRoutes(config, catalogue, upstreams)) {
+    const { dialect, name } = route.upstream
+    listed.push({ id: route.model, upstream: name, dialect, sheet })
+    if (route.model === anyModel) wildcards.set(dialect, route)
+    else routes.set(route.model, route)
+  }
+  for (const { name, aliases } of catalogue.models) {
+    for (const alias of aliases) {
+      const route = routes.get(name)
+      if (route !== undefined) routes.set(alias, { ...route, model: alias })
     }
   }
   return {
-    find(model) {
-      const route = routes.get(model) ?? routes.get(anyModel)
-      return route === undefined || model === anyModel ? undefined : { ...route, model }
+    find(model, dialect) {
+      const route = routes.get(model)
+      if (route !== undefined) return route.upstream.dialect === dialect ? route : undefined
+      const wildcard = model === anyModel ? undefined : wildcards.get(dialect)
+      return wildcard && { ...wildcard, model, upstreamModel: model }
     },
-    models: Array.from(routes.values(), ({ model: id, upstream, priceAtomic }) => ({
-      id,
-      upstream: upstream.name,
-      priceAtomic,
-    })),
+    dialectOf: (model) => routes.get(model)?.upstream.dialect,
+    findUpstream: (name) => upstreams.get(name),
+    models: listed,
     close: async () => {
       await Promise.all(pools.map((pool) => pool.destroy()))
     },
   }
+}
+
+type PricedRoute = { readonly route: Route; readonly sheet: PriceSheet }
+
+function readRoutes(
+  config: Config,
+  catalogue: Catalogue,
+  upstreams: ReadonlyMap<string, Upstream>,
+): readonly PricedRoute[] {
+  const routes: PricedRoute[] = []
+  for (const { name, models } of config.upstreams) {
+    const upstream = upstreams.get(name)
+    if (upstream === undefined) continue
+    for (const { id, priceAtomic } of models) {
+      const sheet = createCallSheet(BigInt(priceAtomic))
+      routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined) })
+    }
+  }
+  for (const {
+    name,
+    upstream: upstreamName,
+    provider,
+    upstreamModel,
+    ...rest
+  } of catalogue.models) {
+    const upstream = upstreams.get(upstreamName)
+    if (upstream?.kind !== provider) {
+      throw new ConfigError(
+        `model ${JSON.stringify(name)}: no upstream ${upstreamName} of kind ${provider}`,
+      )
+    }
+    const { sheet, limits } = rest
+    routes.push({ sheet, route: toRoute(upstream, name, upstreamModel, sheet, limits) })
+  }
+  return routes
+}
+
+function toRoute(
+  upstream: Upstream,
+  model: string,
+  upstreamModel: string,
+  sheet: PriceSheet,
+  limits: ModelLimits | undefined,
+): Route {
+  const metering = limits === undefined || !isMetered(sheet) ? undefined : { sheet, limits }
+  return { upstream, model, upstreamModel, priceAtomic: sheet.perCallAtomic, metering }
 }
 
 function createPool({ limits }: Config, { baseUrl, caFile, connections }: UpstreamConfig): Pool {
@@ -87,7 +165,7 @@ function createPool({ limits }: Config, { baseUrl, caFile, connections }: Upstre
 }
 
 function describeUpstream(
-  { name, baseUrl, apiKeyEnv }: UpstreamConfig,
+  { name, kind, baseUrl, apiKeyEnv }: UpstreamConfig,
   pool: Pool,
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstream {
@@ -98,11 +176,18 @@ function describeUpstream(
   }
   return {
     name,
+    kind,
+    dialect: dialectOfKind(kind),
     host: url.host,
     basePath: url.pathname.replace(/\/$/, ''),
-    authorization: key === undefined ? undefined : `Bearer ${key}`,
+    credential: key === undefined ? undefined : toCredential(kind, key),
     pool,
   }
+}
+
+function toCredential(kind: UpstreamKind, key: string): readonly [name: string, value: string] {
+  if (kind === 'anthropic') return ['x-api-key', key]
+  return kind === 'google' ? ['x-goog-api-key', key] : ['authorization', `Bearer ${key}`]
 }
 
 function readCa(caFile: string | undefined): string | undefined {

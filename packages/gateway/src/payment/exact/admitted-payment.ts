@@ -81,6 +81,7 @@ export function createAdmittedPayment(
   }
 
   return {
+    payer: `address:${record.authorization.from.toLowerCase()}`,
     // The seam promises that a release is never rejected; without its record nothing may leave.
     release: () =>
       release().catch((error: unknown) => {

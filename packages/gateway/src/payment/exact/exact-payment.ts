@@ -88,6 +88,7 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
   }
   return {
     admit: (request) => admit(context, request),
+    identify: () => null,
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
       await settler.stopped()

@@ -1,0 +1,103 @@
+/** What a call is to cost: authorised before it is made, settled on what it used (spec/metering.md ME6, ME8). */
+import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import { boundUsage, computeMaximum, type Authorisation } from '../metering/bound-price.ts'
+import { measureForm, measureRequest, type RequestMeasure } from '../metering/measure-request.ts'
+import {
+  chargeUsage,
+  meterUsage,
+  needsEstimate,
+  type UsageEstimate,
+} from '../metering/settle-usage.ts'
+import { toMeteringClaim } from '../metering/usage-claims.ts'
+import type { CallRequest } from './call-request.ts'
+import { refuse } from './call-refused.ts'
+import type { ChosenRoute } from './choose-route.ts'
+import type { ExchangeRecord } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+
+/** Of a longer answer whose provider counted nothing, only the length is known. */
+export const maxEstimatedBytes = 8_388_608
+
+/** The most that a call costs, and what that rests on when the price depends on its use. */
+export type Bill = {
+  readonly priceAtomic: bigint
+  readonly authorisation: Authorisation | undefined
+}
+
+/** The end of a bill. `claim` is absent where a call costs the same whatever it used. */
+export type SettledBill = {
+  readonly usedAtomic: bigint
+  readonly claim: CborValue | undefined
+}
+
+/**
+ * Bounds the price of a request.
+ *
+ * @throws CallRefused `request-malformed`, `service-not-priced`.
+ */
+export function createBill({ route, meter }: ChosenRoute, request: CallRequest): Bill {
+  if (route.metering === undefined || meter === undefined) {
+    return { priceAtomic: route.priceAtomic, authorisation: undefined }
+  }
+  const { sheet, limits } = route.metering
+  const isForm = request.parts.length > 0
+  const measure = isForm ? measureFormCall(request) : measureRequest(meter, request.body)
+  if (measure === 'request-unreadable') {
+    throw refuse('request-malformed', 'A limit in the body is in a form that cannot be priced.')
+  }
+  if (measure === 'service-not-priced') throw refuse('service-not-priced')
+  const bound = boundUsage(measure, limits)
+  const maximumAtomic = computeMaximum(sheet, bound, limits)
+  return { priceAtomic: maximumAtomic, authorisation: { sheet, limits, bound, maximumAtomic } }
+}
+
+/** Meters a call that is over. Only what no provider counted is estimated, in a worker. */
+export async function settleBill(
+  gateway: Gateway,
+  { priceAtomic, authorisation }: Bill,
+  request: CallRequest,
+  exchange: ExchangeRecord,
+): Promise<SettledBill> {
+  if (authorisation === undefined || !isUsed(exchange)) {
+    return { usedAtomic: priceAtomic, claim: undefined }
+  }
+  const { observation } = exchange
+  const estimate = needsEstimate(authorisation, observation)
+    ? await estimateUsage(gateway, authorisation, request, exchange)
+    : undefined
+  const metered = meterUsage(authorisation, observation, estimate)
+  const charge = chargeUsage(authorisation, metered)
+  return {
+    usedAtomic: charge.amountAtomic,
+    claim: toMeteringClaim(authorisation, observation, metered, charge),
+  }
+}
+
+/** Nobody wrote more tokens than bytes came: that is what is left to say when nothing better can be had in time. */
+async function estimateUsage(
+  { estimator }: Gateway,
+  { limits, bound }: Authorisation,
+  { body }: CallRequest,
+  { observedBody, upstreamBody, answer }: ExchangeRecord,
+): Promise<UsageEstimate> {
+  const isStream = answer.kind === 'streamed'
+  const estimate =
+    observedBody === undefined
+      ? undefined
+      : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
+  return estimate ?? { input: bound.input, output: upstreamBody.bytes }
+}
+
+/** Who leaves pays; who gets an error of the upstream does not. */
+export function isUsed({ state }: ExchangeRecord): boolean {
+  return state === 'complete' || state === 'aborted-by-client'
+}
+
+/** A form asks for one answer, unless its field `n` says otherwise. */
+function measureFormCall({ body, parts }: CallRequest): RequestMeasure | 'request-unreadable' {
+  const counts = parts.filter(({ name }) => name === 'n')
+  const [field] = counts
+  const text = field === undefined ? '1' : body.toString('latin1', field.span.start, field.span.end)
+  if (counts.length > 1 || !/^[1-9][0-9]{0,3}$/.test(text)) return 'request-unreadable'
+  return measureForm(body, Number(text))
+}

@@ -1,0 +1,51 @@
+/** Finds where a call goes, and checks what of it lies with others. */
+import { findMeterWire } from '../metering/meter-wire.ts'
+import type { MeterWire } from '../metering/observe-usage.ts'
+import { findOwn } from '../references/check-references.ts'
+import type { Route } from '../upstream/upstreams.ts'
+import type { CallRequest } from './call-request.ts'
+import { refuse } from './call-refused.ts'
+import type { Gateway } from './gateway.ts'
+import type { Call } from './open-call.ts'
+
+/** Where a call goes, and how its answer is counted; `undefined` for calls that no provider bills. */
+export type ChosenRoute = {
+  readonly route: Route
+  readonly meter: MeterWire | undefined
+  /** A response that this caller made: nothing is paid for it again. */
+  readonly isOwn: boolean
+}
+
+/**
+ * Chooses the upstream.
+ *
+ * @throws CallRefused `model-not-found`, `reference-not-found`.
+ */
+export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest): ChosenRoute {
+  if (request.route.model === 'stored') {
+    return { route: routeToStored(gateway, call, request.model), meter: undefined, isOwn: true }
+  }
+  const { upstreams } = gateway
+  const route = upstreams.find(request.model, request.route.dialect)
+  if (route === undefined) {
+    const dialect = upstreams.dialectOf(request.model)
+    throw refuse('model-not-found', dialect === undefined ? '' : otherWire[dialect])
+  }
+  return { route, meter: findMeterWire(route.upstream.kind, call.path), isOwn: false }
+}
+
+const otherWire = {
+  openai: 'This model is served on the paths of OpenAI, such as /v1/chat/completions.',
+  anthropic: 'This model is served at /v1/messages.',
+  google: 'This model is served at /v1beta/models/<model>:generateContent.',
+} as const
+
+/** A stored response is where it was made. */
+function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
+  const { headers } = request
+  const owner = gateway.payment.identify(headers)
+  const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
+  const upstream = gateway.upstreams.findUpstream(name)
+  if (upstream === undefined) throw refuse('reference-not-found')
+  return { upstream, model, upstreamModel: model, priceAtomic: 0n, metering: undefined }
+}

@@ -1,0 +1,104 @@
+/** Cuts a provider's whole into disjoint kinds: cached, written, by modality, and the rest. */
+import { countAt, type JsonObject } from '../read-json.ts'
+import type { UsageCounts, UsageKind, UsageNote } from '../usage.ts'
+
+/** Kinds under construction. Owner: the reader of one usage object. */
+export type Shares = {
+  readonly counts: Partial<Record<UsageKind, number>>
+  readonly notes: Set<UsageNote>
+}
+
+/** No kinds yet. */
+export function createShares(): Shares {
+  return { counts: {}, notes: new Set() }
+}
+
+/** Adds to a kind. */
+export function addShare(shares: Shares, kind: UsageKind, count: number): void {
+  shares.counts[kind] = (shares.counts[kind] ?? 0) + count
+}
+
+/**
+ * Gives each part its tokens, in order, and the rest to `restKind`. The kinds together are never more than the whole:
+ * parts that do not fit are cut, and noted (ME3.4).
+ */
+export function divide(
+  shares: Shares,
+  whole: number,
+  parts: readonly (readonly [UsageKind, number])[],
+  restKind: UsageKind,
+): void {
+  let rest = whole
+  for (const [kind, count] of parts) {
+    const given = Math.min(count, rest)
+    if (given < count) shares.notes.add('parts-exceed-whole')
+    addShare(shares, kind, given)
+    rest -= given
+  }
+  addShare(shares, restKind, rest)
+}
+
+/** Parts of an input, by modality. Video is counted by Google alone. */
+export type InputParts = {
+  readonly cached: number
+  readonly written: number
+  readonly audio: number
+  readonly image: number
+  readonly video: number
+}
+
+/**
+ * Divides an input whose total includes all its parts. A provider that does not say which modality was cached may count
+ * a token as cached and as audio: what does not fit beside one another is taken as cached audio, image, video.
+ */
+export function divideInput(shares: Shares, whole: number, parts: InputParts): void {
+  let over = Math.max(
+    0,
+    parts.cached + parts.written + parts.audio + parts.image + parts.video - whole,
+  )
+  let cached = parts.cached
+  const share = (count: number): readonly [fresh: number, cached: number] => {
+    const both = Math.min(over, count, cached)
+    over -= both
+    cached -= both
+    return [count - both, both]
+  }
+  const audio = share(parts.audio)
+  const image = share(parts.image)
+  const video = share(parts.video)
+  divide(
+    shares,
+    whole,
+    [
+      ['cache-read', cached],
+      ['cache-read-audio', audio[1]],
+      ['cache-read-image', image[1]],
+      ['cache-read-video', video[1]],
+      ['cache-write-5m', parts.written],
+      ['input-audio', audio[0]],
+      ['input-image', image[0]],
+      ['input-video', video[0]],
+    ],
+    'input',
+  )
+}
+
+/** Notes a total that is not what its parts add up to by the provider's own rule. */
+export function checkTotal(shares: Shares, total: number | undefined, expected: number): void {
+  if (total !== undefined && total !== expected) shares.notes.add('total-mismatch')
+}
+
+/** Notes members with a count in them that are not known: a provider began to bill something new. */
+export function checkMembers(shares: Shares, object: JsonObject, known: ReadonlySet<string>): void {
+  for (const name of Object.keys(object)) {
+    if (!known.has(name) && (countAt(object, name) ?? 0) > 0) shares.notes.add('unknown-member')
+  }
+}
+
+/** The counts and notes of finished shares. */
+export function toCounts(shares: Shares): {
+  readonly counts: UsageCounts
+  readonly notes: readonly UsageNote[]
+} {
+  return { counts: shares.counts, notes: [...shares.notes].toSorted() }
+}
