@@ -68,6 +68,12 @@ const table = {
     title: 'The gateway failed.',
     hint: 'Try again; nothing was charged.',
   },
+  'receipt-failed': {
+    status: 500,
+    type: 'api_error',
+    title: 'The gateway failed after the payment of this call had ended.',
+    hint: 'The call may have been charged, and has no receipt. Ask the operator before you pay again.',
+  },
   'method-not-allowed': {
     status: 405,
     type: 'invalid_request_error',

@@ -83,7 +83,8 @@ for (const stream of [false, true]) {
     } else {
       const { status, headers, body: error } = answer
       expect(status).toBe(500)
-      expect(error.toString()).toContain('internal-error')
+      expect(error.toString()).toContain('receipt-failed')
+      expect(error.toString()).not.toContain('nothing was charged')
       expect(headers).not.toHaveProperty('x-receipt-statement')
       expect(headers).not.toHaveProperty('x-receipt-id')
     }

@@ -231,6 +231,33 @@ test('passes forms and states each part by its hash', async () => {
   })
 })
 
+test('gives a receipt for the largest form whose fields it states', async () => {
+  const letters = 'abcdefghijklmnopqrstuvwxyzABCDEF'
+  const fields = [
+    { name: 'file', filename: 'a.mp3', content: recording },
+    { name: 'model', content: 'loopback-echo' },
+    // A control character is one byte here and six in a JSON string; a letter of a name can be three bytes.
+    ...Array.from(letters, (letter) => ({
+      name: letter + '\u20ac'.repeat(63),
+      content: '\u0001'.repeat(256),
+    })),
+    ...Array.from(letters.slice(4), (letter) => ({
+      name: '\u20ac'.repeat(63) + letter,
+      content: 'x'.repeat(256),
+    })),
+    { name: 'twice', content: '1' },
+    { name: 'twice', content: '2' },
+  ]
+  expect(fields).toHaveLength(64)
+  const body = createForm(fields)
+  const answer = await sendForm(gateway.url, '/v1/audio/transcriptions', body)
+  expect(answer, answer.body.toString()).toMatchObject({ status: 200, failure: null })
+  const { claims } = await expectVerified(gateway.url, answer, body)
+  expect(claims['parts']).toHaveLength(64)
+  expect(claims['parameters']).toHaveProperty('model')
+  expect(claims['parameters']).not.toHaveProperty('twice')
+})
+
 test('returns sound and plain text as they are', async () => {
   const speech = createWireCall('speech', 'loopback-echo')
   const sound = await sendWireCall(gateway.url, speech)

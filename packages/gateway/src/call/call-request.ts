@@ -1,4 +1,5 @@
 /** Takes the few things that the gateway acts on out of a body. The body itself is never re-written here. */
+import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { MatchedRoute, WireRoute } from '../http/wire-routes.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
@@ -158,12 +159,16 @@ function onlyField(body: Buffer, parts: readonly FormPart[], name: string): Fiel
   return { text: body.toString('utf8', start, Math.min(end, start + 1024)), span: field.span }
 }
 
+/** Fields that stand once, as JSON strings. Their bound is that of members: escapes count, or the claim could not be made. */
 function collectFields(body: Buffer, parts: readonly FormPart[]): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>()
   for (const { name, isFile, span } of parts) {
-    const text = body.toString('utf8', span.start, Math.min(span.end, span.start + 256))
-    const fits = span.end - span.start <= maxParameterBytes && parameters.size < maxParameters
-    if (!isFile && fits && text.isWellFormed()) parameters.set(name, JSON.stringify(text))
+    const isOnly = parts.every((other) => other.name !== name || other.span === span)
+    if (isFile || !isOnly || span.end - span.start > maxParameterBytes) continue
+    const bytes = body.subarray(span.start, span.end)
+    const token = JSON.stringify(bytes.toString('utf8'))
+    const fits = Buffer.byteLength(token) <= maxParameterBytes && parameters.size < maxParameters
+    if (fits && isUtf8(bytes)) parameters.set(name, token)
   }
   return parameters
 }

@@ -101,7 +101,7 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
-    gateway.metrics.observeRefusal('internal-error')
+    gateway.metrics.observeRefusal('receipt-failed')
     answerUnsigned(call)
   }
 }
@@ -223,7 +223,7 @@ async function answerRefusal(
 /** The answer of a call that has no statement. What was delivered stays delivered. */
 function answerUnsigned({ response, dialect }: Call): void {
   if (response.writableEnded) return
-  const { status } = describeGatewayError('internal-error')
-  const body = createErrorBody('internal-error', '', dialect)
-  sendWhole(response, status, refusalHeaders('internal-error', {}), body, undefined)
+  const { status } = describeGatewayError('receipt-failed')
+  const body = createErrorBody('receipt-failed', '', dialect)
+  sendWhole(response, status, refusalHeaders('receipt-failed', {}), body, undefined)
 }
