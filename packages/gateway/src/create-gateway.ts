@@ -95,9 +95,13 @@ export async function createGateway(
 
 /** Ends background work and closes what is open. Calls under way must have ended. */
 export async function closeGateway(gateway: Gateway): Promise<void> {
-  await gateway.payment.close()
-  await gateway.upstreams.close()
-  await gateway.estimator.close()
-  gateway.references.close()
-  gateway.receipts.close()
+  try {
+    await gateway.payment.close()
+  } finally {
+    // Receipts that wait are written whatever happened to the ledger.
+    gateway.receipts.close()
+    gateway.references.close()
+    await gateway.estimator.close()
+    await gateway.upstreams.close()
+  }
 }

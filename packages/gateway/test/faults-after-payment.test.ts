@@ -113,11 +113,20 @@ for (const stream of [false, true]) {
     await expect.poll(() => gateway.charged()).toBe(10_000n)
   })
 
-  test(`when the claims of ${kind} cannot be made, the call is refused and costs nothing`, async () => {
+  const end = stream ? 'it is paid for and unsigned' : 'the call is refused and costs nothing'
+  test(`when the claims of ${kind} cannot be made, ${end}`, async () => {
+    const refusals: string[] = []
     let drawn = 0
     const gateway = await startFaulty((sound) => ({
       ...sound,
       random: (length) => (length > 48 && drawn++ === 0 ? fail() : sound.random(length)),
+      receipts: {
+        ...sound.receipts,
+        putTransient: (refusal) => {
+          refusals.push(refusal.id)
+          sound.receipts.putTransient(refusal)
+        },
+      },
     }))
     const answer = await postChat(gateway.url, body, {
       headers: { authorization: gateway.authorization },
@@ -127,6 +136,7 @@ for (const stream of [false, true]) {
       expect(answer.status).toBe(500)
       expect(answer.headers).toHaveProperty('x-receipt-statement')
     }
-    expect(gateway.charged()).toBe(0n)
+    await expect.poll(() => gateway.charged()).toBe(stream ? 10_000n : 0n)
+    expect(refusals).toHaveLength(stream ? 0 : 1)
   })
 }

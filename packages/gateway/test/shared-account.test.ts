@@ -277,14 +277,22 @@ test('is not deceived by escapes, doubles and spaces', async () => {
     const answer = await sendWireCall(gateway.url, call)
     expect(jsonOf(answer), body).toMatchObject({ code: 'shared-account' })
   }
-  const doubled =
-    '{"model":"loopback-echo","input":[{"type":"message","type":"item_reference","id":"msg_1"}]}'
-  const answer = await sendWireCall(gateway.url, {
-    path: '/v1/responses',
-    body: Buffer.from(doubled),
-    headers: alice,
-  })
-  expect(jsonOf(answer)).toMatchObject({ code: 'request-malformed' })
+  const items = [
+    '{"type":"message","type":"item_reference","id":"msg_1"}',
+    // What our reader of items does not take, a provider may.
+    `{"type":"item_reference","id":"msg_1","x":0.${'0'.repeat(70)}}`,
+    '{"type":"item_reference","id":"msg_1","x":NaN}',
+  ]
+  for (const item of items) {
+    const body = Buffer.from(`{"model":"loopback-echo","input":[${item}]}`)
+    const answer = await sendWireCall(gateway.url, { path: '/v1/responses', body, headers: alice })
+    expect(jsonOf(answer), item).toMatchObject({ code: 'request-malformed' })
+  }
+  for (const item of ['{"type":null,"role":"user","id":"msg_1"}', '{"role":"user","id":"msg_1"}']) {
+    const body = Buffer.from(`{"model":"loopback-echo","input":[${item}]}`)
+    const answer = await sendWireCall(gateway.url, { path: '/v1/responses', body, headers: alice })
+    expect(jsonOf(answer), item).toMatchObject({ code: 'reference-not-found' })
+  }
   expect(await provider.log()).toEqual([])
 })
 

@@ -14,7 +14,7 @@ import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream } from './exchange-with-upstream.ts'
-import { forwardRequest } from './forward-request.ts'
+import { forwardRequest, type SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
@@ -47,11 +47,19 @@ export async function handleCall(
 type ServedCall = {
   readonly exchange: ExchangeRecord
   readonly payment: AdmittedPayment
-  readonly settled: SettledBill
-  readonly draft: ReceiptDraft | undefined
+  readonly result: CallResult
 }
 
-/** All that can end in a refusal: whatever is thrown here, nothing is charged. */
+/** `faulty`: a stream was delivered, and what it cost or what its receipt says could not be worked out. */
+type CallResult =
+  | {
+      readonly kind: 'settled'
+      readonly settled: SettledBill
+      readonly draft: ReceiptDraft | undefined
+    }
+  | { readonly kind: 'faulty'; readonly fault: unknown }
+
+/** All that can end in a refusal: whatever is thrown here, nothing was returned and nothing is charged. */
 async function serveCall(
   gateway: Gateway,
   call: Call,
@@ -78,22 +86,45 @@ async function serveCall(
     const forwarded = forwardRequest(call, request, chosen.route)
     const sent = { request, forwarded, chosen, bill }
     const exchange = await exchangeWithUpstream(gateway, call, sent, payment)
-    const settled = await settleBill(gateway, bill, request, exchange)
-    const draft = gateway.config.receipts.enabled
-      ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
-      : undefined
-    return { exchange, payment, settled, draft }
+    const result = await settleCall(gateway, call, nonce, sent, exchange).catch(
+      (fault: unknown): CallResult => {
+        // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
+        if (exchange.answer.kind !== 'streamed') throw fault
+        return { kind: 'faulty', fault }
+      },
+    )
+    return { exchange, payment, result }
   } catch (error) {
     await payment.complete('unused')
     throw error
   }
 }
 
+async function settleCall(
+  gateway: Gateway,
+  call: Call,
+  nonce: Uint8Array | undefined,
+  sent: SentCall,
+  exchange: ExchangeRecord,
+): Promise<CallResult> {
+  const settled = await settleBill(gateway, sent.bill, sent.request, exchange)
+  const draft = gateway.config.receipts.enabled
+    ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
+    : undefined
+  return { kind: 'settled', settled, draft }
+}
+
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
-  const { exchange, payment, settled, draft } = served
+  const { exchange, payment, result } = served
+  const use = isUsed(exchange) ? 'used' : 'unused'
   try {
-    const charge = await payment.complete(isUsed(exchange) ? 'used' : 'unused', settled.usedAtomic)
+    if (result.kind === 'faulty') {
+      await payment.complete(use)
+      throw result.fault
+    }
+    const { settled, draft } = result
+    const charge = await payment.complete(use, settled.usedAtomic)
     const receipt =
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)

@@ -111,11 +111,22 @@ export function boundCharge(
   let numerator =
     BigInt(unknownInput) * highestRate(sheet, bound.inputKinds, reach) +
     larger(hidden, BigInt(seenBytes)) * highestRate(sheet, outputKinds, reach)
+  const counted = { ...known, ...uncountedSeconds({ sheet, bound }, known) }
   for (const kind of usageKinds) {
-    const count = known[kind] ?? 0
+    const count = counted[kind] ?? 0
     if (count > 0) numerator += BigInt(count) * highestRate(sheet, [kind], reach)
   }
   return lesser(sheet.perCallAtomic + divideUp(numerator, rateUnit), maximumAtomic)
+}
+
+/** Sound whose seconds nobody counted (plain text, subtitles) is charged by its bound, where seconds have a price. */
+export function uncountedSeconds(
+  { sheet, bound }: Pick<Authorisation, 'sheet' | 'bound'>,
+  known: UsageCounts,
+): UsageCounts {
+  const isPriced = highestRate(sheet, ['audio-second'], 0) > 0n
+  if (!isPriced || known['audio-second'] !== undefined || bound.audioSeconds === 0) return {}
+  return { 'audio-second': bound.audioSeconds }
 }
 
 /** Counts of all but what came out. */

@@ -1,5 +1,5 @@
 /** From what was seen of an answer to what is charged for it (spec/metering.md ME6, ME9). */
-import { withoutOutput, type Authorisation } from './bound-price.ts'
+import { uncountedSeconds, withoutOutput, type Authorisation } from './bound-price.ts'
 import { computeCharge, highestRate, isMetered, type CappedCharge } from './price-sheet.ts'
 import { totalInput, type Observation, type UsageCounts } from './usage.ts'
 
@@ -46,7 +46,12 @@ export function meterUsage(
   const output = estimateOutput(authorisation, observation, estimate)
   return {
     source: 'estimated',
-    counts: { ...known, ...(totalInput(known) === 0 ? { input } : {}), output },
+    counts: {
+      ...known,
+      ...(totalInput(known) === 0 ? { input } : {}),
+      ...uncountedSeconds(authorisation, known),
+      output,
+    },
   }
 }
 

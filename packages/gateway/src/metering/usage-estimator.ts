@@ -67,7 +67,10 @@ export function createUsageEstimator({
       const timer = setTimeout(() => {
         // It hangs: the next job gets a new one.
         const hanging = worker
-        if (hanging === undefined) return
+        if (hanging === undefined) {
+          waiting.get(job.id)?.(undefined)
+          return
+        }
         dropWorker(hanging)
         void hanging.terminate()
       }, timeoutMs)
@@ -76,8 +79,13 @@ export function createUsageEstimator({
         waiting.delete(job.id)
         resolve(answer)
       })
-      worker ??= startWorker()
-      worker.postMessage(job, [job.request.buffer, job.answer.buffer])
+      try {
+        worker ??= startWorker()
+        worker.postMessage(job, [job.request.buffer, job.answer.buffer])
+      } catch {
+        // No thread or no memory for it: nobody counted, and the bound is charged.
+        waiting.get(job.id)?.(undefined)
+      }
     })
   }
 

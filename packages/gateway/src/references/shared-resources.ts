@@ -204,6 +204,8 @@ function collectItems(body: Buffer, input: MemberSpan | undefined, found: Set<st
       throw refuse('request-malformed', 'An item of "input" has a member twice.')
     }
     if (typeof members !== 'string') collectItem(item, members, found)
+    // What we cannot read, a provider may: it could name an item of somebody else.
+    else if (item[0] === 0x7b) throw refuse('request-malformed', 'An item of "input" is no JSON.')
   }
 }
 
@@ -218,7 +220,8 @@ function collectItem(
   }
   const id = textOf('id')
   const type = textOf('type')
-  const isWhole = type === undefined ? members.has('role') : wholeItems.has(type)
+  const isMessage = members.has('role') && members.has('content')
+  const isWhole = type === undefined ? isMessage : wholeItems.has(type)
   if (id !== undefined && !isWhole) found.add(id)
   const approved = textOf('approval_request_id')
   if (approved !== undefined) found.add(approved)

@@ -86,6 +86,25 @@ function authorise(change: Partial<ModelLimits> = {}): Authorisation {
   return { sheet, limits: own, bound, maximumAtomic: computeMaximum(sheet, bound, own) }
 }
 
+test('charges the most seconds of a recording that nobody counted, and no less than the running bound', () => {
+  const priced = fillRates({ 'audio-second': 100_000_000n })
+  const media: PriceSheet = { perCallAtomic: 0n, tiers: [{ aboveInput: 0, rates: priced }] }
+  const bound = boundUsage({ ...plain, attachments: 1, bodyBytes: 5001 }, limits)
+  const maximumAtomic = computeMaximum(media, bound, limits)
+  const authorisation = { sheet: media, limits, bound, maximumAtomic }
+  const uncounted = seen({ kind: 'none', counts: {} }, { isTerminated: true })
+  expect(needsEstimate(authorisation, uncounted)).toBe(true)
+  for (const estimate of [undefined, { input: 10, output: 20 }]) {
+    const metered = meterUsage(authorisation, uncounted, estimate)
+    expect(metered).toMatchObject({ source: 'estimated', counts: { 'audio-second': 11 } })
+    expect(chargeUsage(authorisation, metered)).toEqual({ amountAtomic: 1100n, isCapped: false })
+  }
+  expect(boundCharge(authorisation, uncounted, 0)).toBe(1100n)
+  const counted = seen({ kind: 'none', counts: { 'audio-second': 3 } }, { isTerminated: true })
+  const metered = meterUsage(authorisation, counted, undefined)
+  expect(chargeUsage(authorisation, metered).amountAtomic).toBe(300n)
+})
+
 function seen(usage: ObservedUsage, more: Partial<Observation> = {}): Observation {
   return {
     model: null,
