@@ -1,19 +1,12 @@
-import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { callRaw } from './provider/raw-client.ts'
 import type { RawResult } from './provider/raw-client.ts'
+import { absence, hasRecordings, recordingsDir } from './provider/recordings.ts'
 import { startLoopbackProvider } from './provider/start.ts'
 import type { TlsLoopbackProvider } from './provider/start.ts'
-
-const recordingsDir = fileURLToPath(
-  new URL('../../shared/fixtures/provider-recordings', import.meta.url),
-)
-const hasRecordings = existsSync(recordingsDir)
-const absence = hasRecordings ? '' : ' (skipped: ../shared/fixtures/provider-recordings is absent)'
 
 let provider: TlsLoopbackProvider
 let ownDir: string

@@ -144,7 +144,8 @@ async function judge(
       }),
     ),
   )
-  const expected = bound === null ? { asOfMs } : { asOfMs, reportData: bound }
+  const known = { asOfMs, knownSinceMs: asOfMs }
+  const expected = bound === null ? known : { ...known, reportData: bound }
   return await verifyEvidence(platform, evidence, policy, expected)
 }
 

@@ -63,6 +63,11 @@ const faults: readonly (readonly [string, TestReport, string])[] = [
     report({ files: [{ path: 'test/a.test.ts', errors: 0, tests: [] }] }),
     '0 failed',
   ],
+  [
+    'a file that ran twice',
+    report({ files: [...oneTest({}).files, ...oneTest({}).files] }),
+    '4 passed',
+  ],
   ['a file that did not run', report({ expectedFiles: ['test/b.test.ts'] }), '1 passed'],
   ['fewer tests than there were', report({ minimumTests: 1 }), '1 passed'],
   ['no test at all', report({ files: [], expectedFiles: undefined }), '0 passed'],

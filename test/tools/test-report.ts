@@ -69,6 +69,9 @@ function findUnrun({ files, expectedFiles }: TestReport): readonly string[] {
   const ran = new Set(files.map(({ path }) => path))
   return [
     ...files.filter(({ tests }) => tests.length === 0).map(({ path }) => `holds no test: ${path}`),
+    ...files
+      .filter(({ path }, at) => files.findIndex((other) => other.path === path) !== at)
+      .map(({ path }) => `ran twice: ${path}`),
     ...(expectedFiles ?? []).filter((path) => !ran.has(path)).map((path) => `did not run: ${path}`),
   ]
 }

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest'
 import { findForge, findUnformatted, gasFile, runForge } from './tools/forge.ts'
 
 const forge = findForge()
+const absence = forge === undefined ? ' (skipped: no forge for this platform)' : ''
 
 test(
-  'every Solidity test passes, ten thousand invariant calls among them, for the committed gas',
+  `every Solidity test passes, ten thousand invariant calls among them, for the committed gas${absence}`,
   { skip: forge === undefined, timeout: 600_000 },
   async () => {
     const report = await runForge(forge ?? '', 'default')
@@ -20,6 +21,10 @@ test(
   },
 )
 
-test('Solidity is written as forge formats it', { skip: forge === undefined }, async () => {
-  expect(await findUnformatted(forge ?? '')).toBe('')
-})
+test(
+  `Solidity is written as forge formats it${absence}`,
+  { skip: forge === undefined },
+  async () => {
+    expect(await findUnformatted(forge ?? '')).toBe('')
+  },
+)

@@ -192,8 +192,10 @@ function residentBytes(): number {
   return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) * 1024
 }
 
-test.skipIf(process.platform !== 'linux')(
-  'pauses the provider for slow readers and piles nothing up for them (Linux)',
+const isLinux = process.platform === 'linux'
+
+test.skipIf(!isLinux)(
+  `pauses the provider for slow readers and piles nothing up for them${isLinux ? '' : ' (skipped: no /proc)'}`,
   async () => {
     const readers = 8
     const body = createChatBody({ model: 'hostile-many-events-100000', stream: true })

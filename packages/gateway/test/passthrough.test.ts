@@ -1,24 +1,17 @@
-import { existsSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { absence, hasRecordings, recordingsDir } from '../../../test/provider/recordings.ts'
 import type { LoggedRequest } from '../../../test/provider/request-log.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/provider/start.ts'
 import { createChatBody, postChat, sha256Hex } from './support/chat-call.ts'
 import { expectVerified } from './support/receipts.ts'
 import { disposeGateway, startGateway, type RunningGateway } from './support/start-gateway.ts'
 
-const recordings = fileURLToPath(
-  new URL('../../../../shared/fixtures/provider-recordings', import.meta.url),
-)
-const hasRecordings = existsSync(recordings)
-const missing = hasRecordings ? '' : ' (the recordings are not here)'
-
 let provider: TlsLoopbackProvider
 let gateway: RunningGateway
 
 beforeAll(async () => {
-  provider = await startLoopbackProvider(hasRecordings ? { recordingsDir: recordings } : {})
+  provider = await startLoopbackProvider(hasRecordings ? { recordingsDir } : {})
   gateway = await startGateway({ provider })
 })
 
@@ -157,7 +150,7 @@ const usage: readonly (readonly [recording: string, usage: Readonly<Record<strin
 ]
 
 test.skipIf(!hasRecordings).each(usage)(
-  `relays the recording %s byte by byte with the usage that it reports${missing}`,
+  `relays the recording %s byte by byte with the usage that it reports${absence}`,
   async (recording, expected) => {
     const body = createChatBody({
       model: `replay:${recording}`,

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { callRaw } from '../../../test/provider/raw-client.ts'
+import { absence, hasRecordings, recordingsDir } from '../../../test/provider/recordings.ts'
 import type { LoggedRequest } from '../../../test/provider/request-log.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/provider/start.ts'
 import { sha256Hex } from './support/chat-call.ts'
@@ -15,18 +14,13 @@ import {
   sendWireCall,
 } from './support/wire-calls.ts'
 
-const recordings = fileURLToPath(
-  new URL('../../../../shared/fixtures/provider-recordings', import.meta.url),
-)
-const hasRecordings = existsSync(recordings)
-const missing = hasRecordings ? '' : ' (the recordings are not here)'
 const apiKey = 'sk-loopback-operator'
 
 let provider: TlsLoopbackProvider
 let gateway: RunningGateway
 
 beforeAll(async () => {
-  const options = hasRecordings ? { recordingsDir: recordings } : {}
+  const options = hasRecordings ? { recordingsDir } : {}
   provider = await startLoopbackProvider({ ...options, apiKey })
   const upstreams = everyUpstream(provider).map((each) => ({ ...each, apiKeyEnv: 'PROVIDER_KEY' }))
   gateway = await startGateway({
@@ -192,7 +186,7 @@ const replays: readonly (readonly [wire: string, recording: string, usage: objec
 ]
 
 test.skipIf(!hasRecordings).each(replays)(
-  `relays on %s the recording %s with the usage that it reports${missing}`,
+  `relays on %s the recording %s with the usage that it reports${absence}`,
   async (wire, recording, usage) => {
     const stream = recording.endsWith('.txt')
     const call = createWireCall(wire, `replay:${recording}`, stream ? { stream } : {})

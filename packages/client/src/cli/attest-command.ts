@@ -1,7 +1,10 @@
 /** `countersign attest verify`: judges evidence of hardware, offline. */
 import { platforms, type Platform } from '@countersign/protocol/attestation/appraisal'
 import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-policy'
-import type { EvidenceExpectation } from '@countersign/protocol/attestation/judge-evidence'
+import {
+  judgeAlone,
+  type EvidenceExpectation,
+} from '@countersign/protocol/attestation/judge-evidence'
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
 import { appraisers, verifyEvidence } from '@countersign/protocol/attestation/verify-evidence'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
@@ -88,7 +91,9 @@ async function judge(
   policy: ReturnType<typeof parseEvidencePolicy> | undefined,
   expected: EvidenceExpectation,
 ): Promise<Judgement> {
-  if (policy !== undefined) return await verifyEvidence(platform, evidence, policy, expected)
+  if (policy !== undefined) {
+    return judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
+  }
   const roots = new Set(vendorRoots.get(platform))
   const appraisal = await appraisers[platform](evidence, { asOfMs: expected.asOfMs, roots })
   const isBad = appraisal.checks.some(({ status }) => status === 'failed')

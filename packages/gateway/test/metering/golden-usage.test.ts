@@ -15,7 +15,8 @@ import {
   type Observation,
   type UsageCounts,
 } from '../../src/metering/usage.ts'
-import { absence, hasRecordings, readRecordings, type RecordedAnswer } from './recordings.ts'
+import { absence, hasRecordings } from '../../../../test/provider/recordings.ts'
+import { readRecordings, type RecordedAnswer } from './recordings.ts'
 
 // The figures of every recording, written down apart from them.
 const expectedUsage: unknown = JSON.parse(

@@ -13,7 +13,8 @@ import { computePrice, type PriceSheet } from '../../src/metering/price-sheet.ts
 import { chargeUsage, meterUsage, needsEstimate } from '../../src/metering/settle-usage.ts'
 import { totalOutput, type Observation } from '../../src/metering/usage.ts'
 import { countStreamText } from '../../src/metering/visible-text.ts'
-import { absence, hasRecordings, readRecordings, type Recording } from './recordings.ts'
+import { absence, hasRecordings } from '../../../../test/provider/recordings.ts'
+import { readRecordings, type Recording } from './recordings.ts'
 
 const limits: ModelLimits = {
   contextTokens: 1_000_000,

@@ -1,6 +1,6 @@
 /** The recorded answers of real providers: lists them, frames them as their wires do, knows how each is metered. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readdirSync, readFileSync } from 'node:fs'
+import { hasRecordings, recordingsDir as folder } from '../../../../test/provider/recordings.ts'
 import type { MeterWire } from '../../src/metering/observe-usage.ts'
 import { isObject, objectAt, parseJson } from '../../src/metering/read-json.ts'
 
@@ -15,18 +15,6 @@ export type Recording = {
   readonly wire: MeterWire
   readonly answers: readonly RecordedAnswer[]
 }
-
-const folder = fileURLToPath(
-  new URL('../../../../../shared/fixtures/provider-recordings', import.meta.url),
-)
-
-/** Whether the recordings are there; they are not part of the repository. */
-export const hasRecordings: boolean = existsSync(folder)
-
-/** For the name of a test that is skipped. */
-export const absence: string = hasRecordings
-  ? ''
-  : ' (skipped: ../shared/fixtures/provider-recordings is absent)'
 
 const wires: readonly (readonly [start: string, wire: MeterWire, framing: Framing])[] = [
   ['openai/chat/', 'openai-chat', 'done'],

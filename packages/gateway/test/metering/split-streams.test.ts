@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { createEventSplitter } from '@countersign/protocol/receipt/event-chain'
 import { createUsageObserver, type MeterWire } from '../../src/metering/observe-usage.ts'
 import type { Observation } from '../../src/metering/usage.ts'
-import { absence, hasRecordings, readRecordings } from './recordings.ts'
+import { absence, hasRecordings } from '../../../../test/provider/recordings.ts'
+import { readRecordings } from './recordings.ts'
 
 type Stream = { readonly wire: MeterWire; readonly bytes: Buffer; readonly expected: string }
 

@@ -106,6 +106,8 @@ export type EvidenceBinding = {
 export type EvidenceClaims = {
   /** SHA-256 in hex of the root certificate, or of the key set, that stands behind it. */
   readonly root: string
+  /** Other pins that it rests on as much: the key of a TPM's challenger. */
+  readonly otherPins?: readonly string[]
   readonly binding: EvidenceBinding
   /** Lower-case hex by name. */
   readonly measurements: ReadonlyMap<string, string>

@@ -74,7 +74,7 @@ export async function judgeEvidence(
 ): Promise<EvidenceVerdict> {
   const { platform, claims } = appraisal
   const asked = policy.platforms.get(platform)
-  const tier = asked?.roots.get(claims?.root ?? '')
+  const tier = asked && claims && weakestTier(claims, asked)
   const run = createEvidenceRun()
   const needClaims = (): EvidenceClaims => need(claims)
   await run.check('platform', () => {
@@ -105,15 +105,38 @@ export async function judgeEvidence(
   })
   const all = [...appraisal.checks, ...run.checks]
   const checks = evidenceCheckIds.flatMap((id) => all.filter((check) => check.id === id))
-  const verdict = conclude(platform, checks, asked?.require ?? new Set())
+  // Who asks for an age wants it known.
+  const byAge: readonly EvidenceCheckId[] = policy.maxAgeMs === null ? [] : ['freshness']
+  const verdict = conclude(platform, checks, new Set([...(asked?.require ?? []), ...byAge]))
   const result = { verdict, policy: policy.name, platform, tier, checks }
   return claims === undefined ? result : { ...result, claims }
+}
+
+/** One piece of evidence is no agreement of vendors: where a policy asks for several, it is not enough (AT8.11). */
+export function judgeAlone(
+  verdict: EvidenceVerdict,
+  { minVendors }: EvidencePolicy,
+): EvidenceVerdict {
+  const isAlone = minVendors > 1 && verdict.verdict === 'valid'
+  return isAlone ? { ...verdict, verdict: 'incomplete' } : verdict
 }
 
 /** How many vendors stand behind the valid verdicts of one tier: two pieces of one vendor's evidence count once. */
 export function countVendors(verdicts: readonly EvidenceVerdict[], tier: EvidenceTier): number {
   const valid = verdicts.filter((verdict) => verdict.verdict === 'valid' && verdict.tier === tier)
   return new Set(valid.map(({ platform }) => platform.split('-', 1)[0])).size
+}
+
+// The weakest first.
+const tierOrder: readonly EvidenceTier[] = ['simulated', 'service', 'production']
+
+/** What rests on several pins is worth what the weakest of them is; on one that is not listed, nothing. */
+function weakestTier(
+  { root, otherPins = [] }: EvidenceClaims,
+  { roots }: PlatformPolicy,
+): EvidenceTier | undefined {
+  const tiers = [root, ...otherPins].map((pin) => roots.get(pin))
+  return tiers.includes(undefined) ? undefined : tierOrder.find((tier) => tiers.includes(tier))
 }
 
 function need<T>(value: T | undefined): T {
@@ -205,8 +228,9 @@ function checkMeasurement(
 
 function checkMachine(machine: string | undefined, machines: EvidencePolicy['machines']): void {
   if (machines === 'any') throw new EvidenceNotChecked('any-allowed')
-  if (machine === undefined) throw new EvidenceNotChecked('platform-has-none')
-  if (!machines.has(machine)) throw new EvidenceError('machine-not-allowed')
+  // Hiding the name is somebody's choice: what names no machine is none of those listed.
+  if (machine === undefined || !machines.has(machine))
+    throw new EvidenceError('machine-not-allowed')
 }
 
 function conclude(

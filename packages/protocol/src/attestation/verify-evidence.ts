@@ -2,7 +2,12 @@
 import { platforms, type Appraiser, type Platform, type PlatformEvidence } from './appraisal.ts'
 import { appraiseSgx, appraiseTdx } from './dcap/appraise-dcap.ts'
 import { parseEvidencePolicy, type EvidencePolicy } from './evidence-policy.ts'
-import { judgeEvidence, type EvidenceExpectation, type EvidenceVerdict } from './judge-evidence.ts'
+import {
+  judgeAlone,
+  judgeEvidence,
+  type EvidenceExpectation,
+  type EvidenceVerdict,
+} from './judge-evidence.ts'
 import { appraiseNitroEnclave, appraiseNitroTpm } from './nitro/appraise-nitro.ts'
 import { appraiseNvidiaGpu } from './nvidia/appraise-nvidia.ts'
 import { parsePlatformEvidence } from './platform-evidence.ts'
@@ -63,6 +68,7 @@ export function createEvidenceVerifier(
   return async (kind, data, expected) => {
     const platform = platforms.find((known) => known === kind)
     if (platform === undefined) return undefined
-    return await verifyEvidence(platform, parsePlatformEvidence(data), policy, expected)
+    const evidence = parsePlatformEvidence(data)
+    return judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
   }
 }

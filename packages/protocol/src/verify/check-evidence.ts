@@ -1,5 +1,5 @@
 /** Judges the evidence about the keyset (spec/bundle.md checks 14 to 17, BU3.6, BU3.16). */
-import type { EvidenceCheckId } from '../attestation/appraisal.ts'
+import type { EvidenceCheck, EvidenceCheckId } from '../attestation/appraisal.ts'
 import type { EvidenceExpectation, EvidenceVerdict } from '../attestation/judge-evidence.ts'
 import { createReportData } from '../attestation/report-data.ts'
 import { appraiseSimulatedEvidence, type Quote } from '../attestation/simulated.ts'
@@ -46,6 +46,18 @@ const genuine: ReadonlySet<EvidenceCheckId> = new Set<EvidenceCheckId>([
   'configuration',
 ])
 
+/** Those that no genuine evidence leaves open, except where its platform has nothing to judge. */
+const trusted: readonly EvidenceCheckId[] = ['format', 'root', 'chain', 'validity', 'signature']
+
+function isSettled(checks: readonly EvidenceCheck[], id: EvidenceCheckId): boolean {
+  return checks.some(
+    (check) =>
+      check.id === id &&
+      (check.status === 'passed' ||
+        (check.status === 'not-checked' && check.reason === 'platform-has-none')),
+  )
+}
+
 /** Names under which a platform may carry what the keyset says of itself. */
 const measuredNames = [
   ['countersign/build', 'buildDigest'],
@@ -76,9 +88,12 @@ async function checkHardware(
     'BU3.16',
     async () => {
       found = await judgeHardware(input, judge)
-      if (found.checks.some(({ id, status }) => status === 'failed' && genuine.has(id))) {
+      const { checks } = found
+      if (checks.some(({ id, status }) => status === 'failed' && genuine.has(id))) {
         throw new ProtocolError('evidence-chain-invalid')
       }
+      // Not failed is not passed: evidence without its chain of trust proves nothing yet.
+      if (!trusted.every((id) => isSettled(checks, id))) throw new NotChecked('blocked')
       return found
     },
     ({ platform }) => platform,

@@ -8,9 +8,11 @@ import {
 import {
   parseEvidencePolicy,
   type EvidencePolicy,
+  type EvidenceTier,
 } from '@countersign/protocol/attestation/evidence-policy'
 import {
   countVendors,
+  judgeAlone,
   judgeEvidence,
   type EvidenceExpectation,
   type EvidenceVerdict,
@@ -310,22 +312,62 @@ test('what nobody says what to expect of stays open', async () => {
 
 test('what a policy requires must pass', async () => {
   const given = { asOfMs: nowMs, reportData }
-  const open = policyOf({}, { machines: 'any' })
-  expect((await judge({}, open, given)).verdict).toBe('valid')
+  const open = { machines: 'any', maxAgeMs: null }
+  expect((await judge({}, policyOf({}, open), given)).verdict).toBe('valid')
   for (const id of ['freshness', 'key-confirmation', 'machine']) {
-    const policy = policyOf({ require: [id] }, { machines: 'any' })
+    const policy = policyOf({ require: [id] }, open)
     expect((await judge({}, policy, given)).verdict, id).toBe('incomplete')
   }
 })
 
-test('a machine that has no name stays open, and is required where the policy asks', async () => {
+test('who asks for an age gets no verdict about evidence of unknown age', async () => {
+  const verdict = await judge({}, policyOf(), { asOfMs: nowMs, reportData, keysConfirmed: true })
+  expect(notPassed(verdict)).toEqual(['freshness not-given'])
+  expect(verdict.verdict).toBe('incomplete')
+})
+
+test('what rests on several pins is worth what the weakest of them is', async () => {
+  const other = 'bb'.repeat(32)
+  const roots = new Map<string, EvidenceTier>([
+    [root, 'service'],
+    [other, 'simulated'],
+  ])
+  const tiers = async (policy: EvidencePolicy): Promise<readonly unknown[]> => [
+    (await judge({}, policy)).tier,
+    (await judge({ otherPins: [other] }, policy)).tier,
+    (await judge({ root: other, otherPins: [root] }, policy)).tier,
+    (await judge({ otherPins: ['cc'.repeat(32)] }, policy)).tier,
+  ]
+  const policy = policyOf()
+  const platforms = new Map(
+    Array.from(policy.platforms, ([name, asked]) => [name, { ...asked, roots }] as const),
+  )
+  expect(await tiers({ ...policy, platforms })).toEqual([
+    'service',
+    'simulated',
+    'simulated',
+    undefined,
+  ])
+})
+
+test('one piece of evidence is no agreement of vendors', async () => {
+  const verdict = await judge()
+  const two = { ...policyOf(), minVendors: 2 }
+  expect(judgeAlone(verdict, policyOf())).toBe(verdict)
+  expect(judgeAlone(verdict, two)).toEqual({ ...verdict, verdict: 'incomplete' })
+  const refused = await judge({ machine: 'bb' })
+  expect(judgeAlone(refused, two)).toBe(refused)
+})
+
+test('a machine that has no name is none of those that a policy lists', async () => {
   const { machine: _, ...nameless } = claims
   const appraisal = { platform: 'intel-tdx', checks: passed, claims: nameless } as const
   const open = await judgeEvidence(appraisal, policyOf(), expected)
-  expect(notPassed(open)).toEqual(['machine platform-has-none'])
-  expect(open.verdict).toBe('valid')
-  const asked = await judgeEvidence(appraisal, policyOf({ require: ['machine'] }), expected)
-  expect(asked.verdict).toBe('incomplete')
+  expect(notPassed(open)).toEqual(['machine machine-not-allowed'])
+  expect(open.verdict).toBe('not-allowed')
+  const any = await judgeEvidence(appraisal, policyOf({}, { machines: 'any' }), expected)
+  expect(notPassed(any)).toEqual(['machine any-allowed'])
+  expect(any.verdict).toBe('valid')
 })
 
 test('keys that nobody was shown to hold are refused', async () => {

@@ -53,7 +53,7 @@ const snp = { asOfMs: snpAsOfMs, reportData: snpReportData, knownSinceMs: snpAsO
 test('evidence under a test root is valid, and called simulated', async () => {
   const verdict = await verifyEvidence('amd-sev-snp', forgeSnp(), policy, snp)
   expect(verdict).toMatchObject({ verdict: 'valid', tier: 'simulated', platform: 'amd-sev-snp' })
-  const given = { asOfMs: dcapAsOfMs, reportData: dcapReportData }
+  const given = { asOfMs: dcapAsOfMs, reportData: dcapReportData, knownSinceMs: dcapAsOfMs }
   const sgx = await verifyEvidence('intel-sgx', forgeDcap('sgx'), policy, given)
   expect(sgx).toMatchObject({ verdict: 'valid', tier: 'simulated' })
 })

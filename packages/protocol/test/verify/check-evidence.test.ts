@@ -146,7 +146,8 @@ test('other code, and a setting that no policy allows, are refused', async () =>
 
 test('evidence that misses a piece leaves the verdict open', async () => {
   const verdict = await judge(attested({ collateral: (parts) => void parts.delete('ask') }))
-  expect(endsOf(verdict)).toEqual(['passed', 'passed', 'passed', 'blocked'])
+  // Nothing failed, but nothing leads to a root either: that is no pass.
+  expect(endsOf(verdict)).toEqual(['blocked', 'blocked', 'blocked', 'blocked'])
   expect(verdict.verdict).toBe('incomplete')
 })
 
@@ -228,10 +229,9 @@ function fixed(
     policy: 'fixed',
     platform: 'tpm',
     tier: 'production',
-    checks: [
-      { id: 'binding', status: 'passed' },
-      { id: 'measurement', status: 'passed' },
-    ],
+    checks: (
+      ['format', 'root', 'chain', 'validity', 'signature', 'binding', 'measurement'] as const
+    ).map((id) => ({ id, status: 'passed' })),
     claims: {
       root: '',
       binding: { form: 'whole', values: [] },

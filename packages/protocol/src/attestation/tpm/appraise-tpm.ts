@@ -19,6 +19,7 @@ import { checkBootLog } from '../event-log/boot-log.ts'
 import { endsOf } from '../x509/chain.ts'
 import { parseMeasuredLog, replayEvents, type MeasuredLog } from './measured-log.ts'
 import {
+  challengerPin,
   checkEndorsement,
   checkEndorsementDates,
   checkEndorsementRevocation,
@@ -136,6 +137,7 @@ function toClaims(
   for (const { name, digest } of log?.events ?? []) measurements.set(name, toHex(digest))
   return {
     root: ends?.root.digest ?? '',
+    ...(endorsement?.kind === 'enrolment' ? { otherPins: [challengerPin(endorsement)] } : {}),
     binding: { form: 'sha256', values: [quote.extraData] },
     measurements,
     tcb: { kind: 'none' },

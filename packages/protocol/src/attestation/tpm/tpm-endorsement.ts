@@ -8,7 +8,14 @@ import { keyId } from '../../receipt/cose.ts'
 import { EvidenceNotChecked, type PlatformEvidence } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
-import { checkDates, checkIssuance, checkRoot, endsOf, type RootPins } from '../x509/chain.ts'
+import {
+  checkDates,
+  checkIssuance,
+  checkRoot,
+  checkSigner,
+  endsOf,
+  type RootPins,
+} from '../x509/chain.ts'
 import { openSequence, toOidHex } from '../x509/der.ts'
 import {
   checkNotRevoked,
@@ -70,9 +77,16 @@ export function parseEndorsement({ collateral }: PlatformEvidence): TpmEndorseme
 export function checkEndorsementRoots(endorsement: TpmEndorsement, pins: RootPins): void {
   checkRoot(endorsement.chain, pins)
   if (endorsement.kind === 'certificate') return
-  if (!pins.has(toHex(keyId(endorsement.enrolment.challengerKey)))) {
+  if (!pins.has(challengerPin(endorsement))) {
     throw new EvidenceError('tpm-challenger-untrusted')
   }
+}
+
+/** The pin of the challenger that an enrolment rests on. */
+export function challengerPin({
+  enrolment,
+}: TpmEndorsement & { readonly kind: 'enrolment' }): string {
+  return toHex(keyId(enrolment.challengerKey))
 }
 
 /**
@@ -85,7 +99,7 @@ export async function checkEndorsement(endorsement: TpmEndorsement, ak: TpmPubli
   await checkIssuance(endorsement.chain, understoodInEndorsement)
   const { leaf } = endsOf(endorsement.chain)
   if (endorsement.kind === 'certificate') {
-    if (leaf.keyUsage?.signs === false) throw new EvidenceError('chain-key-usage')
+    checkSigner(leaf)
     if (!isSameKey(leaf.publicKey, toPublicKey(ak))) {
       throw new EvidenceError('tpm-enrolment-mismatch')
     }
