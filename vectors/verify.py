@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Independent verifier of evidence bundles, written from spec/ alone (no code shared with the rest).
 
-  python3 vectors/verify.py            judges cbor.json and bundles.json beside this file
+  python3 vectors/verify.py            judges the cases beside this file, those of TPMs left out by name
   python3 vectors/verify.py --stdin    one case (JSON) per line in, one verdict (JSON) per line out
 
 Docstrings and comments in verifier/ cite the clauses of spec/. A judging function returns (passed),

@@ -39,9 +39,15 @@ def expand_cases(cases):
         found.append({**case, "raw": raw, "collateral": collateral})
     return found
 
+UNJUDGED = frozenset({"tpm"})
+
 def judged_cases(cases):
-    """Those of platforms that this verifier knows."""
-    return [case for case in expand_cases(cases) if case["platform"] in APPRAISERS]
+    """Those that are for this verifier, and how many are not. A platform of neither kind is an error."""
+    unknown = {case["platform"] for case in cases} - APPRAISERS.keys() - UNJUDGED
+    if unknown:
+        raise ValueError(f"unknown platforms: {sorted(unknown)}")
+    judged = [case for case in expand_cases(cases) if case["platform"] in APPRAISERS]
+    return judged, len(cases) - len(judged)
 
 def appraise_case(case):
     appraise = APPRAISERS[case["platform"]]

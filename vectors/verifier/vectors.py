@@ -76,11 +76,13 @@ def judge_coverage(cases):
 
 def judge_evidence_vectors():
     """The results and the cases of the files of evidence that hold cases of known platforms."""
-    results, every = [], []
+    results, every, left_out = [], [], 0
     for path in sorted((VECTORS / "attestation").glob("*.json")):
-        cases = judged_cases(json.loads(path.read_text(encoding="utf-8")))
+        cases, others = judged_cases(json.loads(path.read_text(encoding="utf-8")))
+        left_out += others
         results += [judge_cases(f"attestation/{path.name}", cases, appraise_case)] if cases else []
         every += cases
+    print(f"not judged: {left_out} cases of TPMs")
     return results or [(0, 1)], every
 
 def judge_vectors():
