@@ -135,8 +135,8 @@ function weakestTier(
   { root, otherPins = [] }: EvidenceClaims,
   { roots }: PlatformPolicy,
 ): EvidenceTier | undefined {
-  const tiers = [root, ...otherPins].map((pin) => roots.get(pin))
-  return tiers.includes(undefined) ? undefined : tierOrder.find((tier) => tiers.includes(tier))
+  const tiers = new Set([root, ...otherPins].map((pin) => roots.get(pin)))
+  return tiers.has(undefined) ? undefined : tierOrder.find((tier) => tiers.has(tier))
 }
 
 function need<T>(value: T | undefined): T {

@@ -12,7 +12,6 @@ import {
 } from '@countersign/protocol/attestation/evidence-policy'
 import {
   countVendors,
-  judgeAlone,
   judgeEvidence,
   type EvidenceExpectation,
   type EvidenceVerdict,
@@ -320,12 +319,6 @@ test('what a policy requires must pass', async () => {
   }
 })
 
-test('who asks for an age gets no verdict about evidence of unknown age', async () => {
-  const verdict = await judge({}, policyOf(), { asOfMs: nowMs, reportData, keysConfirmed: true })
-  expect(notPassed(verdict)).toEqual(['freshness not-given'])
-  expect(verdict.verdict).toBe('incomplete')
-})
-
 test('what rests on several pins is worth what the weakest of them is', async () => {
   const other = 'bb'.repeat(32)
   const roots = new Map<string, EvidenceTier>([
@@ -348,15 +341,6 @@ test('what rests on several pins is worth what the weakest of them is', async ()
     'simulated',
     undefined,
   ])
-})
-
-test('one piece of evidence is no agreement of vendors', async () => {
-  const verdict = await judge()
-  const two = { ...policyOf(), minVendors: 2 }
-  expect(judgeAlone(verdict, policyOf())).toBe(verdict)
-  expect(judgeAlone(verdict, two)).toEqual({ ...verdict, verdict: 'incomplete' })
-  const refused = await judge({ machine: 'bb' })
-  expect(judgeAlone(refused, two)).toBe(refused)
 })
 
 test('a machine that has no name is none of those that a policy lists', async () => {

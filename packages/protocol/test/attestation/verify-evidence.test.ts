@@ -1,3 +1,4 @@
+import { judgeAlone, type EvidenceVerdict } from '@countersign/protocol/attestation/judge-evidence'
 import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-policy'
 import { verifyEvidence } from '@countersign/protocol/attestation/verify-evidence'
 import { platforms } from '@countersign/protocol/attestation/appraisal'
@@ -49,6 +50,21 @@ const policy = parseEvidencePolicy(
   ),
 )
 const snp = { asOfMs: snpAsOfMs, reportData: snpReportData, knownSinceMs: snpAsOfMs }
+
+test('evidence of unknown age is not enough where a policy asks for an age', async () => {
+  const given = { asOfMs: dcapAsOfMs, reportData: dcapReportData }
+  const verdict = await verifyEvidence('intel-sgx', forgeDcap('sgx'), policy, given)
+  expect(verdict.verdict).toBe('incomplete')
+})
+
+test('one piece of evidence is no agreement of vendors', async () => {
+  const valid = await verifyEvidence('amd-sev-snp', forgeSnp(), policy, snp)
+  const two = { ...policy, minVendors: 2 }
+  expect(judgeAlone(valid, policy)).toBe(valid)
+  expect(judgeAlone(valid, two)).toEqual({ ...valid, verdict: 'incomplete' })
+  const refused: EvidenceVerdict = { ...valid, verdict: 'not-allowed' }
+  expect(judgeAlone(refused, two)).toBe(refused)
+})
 
 test('evidence under a test root is valid, and called simulated', async () => {
   const verdict = await verifyEvidence('amd-sev-snp', forgeSnp(), policy, snp)

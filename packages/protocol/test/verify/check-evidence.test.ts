@@ -183,6 +183,13 @@ test('simulated evidence of our own stays what it is beside a policy of evidence
   expect(endsOf(strict)[3]).toBe('evidence-kind-refused')
 })
 
+test('genuine evidence of which a policy asks for more is not accepted yet', async () => {
+  const judged = fixed({ verdict: 'incomplete' })
+  const verdict = await verify(attested(), productionPolicy, signedAtMs, {}, judged)
+  expect(endsOf(verdict)).toEqual(['passed', 'passed', 'passed', 'blocked'])
+  expect(verdict).toMatchObject({ verdict: 'incomplete', level: 'L0' })
+})
+
 test('the level is that of what stands behind the evidence', async () => {
   for (const [tier, level] of [
     ['production', 'L1'],
