@@ -48,6 +48,16 @@ test('a skip with a reason is no problem and is named', () => {
   }
 })
 
+test('a failed test is named with the beginning of its error', () => {
+  const error = '\u001B[31mexpected 1 to be 2\u001B[39m\n'.concat('line\n'.repeat(100))
+  const [problem] = judgeTestReport(oneTest({ state: 'failed', error })).problems
+  expect(problem?.split('\n').slice(0, 2)).toEqual([
+    'failed: test/a.test.ts > does what it says',
+    '  expected 1 to be 2',
+  ])
+  expect(problem?.split('\n')).toHaveLength(9)
+})
+
 const faults: readonly (readonly [string, TestReport, string])[] = [
   ['a skip without a reason', oneTest({ state: 'skipped' }), '0 failed, 1 skipped'],
   ['a failed test', oneTest({ state: 'failed' }), '1 failed'],

@@ -84,7 +84,8 @@ function toTestFile(module: TestModule): TestFile {
   const tests = [...module.children.allTests()].map((test) => {
     const result = test.result()
     const note = result.state === 'skipped' ? result.note : undefined
-    return { name: test.fullName, state: result.state, note }
+    const error = result.state === 'failed' ? result.errors[0]?.message : undefined
+    return { name: test.fullName, state: result.state, note, error }
   })
   const suites = [...module.children.allSuites()]
   const errors = suites.reduce((sum, suite) => sum + suite.errors().length, module.errors().length)

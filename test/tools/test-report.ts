@@ -1,4 +1,5 @@
 /** Judges what the test runner did: not only that nothing failed, but that something ran. */
+import { stripVTControlCharacters } from 'node:util'
 
 /** One test, as the runner left it. */
 export interface TestEntry {
@@ -6,6 +7,8 @@ export interface TestEntry {
   readonly state: 'passed' | 'failed' | 'skipped' | 'pending'
   /** Why it was skipped: the argument of `context.skip(…)`. */
   readonly note: string | undefined
+  /** The first error of a failed test: what a log that was cut must still say. */
+  readonly error?: string | undefined
 }
 
 /** One test file; `errors` counts what went wrong outside its tests (import, hooks). */
@@ -43,7 +46,7 @@ export function judgeTestReport(report: TestReport): TestOutcome {
   const skipped: { name: string; reason: string }[] = []
   const outside = report.files.reduce((sum, { errors }) => sum + errors, 0) + report.unhandledErrors
   for (const { test, name } of entries) {
-    if (test.state === 'failed') problems.push(`failed: ${name}`)
+    if (test.state === 'failed') problems.push(`failed: ${name}${describeError(test.error)}`)
     if (test.state === 'pending') problems.push(`never ended: ${name}`)
     if (test.state !== 'skipped') continue
     const reason = test.note ?? /\(skipped: ([^)]+)\)/.exec(test.name)?.[1]
@@ -74,4 +77,11 @@ function findUnrun({ files, expectedFiles }: TestReport): readonly string[] {
       .map(({ path }) => `ran twice: ${path}`),
     ...(expectedFiles ?? []).filter((path) => !ran.has(path)).map((path) => `did not run: ${path}`),
   ]
+}
+
+/** Enough of an error to know it again, without the values that it compares at length. */
+function describeError(error: string | undefined): string {
+  if (error === undefined) return ''
+  const text = stripVTControlCharacters(error).trim()
+  return `\n  ${text.slice(0, 600).split('\n').slice(0, 8).join('\n  ')}`
 }

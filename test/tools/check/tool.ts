@@ -22,17 +22,22 @@ export function runTool(root: string, command: readonly string[]): ToolResult {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 256 * 1024 * 1024,
-    env: {
-      ...process.env,
-      PATH: `${join(root, 'node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`,
-      NO_COLOR: '1',
-    },
+    env: toolEnvironment(root),
   })
   if (result.error !== undefined) {
     throw new Error(`${file} could not be run: ${result.error.message}`, { cause: result.error })
   }
   if (result.status === null) throw new Error(`${file} was ended by ${String(result.signal)}`)
   return { exitCode: result.status, output: `${result.stdout}${result.stderr}` }
+}
+
+/** In CI, tools print other formats, and colours in spite of NO_COLOR; what they say is read here. */
+const presentation = new Set(['CI', 'GITHUB_ACTIONS', 'FORCE_COLOR', 'CLICOLOR_FORCE'])
+
+function toolEnvironment(root: string): Record<string, string | undefined> {
+  const kept = Object.entries(process.env).filter(([name]) => !presentation.has(name))
+  const path = `${join(root, 'node_modules/.bin')}${delimiter}${process.env['PATH'] ?? ''}`
+  return { ...Object.fromEntries(kept), PATH: path, NO_COLOR: '1' }
 }
 
 /** Like `runTool`, for a tool that must succeed. @throws Error with its output when it does not. */
