@@ -18,6 +18,9 @@ export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' 
 /** A body by what a receipt says of it. */
 export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
 
+/** An attempt that was made again, there or elsewhere: the name of the upstream, and what went wrong. */
+export type FailedAttempt = { readonly upstream: string; readonly error: string }
+
 /** What was seen of an exchange. */
 export type ExchangeRecord = {
   readonly state: ExchangeState
@@ -32,6 +35,8 @@ export type ExchangeRecord = {
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
   readonly firstByteMs: number | null
   readonly upstreamClaim: CborValue
+  /** Attempts before the one that is recorded here. */
+  readonly failed: readonly FailedAttempt[]
   readonly answer: RecordedAnswer
 }
 

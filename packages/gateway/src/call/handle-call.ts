@@ -13,8 +13,8 @@ import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
 import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
-import { exchangeWithUpstream } from './exchange-with-upstream.ts'
-import { forwardRequest, type SentCall } from './forward-request.ts'
+import { exchangeWithUpstream, type ServedExchange } from './exchange-with-upstream.ts'
+import { forwardRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
@@ -85,8 +85,9 @@ async function serveCall(
     if (call.isGone()) throw refuse('client-gone')
     const forwarded = forwardRequest(call, request, chosen.route)
     const sent = { request, forwarded, chosen, bill }
-    const exchange = await exchangeWithUpstream(gateway, call, sent, payment)
-    const result = await settleCall(gateway, call, nonce, sent, exchange).catch(
+    const served = await exchangeWithUpstream(gateway, call, sent, payment)
+    const { exchange } = served
+    const result = await settleCall(gateway, call, nonce, served).catch(
       (fault: unknown): CallResult => {
         // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
         if (exchange.answer.kind !== 'streamed') throw fault
@@ -104,8 +105,7 @@ async function settleCall(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
-  sent: SentCall,
-  exchange: ExchangeRecord,
+  { sent, exchange }: ServedExchange,
 ): Promise<CallResult> {
   const settled = await settleBill(gateway, sent.bill, sent.request, exchange)
   const draft = gateway.config.receipts.enabled
@@ -147,10 +147,10 @@ function acceptHead(call: Call, { route }: CallRequest): Uint8Array | undefined 
 }
 
 /** What cannot be signed at its end is refused at its beginning, before anything is paid. */
-async function needKeyset({ epochs, nowMs, config, log }: Gateway): Promise<void> {
+async function needKeyset({ epochs, nowMs, config, upstreams, log }: Gateway): Promise<void> {
   if (!config.receipts.enabled) return
   try {
-    await epochs.ready(nowMs(), config.limits.totalTimeoutMs)
+    await epochs.ready(nowMs(), upstreams.longestCallMs)
   } catch (cause) {
     log.error({ err: cause }, 'there is no keyset that holds')
     throw refuse('attestation-unavailable', '', cause)

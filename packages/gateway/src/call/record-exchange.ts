@@ -22,7 +22,7 @@ const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
 
 /** The record of an exchange of which nothing was returned to the caller. */
 export function recordUnanswered(running: Running, ending: Ending, head?: Head): ExchangeRecord {
-  const body = head === undefined ? emptyBody : recordBody(running.collected.bytes())
+  const body = head === undefined ? emptyBody : recordBody(running.attempt.collected.bytes())
   const common = {
     ...commonRecord(running, head, body),
     observation: noObservation,
@@ -60,7 +60,13 @@ export function commonRecord(
   upstreamBody: BodyRecord,
 ): Pick<
   ExchangeRecord,
-  'upstreamStatus' | 'upstreamBody' | 'requestId' | 'stream' | 'firstByteMs' | 'upstreamClaim'
+  | 'upstreamStatus'
+  | 'upstreamBody'
+  | 'requestId'
+  | 'stream'
+  | 'firstByteMs'
+  | 'upstreamClaim'
+  | 'failed'
 > {
   const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
   const requestId = typeof id === 'string' ? id.slice(0, 256) : null
@@ -69,17 +75,22 @@ export function commonRecord(
     upstreamBody,
     requestId,
     stream: undefined,
-    firstByteMs: running.firstByteMs,
+    firstByteMs: running.attempt.firstByteMs,
     upstreamClaim: describeUpstreamClaim(
       running.sent.chosen.route.upstream,
       requestId,
-      running.exchange?.tls(),
+      running.attempt.exchange?.tls(),
     ),
+    failed: running.failed,
   }
 }
 
 /** An answer of our own in place of the upstream's. */
-export function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord['answer'] {
+export function gatewayError(
+  { call, hasLeft }: Running,
+  code: GatewayErrorCode,
+): ExchangeRecord['answer'] {
+  if (hasLeft) return { kind: 'gone' }
   const { status } = describeGatewayError(code)
   return {
     kind: 'whole',

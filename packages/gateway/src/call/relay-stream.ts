@@ -7,12 +7,12 @@ import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
-import { judgeStreamEnd, type Ending } from './ending.ts'
+import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
 import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
 import { commonRecord, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
-import { failAnswer, isWithinLimit, type Head, type Running } from './running-exchange.ts'
+import { failAnswer, isWithinLimit, leave, type Head, type Running } from './running-exchange.ts'
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
@@ -27,7 +27,7 @@ export async function relayStream(
 ): Promise<ExchangeRecord> {
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
   if (isCoded(head.headers)) {
-    return recordUnanswered(running, { kind: 'upstream-failed', failure: 'answer-malformed' }, head)
+    return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release())
   if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
@@ -46,8 +46,8 @@ export async function relayStream(
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
-  running.exchange?.resume()
-  const ending = await running.ended
+  running.attempt.exchange?.resume()
+  const ending = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
@@ -60,16 +60,16 @@ export async function relayStream(
  * silent has left: a paused upstream is a connection that others wait for.
  */
 function writeChunk(running: Running, chunk: Buffer): void {
-  const { gateway, call, exchange } = running
+  const { sent, call, attempt } = running
   if (call.response.write(chunk) || running.patience !== undefined) return
-  exchange?.pause()
+  attempt.exchange?.pause()
   running.patience = setTimeout(() => {
-    running.end({ kind: 'caller-gone' })
-  }, gateway.config.limits.idleTimeoutMs)
+    leave(running)
+  }, sent.chosen.route.behaviour.idleTimeoutMs)
   call.response.once('drain', () => {
     clearTimeout(running.patience)
     running.patience = undefined
-    exchange?.resume()
+    attempt.exchange?.resume()
   })
 }
 

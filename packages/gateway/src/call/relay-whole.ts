@@ -19,11 +19,11 @@ export async function relayWhole(
   const isUsable = head.status === 200
   // Settlement is awaited while the body arrives.
   const released = isUsable ? payment.release() : undefined
-  const ending = await running.ended
+  const ending = await running.attempt.ended
   // The reservation is ended only after its release has been decided.
   await released
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
-  const body = running.collected.bytes()
+  const body = running.attempt.collected.bytes()
   const { chosen, request } = running.sent
   const expected = { meter: chosen.meter, form: request.route.answer }
   const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
@@ -35,6 +35,7 @@ export async function relayWhole(
     observedBody: body,
   }
   if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
+  if (running.hasLeft && judged.state !== 'complete') return { ...common, answer: { kind: 'gone' } }
   const release = await releaseOr(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
   const headers = { ...identityHeaders(head.headers), ...release.headers }
