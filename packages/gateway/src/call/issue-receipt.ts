@@ -108,6 +108,8 @@ function addOccasionalClaims(
   if (exchange.failed.length > 0 || chosen.isChoice) {
     claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
   }
+  const { drain } = exchange
+  if (drain !== undefined) claims.set('drain', pairs(['end', drain.end], ['left', drain.leftMs]))
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
@@ -217,14 +219,14 @@ async function issue(
 }
 
 function responseClaim(exchange: ExchangeRecord): CborValue {
-  const { answer, upstreamBody } = exchange
+  const { answer, upstreamBody, returned = upstreamBody } = exchange
   switch (answer.kind) {
     case 'whole': {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed':
-      return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
+      return bodyClaim(returned, ['status', answer.status], ['transform', 'identity'])
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

@@ -9,6 +9,7 @@ import {
   noObservation,
   recordBody,
   type BodyRecord,
+  type DrainRecord,
   type ExchangeRecord,
 } from './exchange.ts'
 import type { Head, Running } from './running-exchange.ts'
@@ -25,6 +26,7 @@ export function recordUnanswered(running: Running, ending: Ending, head?: Head):
   const body = head === undefined ? emptyBody : recordBody(running.attempt.collected.bytes())
   const common = {
     ...commonRecord(running, head, body),
+    drain: recordDrain(running, ending, false),
     observation: noObservation,
     observedBody: Buffer.alloc(0),
   }
@@ -67,6 +69,7 @@ export function commonRecord(
   | 'firstByteMs'
   | 'upstreamClaim'
   | 'failed'
+  | 'returned'
 > {
   const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
   const requestId = typeof id === 'string' ? id.slice(0, 256) : null
@@ -82,7 +85,20 @@ export function commonRecord(
       running.attempt.exchange?.tls(),
     ),
     failed: running.failed,
+    returned: undefined,
   }
+}
+
+/** How the reading without a caller ended; `isWhole`: with the whole answer. */
+export function recordDrain(
+  { drain }: Running,
+  ending: Ending,
+  isWhole: boolean,
+): DrainRecord | undefined {
+  if (drain === undefined) return undefined
+  const { leftMs } = drain
+  if (ending.kind === 'caller-gone') return { leftMs, end: drain.end ?? 'time' }
+  return { leftMs, end: isWhole ? 'complete' : 'upstream-error' }
 }
 
 /** An answer of our own in place of the upstream's. */

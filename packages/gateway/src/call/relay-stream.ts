@@ -1,5 +1,7 @@
 /** Relays a stream as it arrives: nothing leaves before the payment is released, nothing is held back after. */
 import type { MeterWire } from '../metering/observe-usage.ts'
+import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
+import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { maxKeptAnswerBytes } from './answer-cache.ts'
@@ -10,9 +12,16 @@ import { beginStream, identityHeaders } from './deliver.ts'
 import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
 import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
-import { commonRecord, recordUnanswered } from './record-exchange.ts'
+import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
-import { failAnswer, isWithinLimit, leave, type Head, type Running } from './running-exchange.ts'
+import {
+  endDrain,
+  failAnswer,
+  isWithinLimit,
+  leave,
+  type Head,
+  type Running,
+} from './running-exchange.ts'
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
@@ -30,18 +39,27 @@ export async function relayStream(
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release())
-  if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
-  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  if (release === 'gone' && running.drain === undefined) {
+    return recordUnanswered(running, { kind: 'caller-gone' }, head)
+  }
+  const headers = {
+    ...identityHeaders(head.headers),
+    ...(release === 'gone' ? {} : release.headers),
+  }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  beginStream(running.gateway, running.call, headers)
+  const relay: Relay = { recorder, kept, headers, cut: undefined, hasBegun: release !== 'gone' }
+  if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
+  else cutRelay(relay)
+  running.onLeave = () => {
+    cutRelay(relay)
+    // A slow caller may have paused it.
+    running.attempt.exchange?.resume()
+    return relay.cut?.isTerminated === false
+  }
   const batch = createChunkBatch((bytes) => {
-    recorder.push(bytes)
-    kept?.push(bytes)
-    writeChunk(running, bytes)
-    // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
-    if (recorder.events() > maxEvents) failAnswer(running)
+    takeBytes(running, relay, bytes)
   })
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
@@ -52,7 +70,42 @@ export async function relayStream(
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  return recordStream(running, head, ending, recorder, headers, kept?.body())
+  return recordStream(running, head, ending, relay)
+}
+
+/** Owned by one relayed stream. */
+type Relay = {
+  readonly recorder: StreamRecorder
+  /** What was returned, as long as it is small. */
+  readonly kept: BodyKeeper | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly hasBegun: boolean
+  /** What had been seen when the caller left. */
+  cut: Observation | undefined
+}
+
+function cutRelay(relay: Relay): void {
+  relay.recorder.cut()
+  relay.cut = relay.recorder.observation()
+}
+
+function takeBytes(running: Running, { recorder, kept }: Relay, bytes: Buffer): void {
+  recorder.push(bytes)
+  if (running.hasLeft) {
+    // Beyond what was authorised nothing can be charged: there is nothing left to learn.
+    if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
+  } else {
+    kept?.push(bytes)
+    writeChunk(running, bytes)
+  }
+  // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+  if (recorder.events() > maxEvents) failAnswer(running)
+}
+
+function isOverMaximum({ sent }: Running, observation: Observation): boolean {
+  const { authorisation } = sent.bill
+  if (authorisation === undefined || observation.usage.kind !== 'exact') return false
+  return chargeUsage(authorisation, meterUsage(authorisation, observation, undefined)).isCapped
 }
 
 /**
@@ -77,27 +130,41 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  recorder: StreamRecorder,
-  headers: Readonly<Record<string, string>>,
-  kept: Buffer | undefined,
+  { recorder, kept, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
-  const { body, chain, digests, observation } = recorder.end()
-  const { state, error } = judgeStreamEnd(ending, observation.isTerminated, observation.hasError)
+  const seen = recorder.end()
+  const isDrained = running.drain !== undefined && cut !== undefined
+  const { isTerminated, hasError } = seen.observation
+  const { state, error } = isDrained
+    ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
+    : judgeStreamEnd(ending, isTerminated, hasError)
+  const body = kept?.body()
   return {
-    ...commonRecord(running, head, body),
+    ...commonRecord(running, head, seen.body),
     state,
     error,
-    observation,
-    observedBody: kept,
-    stream: { chain, digests },
-    answer: {
-      kind: 'streamed',
-      status: head.status,
-      headers,
-      endsCleanly: ending.kind === 'upstream-ended' && observation.isTerminated,
-      kept: state === 'complete' ? kept : undefined,
-    },
+    returned: isDrained ? seen.returned : undefined,
+    drain: recordDrain(running, ending, isTerminated && !hasError),
+    observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
+    observedBody: body,
+    stream: hasBegun ? { chain: seen.chain, digests: seen.digests } : undefined,
+    answer: hasBegun
+      ? {
+          kind: 'streamed',
+          status: head.status,
+          headers,
+          endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
+          kept: state === 'complete' ? body : undefined,
+        }
+      : { kind: 'gone' },
   }
+}
+
+/** Without the provider's own figure a caller who left pays for what was visible to it, as if nothing had been read on. */
+function observeDrained(seen: Observation, cut: Observation): Observation {
+  if (seen.usage.kind === 'exact') return seen
+  const { usage, isTerminated, hasError } = cut
+  return { ...seen, usage, isTerminated, hasError }
 }
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */

@@ -5,7 +5,7 @@ import { identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
 import { judgeWholeAnswer } from './judge-answer.ts'
-import { commonRecord, gatewayError, recordUnanswered } from './record-exchange.ts'
+import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
 import type { Head, Running } from './running-exchange.ts'
 
@@ -29,6 +29,7 @@ export async function relayWhole(
   const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
   const common = {
     ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
+    drain: recordDrain(running, ending, judged.state === 'complete'),
     state: judged.state,
     error: judged.error,
     observation: judged.observation,

@@ -31,6 +31,13 @@ export type Attempt = {
   sizeBytes: number
 }
 
+/** The reading of an answer whose caller has left. `end`: why it ended before the answer did. */
+export type Drain = {
+  readonly leftMs: number
+  readonly timer: NodeJS.Timeout
+  end: 'maximum' | 'time' | 'shutdown' | undefined
+}
+
 /** Owned by one exchange. */
 export type Running = {
   readonly gateway: Gateway
@@ -44,6 +51,11 @@ export type Running = {
   remaining: readonly Route[]
   failed: readonly FailedAttempt[]
   hasLeft: boolean
+  /** Set when the answer is read on for a caller who has left. */
+  drain: Drain | undefined
+  /** Told that the caller has left; whether there is more to read. */
+  onLeave: () => boolean
+  isClosed: boolean
   deadline: NodeJS.Timeout | undefined
   /** Runs while the caller takes nothing. */
   patience: NodeJS.Timeout | undefined
@@ -62,6 +74,9 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
     remaining: sent.chosen.others,
     failed: noFailures,
     hasLeft: false,
+    drain: undefined,
+    onLeave: () => true,
+    isClosed: false,
     deadline: undefined,
     patience: undefined,
     sink: (chunk) => {
@@ -92,22 +107,44 @@ function createAttempt(): Attempt {
 export function openExchange(running: Running): void {
   const { call, sent } = running
   running.deadline = setTimeout(() => {
+    if (running.drain !== undefined) endDrain(running, 'time')
     // Who does not read cannot make the call free by waiting for its end.
-    if (call.response.writableNeedDrain) running.attempt.end({ kind: 'caller-gone' })
+    else if (call.response.writableNeedDrain) running.attempt.end({ kind: 'caller-gone' })
     else running.attempt.end(totalTimeIsOver)
   }, sent.chosen.route.behaviour.totalTimeoutMs)
   call.onGone(() => {
     leave(running)
   })
   call.onStop(() => {
-    running.attempt.end({ kind: 'out-of-time', error: 'shutdown' })
+    if (running.drain !== undefined) endDrain(running, 'shutdown')
+    else running.attempt.end({ kind: 'out-of-time', error: 'shutdown' })
   })
 }
 
-/** The caller has left, or takes nothing any more. */
+/** The caller has left, or takes nothing any more: the upstream ends, or is read on without it. */
 export function leave(running: Running): void {
-  const { attempt } = running
+  if (running.hasLeft || running.isClosed) return
   running.hasLeft = true
+  clearTimeout(running.patience)
+  const { attempt, sent, gateway } = running
+  const { drainMs } = sent.chosen.route.behaviour
+  if (drainMs === 0 || attempt.exchange === undefined || !running.onLeave()) {
+    endForCaller(running)
+    return
+  }
+  const timer = setTimeout(() => {
+    endDrain(running, 'time')
+  }, drainMs)
+  running.drain = { leftMs: gateway.nowMs(), timer, end: undefined }
+}
+
+/** Stops the reading of an answer whose caller has left. */
+export function endDrain(running: Running, end: Drain['end']): void {
+  if (running.drain !== undefined) running.drain.end ??= end
+  endForCaller(running)
+}
+
+function endForCaller({ attempt }: Running): void {
   attempt.exchange?.abort()
   attempt.end({ kind: 'caller-gone' })
 }
@@ -161,6 +198,8 @@ export function renewAttempt(running: Running): void {
 
 /** Ends the timers, and the upstream if it still runs. */
 export function closeExchange(running: Running): void {
+  running.isClosed = true
+  clearTimeout(running.drain?.timer)
   clearTimeout(running.deadline)
   clearTimeout(running.patience)
   running.attempt.exchange?.abort()

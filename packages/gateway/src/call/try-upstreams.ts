@@ -72,7 +72,7 @@ async function judgeAttempt(
   if (outcome.kind !== 'head' || !passedOver.has(outcome.status)) return undefined
   // What an error says decides; an answer that does not arrive is judged as it is.
   const ending = await running.attempt.ended
-  if (ending.kind !== 'upstream-ended') return undefined
+  if (ending.kind !== 'upstream-ended' || running.hasLeft) return undefined
   const { status, headers } = outcome
   const hint = readRetryHint(
     { headers, body: running.attempt.collected.bytes() },
