@@ -2,7 +2,12 @@
 
 type Row = {
   readonly status: number
-  readonly type: 'invalid_request_error' | 'authentication_error' | 'payment_error' | 'api_error'
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'payment_error'
+    | 'rate_limit_error'
+    | 'api_error'
   readonly title: string
   readonly hint: string
 }
@@ -13,6 +18,12 @@ const table = {
     type: 'payment_error',
     title: 'The budget of this API key is used up.',
     hint: 'Raise the budget of the key, or use another key.',
+  },
+  'api-key-daily-budget-exhausted': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The budget of this API key for today is used up.',
+    hint: 'Call again after midnight UTC, raise the daily budget of the key, or use another key.',
   },
   'api-key-invalid': {
     status: 401,
@@ -43,6 +54,12 @@ const table = {
     type: 'invalid_request_error',
     title: 'The caller left before the answer began.',
     hint: 'Keep the connection open until the answer arrives.',
+  },
+  'concurrency-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer has as many calls under way as it may have.',
+    hint: 'Wait for the end of one of them, then try again; nothing was charged.',
   },
   'headers-too-large': {
     status: 431,
@@ -187,6 +204,12 @@ const table = {
     type: 'payment_error',
     title: 'The settlement was not confirmed in time.',
     hint: 'Send the same request with the same payment again: it is not paid twice.',
+  },
+  'rate-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer calls more often than it may.',
+    hint: 'Try again after the time in Retry-After; nothing was charged.',
   },
   'request-malformed': {
     status: 400,

@@ -38,6 +38,7 @@ export async function handleCall(
   } catch (error) {
     await answerRefusal(gateway, call, received, error)
   } finally {
+    gateway.payerLimits.leave(call.id)
     gateway.requestMemory.give(received.collector.bytes().length)
     gateway.pending.end(entry)
   }
@@ -189,6 +190,7 @@ async function admitPayment(
     headers: call.request.headers,
     model: request.model,
     priceAtomic,
+    limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission
   if (admission.kind === 'refused') throw new CallRefused(admission.refusal)

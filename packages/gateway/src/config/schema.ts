@@ -184,6 +184,19 @@ const limits = z
     drainTimeoutMs: milliseconds
       .default(30_000)
       .describe('How long calls under way may still take when the gateway is stopped.'),
+    perPayer: z
+      .strictObject({
+        callsPerMinute: z.int().min(1).max(1_000_000).optional(),
+        burst: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .optional()
+          .describe('Calls that may come at once after a silence; by default those of a minute.'),
+        concurrentCalls: z.int().min(1).max(1_000_000).optional(),
+      })
+      .prefault({})
+      .describe('For each payer: an API key, or a wallet.'),
   })
   .prefault({})
 
