@@ -67,6 +67,12 @@ const table = {
     title: 'The headers of the request are larger than 16 KiB.',
     hint: 'Send fewer or smaller headers.',
   },
+  'idempotency-key-guessable': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'This idempotency key could be guessed, and nothing else tells callers apart here.',
+    hint: 'Use at least 20 random characters, such as a UUID.',
+  },
   'idempotency-key-reused': {
     status: 409,
     type: 'invalid_request_error',
@@ -77,7 +83,7 @@ const table = {
     status: 409,
     type: 'invalid_request_error',
     title: 'The call with this idempotency key has not ended yet.',
-    hint: 'Wait for its end, then ask again.',
+    hint: 'Try again after the time in Retry-After.',
   },
   'internal-error': {
     status: 500,

@@ -55,7 +55,7 @@ const bearer = (secret: string): { authorization: string } => ({
 })
 
 test('payment none admits everything and charges nothing', async () => {
-  const scheme = createNoPayment()
+  const scheme = createNoPayment(() => 0)
   const payment = expectAdmitted(await scheme.admit(createRequest({})))
   expect(await payment.release()).toEqual({ kind: 'released', headers: {} })
   expect(await payment.complete('used')).toEqual({ scheme: 'none', amountAtomic: 0n })

@@ -6,6 +6,7 @@ import { findWireRoute } from '../http/wire-routes.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
+import { isRepeatable } from './answer-cache.ts'
 import { createBill, isUsed, settleBill, type Bill, type SettledBill } from './bill.ts'
 import { createBodyCollector } from './body-collector.ts'
 import { parseCallRequest, type CallRequest } from './call-request.ts'
@@ -21,6 +22,9 @@ import type { IssuedReceipt } from './issued-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
+
+/** How long a repeated call waits for the receipt of the first. */
+const maxReceiptMs = 10_000
 
 /** Handles one call from its head to its statement. Never rejects. */
 export async function handleCall(
@@ -129,7 +133,7 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     const receipt =
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
-    keepAnswer(gateway, exchange, receipt)
+    keepAnswer(gateway, call, exchange, receipt)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
@@ -194,7 +198,12 @@ async function admitPayment(
   })
   if (admission.kind === 'admitted') return admission
   if (admission.kind === 'refused') throw new CallRefused(admission.refusal)
-  const answer = gateway.answers.get(admission.receiptId, gateway.nowMs())
+  const { receiptId } = admission
+  // Its payment has ended; its receipt may be on its way.
+  if (gateway.answers.get(receiptId, gateway.nowMs()) === undefined) {
+    await gateway.pending.wait(receiptId, maxReceiptMs)
+  }
+  const answer = gateway.answers.get(receiptId, gateway.nowMs())
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
   return { kind: 'replayed' }
@@ -202,12 +211,13 @@ async function admitPayment(
 
 function keepAnswer(
   gateway: Gateway,
+  call: Call,
   { state, answer }: ExchangeRecord,
   receipt: IssuedReceipt | undefined,
 ): void {
   if (receipt === undefined || state !== 'complete' || answer.kind === 'gone') return
   const body = answer.kind === 'whole' ? answer.body : answer.kept
-  if (body === undefined || gateway.config.payment === 'none') return
+  if (body === undefined || !isRepeatable(gateway.config.payment, call.request)) return
   const { status, headers } = answer
   // A copy: what was collected may hold on to twice as much.
   const kept = { status, headers, body: Buffer.from(body), receipt }

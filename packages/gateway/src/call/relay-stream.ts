@@ -4,7 +4,7 @@ import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
-import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
@@ -168,9 +168,10 @@ function observeDrained(seen: Observation, cut: Observation): Observation {
 }
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
-function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
+function createKeeper({ gateway, call, sent }: Running): BodyKeeper | undefined {
   if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
-  return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
+  const isKept = isRepeatable(gateway.config.payment, call.request)
+  return isKept ? createBodyKeeper(maxKeptAnswerBytes) : undefined
 }
 
 function ignore(): void {
