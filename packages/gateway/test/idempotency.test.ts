@@ -220,11 +220,12 @@ test('free names are remembered for ten minutes, and malformed ones are refused'
   }
 })
 
+function named(name: number): Headers {
+  return { 'idempotency-key': `abcdefghijklmnop-${name}`.padEnd(24, 'z') }
+}
+
 test('so many free names are remembered, and none of a call under way is forgotten', async () => {
   const scheme = createNoPayment(() => 1_000_000)
-  const named = (name: number): Readonly<Record<string, string>> => ({
-    'idempotency-key': `abcdefghijklmnop-${name}`.padEnd(24, 'z'),
-  })
   expectAdmitted(await scheme.admit(createRequest(named(0))))
   for (let name = 1; name < 21_000; name++) {
     await expectAdmitted(await scheme.admit(createRequest(named(name)))).complete('used')

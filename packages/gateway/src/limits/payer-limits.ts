@@ -36,6 +36,11 @@ const minuteMs = 60_000
 const maxPayers = 50_000
 const maxSteps = 16
 
+/** A number of calls as an operator writes it: 1 to 999,999. */
+export function parseCallCount(text: string): number | undefined {
+  return /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined
+}
+
 /** Limits that hold for every payer. Without any, and without own ones, nothing is kept. */
 export function createPayerLimits(general: CallLimits, nowMs: () => number): PayerLimits {
   const payers = new Map<string, Payer>()
