@@ -89,18 +89,20 @@ function takeCall(payer: Payer, perMinute: number, most: number, nowMs: number):
   return 0
 }
 
-/** The payer is the latest; of too many the one that has not called for longest is forgotten, unless it calls now. */
+/**
+ * The payer is the latest; of too many the one that has not called for longest is forgotten. Who has a call under way
+ * counts as calling: a few long calls at the front must not keep everybody else in memory.
+ */
 function touch(payers: Map<string, Payer>, name: string, payer: Payer): void {
   payers.delete(name)
   payers.set(name, payer)
   if (payers.size <= maxPayers) return
   let steps = 0
-  for (const [oldest, { running }] of payers) {
-    if (running === 0 && oldest !== name) {
-      payers.delete(oldest)
-      return
-    }
-    if (++steps === maxSteps) return
+  for (const [oldest, other] of payers) {
+    if (oldest === name || ++steps > maxSteps) return
+    payers.delete(oldest)
+    if (other.running === 0) return
+    payers.set(oldest, other)
   }
 }
 
