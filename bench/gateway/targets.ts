@@ -41,10 +41,8 @@ export type Target = {
 
 const budgetAtomic = '1000000000000'
 const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
-const portkeyMain = new URL(
-  '../peers/node_modules/@portkey-ai/gateway/build/start-server.js',
-  import.meta.url,
-)
+const peers = join(import.meta.dirname, '../peers/node_modules')
+const portkeyMain = join(peers, '@portkey-ai/gateway/build/start-server.js')
 const apiKeyAdmin = new URL('../../packages/gateway/src/payment/api-key-admin.ts', import.meta.url)
 
 /** Starts a target in front of the mock upstream; `undefined` when it is not installed. */
@@ -147,7 +145,7 @@ async function startNginx(upstreamPort: number, parent: string): Promise<Target>
 /** Portkey's gateway as its package ships it, installed in bench/peers. It relays to the mock as to any OpenAI server. */
 async function startPortkey(upstreamPort: number): Promise<Target> {
   const port = await findFreePort()
-  const command = [process.execPath, portkeyMain.pathname, `--port=${port}`, '--headless']
+  const command = [process.execPath, portkeyMain, `--port=${port}`, '--headless']
   const child = spawnPinned(1, command)
   child.stdout?.resume()
   if (child.pid === undefined) throw new Error('portkey does not start')
