@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundleForBrowsers } from './runtimes/browser-bundle.ts'
 import { findChromium, runPage } from './runtimes/chromium.ts'
 import { findNodes, runOnNode } from './runtimes/node-versions.ts'
+import { judgeEvidenceVectors } from './runtimes/judge-evidence-vectors.ts'
 import type { RuntimeReport } from './runtimes/judge-vectors.ts'
 import { judgeVectors } from './runtimes/judge-vectors.ts'
 
@@ -82,7 +83,7 @@ test('the vectors of evidence come out the same on the oldest Node', async ({ sk
   const path = join(folder, 'judge-evidence-vectors.mjs')
   writeFileSync(path, await bundleForBrowsers(evidenceEntry, { minify: false }))
   const bundle = pathToFileURL(path)
-  const call = 'judgeEvidenceVectors'
+  const call = judgeEvidenceVectors.name
   const report = runOnNode(program, { bundle, call, inputs: evidenceFiles })
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)
@@ -95,7 +96,7 @@ test('the vectors of evidence come out the same in headless Chromium', async ({ 
   const bundle = await bundleForBrowsers(evidenceEntry, { minify: false })
   const inputs = evidenceFiles.map((url) => readFileSync(url, 'utf8'))
   const report: RuntimeReport = JSON.parse(
-    await runPage(program, { bundle, call: 'judgeEvidenceVectors', inputs }),
+    await runPage(program, { bundle, call: judgeEvidenceVectors.name, inputs }),
   )
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)

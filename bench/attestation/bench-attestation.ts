@@ -14,7 +14,7 @@ import {
 import type { Sample } from '../../test/attestation/samples.ts'
 import { bundleForBrowsers } from '../../test/runtimes/browser-bundle.ts'
 import { findChromium, runPage } from '../../test/runtimes/chromium.ts'
-import type { TimedAppraisal } from '../../test/runtimes/judge-evidence-vectors.ts'
+import { timeAppraisals, type TimedAppraisal } from '../../test/runtimes/judge-evidence-vectors.ts'
 
 /** What is said of one sample. Times are milliseconds. */
 type Row = {
@@ -101,7 +101,7 @@ async function measureInChromium(
   const timed: readonly TimedAppraisal[] = JSON.parse(
     await runPage(program, {
       bundle: await bundleForBrowsers(entry, { minify: true }),
-      call: 'timeAppraisals',
+      call: timeAppraisals.name,
       inputs: [JSON.stringify(stored), String(rounds)],
     }),
   )
