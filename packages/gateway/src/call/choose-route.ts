@@ -2,6 +2,7 @@
 import { findMeterWire } from '../metering/meter-wire.ts'
 import type { MeterWire } from '../metering/observe-usage.ts'
 import { findOwn } from '../references/check-references.ts'
+import type { Adapter } from '../translation/adapters.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
@@ -14,6 +15,8 @@ export type ChosenRoute = {
   readonly meter: MeterWire | undefined
   /** A response that this caller made: nothing is paid for it again. */
   readonly isOwn: boolean
+  /** What stands between the caller's wire and the provider's, where they differ. */
+  readonly adapter?: Adapter
 }
 
 /**
@@ -28,6 +31,10 @@ export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest):
   const { upstreams } = gateway
   const route = upstreams.find(request.model, request.route.dialect)
   if (route === undefined) {
+    const translated = upstreams.findTranslated(request.model, request.route.wire)
+    if (translated !== undefined) {
+      return { ...translated, meter: translated.adapter.meter, isOwn: false }
+    }
     const dialect = upstreams.dialectOf(request.model)
     throw refuse('model-not-found', dialect === undefined ? '' : otherWire[dialect])
   }
@@ -47,5 +54,13 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')
-  return { upstream, model, upstreamModel: model, priceAtomic: 0n, metering: undefined }
+  const upstreamModel = model
+  return {
+    upstream,
+    model,
+    upstreamModel,
+    priceAtomic: 0n,
+    metering: undefined,
+    isTranslated: false,
+  }
 }

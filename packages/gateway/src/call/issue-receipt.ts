@@ -5,14 +5,17 @@ import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/proto
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
+import { adapterVersion } from '../translation/adapters.ts'
+import { adapterDigest } from '../translation/generated/adapter-digest.ts'
 import { findAttachments, type Attachment } from './attachments.ts'
 import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
-import type { SentCall } from './forward-request.ts'
+import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
+import type { AnswerTranslation } from './translate-call.ts'
 
 /** What a refusal says of itself and of the body that was received. */
 export type RefusalRecord = {
@@ -102,15 +105,31 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, chosen, settled }: EndedCall,
+  { request, forwarded, chosen, settled }: EndedCall,
 ): void {
   const { model, upstreamModel } = chosen.route
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
+  if (forwarded.translation !== undefined) {
+    claims.set('translation', describeTranslation(forwarded, forwarded.translation))
+  }
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
+}
+
+/** What turned the one request into the other, and the answer back (RC4.8). */
+function describeTranslation(
+  { path }: ForwardedRequest,
+  { adapter: { name } }: AnswerTranslation,
+): CborValue {
+  return pairs(
+    ['name', name],
+    ['path', path],
+    ['digest', Buffer.from(adapterDigest, 'hex')],
+    ['version', adapterVersion],
+  )
 }
 
 function toAttachmentClaim({ start, ...body }: Attachment): CborValue {
@@ -212,8 +231,10 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
-    case 'streamed':
-      return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
+    case 'streamed': {
+      const { body, transform } = answer.translated ?? { body: upstreamBody, transform: 'identity' }
+      return bodyClaim(body, ['status', answer.status], ['transform', transform])
+    }
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

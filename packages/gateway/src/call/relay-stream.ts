@@ -13,6 +13,11 @@ import { isCoded } from './judge-answer.ts'
 import { commonRecord, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
 import { failAnswer, isWithinLimit, type Head, type Running } from './running-exchange.ts'
+import {
+  createTranslatedStream,
+  judgeTranslated,
+  type ReturnedStream,
+} from './translated-stream.ts'
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
@@ -36,10 +41,16 @@ export async function relayStream(
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
   beginStream(running.gateway, running.call, headers)
+  const write = (bytes: Buffer): void => {
+    writeChunk(running, bytes)
+  }
+  const { translation } = running.sent.forwarded
+  const translated = translation && createTranslatedStream(running, translation, maxEvents, write)
+  const relay = translated?.push ?? write
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
     kept?.push(bytes)
-    writeChunk(running, bytes)
+    relay(bytes)
     // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
     if (recorder.events() > maxEvents) failAnswer(running)
   })
@@ -52,7 +63,34 @@ export async function relayStream(
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  return recordStream(running, head, ending, recorder, headers, kept?.body())
+  const record = recordStream(running, head, ending, recorder, headers, kept?.body())
+  return translated === undefined
+    ? record
+    : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** What was returned is another stream than the one that the upstream sent. */
+function recordTranslated(
+  { sent }: Running,
+  ending: Ending,
+  record: ExchangeRecord,
+  returned: ReturnedStream,
+): ExchangeRecord {
+  const { answer } = record
+  const judged = judgeTranslated(returned, ending, record)
+  if (answer.kind !== 'streamed') return record
+  return {
+    ...record,
+    ...judged,
+    stream: returned.stream,
+    replayBody: record.observedBody,
+    answer: {
+      ...answer,
+      endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
+      kept: judged.state === 'complete' ? returned.kept : undefined,
+      translated: { transform: sent.forwarded.transform, body: returned.body },
+    },
+  }
 }
 
 /**
@@ -102,7 +140,10 @@ function recordStream(
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
 function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
-  if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
+  const isObserved = sent.bill.authorisation !== undefined
+  if (isObserved || sent.forwarded.translation !== undefined) {
+    return createBodyKeeper(maxEstimatedBytes)
+  }
   return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
 }
 

@@ -79,7 +79,7 @@ export function start(running: Running): void {
     method: sent.request.route.method,
     path: sent.forwarded.path,
     body: sent.forwarded.body,
-    headers: call.request.headers,
+    headers: sent.forwarded.translation?.headers ?? call.request.headers,
   }
   running.exchange = callUpstream(sent.chosen.route.upstream, target, {
     onResponse: (status, headers) => {

@@ -20,6 +20,7 @@ export type CatalogueModel = {
   readonly upstream: string
   readonly provider: ModelConfig['provider']
   readonly upstreamModel: string
+  readonly translate: boolean
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
 }
@@ -63,11 +64,11 @@ export function createCatalogue({ models, prices, atMs }: CatalogueOptions): Cat
 }
 
 function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): CatalogueModel {
-  const { name, aliases, upstream, provider, upstreamModel = name } = model
+  const { name, aliases, upstream, provider, upstreamModel = name, translate } = model
   const builtIn = findBuiltIn(model, upstreamModel, atomicPerUsd, atMs)
   const sheet = compileSheet(model, builtIn?.sheet)
   const limits = compileLimits(model, sheet, builtIn?.contextTokens)
-  return { name, aliases, upstream, provider, upstreamModel, sheet, limits }
+  return { name, aliases, upstream, provider, upstreamModel, translate, sheet, limits }
 }
 
 function findBuiltIn(

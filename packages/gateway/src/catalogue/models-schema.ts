@@ -84,6 +84,12 @@ export const modelSchema = z.strictObject({
   upstreamModel: modelName
     .optional()
     .describe('What the upstream is asked for; by default `name`.'),
+  translate: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Also serve callers of another wire: chat for Claude and Gemini, messages for OpenAI.',
+    ),
   price,
   limits,
 })

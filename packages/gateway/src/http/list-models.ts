@@ -13,7 +13,9 @@ export function listModels(
   path: string,
 ): unknown {
   const dialect = dialectOfList(path, headers['anthropic-version'] !== undefined)
-  const models = upstreams.models.filter((model) => model.dialect === dialect)
+  const models = upstreams.models.filter(
+    (model) => model.dialect === dialect || model.translatedDialect === dialect,
+  )
   const isFree = config.payment === 'none'
   const toPrice = ({ sheet }: ListedModel): unknown => (isFree ? null : describePrice(sheet))
   switch (dialect) {

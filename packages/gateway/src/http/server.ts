@@ -7,6 +7,10 @@ import { listModels } from './list-models.ts'
 import { isNotarised, refusalOfPath } from './paths.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
+import {
+  isUpstreamResponsePath,
+  serveUpstreamResponse,
+} from '../receipts/serve-upstream-response.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
 
 const origin = 'http://gateway.invalid'
@@ -60,7 +64,8 @@ async function routeGet(
   url: URL,
 ): Promise<void> {
   const { pathname } = url
-  if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
+  if (isUpstreamResponsePath(pathname)) serveUpstreamResponse(gateway, request, response, pathname)
+  else if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
   else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
   else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })

@@ -48,7 +48,11 @@ export function openMembers(value: unknown, path: string): Members {
     members.delete(name)
     return member ?? undefined
   }
-  const takeIf = <T>(name: string, is: (member: unknown) => member is T, what: string): T | undefined => {
+  const takeIf = <T>(
+    name: string,
+    is: (member: unknown) => member is T,
+    what: string,
+  ): T | undefined => {
     const member = take(name)
     if (member === undefined || is(member)) return member
     throw refuseMember(at(name), `must be ${what}`)
@@ -58,7 +62,8 @@ export function openMembers(value: unknown, path: string): Members {
     takeNeutral: (name, ...neutral) => {
       const member = take(name)
       const isEmpty = Array.isArray(member) && member.length === 0 && neutral.includes('[]')
-      if (member !== undefined && !isEmpty && !neutral.includes(member)) throw refuseMember(at(name))
+      if (member !== undefined && !isEmpty && !neutral.includes(member))
+        throw refuseMember(at(name))
     },
     takeText: (name) => {
       const text = takeIf(name, isText, 'a string')

@@ -33,7 +33,10 @@ function createReader(target: TargetWire): {
     else if (role === 'tool') addToolResult(prompt, readToolResult(message, toolNames))
     else if (role === 'system' || role === 'developer') {
       if (prompt.some((earlier) => earlier.role !== 'system')) {
-        throw refuseMember(path, 'stands behind other messages, where this model takes no instructions')
+        throw refuseMember(
+          path,
+          'stands behind other messages, where this model takes no instructions',
+        )
       }
       for (const text of readTexts(message)) prompt.push({ role: 'system', content: text })
     } else throw refuseMember(message.at('role'))
@@ -103,11 +106,15 @@ function readAssistant(
   const content: AssistantPart[] = []
   addReasoning(content, message, extra, target)
   const text = readAnswerText(message)
-  const signature = target === 'google-generate' ? extra?.takeOptionalText('thought_signature') : undefined
+  const signature =
+    target === 'google-generate' ? extra?.takeOptionalText('thought_signature') : undefined
   if (text !== undefined && text !== '') {
     content.push({ type: 'text', text, ...signed(signature) })
   } else if (signature !== undefined) content.push({ type: 'text', text: '', ...signed(signature) })
-  for (const [item, path] of eachItem(message.takeList('tool_calls') ?? [], message.at('tool_calls'))) {
+  for (const [item, path] of eachItem(
+    message.takeList('tool_calls') ?? [],
+    message.at('tool_calls'),
+  )) {
     content.push(readToolCall(openMembers(item, path), target, toolNames))
   }
   extra?.end()
@@ -136,10 +143,14 @@ function addReasoning(
   target: TargetWire,
 ): void {
   const text = message.takeOptionalText('reasoning_content')
-  if (text === undefined) return
-  const signature = target === 'anthropic-messages' ? extra?.takeOptionalText('thinking_signature') : undefined
-  if (signature === undefined) throw refuseMember(message.at('reasoning_content'), 'has no signature of this provider')
-  content.push({ type: 'reasoning', text, providerOptions: { anthropic: { signature } } })
+  const signature =
+    target === 'anthropic-messages' ? extra?.takeOptionalText('thinking_signature') : undefined
+  if (signature !== undefined) {
+    const providerOptions = { anthropic: { signature } }
+    content.push({ type: 'reasoning', text: text ?? '', providerOptions })
+  } else if (text !== undefined) {
+    throw refuseMember(message.at('reasoning_content'), 'has no signature of this provider')
+  }
 }
 
 function readToolCall(
@@ -154,7 +165,8 @@ function readToolCall(
   const input = readArguments(described.takeText('arguments'), described.at('arguments'))
   described.end()
   const extra = openExtra(call, target)
-  const signature = target === 'google-generate' ? extra?.takeOptionalText('thought_signature') : undefined
+  const signature =
+    target === 'google-generate' ? extra?.takeOptionalText('thought_signature') : undefined
   extra?.end()
   call.end()
   if (toolNames.has(toolCallId)) throw refuseMember(call.at('id'), 'stands twice')

@@ -23,7 +23,8 @@ export function readImageUrl(url: string, target: TargetWire, path: string): Use
 
 /** A picture as base64. */
 export function readImageData(data: string, mediaType: string, path: string): UserPart {
-  if (!mediaTypes.has(mediaType)) throw refuseMember(path, 'must be a PNG, JPEG, GIF or WebP picture')
+  if (!mediaTypes.has(mediaType))
+    throw refuseMember(path, 'must be a PNG, JPEG, GIF or WebP picture')
   if (data.length % 4 !== 0 || !base64.test(data)) throw refuseMember(path, 'must be base64')
   return { type: 'file', mediaType, data: { type: 'data', data } }
 }

@@ -1,7 +1,12 @@
 /** JSON that means the same to everybody who reads it: what a parser would change or drop without a word is refused. */
 
 /** Why a text is not taken. */
-export type JsonFault = 'not-json' | 'duplicate-member' | 'number-too-long' | 'member-name' | 'too-deep'
+export type JsonFault =
+  | 'not-json'
+  | 'duplicate-member'
+  | 'number-too-long'
+  | 'member-name'
+  | 'too-deep'
 
 /** A value, or why there is none. */
 export type StrictJson =
@@ -27,7 +32,8 @@ export function holdsRoundedNumber(value: unknown): boolean {
   const pending: unknown[] = [value]
   while (pending.length > 0) {
     const next = pending.pop()
-    if (typeof next === 'number' && Number.isInteger(next) && !Number.isSafeInteger(next)) return true
+    if (typeof next === 'number' && Number.isInteger(next) && !Number.isSafeInteger(next))
+      return true
     if (typeof next === 'object' && next !== null) pending.push(...Object.values(next))
   }
   return false
@@ -75,9 +81,7 @@ function findFault(text: string): JsonFault | undefined {
 }
 
 function openLevel(bracket: string): Level {
-  return bracket === '{'
-    ? { names: new Set(), isName: true }
-    : { names: undefined, isName: false }
+  return bracket === '{' ? { names: new Set(), isName: true } : { names: undefined, isName: false }
 }
 
 function takeString(token: string, level: Level | undefined): JsonFault | undefined {

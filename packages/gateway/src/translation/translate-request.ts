@@ -89,7 +89,11 @@ async function readStreamWarnings(
 }
 
 const emptyAnswers = {
-  'anthropic-messages': { type: 'message', content: [], usage: { input_tokens: 0, output_tokens: 0 } },
+  'anthropic-messages': {
+    type: 'message',
+    content: [],
+    usage: { input_tokens: 0, output_tokens: 0 },
+  },
   'google-generate': { candidates: [] },
   'openai-chat': { choices: [{ index: 0, message: {} }] },
 } as const
@@ -132,17 +136,24 @@ function refuseLosses(target: TargetWire, options: CallOptions, forwarded: unkno
   const schema = format?.type === 'json' ? format.schema : undefined
   const sent = readSchemas(target, body)
   if (schema !== undefined && !isDeepStrictEqual(schema, sent.answer)) {
-    throw refuseMember('the schema of the answer', 'uses what the provider of this model does not take')
+    throw refuseMember(
+      'the schema of the answer',
+      'uses what the provider of this model does not take',
+    )
   }
   for (const [index, tool] of (options.tools ?? []).entries()) {
     if (tool.type !== 'function' || !isDeepStrictEqual(tool.inputSchema, sent.tools[index])) {
-      throw refuseMember(`tools[${index}]`, 'has a schema that the provider of this model does not take')
+      throw refuseMember(
+        `tools[${index}]`,
+        'has a schema that the provider of this model does not take',
+      )
     }
   }
   const texts = new Set<unknown>()
   collectTexts(forwarded, texts)
   for (const text of textsOf(options)) {
-    if (!texts.has(text)) throw refuseMember('messages', 'hold a text that would reach the provider changed')
+    if (!texts.has(text))
+      throw refuseMember('messages', 'hold a text that would reach the provider changed')
   }
 }
 

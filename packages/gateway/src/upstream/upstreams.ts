@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { Pool, type Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
-import { dialectOfKind, type Dialect, type UpstreamKind } from '../http/wire-routes.ts'
+import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createEvidenceConnector } from './tls-evidence.ts'
 
 /** Where a call goes and what it costs. */
@@ -20,6 +21,8 @@ export type Route = {
   readonly priceAtomic: bigint
   /** Prices by use; `undefined` when a call costs the same whatever it uses. */
   readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
+  /** Whether callers of another wire may ask for it. */
+  readonly isTranslated: boolean
 }
 
 /** One provider. */
@@ -39,6 +42,8 @@ export type ListedModel = {
   readonly id: string
   readonly upstream: string
   readonly dialect: Dialect
+  /** The other dialect in which it is served, translated. */
+  readonly translatedDialect: Dialect | undefined
   readonly sheet: PriceSheet
 }
 
@@ -46,6 +51,11 @@ export type ListedModel = {
 export type Upstreams = {
   /** Where a call of this wire goes; `undefined` when no upstream of the wire has the model. */
   find(model: string, dialect: Dialect): Route | undefined
+  /** Where a call of another wire goes, and what translates it. */
+  findTranslated(
+    model: string,
+    wire: Wire,
+  ): { readonly route: Route; readonly adapter: Adapter } | undefined
   /** The wire on which a model is to be had. */
   dialectOf(model: string): Dialect | undefined
   /** An upstream by its name. */
@@ -77,8 +87,9 @@ export function createUpstreams(
   const routes = new Map<string, Route>()
   const wildcards = new Map<Dialect, Route>()
   for (const { route, sheet } of readRoutes(config, catalogue, upstreams)) {
-    const { dialect, name } = route.upstream
-    listed.push({ id: route.model, upstream: name, dialect, sheet })
+    const { dialect, kind, name } = route.upstream
+    const translatedDialect = route.isTranslated ? findTranslatedDialect(kind) : undefined
+    listed.push({ id: route.model, upstream: name, dialect, translatedDialect, sheet })
     if (route.model === anyModel) wildcards.set(dialect, route)
     else routes.set(route.model, route)
   }
@@ -94,6 +105,12 @@ export function createUpstreams(
       if (route !== undefined) return route.upstream.dialect === dialect ? route : undefined
       const wildcard = model === anyModel ? undefined : wildcards.get(dialect)
       return wildcard && { ...wildcard, model, upstreamModel: model }
+    },
+    findTranslated(model, wire) {
+      const route = routes.get(model)
+      if (route?.isTranslated !== true) return undefined
+      const adapter = findAdapter(wire, route.upstream.kind)
+      return adapter && { route, adapter }
     },
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
@@ -117,7 +134,7 @@ function readRoutes(
     if (upstream === undefined) continue
     for (const { id, priceAtomic } of models) {
       const sheet = createCallSheet(BigInt(priceAtomic))
-      routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined) })
+      routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined, false) })
     }
   }
   for (const {
@@ -133,8 +150,11 @@ function readRoutes(
         `model ${JSON.stringify(name)}: no upstream ${upstreamName} of kind ${provider}`,
       )
     }
-    const { sheet, limits } = rest
-    routes.push({ sheet, route: toRoute(upstream, name, upstreamModel, sheet, limits) })
+    const { sheet, limits, translate } = rest
+    if (translate && findTranslatedDialect(provider) === undefined) {
+      throw new ConfigError(`model ${JSON.stringify(name)}: ${provider} is not translated`)
+    }
+    routes.push({ sheet, route: toRoute(upstream, name, upstreamModel, sheet, limits, translate) })
   }
   return routes
 }
@@ -145,9 +165,11 @@ function toRoute(
   upstreamModel: string,
   sheet: PriceSheet,
   limits: ModelLimits | undefined,
+  isTranslated: boolean,
 ): Route {
   const metering = limits === undefined || !isMetered(sheet) ? undefined : { sheet, limits }
-  return { upstream, model, upstreamModel, priceAtomic: sheet.perCallAtomic, metering }
+  const { perCallAtomic: priceAtomic } = sheet
+  return { upstream, model, upstreamModel, priceAtomic, metering, isTranslated }
 }
 
 function createPool({ limits }: Config, { baseUrl, caFile, connections }: UpstreamConfig): Pool {

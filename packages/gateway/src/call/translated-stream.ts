@@ -1,0 +1,70 @@
+/** A stream on its way through a translation: what leaves is hashed and chained as it is written. */
+import type { StreamOutcome } from '../translation/translate-answer.ts'
+import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { createBodyKeeper } from './body-collector.ts'
+import { abortedByClient, type Ending, type Outcome } from './ending.ts'
+import { createReturnedRecorder, type BodyRecord, type ExchangeRecord } from './exchange.ts'
+import { failAnswer, type Running } from './running-exchange.ts'
+import type { AnswerTranslation } from './translate-call.ts'
+
+/** What a translated stream returned. */
+export type ReturnedStream = {
+  readonly outcome: StreamOutcome
+  readonly body: BodyRecord
+  readonly stream: NonNullable<ExchangeRecord['stream']>
+  readonly kept: Buffer | undefined
+}
+
+/** Owner of one such stream. */
+export type TranslatedStream = {
+  push(bytes: Buffer): void
+  /** Resolves when all that can be written is written. */
+  end(ending: Ending): Promise<ReturnedStream>
+}
+
+/** Begins one. `write` hands bytes to the transport. */
+export function createTranslatedStream(
+  running: Running,
+  translation: AnswerTranslation,
+  maxEvents: number,
+  write: (bytes: Buffer) => void,
+): TranslatedStream {
+  const { gateway, call } = running
+  const recorder = createReturnedRecorder(gateway.config.receipts.enabled)
+  const kept = gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
+  let isClosed = false
+  const translator = translation.stream((bytes) => {
+    if (isClosed || call.isGone()) return false
+    recorder.push(bytes)
+    kept?.push(bytes)
+    write(bytes)
+    if (recorder.events() > maxEvents) failAnswer(running)
+    return true
+  })
+  // The provider is not asked for what nobody can be given. It never rejects.
+  void translator.outcome.then(({ kind }) => {
+    if (kind === 'failed') failAnswer(running)
+  })
+  return {
+    push: translator.push,
+    end: async ({ kind }) => {
+      isClosed = kind === 'caller-gone'
+      const outcome = await translator.end()
+      return { outcome, ...recorder.end(), kept: kept?.body() }
+    },
+  }
+}
+
+/** The outcome of the call, after that of its translation. */
+export function judgeTranslated(
+  { outcome }: ReturnedStream,
+  { kind }: Ending,
+  judged: Outcome,
+): Outcome {
+  if (outcome.kind === 'failed')
+    return { state: 'upstream-error', error: 'answer-not-translatable' }
+  if (outcome.kind === 'finished' || judged.state !== 'complete') return judged
+  // The provider has said its last word, and the caller has not had it.
+  if (kind === 'caller-gone') return abortedByClient
+  return { state: 'upstream-error', error: 'stream-incomplete' }
+}

@@ -1,0 +1,222 @@
+/** The SDK's view of an answer, as parts: what it adds is left out, what cannot be said is refused. */
+import type {
+  LanguageModelV4Content,
+  LanguageModelV4FinishReason,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+  SharedV4ProviderMetadata,
+} from '@ai-sdk/provider'
+import {
+  AnswerNotTranslatable,
+  type AnswerError,
+  type AnswerPart,
+  type AnswerUsage,
+  type FinishReason,
+} from './answer-part.ts'
+
+/** Reads the parts of one stream; owns the inputs of calls under way. */
+export type StreamReader = { read(part: LanguageModelV4StreamPart): readonly AnswerPart[] }
+
+/** A reader of one stream. */
+export function createStreamReader(): StreamReader {
+  const inputs = new Map<string, string>()
+
+  function readTool(
+    part: Extract<
+      LanguageModelV4StreamPart,
+      { type: 'tool-input-start' | 'tool-input-delta' | 'tool-call' }
+    >,
+  ): readonly AnswerPart[] {
+    switch (part.type) {
+      case 'tool-input-start':
+        inputs.set(part.id, '')
+        return [toolStart(part.id, part.toolName, part.providerMetadata)]
+      case 'tool-input-delta':
+        inputs.set(part.id, `${inputs.get(part.id) ?? ''}${part.delta}`)
+        return [{ kind: 'tool-input', id: part.id, text: part.delta }]
+      case 'tool-call':
+        return endCall(inputs, part.toolCallId, part.input)
+    }
+  }
+
+  return {
+    read: (part) => {
+      switch (part.type) {
+        case 'text-start':
+          return textSignature(part.providerMetadata, true)
+        case 'text-delta':
+          return [...toText(part.delta), ...textSignature(part.providerMetadata, false)]
+        case 'reasoning-start':
+          refuseRedacted(part.providerMetadata)
+          return [{ kind: 'reasoning-start' }]
+        case 'reasoning-delta':
+          return [...toReasoning(part.delta), ...toReasoningSignature(part.providerMetadata)]
+        case 'tool-input-start':
+        case 'tool-input-delta':
+        case 'tool-call':
+          return readTool(part)
+        case 'finish':
+          return toFinish(part.finishReason, part.usage)
+        case 'error':
+          return [{ kind: 'error', error: toAnswerError(part.error) }]
+        case 'custom':
+          if (part.kind === 'anthropic.message_start') return []
+          throw refusePart(part.type)
+        // What they end is known by what follows; what they announce was read from the provider's own JSON.
+        case 'text-end':
+        case 'reasoning-end':
+        case 'tool-input-end':
+        case 'stream-start':
+        case 'response-metadata':
+        case 'ping':
+        case 'raw':
+          return []
+        default:
+          throw refusePart(part.type)
+      }
+    },
+  }
+}
+
+/** The parts of a whole answer. */
+export function readContent(
+  content: readonly LanguageModelV4Content[],
+  finishReason: LanguageModelV4FinishReason,
+  usage: LanguageModelV4Usage,
+): readonly AnswerPart[] {
+  const parts = content.flatMap((item) => readItem(item))
+  return [...parts, ...toFinish(finishReason, usage)]
+}
+
+function readItem(item: LanguageModelV4Content): readonly AnswerPart[] {
+  switch (item.type) {
+    case 'text':
+      return [...toText(item.text), ...textSignature(item.providerMetadata, false)]
+    case 'reasoning':
+      refuseRedacted(item.providerMetadata)
+      return [
+        { kind: 'reasoning-start' },
+        ...toReasoning(item.text),
+        ...toReasoningSignature(item.providerMetadata),
+      ]
+    case 'tool-call':
+      return [
+        toolStart(item.toolCallId, item.toolName, item.providerMetadata),
+        { kind: 'tool-input', id: item.toolCallId, text: item.input },
+        { kind: 'tool-end', id: item.toolCallId },
+      ]
+    default:
+      throw refusePart(item.type)
+  }
+}
+
+function toText(text: string): readonly AnswerPart[] {
+  return text === '' ? [] : [{ kind: 'text', text }]
+}
+
+/** Google puts the signature of the first piece also at the start: it is read once. */
+function textSignature(
+  metadata: SharedV4ProviderMetadata | undefined,
+  isStart: boolean,
+): readonly AnswerPart[] {
+  const signature = isStart ? undefined : textAt(metadata, 'google', 'thoughtSignature')
+  return signature === undefined ? [] : [{ kind: 'text-signature', signature }]
+}
+
+function toReasoning(text: string): readonly AnswerPart[] {
+  return text === '' ? [] : [{ kind: 'reasoning', text }]
+}
+
+function toReasoningSignature(
+  metadata: SharedV4ProviderMetadata | undefined,
+): readonly AnswerPart[] {
+  const signature = textAt(metadata, 'anthropic', 'signature')
+  return signature === undefined ? [] : [{ kind: 'reasoning-signature', signature }]
+}
+
+function refuseRedacted(metadata: SharedV4ProviderMetadata | undefined): void {
+  if (textAt(metadata, 'anthropic', 'redactedData') !== undefined) {
+    throw new AnswerNotTranslatable('the answer has reasoning that is hidden')
+  }
+}
+
+function toolStart(
+  id: string,
+  name: string,
+  metadata: SharedV4ProviderMetadata | undefined,
+): AnswerPart {
+  return { kind: 'tool-start', id, name, signature: textAt(metadata, 'google', 'thoughtSignature') }
+}
+
+function endCall(inputs: Map<string, string>, id: string, input: string): readonly AnswerPart[] {
+  const streamed = inputs.get(id)
+  inputs.delete(id)
+  // A call without input is one without a delta.
+  if (streamed === '' && input === '{}') {
+    return [
+      { kind: 'tool-input', id, text: input },
+      { kind: 'tool-end', id },
+    ]
+  }
+  if (streamed !== input) throw new AnswerNotTranslatable('a call does not say what it said before')
+  return [{ kind: 'tool-end', id }]
+}
+
+const finishReasons: ReadonlyMap<string, FinishReason> = new Map([
+  ['stop', 'stop'],
+  ['length', 'length'],
+  ['tool-calls', 'tool-calls'],
+  ['content-filter', 'content-filter'],
+])
+
+/** Nothing for a stream that broke off: its caller must see that it did. */
+function toFinish(
+  { unified, raw }: LanguageModelV4FinishReason,
+  usage: LanguageModelV4Usage,
+): readonly AnswerPart[] {
+  if (unified === 'interrupted' || (unified === 'error' && raw === undefined)) return []
+  const reason = finishReasons.get(unified)
+  if (reason === undefined) {
+    throw new AnswerNotTranslatable('the answer ended for a reason that this wire cannot say')
+  }
+  return [{ kind: 'finish', reason, usage: toUsage(usage) }]
+}
+
+function toUsage({ inputTokens, outputTokens }: LanguageModelV4Usage): AnswerUsage | undefined {
+  const { total: input } = inputTokens
+  const { total: output } = outputTokens
+  if (input === undefined || output === undefined) return undefined
+  return {
+    input,
+    cacheRead: inputTokens.cacheRead ?? 0,
+    cacheWrite: inputTokens.cacheWrite ?? 0,
+    output,
+    reasoning: outputTokens.reasoning ?? 0,
+  }
+}
+
+/** What an error within a stream says. */
+export function toAnswerError(error: unknown): AnswerError {
+  const message = error instanceof Error ? error.message : memberOf(error, 'message')
+  const type = memberOf(error, 'type') ?? 'upstream_error'
+  return { type, message: message ?? 'The provider ended the answer with an error.' }
+}
+
+function memberOf(value: unknown, name: string): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const member: unknown = Object.entries(value).find(([key]) => key === name)?.[1]
+  return typeof member === 'string' ? member : undefined
+}
+
+function textAt(
+  metadata: SharedV4ProviderMetadata | undefined,
+  provider: string,
+  name: string,
+): string | undefined {
+  const value = metadata?.[provider]?.[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+function refusePart(type: string): AnswerNotTranslatable {
+  return new AnswerNotTranslatable(`the answer has a part of the kind ${type}`)
+}
