@@ -8,7 +8,7 @@ import { ClientError } from '../errors.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 
 /** A program of the network. */
-export type ProgramName = 'chain' | 'gateway' | 'api-key-admin'
+export type ProgramName = 'chain' | 'gateway' | 'api-key-admin' | 'replay'
 
 /** What a child is given. */
 export type ProgramStart = {
@@ -86,7 +86,8 @@ function resolveProgram(program: ProgramName): string {
     const gateway = import.meta.resolve('@countersign/gateway/main')
     if (program === 'gateway') return gateway
     const extension = gateway.slice(gateway.lastIndexOf('.'))
-    return new URL(`payment/api-key-admin${extension}`, gateway).href
+    const path = program === 'replay' ? 'replay/replay-program' : 'payment/api-key-admin'
+    return new URL(`${path}${extension}`, gateway).href
   } catch (cause) {
     throw new ClientError('program-missing', { detail: program, cause })
   }

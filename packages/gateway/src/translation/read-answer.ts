@@ -197,15 +197,19 @@ function toUsage({ inputTokens, outputTokens }: LanguageModelV4Usage): AnswerUsa
 
 /** What an error within a stream says. */
 export function toAnswerError(error: unknown): AnswerError {
-  const message = error instanceof Error ? error.message : memberOf(error, 'message')
-  const type = memberOf(error, 'type') ?? 'upstream_error'
-  return { type, message: message ?? 'The provider ended the answer with an error.' }
+  const type = textOf(error, 'type') ?? textOf(memberOf(error, 'data'), 'type') ?? 'upstream_error'
+  const message = textOf(error, 'message') ?? 'The provider ended the answer with an error.'
+  return { type, message }
 }
 
-function memberOf(value: unknown, name: string): string | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const member: unknown = Object.entries(value).find(([key]) => key === name)?.[1]
+function textOf(value: unknown, name: string): string | undefined {
+  const member = memberOf(value, name)
   return typeof member === 'string' ? member : undefined
+}
+
+/** Own or not: the message of an error is not listed among its members. */
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }
 
 function textAt(

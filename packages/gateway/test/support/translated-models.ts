@@ -19,11 +19,11 @@ export function translatedConfig(
     baseUrl: `${origin}/${version}`,
     ...authority,
   })
-  const model = (name: keyof typeof translatedModels, provider: string): object => ({
+  const model = (name: string, provider: string, upstreamModel: string): object => ({
     name,
     upstream: provider,
     provider,
-    upstreamModel: translatedModels[name],
+    upstreamModel,
     translate: true,
     price: { perCallAtomic: '5', perMillionAtomic: { input: '2000000', output: '3000000' } },
     limits: { contextTokens: 100_000, maxOutputTokens: 1000, hidesReasoning: false },
@@ -34,6 +34,12 @@ export function translatedConfig(
       upstream('anthropic', 'v1'),
       upstream('google', 'v1beta'),
     ],
-    models: [model('claude', 'anthropic'), model('gemini', 'google'), model('gpt', 'openai')],
+    models: [
+      model('claude', 'anthropic', translatedModels.claude),
+      model('gemini', 'google', translatedModels.gemini),
+      model('gpt', 'openai', translatedModels.gpt),
+      model('slow', 'anthropic', 'loopback-slow-60'),
+      model('failing', 'anthropic', 'hostile-status-429'),
+    ],
   }
 }

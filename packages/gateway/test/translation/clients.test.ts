@@ -59,47 +59,62 @@ test.each(chatModels)('the client of OpenAI reads %s, streamed', async (model) =
   const final = await stream.finalChatCompletion()
   expect(deltas.join('')).toBe(answerText)
   expect(deltas.length).toBeGreaterThan(3)
-  expect(final.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: answerText } })
+  expect(final.choices[0]).toMatchObject({
+    finish_reason: 'stop',
+    message: { content: answerText },
+  })
   expect(final.usage?.completion_tokens).toBeGreaterThan(0)
 })
 
-test.each(chatModels)('a tool of the client of OpenAI is called by %s, and answered', async (model) => {
-  const tools = [
-    {
-      type: 'function' as const,
-      function: { name: 'weather', description: 'Of now', parameters: { type: 'object', properties: {} } },
-    },
-  ]
-  const asked = [{ role: 'system' as const, content: 'Be brief.' }, ...messages]
-  const called = await openai.chat.completions.create({
-    model,
-    messages: asked,
-    tools,
-    tool_choice: 'required',
-  })
-  const [choice] = called.choices
-  expect(choice?.finish_reason).toBe('tool_calls')
-  const [call] = choice?.message.tool_calls ?? []
-  expect(call).toMatchObject({ type: 'function', function: { name: 'weather', arguments: '{}' } })
-  if (choice === undefined) throw new Error('no choice')
-  const answered = await openai.chat.completions.create({
-    model,
-    messages: [
-      ...asked,
-      choice.message,
-      { role: 'tool', tool_call_id: call?.id ?? '', content: 'Sunny' },
-      { role: 'user', content: 'And?' },
-    ],
-    tools,
-  })
-  expect(answered.choices[0]?.message.content).toContain('You asked: And?')
-  const streamed = openai.chat.completions.stream({ model, messages, tools, tool_choice: 'required' })
-  const final = await streamed.finalChatCompletion()
-  expect(final.choices[0]?.message.tool_calls).toMatchObject([
-    { type: 'function', function: { name: 'weather', arguments: '{}' } },
-  ])
-  expect(final.choices[0]?.finish_reason).toBe('tool_calls')
-})
+test.each(chatModels)(
+  'a tool of the client of OpenAI is called by %s, and answered',
+  async (model) => {
+    const tools = [
+      {
+        type: 'function' as const,
+        function: {
+          name: 'weather',
+          description: 'Of now',
+          parameters: { type: 'object', properties: {} },
+        },
+      },
+    ]
+    const asked = [{ role: 'system' as const, content: 'Be brief.' }, ...messages]
+    const called = await openai.chat.completions.create({
+      model,
+      messages: asked,
+      tools,
+      tool_choice: 'required',
+    })
+    const [choice] = called.choices
+    expect(choice?.finish_reason).toBe('tool_calls')
+    const [call] = choice?.message.tool_calls ?? []
+    expect(call).toMatchObject({ type: 'function', function: { name: 'weather', arguments: '{}' } })
+    if (choice === undefined) throw new Error('no choice')
+    const answered = await openai.chat.completions.create({
+      model,
+      messages: [
+        ...asked,
+        choice.message,
+        { role: 'tool', tool_call_id: call?.id ?? '', content: 'Sunny' },
+        { role: 'user', content: 'And?' },
+      ],
+      tools,
+    })
+    expect(answered.choices[0]?.message.content).toContain('You asked: And?')
+    const streamed = openai.chat.completions.stream({
+      model,
+      messages,
+      tools,
+      tool_choice: 'required',
+    })
+    const final = await streamed.finalChatCompletion()
+    expect(final.choices[0]?.message.tool_calls).toMatchObject([
+      { type: 'function', function: { name: 'weather', arguments: '{}' } },
+    ])
+    expect(final.choices[0]?.finish_reason).toBe('tool_calls')
+  },
+)
 
 test('the client of Anthropic reads a model of OpenAI, whole and streamed', async () => {
   const request = { model: 'gpt', max_tokens: 100, messages }
@@ -161,7 +176,9 @@ test('a tool of the client of Anthropic is called by a model of OpenAI, and answ
   expect(answered.content).toMatchObject([{ text: expect.stringContaining('You asked: And?') }])
   const stream = anthropic.messages.stream({ ...request, tool_choice: { type: 'any' } })
   const final = await stream.finalMessage()
-  expect(final.content).toMatchObject([{ type: 'tool_use', name: 'weather', input: { city: 'Why?' } }])
+  expect(final.content).toMatchObject([
+    { type: 'tool_use', name: 'weather', input: { city: 'Why?' } },
+  ])
   expect(final.stop_reason).toBe('tool_use')
 })
 
@@ -172,7 +189,12 @@ test('errors of the other provider are shown as errors of the own one', async ()
     code: 'request-not-translatable',
     message: expect.stringContaining('"seed"'),
   })
-  const other = anthropic.messages.create({ model: 'gpt', max_tokens: 1, messages, top_k: 3 })
+  const other = anthropic.messages.create({
+    model: 'gpt',
+    max_tokens: 1,
+    messages,
+    stop_sequences: ['x'],
+  })
   await expect(other).rejects.toMatchObject({
     status: 400,
     error: { type: 'error', code: 'request-not-translatable' },
@@ -183,9 +205,9 @@ test('errors of the other provider are shown as errors of the own one', async ()
 
 test('a model is listed in both dialects that it is served in', async () => {
   const { data } = await openai.models.list()
-  expect(data.map(({ id }) => id)).toEqual(['claude', 'gemini', 'gpt'])
+  expect(data.map(({ id }) => id)).toEqual(['claude', 'gemini', 'gpt', 'slow', 'failing'])
   const list = await anthropic.models.list()
-  expect(list.data.map(({ id }) => id)).toEqual(['claude', 'gpt'])
+  expect(list.data.map(({ id }) => id)).toEqual(['claude', 'gpt', 'slow', 'failing'])
 })
 
 test.each([
@@ -242,29 +264,21 @@ test.each([
 })
 
 test('who leaves in the middle has a receipt for what was returned', async () => {
-  const slow = await startLoopbackProvider({ models: Object.values(translatedModels), delayMs: 60 })
-  const own = await startGateway({
-    config: translatedConfig(new URL(slow.url).origin, slow.caFile),
+  await provider.reset()
+  const body = JSON.stringify({ model: 'slow', max_tokens: 99, messages, stream: true })
+  const answer = await callRaw({
+    url: `${gateway.url}/v1/chat/completions`,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+    leaveWhen: (bytes) => bytes > 400,
   })
-  try {
-    const body = JSON.stringify({ model: 'claude', messages, stream: true })
-    const answer = await callRaw({
-      url: `${own.url}/v1/chat/completions`,
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-      leaveWhen: (bytes) => bytes > 400,
-    })
-    const { 'x-receipt-id': id, 'x-receipt-token': token } = answer.headers
-    const receipt = await fetchReceipt(own.url, String(id), String(token), 10)
-    expect(receipt.claims).toMatchObject({
-      outcome: { state: 'aborted-by-client', error: null },
-      response: { transform: 'openai-chat-to-anthropic-messages/1' },
-    })
-    const [seen] = await slow.log({ waitUntilIdleMs: 5000, atLeast: 1 })
-    expect(seen?.end.kind).toBe('aborted-by-client')
-  } finally {
-    await disposeGateway(own)
-    await slow.stop()
-  }
+  const { 'x-receipt-id': id, 'x-receipt-token': token } = answer.headers
+  const receipt = await fetchReceipt(gateway.url, String(id), String(token), 10)
+  expect(receipt.claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', error: null },
+    response: { transform: 'openai-chat-to-anthropic-messages/1' },
+  })
+  const [seen] = await provider.log({ waitUntilIdleMs: 5000, atLeast: 1 })
+  expect(seen?.end.kind).toBe('aborted-by-client')
 })
