@@ -6,7 +6,7 @@ import { repositoryRoot } from './source-tree.ts'
 const entry = 'packages/gateway/src/translation/translator.ts'
 
 /** SHA-256 in hex over the bundle; the same wherever the repository lies. @throws Error when something is missing. */
-export async function computeAdapterDigest(): Promise<string> {
+async function computeAdapterDigest(): Promise<string> {
   const { outputFiles, metafile } = await build({
     absWorkingDir: repositoryRoot,
     entryPoints: [entry],

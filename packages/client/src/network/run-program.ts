@@ -83,11 +83,11 @@ export async function startProgram(start: ProgramStart): Promise<RunningProgram>
 function resolveProgram(program: ProgramName): string {
   try {
     if (program === 'chain') return import.meta.resolve('@countersign/contracts/chain')
+    if (program === 'replay') return import.meta.resolve('@countersign/gateway/replay')
     const gateway = import.meta.resolve('@countersign/gateway/main')
     if (program === 'gateway') return gateway
     const extension = gateway.slice(gateway.lastIndexOf('.'))
-    const path = program === 'replay' ? 'replay/replay-program' : 'payment/api-key-admin'
-    return new URL(`${path}${extension}`, gateway).href
+    return new URL(`payment/api-key-admin${extension}`, gateway).href
   } catch (cause) {
     throw new ClientError('program-missing', { detail: program, cause })
   }

@@ -13,7 +13,6 @@ import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
 import type { ChosenRoute } from './choose-route.ts'
 import type { ExchangeRecord } from './exchange.ts'
-import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 
 /** Of a longer answer whose provider counted nothing, only the length is known. */
@@ -31,6 +30,9 @@ export type SettledBill = {
   readonly claim: CborValue | undefined
 }
 
+/** A request as the upstream gets it. */
+type BilledRequest = { readonly body: Buffer; readonly translation?: object }
+
 /**
  * Bounds the price of a request.
  *
@@ -39,7 +41,7 @@ export type SettledBill = {
 export function createBill(
   { route, meter }: ChosenRoute,
   request: CallRequest,
-  forwarded: ForwardedRequest,
+  forwarded: BilledRequest,
 ): Bill {
   if (route.metering === undefined || meter === undefined) {
     return { priceAtomic: route.priceAtomic, authorisation: undefined }
@@ -61,7 +63,7 @@ export function createBill(
 /** What the provider reads. Where only a name was replaced, the caller's own bytes: callers can work out the bound. */
 function billedBody(
   { body }: Pick<CallRequest, 'body'>,
-  { translation, body: forwarded }: ForwardedRequest,
+  { translation, body: forwarded }: BilledRequest,
 ): Buffer {
   return translation === undefined ? body : forwarded
 }
@@ -70,7 +72,7 @@ function billedBody(
 export async function settleBill(
   gateway: Gateway,
   { priceAtomic, authorisation }: Bill,
-  { request, forwarded }: Pick<SentCall, 'request' | 'forwarded'>,
+  { request, forwarded }: { readonly request: CallRequest; readonly forwarded: BilledRequest },
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
   if (authorisation === undefined || !isUsed(exchange)) {

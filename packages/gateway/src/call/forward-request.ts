@@ -6,7 +6,7 @@ import type { CallRequest } from './call-request.ts'
 import type { ChosenRoute } from './choose-route.ts'
 import type { Call } from './open-call.ts'
 import { once } from './once.ts'
-import type { AnswerTranslation } from './translate-call.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 
 /** A request as the upstream gets it. */
 export type ForwardedRequest = {

@@ -15,7 +15,7 @@ import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
-import type { AnswerTranslation } from './translate-call.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 
 /** What a refusal says of itself and of the body that was received. */
 export type RefusalRecord = {

@@ -46,11 +46,11 @@ export async function relayStream(
   }
   const { translation } = running.sent.forwarded
   const translated = translation && createTranslatedStream(running, translation, maxEvents, write)
-  const relay = translated?.push ?? write
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
     kept?.push(bytes)
-    relay(bytes)
+    if (translated === undefined) write(bytes)
+    else translated.push(bytes)
     // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
     if (recorder.events() > maxEvents) failAnswer(running)
   })

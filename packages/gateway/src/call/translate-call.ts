@@ -3,24 +3,12 @@ import { hash } from 'node:crypto'
 import type { Adapter } from '../translation/adapters.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { NotTranslatable } from '../translation/members.ts'
-import type { StreamTranslator } from '../translation/translate-answer.ts'
 import type { Translator } from '../translation/translator.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
 import type { ForwardedRequest } from './forward-request.ts'
 import type { Call } from './open-call.ts'
 import { once } from './once.ts'
-
-/** What the answer of a translated call goes through. */
-export type AnswerTranslation = {
-  readonly adapter: Adapter
-  /** In place of the caller's: they belong to another wire. */
-  readonly headers: Readonly<Record<string, string>>
-  /** @throws AnswerNotTranslatable */
-  whole(body: Buffer): Promise<Buffer>
-  stream(write: (bytes: Buffer) => boolean): StreamTranslator
-  error(status: number, body: Buffer): Buffer
-}
 
 /** What one call is translated with. */
 export type CallTranslation = {
@@ -33,7 +21,7 @@ export type CallTranslation = {
 const wireHeaders = ['anthropic-beta', 'openai-beta'] as const
 
 /** How a receipt names an adapter (RC4.8). */
-export function nameTransform({ name }: Adapter): string {
+function nameTransform({ name }: Adapter): string {
   return `${name}/${adapterVersion}`
 }
 

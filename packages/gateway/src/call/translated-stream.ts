@@ -5,7 +5,7 @@ import { createBodyKeeper } from './body-collector.ts'
 import { abortedByClient, type Ending, type Outcome } from './ending.ts'
 import { createReturnedRecorder, type BodyRecord, type ExchangeRecord } from './exchange.ts'
 import { failAnswer, type Running } from './running-exchange.ts'
-import type { AnswerTranslation } from './translate-call.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 
 /** What a translated stream returned. */
 export type ReturnedStream = {
@@ -42,17 +42,22 @@ export function createTranslatedStream(
     return true
   })
   // The provider is not asked for what nobody can be given. It never rejects.
-  void translator.outcome.then(({ kind }) => {
-    if (kind === 'failed') failAnswer(running)
-  })
+  void stopWhenFailed(running, translator.outcome)
   return {
-    push: translator.push,
+    push: (bytes) => {
+      translator.push(bytes)
+    },
     end: async ({ kind }) => {
       isClosed = kind === 'caller-gone'
       const outcome = await translator.end()
       return { outcome, ...recorder.end(), kept: kept?.body() }
     },
   }
+}
+
+async function stopWhenFailed(running: Running, outcome: Promise<StreamOutcome>): Promise<void> {
+  const { kind } = await outcome
+  if (kind === 'failed') failAnswer(running)
 }
 
 /** The outcome of the call, after that of its translation. */

@@ -6,6 +6,7 @@ import type {
   LanguageModelV4Usage,
   SharedV4ProviderMetadata,
 } from '@ai-sdk/provider'
+import { parseJson } from '../metering/read-json.ts'
 import {
   AnswerNotTranslatable,
   type AnswerError,
@@ -21,12 +22,7 @@ export type StreamReader = { read(part: LanguageModelV4StreamPart): readonly Ans
 export function createStreamReader(): StreamReader {
   const inputs = new Map<string, string>()
 
-  function readTool(
-    part: Extract<
-      LanguageModelV4StreamPart,
-      { type: 'tool-input-start' | 'tool-input-delta' | 'tool-call' }
-    >,
-  ): readonly AnswerPart[] {
+  function readTool(part: ToolPart): readonly AnswerPart[] {
     switch (part.type) {
       case 'tool-input-start':
         inputs.set(part.id, '')
@@ -41,41 +37,53 @@ export function createStreamReader(): StreamReader {
 
   return {
     read: (part) => {
-      switch (part.type) {
-        case 'text-start':
-          return textSignature(part.providerMetadata, true)
-        case 'text-delta':
-          return [...toText(part.delta), ...textSignature(part.providerMetadata, false)]
-        case 'reasoning-start':
-          refuseRedacted(part.providerMetadata)
-          return [{ kind: 'reasoning-start' }]
-        case 'reasoning-delta':
-          return [...toReasoning(part.delta), ...toReasoningSignature(part.providerMetadata)]
-        case 'tool-input-start':
-        case 'tool-input-delta':
-        case 'tool-call':
-          return readTool(part)
-        case 'finish':
-          return toFinish(part.finishReason, part.usage)
-        case 'error':
-          return [{ kind: 'error', error: toAnswerError(part.error) }]
-        case 'custom':
-          if (part.kind === 'anthropic.message_start') return []
-          throw refusePart(part.type)
-        // What they end is known by what follows; what they announce was read from the provider's own JSON.
-        case 'text-end':
-        case 'reasoning-end':
-        case 'tool-input-end':
-        case 'stream-start':
-        case 'response-metadata':
-        case 'ping':
-        case 'raw':
-          return []
-        default:
-          throw refusePart(part.type)
-      }
+      if (isToolPart(part)) return readTool(part)
+      if (part.type === 'finish') return toFinish(part.finishReason, part.usage)
+      if (part.type === 'error') return [{ kind: 'error', error: toAnswerError(part.error) }]
+      return readSaid(part)
     },
   }
+}
+
+type ToolPart = Extract<
+  LanguageModelV4StreamPart,
+  { type: 'tool-input-start' | 'tool-input-delta' | 'tool-call' }
+>
+
+function isToolPart(part: LanguageModelV4StreamPart): part is ToolPart {
+  return (
+    part.type === 'tool-input-start' ||
+    part.type === 'tool-input-delta' ||
+    part.type === 'tool-call'
+  )
+}
+
+// What they end is known by what follows; what they announce was read from the provider's own JSON.
+const silentParts: ReadonlySet<string> = new Set([
+  'text-end',
+  'reasoning-end',
+  'tool-input-end',
+  'stream-start',
+  'response-metadata',
+  'ping',
+  'raw',
+])
+
+function readSaid(part: LanguageModelV4StreamPart): readonly AnswerPart[] {
+  if (part.type === 'text-delta') {
+    return [...toText(part.delta), ...textSignature(part.providerMetadata)]
+  }
+  if (part.type === 'reasoning-start') {
+    refuseRedacted(part.providerMetadata)
+    return [{ kind: 'reasoning-start' }]
+  }
+  if (part.type === 'reasoning-delta') {
+    return [...toReasoning(part.delta), ...toReasoningSignature(part.providerMetadata)]
+  }
+  // Google's signature of the first piece stands here too: it is read with the piece.
+  if (part.type === 'text-start' || silentParts.has(part.type)) return []
+  if (part.type === 'custom' && part.kind === 'anthropic.message_start') return []
+  throw refusePart(part.type)
 }
 
 /** The parts of a whole answer. */
@@ -89,37 +97,29 @@ export function readContent(
 }
 
 function readItem(item: LanguageModelV4Content): readonly AnswerPart[] {
-  switch (item.type) {
-    case 'text':
-      return [...toText(item.text), ...textSignature(item.providerMetadata, false)]
-    case 'reasoning':
-      refuseRedacted(item.providerMetadata)
-      return [
-        { kind: 'reasoning-start' },
-        ...toReasoning(item.text),
-        ...toReasoningSignature(item.providerMetadata),
-      ]
-    case 'tool-call':
-      return [
-        toolStart(item.toolCallId, item.toolName, item.providerMetadata),
-        { kind: 'tool-input', id: item.toolCallId, text: item.input },
-        { kind: 'tool-end', id: item.toolCallId },
-      ]
-    default:
-      throw refusePart(item.type)
+  if (item.type === 'text') return [...toText(item.text), ...textSignature(item.providerMetadata)]
+  if (item.type === 'reasoning') {
+    refuseRedacted(item.providerMetadata)
+    return [
+      { kind: 'reasoning-start' },
+      ...toReasoning(item.text),
+      ...toReasoningSignature(item.providerMetadata),
+    ]
   }
+  if (item.type !== 'tool-call') throw refusePart(item.type)
+  return [
+    toolStart(item.toolCallId, item.toolName, item.providerMetadata),
+    { kind: 'tool-input', id: item.toolCallId, text: item.input },
+    { kind: 'tool-end', id: item.toolCallId },
+  ]
 }
 
 function toText(text: string): readonly AnswerPart[] {
   return text === '' ? [] : [{ kind: 'text', text }]
 }
 
-/** Google puts the signature of the first piece also at the start: it is read once. */
-function textSignature(
-  metadata: SharedV4ProviderMetadata | undefined,
-  isStart: boolean,
-): readonly AnswerPart[] {
-  const signature = isStart ? undefined : textAt(metadata, 'google', 'thoughtSignature')
+function textSignature(metadata: SharedV4ProviderMetadata | undefined): readonly AnswerPart[] {
+  const signature = textAt(metadata, 'google', 'thoughtSignature')
   return signature === undefined ? [] : [{ kind: 'text-signature', signature }]
 }
 
@@ -196,8 +196,10 @@ function toUsage({ inputTokens, outputTokens }: LanguageModelV4Usage): AnswerUsa
 }
 
 /** What an error within a stream says. */
-export function toAnswerError(error: unknown): AnswerError {
-  const type = textOf(error, 'type') ?? textOf(memberOf(error, 'data'), 'type') ?? 'upstream_error'
+function toAnswerError(error: unknown): AnswerError {
+  // Of an error that begins a stream the SDK keeps the text alone.
+  const begun = parseJson(textOf(error, 'responseBody') ?? '')
+  const type = textOf(error, 'type') ?? textOf(begun, 'type') ?? 'upstream_error'
   const message = textOf(error, 'message') ?? 'The provider ended the answer with an error.'
   return { type, message }
 }

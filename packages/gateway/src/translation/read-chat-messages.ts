@@ -126,7 +126,8 @@ function readAssistant(
 function readAnswerText(message: Members): string | undefined {
   const content = message.take('content')
   if (content === undefined || typeof content === 'string') return content
-  const [item, ...others] = Array.isArray(content) ? content : []
+  const list: readonly unknown[] = Array.isArray(content) ? content : []
+  const [item, ...others] = list
   if (others.length > 0) throw refuseMember(message.at('content'), 'has more than one part')
   const part = openMembers(item, `${message.at('content')}[0]`)
   part.takeNeutral('type', 'text')

@@ -34,9 +34,15 @@ export function holdsRoundedNumber(value: unknown): boolean {
     const next = pending.pop()
     if (typeof next === 'number' && Number.isInteger(next) && !Number.isSafeInteger(next))
       return true
-    if (typeof next === 'object' && next !== null) pending.push(...Object.values(next))
+    if (typeof next === 'object' && next !== null) addMembers(pending, next)
   }
   return false
+}
+
+/** One by one: a list can be longer than a call takes arguments. */
+export function addMembers(pending: unknown[], value: object): void {
+  const members: readonly unknown[] = Object.values(value)
+  for (const member of members) pending.push(member)
 }
 
 type Level = { readonly names: Set<string> | undefined; isName: boolean }

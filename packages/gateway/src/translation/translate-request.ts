@@ -8,7 +8,7 @@ import { NotTranslatable, refuseMember } from './members.ts'
 import { readAnthropicRequest } from './read-anthropic-request.ts'
 import { readChatRequest } from './read-chat-request.ts'
 import { createModel, type Sdk, type SdkRequest } from './sdk.ts'
-import { parseStrictJson } from './strict-json.ts'
+import { addMembers, parseStrictJson } from './strict-json.ts'
 
 /** The provider's request. */
 export type TranslatedRequest = {
@@ -43,7 +43,7 @@ export async function translateRequest(
 }
 
 /** @throws NotTranslatable */
-export function readCallerRequest({ source, target }: Adapter, body: Buffer): CallerRequest {
+function readCallerRequest({ source, target }: Adapter, body: Buffer): CallerRequest {
   const read = parseStrictJson(body.toString('utf8'))
   if (read.kind === 'fault') throw refuseMember('body', `cannot be kept as it is: ${read.fault}`)
   return source === 'openai-chat'
@@ -211,7 +211,11 @@ function* textsOfPart(part: Part): Generator<string> {
       yield part.toolCallId
       if (part.output.type === 'text') yield part.output.value
       break
-    default:
+    // Readers make no others; a picture's data is base64 that the SDK only copies.
+    case 'file':
+    case 'custom':
+    case 'reasoning-file':
+    case 'tool-approval-response':
   }
 }
 
@@ -220,7 +224,7 @@ function collectTexts(value: unknown, texts: Set<unknown>): void {
   while (pending.length > 0) {
     const next = pending.pop()
     if (typeof next === 'string') texts.add(next)
-    else if (typeof next === 'object' && next !== null) pending.push(...Object.values(next))
+    else if (typeof next === 'object' && next !== null) addMembers(pending, next)
   }
 }
 

@@ -113,7 +113,13 @@ function createBlocks(): { write(part: AnswerPart): string; end(): string; hasCa
         case 'tool-input':
         case 'tool-end':
           return writeCall(part)
-        default:
+        case 'error':
+        case 'finish':
+          return ''
+        case 'reasoning-start':
+        case 'reasoning':
+        case 'reasoning-signature':
+        case 'text-signature':
           throw new AnswerNotTranslatable('the answer has reasoning')
       }
     },

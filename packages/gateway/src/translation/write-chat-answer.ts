@@ -42,20 +42,16 @@ export function createChatWriter(
 
   return {
     write: (part) => {
-      switch (part.kind) {
-        case 'error':
-          return toEvent({ error: { ...part.error, param: null, code: part.error.type } })
-        case 'finish': {
-          const begin = isBegun ? '' : chunk({ role: 'assistant', content: '' })
-          const end = chunk({}, finishReasons[part.reason])
-          const usage = options.includesUsage
-            ? toEvent({ ...head(), choices: [], usage: toUsage(part.usage) })
-            : ''
-          return `${begin}${end}${usage}data: [DONE]\n\n`
-        }
-        default:
-          return writeContent(part)
+      if (part.kind === 'error') {
+        return toEvent({ error: { ...part.error, param: null, code: part.error.type } })
       }
+      if (part.kind !== 'finish') return writeContent(part)
+      const begin = isBegun ? '' : chunk({ role: 'assistant', content: '' })
+      const end = chunk({}, finishReasons[part.reason])
+      const usage = options.includesUsage
+        ? toEvent({ ...head(), choices: [], usage: toUsage(part.usage) })
+        : ''
+      return `${begin}${end}${usage}data: [DONE]\n\n`
     },
   }
 }
@@ -63,24 +59,16 @@ export function createChatWriter(
 /** A whole answer. */
 export function createChatBody(identity: AnswerIdentity, parts: readonly AnswerPart[]): object {
   const order = createOrder()
-  let text: string | null = null
-  let reasoning = ''
-  let extra: object | undefined
-  const calls: { id: string; name: string; input: string; extra: object }[] = []
-  let end: Extract<AnswerPart, { kind: 'finish' }> | undefined
-  for (const part of parts) {
-    order.take(part)
-    if (part.kind === 'text') text = `${text ?? ''}${part.text}`
-    else if (part.kind === 'reasoning') reasoning += part.text
-    else if (part.kind === 'text-signature' || part.kind === 'reasoning-signature') {
-      extra = toExtra(part)
-    } else if (part.kind === 'tool-start') {
-      calls.push({ id: part.id, name: part.name, input: '', extra: callExtra(part) })
-    } else if (part.kind === 'tool-input') {
-      const call = calls.find(({ id }) => id === part.id)
-      if (call !== undefined) call.input += part.text
-    } else if (part.kind === 'finish') end = part
-  }
+  for (const part of parts) order.take(part)
+  const end = parts.find((part) => part.kind === 'finish')
+  const texts = parts.filter((part) => part.kind === 'text')
+  const text = texts.length === 0 ? null : texts.map((part) => part.text).join('')
+  const thoughts = parts.filter((part) => part.kind === 'reasoning')
+  const reasoning = thoughts.map((part) => part.text).join('')
+  const signature = parts.find(isSignature)
+  const calls = parts
+    .filter((part) => part.kind === 'tool-start')
+    .map((call) => toCall(call, parts))
   if (end === undefined) throw new AnswerNotTranslatable('the answer does not end')
   const message = {
     role: 'assistant',
@@ -88,8 +76,8 @@ export function createChatBody(identity: AnswerIdentity, parts: readonly AnswerP
     refusal: null,
     annotations: [],
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-    ...(extra === undefined ? {} : { extra_content: extra }),
-    ...(calls.length === 0 ? {} : { tool_calls: calls.map(toCall) }),
+    ...(signature === undefined ? {} : { extra_content: toExtra(signature) }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
   }
   const choice = { index: 0, message, logprobs: null, finish_reason: finishReasons[end.reason] }
   return {
@@ -146,14 +134,28 @@ function toDelta(part: AnswerPart, index: number): object | undefined {
     }
     case 'tool-input':
       return { tool_calls: [{ index, function: { arguments: part.text } }] }
-    default:
+    case 'reasoning-start':
+    case 'tool-end':
+    case 'finish':
+    case 'error':
       return undefined
   }
 }
 
-function toCall(call: { id: string; name: string; input: string; extra: object }): object {
-  const { id, name, input, extra } = call
-  return { id, type: 'function', function: { name, arguments: input }, ...extra }
+type Signature = Extract<AnswerPart, { kind: 'text-signature' | 'reasoning-signature' }>
+
+function isSignature(part: AnswerPart): part is Signature {
+  return part.kind === 'text-signature' || part.kind === 'reasoning-signature'
+}
+
+function toCall(
+  call: Extract<AnswerPart, { kind: 'tool-start' }>,
+  parts: readonly AnswerPart[],
+): object {
+  const { id, name } = call
+  const inputs = parts.filter((part) => part.kind === 'tool-input')
+  const input = inputs.flatMap((part) => (part.id === id ? [part.text] : [])).join('')
+  return { id, type: 'function', function: { name, arguments: input }, ...callExtra(call) }
 }
 
 /** As Google's own chat wire says it. */
@@ -163,9 +165,7 @@ function callExtra({ signature }: { readonly signature: string | undefined }): o
     : { extra_content: { google: { thought_signature: signature } } }
 }
 
-function toExtra(
-  part: Extract<AnswerPart, { kind: 'text-signature' | 'reasoning-signature' }>,
-): object {
+function toExtra(part: Signature): object {
   return part.kind === 'text-signature'
     ? { google: { thought_signature: part.signature } }
     : { anthropic: { thinking_signature: part.signature } }

@@ -19,15 +19,6 @@ export function translatedConfig(
     baseUrl: `${origin}/${version}`,
     ...authority,
   })
-  const model = (name: string, provider: string, upstreamModel: string): object => ({
-    name,
-    upstream: provider,
-    provider,
-    upstreamModel,
-    translate: true,
-    price: { perCallAtomic: '5', perMillionAtomic: { input: '2000000', output: '3000000' } },
-    limits: { contextTokens: 100_000, maxOutputTokens: 1000, hidesReasoning: false },
-  })
   return {
     upstreams: [
       upstream('openai', 'v1'),
@@ -41,5 +32,17 @@ export function translatedConfig(
       model('slow', 'anthropic', 'loopback-slow-60'),
       model('failing', 'anthropic', 'hostile-status-429'),
     ],
+  }
+}
+
+function model(name: string, provider: string, upstreamModel: string): object {
+  return {
+    name,
+    upstream: provider,
+    provider,
+    upstreamModel,
+    translate: true,
+    price: { perCallAtomic: '5', perMillionAtomic: { input: '2000000', output: '3000000' } },
+    limits: { contextTokens: 100_000, maxOutputTokens: 1000, hidesReasoning: false },
   }
 }

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
+import { assert, jsonValue, property } from 'fast-check'
 import { expect, test } from 'vitest'
 import { holdsRoundedNumber, parseStrictJson } from '../../src/translation/strict-json.ts'
 
 test('every JSON value that JavaScript writes is read as it is', () => {
-  fc.assert(
-    fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+  assert(
+    property(jsonValue({ maxDepth: 6 }), (value) => {
       const text = JSON.stringify(value)
       const read = parseStrictJson(text)
       const hasLong = holdsRoundedNumber(JSON.parse(text)) || /"__proto__":/.test(text)
