@@ -152,10 +152,14 @@ test('another adapter that writes other bytes proves nothing against a receipt',
   })
 })
 
-test('the beginning that was returned to a caller who left is replayed', async () => {
-  const call = { model: 'slow', stream: true }
+test.each([
+  ['slow', 'was cut off with it'],
+  ['drained', 'was read to its end'],
+])('the beginning that a caller who left has had is replayed: %s, %s', async (model) => {
+  const call = { model, stream: true }
   const { bundle, upstream, response } = await keepCall('/v1/chat/completions', call, 400)
   expect(response.length).toBeGreaterThan(400)
+  expect(upstream.includes('message_stop')).toBe(model === 'drained')
   expect(statuses(await replayFiles(bundle, upstream))).toEqual(allPassed)
 })
 

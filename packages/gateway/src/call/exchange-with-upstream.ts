@@ -8,7 +8,18 @@ import type { Call } from './open-call.ts'
 import { recordUnanswered } from './record-exchange.ts'
 import { relayStream } from './relay-stream.ts'
 import { relayWhole } from './relay-whole.ts'
-import { closeExchange, createRunning, isEventStream, start } from './running-exchange.ts'
+import {
+  closeExchange,
+  createRunning,
+  isEventStream,
+  openExchange,
+  type Head,
+  type Running,
+} from './running-exchange.ts'
+import { tryUpstreams } from './try-upstreams.ts'
+
+/** An exchange that is over, and the call as it went to the upstream that served it. */
+export type ServedExchange = { readonly sent: SentCall; readonly exchange: ExchangeRecord }
 
 /**
  * Runs one exchange to its end, whatever that is: upstream failures, time-outs and a caller who leaves are records.
@@ -20,21 +31,30 @@ export async function exchangeWithUpstream(
   call: Call,
   sent: SentCall,
   payment: AdmittedPayment,
-): Promise<ExchangeRecord> {
+): Promise<ServedExchange> {
   const running = createRunning(gateway, call, sent)
-  call.onStop(() => {
-    running.end({ kind: 'out-of-time', error: 'shutdown' })
-  })
+  openExchange(running)
   try {
-    start(running)
-    const head = await Promise.race([running.head, running.ended])
-    if (head.kind !== 'head') return recordUnanswered(running, head)
-    const { meter } = sent.chosen
-    const references = createReferenceRecorder(gateway, call, sent, payment.payer)
-    return meter !== undefined && isEventStream(head)
-      ? await relayStream(running, head, payment, meter, references)
-      : await relayWhole(running, head, payment, references)
+    const head = await tryUpstreams(running)
+    const exchange =
+      head.kind === 'head'
+        ? await relayAnswer(running, head, payment)
+        : recordUnanswered(running, head)
+    return { sent: running.sent, exchange }
   } finally {
     closeExchange(running)
   }
+}
+
+function relayAnswer(
+  running: Running,
+  head: Head,
+  payment: AdmittedPayment,
+): Promise<ExchangeRecord> {
+  const { gateway, call, sent } = running
+  const { meter } = sent.chosen
+  const references = createReferenceRecorder(gateway, call, sent, payment.payer)
+  return meter !== undefined && isEventStream(head)
+    ? relayStream(running, head, payment, meter, references)
+    : relayWhole(running, head, payment, references)
 }

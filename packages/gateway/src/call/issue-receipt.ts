@@ -8,14 +8,14 @@ import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { adapterDigest } from '../translation/generated/adapter-digest.ts'
 import { findAttachments, type Attachment } from './attachments.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import type { SettledBill } from './bill.ts'
-import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
+import { recordBody, type BodyRecord, type ExchangeRecord, type FailedAttempt } from './exchange.ts'
 import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
-import type { AnswerTranslation } from './answer-translation.ts'
 
 /** What a refusal says of itself and of the body that was received. */
 export type RefusalRecord = {
@@ -105,9 +105,14 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, forwarded, chosen, settled }: EndedCall,
+  { request, forwarded, chosen, settled, exchange }: EndedCall,
 ): void {
-  const { model, upstreamModel } = chosen.route
+  const { model, upstreamModel, upstream } = chosen.route
+  if (exchange.failed.length > 0 || chosen.isChoice) {
+    claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
+  }
+  const { drain } = exchange
+  if (drain !== undefined) claims.set('drain', pairs(['end', drain.end], ['left', drain.leftMs]))
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (forwarded.translation !== undefined) {
@@ -119,7 +124,15 @@ function addOccasionalClaims(
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
 }
 
-/** What turned the one request into the other, and the answer back (RC4.8). */
+function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): CborValue {
+  return pairs(
+    ['count', failed.length + 1],
+    ['failed', failed.map((each) => pairs(['error', each.error], ['upstream', each.upstream]))],
+    ['upstream', upstream],
+  )
+}
+
+/** What turned the one request into the other, and the answer back (RC4.11). */
 function describeTranslation(
   { path }: ForwardedRequest,
   { adapter: { name } }: AnswerTranslation,
@@ -225,14 +238,14 @@ async function issue(
 }
 
 function responseClaim(exchange: ExchangeRecord): CborValue {
-  const { answer, upstreamBody } = exchange
+  const { answer, upstreamBody, returned = upstreamBody } = exchange
   switch (answer.kind) {
     case 'whole': {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed': {
-      const { body, transform } = answer.translated ?? { body: upstreamBody, transform: 'identity' }
+      const { body, transform } = answer.translated ?? { body: returned, transform: 'identity' }
       return bodyClaim(body, ['status', answer.status], ['transform', transform])
     }
     case 'gone':

@@ -9,6 +9,7 @@ import {
   noObservation,
   recordBody,
   type BodyRecord,
+  type DrainRecord,
   type ExchangeRecord,
 } from './exchange.ts'
 import type { Head, Running } from './running-exchange.ts'
@@ -22,9 +23,10 @@ const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
 
 /** The record of an exchange of which nothing was returned to the caller. */
 export function recordUnanswered(running: Running, ending: Ending, head?: Head): ExchangeRecord {
-  const body = head === undefined ? emptyBody : recordBody(running.collected.bytes())
+  const body = head === undefined ? emptyBody : recordBody(running.attempt.collected.bytes())
   const common = {
     ...commonRecord(running, head, body),
+    drain: recordDrain(running, ending, false),
     observation: noObservation,
     observedBody: Buffer.alloc(0),
   }
@@ -60,7 +62,14 @@ export function commonRecord(
   upstreamBody: BodyRecord,
 ): Pick<
   ExchangeRecord,
-  'upstreamStatus' | 'upstreamBody' | 'requestId' | 'stream' | 'firstByteMs' | 'upstreamClaim'
+  | 'upstreamStatus'
+  | 'upstreamBody'
+  | 'requestId'
+  | 'stream'
+  | 'firstByteMs'
+  | 'upstreamClaim'
+  | 'failed'
+  | 'returned'
 > {
   const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
   const requestId = typeof id === 'string' ? id.slice(0, 256) : null
@@ -69,17 +78,35 @@ export function commonRecord(
     upstreamBody,
     requestId,
     stream: undefined,
-    firstByteMs: running.firstByteMs,
+    firstByteMs: running.attempt.firstByteMs,
     upstreamClaim: describeUpstreamClaim(
       running.sent.chosen.route.upstream,
       requestId,
-      running.exchange?.tls(),
+      running.attempt.exchange?.tls(),
     ),
+    failed: running.failed,
+    returned: undefined,
   }
 }
 
+/** How the reading without a caller ended; `isWhole`: with the whole answer. */
+export function recordDrain(
+  { drain }: Running,
+  ending: Ending,
+  isWhole: boolean,
+): DrainRecord | undefined {
+  if (drain === undefined) return undefined
+  const { leftMs } = drain
+  if (ending.kind === 'caller-gone') return { leftMs, end: drain.end ?? 'time' }
+  return { leftMs, end: isWhole ? 'complete' : 'upstream-error' }
+}
+
 /** An answer of our own in place of the upstream's. */
-export function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord['answer'] {
+export function gatewayError(
+  { call, hasLeft }: Running,
+  code: GatewayErrorCode,
+): ExchangeRecord['answer'] {
+  if (hasLeft) return { kind: 'gone' }
   const { status } = describeGatewayError(code)
   return {
     kind: 'whole',

@@ -1,22 +1,32 @@
 /** Relays a stream as it arrives: nothing leaves before the payment is released, nothing is held back after. */
 import type { MeterWire } from '../metering/observe-usage.ts'
+import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
+import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
-import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
-import { judgeStreamEnd, type Ending } from './ending.ts'
+import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
 import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
-import { commonRecord, recordUnanswered } from './record-exchange.ts'
+import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
-import { failAnswer, isWithinLimit, type Head, type Running } from './running-exchange.ts'
+import {
+  endDrain,
+  failAnswer,
+  isWithinLimit,
+  leave,
+  type Head,
+  type Running,
+} from './running-exchange.ts'
 import {
   createTranslatedStream,
   judgeTranslated,
   type ReturnedStream,
+  type TranslatedStream,
 } from './translated-stream.ts'
 
 /** Most events of a stream. */
@@ -32,38 +42,48 @@ export async function relayStream(
 ): Promise<ExchangeRecord> {
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
   if (isCoded(head.headers)) {
-    return recordUnanswered(running, { kind: 'upstream-failed', failure: 'answer-malformed' }, head)
+    return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release())
-  if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
-  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  if (release === 'gone' && running.drain === undefined) {
+    return recordUnanswered(running, { kind: 'caller-gone' }, head)
+  }
+  const headers = {
+    ...identityHeaders(head.headers),
+    ...(release === 'gone' ? {} : release.headers),
+  }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  beginStream(running.gateway, running.call, headers)
-  const write = (bytes: Buffer): void => {
-    writeChunk(running, bytes)
-  }
   const { translation } = running.sent.forwarded
-  const translated = translation && createTranslatedStream(running, translation, maxEvents, write)
+  const translated =
+    translation &&
+    createTranslatedStream(running, translation, maxEvents, (bytes) => {
+      writeChunk(running, bytes)
+    })
+  const hasBegun = release !== 'gone'
+  const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
+  if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
+  else cutRelay(relay)
+  running.onLeave = () => {
+    cutRelay(relay)
+    // A slow caller may have paused it.
+    running.attempt.exchange?.resume()
+    return relay.cut?.isTerminated === false
+  }
   const batch = createChunkBatch((bytes) => {
-    recorder.push(bytes)
-    kept?.push(bytes)
-    if (translated === undefined) write(bytes)
-    else translated.push(bytes)
-    // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
-    if (recorder.events() > maxEvents) failAnswer(running)
+    takeBytes(running, relay, bytes)
   })
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
-  running.exchange?.resume()
-  const ending = await running.ended
+  running.attempt.exchange?.resume()
+  const ending = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  const record = recordStream(running, head, ending, recorder, headers, kept?.body())
+  const record = recordStream(running, head, ending, relay)
   return translated === undefined
     ? record
     : recordTranslated(running, ending, record, await translated.end(ending))
@@ -77,13 +97,13 @@ function recordTranslated(
   returned: ReturnedStream,
 ): ExchangeRecord {
   const { answer } = record
+  if (answer.kind !== 'streamed') return { ...record, replayBody: returned.upstream }
   const judged = judgeTranslated(returned, ending, record)
-  if (answer.kind !== 'streamed') return record
   return {
     ...record,
     ...judged,
     stream: returned.stream,
-    replayBody: record.observedBody,
+    replayBody: returned.upstream,
     answer: {
       ...answer,
       endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
@@ -93,21 +113,59 @@ function recordTranslated(
   }
 }
 
+/** Owned by one relayed stream. */
+type Relay = {
+  readonly recorder: StreamRecorder
+  /** What was returned, as long as it is small. */
+  readonly kept: BodyKeeper | undefined
+  /** Between the upstream and the caller, where their wires differ. */
+  readonly translated: TranslatedStream | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly hasBegun: boolean
+  /** What had been seen when the caller left. */
+  cut: Observation | undefined
+}
+
+function cutRelay(relay: Relay): void {
+  relay.recorder.cut()
+  relay.cut = relay.recorder.observation()
+}
+
+function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
+  recorder.push(bytes)
+  translated?.push(bytes)
+  if (running.hasLeft) {
+    // Beyond what was authorised nothing can be charged: there is nothing left to learn.
+    if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
+  } else {
+    kept?.push(bytes)
+    if (translated === undefined) writeChunk(running, bytes)
+  }
+  // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+  if (recorder.events() > maxEvents) failAnswer(running)
+}
+
+function isOverMaximum({ sent }: Running, observation: Observation): boolean {
+  const { authorisation } = sent.bill
+  if (authorisation === undefined || observation.usage.kind !== 'exact') return false
+  return chargeUsage(authorisation, meterUsage(authorisation, observation, undefined)).isCapped
+}
+
 /**
  * A slow caller pauses the upstream: nothing piles up here. One who takes nothing for as long as an upstream may be
  * silent has left: a paused upstream is a connection that others wait for.
  */
 function writeChunk(running: Running, chunk: Buffer): void {
-  const { gateway, call, exchange } = running
+  const { sent, call, attempt } = running
   if (call.response.write(chunk) || running.patience !== undefined) return
-  exchange?.pause()
+  attempt.exchange?.pause()
   running.patience = setTimeout(() => {
-    running.end({ kind: 'caller-gone' })
-  }, gateway.config.limits.idleTimeoutMs)
+    leave(running)
+  }, sent.chosen.route.behaviour.idleTimeoutMs)
   call.response.once('drain', () => {
     clearTimeout(running.patience)
     running.patience = undefined
-    exchange?.resume()
+    attempt.exchange?.resume()
   })
 }
 
@@ -115,36 +173,48 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  recorder: StreamRecorder,
-  headers: Readonly<Record<string, string>>,
-  kept: Buffer | undefined,
+  { recorder, kept, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
-  const { body, chain, digests, observation } = recorder.end()
-  const { state, error } = judgeStreamEnd(ending, observation.isTerminated, observation.hasError)
+  const seen = recorder.end()
+  const isDrained = running.drain !== undefined && cut !== undefined
+  const { isTerminated, hasError } = seen.observation
+  const { state, error } = isDrained
+    ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
+    : judgeStreamEnd(ending, isTerminated, hasError)
+  const body = kept?.body()
   return {
-    ...commonRecord(running, head, body),
+    ...commonRecord(running, head, seen.body),
     state,
     error,
-    observation,
-    observedBody: kept,
-    stream: { chain, digests },
-    answer: {
-      kind: 'streamed',
-      status: head.status,
-      headers,
-      endsCleanly: ending.kind === 'upstream-ended' && observation.isTerminated,
-      kept: state === 'complete' ? kept : undefined,
-    },
+    returned: isDrained ? seen.returned : undefined,
+    drain: recordDrain(running, ending, isTerminated && !hasError),
+    observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
+    observedBody: body,
+    stream: hasBegun ? { chain: seen.chain, digests: seen.digests } : undefined,
+    answer: hasBegun
+      ? {
+          kind: 'streamed',
+          status: head.status,
+          headers,
+          endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
+          kept: state === 'complete' ? body : undefined,
+        }
+      : { kind: 'gone' },
   }
 }
 
+/** Without the provider's own figure a caller who left pays for what was visible to it, as if nothing had been read on. */
+function observeDrained(seen: Observation, cut: Observation): Observation {
+  if (seen.usage.kind === 'exact') return seen
+  const { usage, isTerminated, hasError } = cut
+  return { ...seen, usage, isTerminated, hasError }
+}
+
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
-function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
-  const isObserved = sent.bill.authorisation !== undefined
-  if (isObserved || sent.forwarded.translation !== undefined) {
-    return createBodyKeeper(maxEstimatedBytes)
-  }
-  return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
+function createKeeper({ gateway, call, sent }: Running): BodyKeeper | undefined {
+  if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
+  const isKept = isRepeatable(gateway.config.payment, call.request)
+  return isKept ? createBodyKeeper(maxKeptAnswerBytes) : undefined
 }
 
 function ignore(): void {

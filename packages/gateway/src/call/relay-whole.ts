@@ -7,7 +7,7 @@ import { identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
 import { judgeWholeAnswer, type JudgedAnswer } from './judge-answer.ts'
-import { commonRecord, gatewayError, recordUnanswered } from './record-exchange.ts'
+import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
 import type { Head, Running } from './running-exchange.ts'
 
@@ -21,22 +21,24 @@ export async function relayWhole(
   const isUsable = head.status === 200
   // Settlement is awaited while the body arrives.
   const released = isUsable ? payment.release() : undefined
-  const ending = await running.ended
+  const ending = await running.attempt.ended
   // The reservation is ended only after its release has been decided.
   await released
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
-  const body = running.collected.bytes()
+  const body = running.attempt.collected.bytes()
   const { chosen, request } = running.sent
   const expected = { meter: chosen.meter, form: request.route.answer }
   const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
   const common = {
     ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
+    drain: recordDrain(running, ending, judged.state === 'complete'),
     state: judged.state,
     error: judged.error,
     observation: judged.observation,
     observedBody: body,
   }
   if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
+  if (running.hasLeft && judged.state !== 'complete') return { ...common, answer: { kind: 'gone' } }
   const translated = await translateAnswer(running, head, body, judged)
   if (translated?.kind === 'failed') return { ...common, ...translated.record }
   const release = await releaseOr(running, released)
@@ -58,7 +60,7 @@ type TranslatedAnswer =
       readonly record: Pick<ExchangeRecord, 'state' | 'error' | 'answer' | 'replayBody'>
     }
 
-/** The answer on the caller's wire; `undefined` where that is the provider's. */
+/** The answer on the caller's wire; `undefined` where that is the provider's, or nobody is there to have it. */
 async function translateAnswer(
   running: Running,
   { status }: Head,
@@ -66,7 +68,7 @@ async function translateAnswer(
   { state, error }: JudgedAnswer,
 ): Promise<TranslatedAnswer | undefined> {
   const { translation, transform } = running.sent.forwarded
-  if (translation === undefined) return undefined
+  if (translation === undefined || running.hasLeft) return undefined
   const fail = (code: GatewayErrorCode, cause: string | null): TranslatedAnswer => {
     const answer = gatewayError(running, code)
     return {

@@ -1,6 +1,6 @@
 /** A stream on its way through a translation: what leaves is hashed and chained as it is written. */
 import type { StreamOutcome } from '../translation/translate-answer.ts'
-import { maxKeptAnswerBytes } from './answer-cache.ts'
+import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
 import { createBodyKeeper } from './body-collector.ts'
 import { abortedByClient, type Ending, type Outcome } from './ending.ts'
 import { createReturnedRecorder, type BodyRecord, type ExchangeRecord } from './exchange.ts'
@@ -13,7 +13,12 @@ export type ReturnedStream = {
   readonly body: BodyRecord
   readonly stream: NonNullable<ExchangeRecord['stream']>
   readonly kept: Buffer | undefined
+  /** The upstream's own bytes, for a replay. */
+  readonly upstream: Buffer | undefined
 }
+
+/** Longer answers cannot be replayed. */
+const maxReplayBytes = 8_388_608
 
 /** Owner of one such stream. */
 export type TranslatedStream = {
@@ -31,10 +36,13 @@ export function createTranslatedStream(
 ): TranslatedStream {
   const { gateway, call } = running
   const recorder = createReturnedRecorder(gateway.config.receipts.enabled)
-  const kept = gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
+  const isKept = isRepeatable(gateway.config.payment, call.request)
+  const kept = isKept ? createBodyKeeper(maxKeptAnswerBytes) : undefined
+  const upstream =
+    gateway.upstreamAnswers === undefined ? undefined : createBodyKeeper(maxReplayBytes)
   let isClosed = false
   const translator = translation.stream((bytes) => {
-    if (isClosed || call.isGone()) return false
+    if (isClosed || running.hasLeft || call.isGone()) return false
     recorder.push(bytes)
     kept?.push(bytes)
     write(bytes)
@@ -45,12 +53,14 @@ export function createTranslatedStream(
   void stopWhenFailed(running, translator.outcome)
   return {
     push: (bytes) => {
-      translator.push(bytes)
+      upstream?.push(bytes)
+      // Who has left is told nothing more, whether the upstream is read on or not.
+      if (!running.hasLeft) translator.push(bytes)
     },
     end: async ({ kind }) => {
       isClosed = kind === 'caller-gone'
       const outcome = await translator.end()
-      return { outcome, ...recorder.end(), kept: kept?.body() }
+      return { outcome, ...recorder.end(), kept: kept?.body(), upstream: upstream?.body() }
     },
   }
 }

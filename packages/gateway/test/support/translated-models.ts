@@ -31,6 +31,7 @@ export function translatedConfig(
       model('gpt', 'openai', translatedModels.gpt),
       model('slow', 'anthropic', 'loopback-slow-60'),
       model('failing', 'anthropic', 'hostile-status-429'),
+      { ...model('drained', 'anthropic', 'loopback-slow-30'), onDisconnect: { drain: {} } },
     ],
   }
 }

@@ -205,9 +205,16 @@ test('errors of the other provider are shown as errors of the own one', async ()
 
 test('a model is listed in both dialects that it is served in', async () => {
   const { data } = await openai.models.list()
-  expect(data.map(({ id }) => id)).toEqual(['claude', 'gemini', 'gpt', 'slow', 'failing'])
+  expect(data.map(({ id }) => id)).toEqual([
+    'claude',
+    'gemini',
+    'gpt',
+    'slow',
+    'failing',
+    'drained',
+  ])
   const list = await anthropic.models.list()
-  expect(list.data.map(({ id }) => id)).toEqual(['claude', 'gpt', 'slow', 'failing'])
+  expect(list.data.map(({ id }) => id)).toEqual(['claude', 'gpt', 'slow', 'failing', 'drained'])
 })
 
 test.each([
