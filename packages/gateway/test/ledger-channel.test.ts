@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import {
+  isCeilingUsed,
   maxUsedCeilings,
   reduceChannel,
   type ChannelAccount,
@@ -72,6 +73,44 @@ test('a released strict voucher is usable again, and a charge of 0 is none', () 
   expect(run(released, strict(2, 100n, 100n)).running).toHaveLength(1)
 })
 
+test('a strict voucher that bought a call buys no second one, however little the first cost', () => {
+  const paid = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  // Whoever saw the voucher of 100 in a claim or a correction asks for a call of 60.
+  expect(refusalOf(paid, strict(2, 60n, 100n))).toBe('channel-ceiling-used')
+  // The payer's own next voucher may be lower than that one.
+  const lower = run(paid, strict(2, 20n, 60n), charge(2, 20n))
+  expect(refusalOf(lower, strict(3, 40n, 100n))).toBe('channel-ceiling-used')
+  expect(lower.signed?.ceilingAtomic).toBe(100n)
+})
+
+test('a voucher that is still good for a call never stands in a claim or a correction', () => {
+  const reserved = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n), strict(2, 100n, 140n))
+  expect(reserved.signed?.ceilingAtomic).toBe(100n)
+  const released = run(reserved, { type: 'call-released', channelId, callId: callOf(2) })
+  expect(released.signed?.ceilingAtomic).toBe(100n)
+  const again = run(released, strict(3, 100n, 140n), charge(3, 1n))
+  expect(again.signed?.ceilingAtomic).toBe(140n)
+})
+
+test('ceilings that bought a call are remembered, and more than that are refused', () => {
+  let account = open(100_000n)
+  for (let call = 1; call <= maxUsedCeilings + 1; call++) {
+    account = run(account, strict(call, 1000n, account.chargedAtomic + 1000n), charge(call, 1n))
+  }
+  expect(account.usedCeilings).toHaveLength(maxUsedCeilings)
+  expect(account.floorAtomic).toBe(1000n)
+  expect(isCeilingUsed(account, account.chargedAtomic)).toBe(true)
+})
+
+test('a ceiling of exactly what is charged is known to have bought a call, or not', () => {
+  const partly = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  expect(isCeilingUsed(partly, 40n)).toBe(false)
+  const fully = run(partly, strict(2, 60n + 1n, 101n), charge(2, 60n))
+  expect(isCeilingUsed(fully, 100n)).toBe(true)
+  // What was claimed before we knew the channel was claimed by vouchers that are public.
+  expect(isCeilingUsed(open(1000n, { claimedAtomic: 300n }), 300n)).toBe(true)
+})
+
 test('unique ceilings arrive in any order and buy one call each', () => {
   const account = run(open(1000n), unique(1, 100n, 300n), unique(2, 100n, 200n))
   expect(account).toMatchObject({ reservedAtomic: 200n, usedCeilings: [200n, 300n] })
@@ -105,14 +144,11 @@ test('only the advertised number of calls runs', () => {
   expect(refusalOf(account, unique(3, 10n, 30n, 2))).toBe('channel-busy')
 })
 
-test('a released unique ceiling buys again, one that fell out of the window does not', () => {
+test('a released unique ceiling buys nothing more, nor does one that fell out of the window', () => {
   let account = run(open(100_000n), unique(1, 1n, 1000n))
-  const again = run(
-    account,
-    { type: 'call-released', channelId, callId: callOf(1) },
-    unique(2, 1n, 1000n),
-  )
-  expect(again.running).toHaveLength(1)
+  const released = run(account, { type: 'call-released', channelId, callId: callOf(1) })
+  // A claim may have shown it to everybody.
+  expect(refusalOf(released, unique(2, 1n, 1000n))).toBe('channel-ceiling-used')
   for (let index = 1; index <= maxUsedCeilings; index++) {
     account = run(account, unique(1 + index, 1n, 1000n + BigInt(index)), charge(1 + index, 0n))
   }

@@ -132,6 +132,49 @@ test('a payer without state learns everything from the correction', async () => 
   })
 })
 
+test('strangers who know the public data of a channel can neither learn from it, nor spend, nor refund', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const { context } = fixture.scheme
+  const account = () => context.ledger.state.channels.get(payer.channelId)
+  const offer = offerOf(fixture.options.terms, 100n)
+  // The config is public; the stranger signs with a key of its own.
+  const stranger = createChannelPayer(keccak256('0x95'), fixture.options.terms)
+  const forged = (type: 'voucher' | 'refund', ceiling: bigint): Record<string, unknown> => ({
+    ...payer.payloadOf(type, ceiling),
+    voucher: {
+      ...Object(payer.payloadOf(type, ceiling)['voucher']),
+      signature: Object(stranger.payloadOf(type, ceiling)['voucher']).signature,
+    },
+  })
+  for (const ceiling of [100n, 140n]) {
+    const refused = await admit(fixture, 100n, (each) =>
+      payer.present(each, forged('voucher', ceiling)),
+    )
+    expect(refused).toMatchObject({ code: 'payment-signature-invalid', correction: undefined })
+  }
+  const forgedRefund = await refundChannel(
+    context,
+    payer.present(offer, forged('refund', 40n)),
+    offer,
+  )
+  expect(forgedRefund).toMatchObject({ code: 'payment-signature-invalid' })
+  // The voucher of 100 bought a call of 40. It stands in the claim: a call of 60 would fit it, or a refund at C = 100.
+  expect(codeOf(await admit(fixture, 60n, (each) => payer.voucher(each, 100n)))).toBe(
+    'channel-ceiling-used',
+  )
+  const next = await admit(fixture, 61n, (each) => payer.voucher(each, 101n))
+  await expectReservation(next).charge(60n)
+  expect(account()?.chargedAtomic).toBe(100n)
+  const stolen = await refundChannel(context, payer.refund(offer, 100n), offer)
+  expect(stolen).toMatchObject({ kind: 'refused', code: 'refund-signature-required' })
+  const old = await refundChannel(context, payer.signedRefund(offer, 100n, 500n, 1n), offer)
+  expect(old).toMatchObject({ kind: 'refused', code: 'refund-nonce-mismatch' })
+  expect(account()?.refunding).toBeUndefined()
+  const own = await refundChannel(context, payer.signedRefund(offer, 100n, 500n, 0n), offer)
+  expect(own).toMatchObject({ kind: 'sent', amountAtomic: 500n })
+})
+
 test('a refund claims what is charged and gives the rest back', async () => {
   const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)

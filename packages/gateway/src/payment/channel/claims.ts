@@ -4,7 +4,7 @@ import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { ContractFunctionRevertedError, BaseError, ExecutionRevertedError } from 'viem'
 import type { Sender } from '../exact/sender.ts'
-import { signedCeilingAtomic, type ChannelAccount } from '../ledger/channel-account.ts'
+import type { ChannelAccount } from '../ledger/channel-account.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerState } from '../ledger/ledger.ts'
 import { encodeClaim, type ClaimRow } from './batch-contract.ts'
@@ -158,7 +158,7 @@ function sentTotals({ transactions }: LedgerState): ReadonlyMap<Hex, bigint> {
 function isClaimable(account: ChannelAccount): boolean {
   return (
     !account.frozen &&
-    account.chargedAtomic <= signedCeilingAtomic(account) &&
+    account.chargedAtomic <= (account.signed?.ceilingAtomic ?? 0n) &&
     account.chargedAtomic <= account.view.depositedAtomic
   )
 }

@@ -4,11 +4,17 @@ import { parseChannelPayload } from '@countersign/protocol/payment/channel-paylo
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { checkAccepted, type MeteredOffer } from '@countersign/protocol/payment/metered-offer'
 import { PaymentError } from '@countersign/protocol/payment/payment-code'
+import { parsePaymentExtensions } from '@countersign/protocol/payment/payment-extensions'
 import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
-import type { ChannelAccount } from '../ledger/channel-account.ts'
+import { isCeilingUsed, type ChannelAccount } from '../ledger/channel-account.ts'
 import { encodeRefund, type ClaimRow } from './batch-contract.ts'
 import { refuseChannel, type ChannelRefusal } from './admit-channel-payment.ts'
-import { checkVoucherSigner, toPaymentError, type ChannelContext } from './channel-context.ts'
+import {
+  checkSigner,
+  checkVoucherSigner,
+  toPaymentError,
+  type ChannelContext,
+} from './channel-context.ts'
 import { describeChannel, type ChannelState } from './channel-state.ts'
 import { isRevert } from './claims.ts'
 import { sendJournaled } from './transaction-book.ts'
@@ -45,11 +51,12 @@ export async function refundChannel(
       throw new PaymentError('channel-unknown', 'No such channel is known here.')
     }
     if (action.kind !== 'refund') throw new PaymentError('payment-malformed', 'No refund.')
-    // Whoever asks must be the payer: its voucher says how much it knows to be charged.
+    // Its voucher says how much the payer knows to be charged.
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
     if (voucher.maxClaimableAtomic !== account.chargedAtomic) {
       return refuseChannel({ kind: 'refused', code: 'channel-ceiling-mismatch' }, account)
     }
+    checkAsker(context, presented, account, action.amountAtomic)
     const rest = account.view.depositedAtomic - account.chargedAtomic
     const amountAtomic = action.amountAtomic === 'all' ? rest : action.amountAtomic
     const step = ledger.apply({ type: 'refund-signed', channelId, amountAtomic })
@@ -64,6 +71,30 @@ export async function refundChannel(
     const { code, detail } = toPaymentError(error)
     return { kind: 'refused', code, detail, correction: undefined }
   }
+}
+
+/**
+ * Whoever asks must be the payer. A voucher shows that only while nobody else can have it: one that bought a call stands
+ * in claims and corrections. Then, and whenever it is there, the payer's signature under this very refund decides.
+ */
+function checkAsker(
+  { curve, domain }: ChannelContext,
+  presented: PresentedPayment,
+  account: ChannelAccount,
+  amountAtomic: bigint | 'all',
+): void {
+  const { refund } = parsePaymentExtensions(presented)
+  if (refund.kind === 'none') {
+    if (!isCeilingUsed(account, account.chargedAtomic)) return
+    throw new PaymentError('refund-signature-required', 'This voucher has bought a call.')
+  }
+  const { nonce, signature } = refund
+  if (amountAtomic === 'all') throw new PaymentError('refund-amount-invalid', 'Which amount?')
+  if (nonce !== account.view.refundNonce) {
+    throw new PaymentError('refund-nonce-mismatch', 'The refund is signed for another nonce.')
+  }
+  const digest = domain.hashRefund(account.channelId, nonce, amountAtomic)
+  checkSigner(curve, digest, signature, account.config.payerAuthorizer)
 }
 
 /** Refunds that are journaled but have no transaction, because a process died or a node refused, are sent now. */

@@ -87,6 +87,7 @@ const channelAccount = z
         callId,
         requestHash: word,
         ceilingAtomic: amount,
+        signature,
         reservedAtomic: amount,
         provenAtomic: amount,
       }),
