@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import {
   isCeilingUsed,
+  isNews,
   maxUsedCeilings,
   reduceChannel,
   type ChannelAccount,
@@ -185,6 +186,28 @@ test('a refund needs an idle channel and lasts until its nonce is used on chain'
   const paid = run(pending, seen(40n, { refundNonce: 1n }))
   expect(paid.refunding).toBeUndefined()
   expect(refusalOf({ ...idle, frozen: true }, refund)).toBe('channel-frozen')
+})
+
+test('a refund that a reorganisation takes back is still asked back, until its block is deep enough', () => {
+  const refund = { type: 'refund-signed', channelId, amountAtomic: 600n } as const
+  const signed = run(open(1000n), refund)
+  const young = { refundNonce: 1n, blockNumber: 9n, finalBlockNumber: 7n }
+  const mined = run(signed, seen(400n, young))
+  // The money is gone already, so what is left can be used; but there is one refund at a time.
+  expect(mined.refunding?.minedAtBlock).toBe(9n)
+  expect(run(mined, strict(1, 400n, 400n)).running).toHaveLength(1)
+  expect(refusalOf(mined, refund)).toBe('channel-withdrawing')
+  // The block is taken back: whoever has the signature can send it again.
+  const back = run(mined, seen(1000n, { blockNumber: 9n, finalBlockNumber: 7n }))
+  expect(refusalOf(back, strict(1, 400n, 400n))).toBe('channel-withdrawing')
+  expect(isNews(back, { ...back.view, ...young })).toBe(true)
+  const again = run(back, seen(400n, { ...young, blockNumber: 10n, finalBlockNumber: 8n }))
+  const later = { ...again.view, blockNumber: 12n, finalBlockNumber: 10n }
+  expect(isNews(again, { ...later, finalBlockNumber: 9n })).toBe(false)
+  expect(isNews(again, later)).toBe(true)
+  const paid = run(again, { type: 'channel-seen', channelId, view: later })
+  expect(paid.refunding).toBeUndefined()
+  expect(isNews(paid, later)).toBe(false)
 })
 
 test('a channel that somebody else claimed from is frozen', () => {

@@ -38,6 +38,8 @@ type ChannelModel = {
   readonly channelId: Hex
   readonly baseAtomic: bigint
   receiptsAtomic: bigint
+  /** What the latest refund took. */
+  refundedAtomic: bigint
   /** Ceilings that bought a call. */
   readonly boughtBy: Map<bigint, string>
   chain: ChainView
@@ -77,6 +79,7 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
       channelId: wordOf(index + 1),
       baseAtomic: claimedAtomic,
       receiptsAtomic: 0n,
+      refundedAtomic: 0n,
       boughtBy: new Map(),
       chain: viewOf(claimedAtomic + random.amount(5000), { claimedAtomic }),
     }
@@ -220,30 +223,69 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { random } = world
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
+  const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
   const free = chain.depositedAtomic - chain.claimedAtomic
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
+    finalBlockNumber,
     depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
     withdrawingAtomic: 0n,
   }
-  const stolen = { ...chain, blockNumber, claimedAtomic: account.chargedAtomic + 1n }
+  const stolen = {
+    ...chain,
+    blockNumber,
+    finalBlockNumber,
+    claimedAtomic: account.chargedAtomic + 1n,
+  }
   const usual: readonly ChainView[] = [
-    { ...chain, blockNumber, depositedAtomic: chain.depositedAtomic + random.amount(2000) },
     {
       ...chain,
       blockNumber,
+      finalBlockNumber,
+      depositedAtomic: chain.depositedAtomic + random.amount(2000),
+    },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
       claimedAtomic: claim > chain.claimedAtomic ? claim : chain.claimedAtomic,
     },
-    { ...chain, blockNumber, withdrawingAtomic: free / 2n, withdrawRequestedAtSeconds: 5n },
-    { ...chain, blockNumber, refundNonce: chain.refundNonce + 1n },
-    { ...chain, blockNumber, claimedAtomic: model.baseAtomic },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
+      withdrawingAtomic: free / 2n,
+      withdrawRequestedAtSeconds: 5n,
+    },
+    refund(model, account, { ...chain, blockNumber, finalBlockNumber }),
+    { ...chain, blockNumber, finalBlockNumber, claimedAtomic: model.baseAtomic },
   ]
   const drained = chain.withdrawingAtomic > 0n && random.chance(60)
   const next = random.chance(1) ? stolen : drained ? withdrawn : random.pick(usual)
   model.chain = next
   step(world, { type: 'channel-seen', channelId: model.channelId, view: next })
+}
+
+/** The refund that was signed is paid, or a reorganisation takes it back; without one the nonce moves by itself. */
+function refund(model: ChannelModel, { refunding }: ChannelAccount, chain: ChainView): ChainView {
+  if (refunding === undefined) return { ...chain, refundNonce: chain.refundNonce + 1n }
+  const { depositedAtomic, claimedAtomic } = chain
+  if (refunding.minedAtBlock !== undefined) {
+    return {
+      ...chain,
+      depositedAtomic: depositedAtomic + model.refundedAtomic,
+      refundNonce: refunding.nonce,
+    }
+  }
+  const free = depositedAtomic > claimedAtomic ? depositedAtomic - claimedAtomic : 0n
+  model.refundedAtomic = refunding.amountAtomic < free ? refunding.amountAtomic : free
+  return {
+    ...chain,
+    depositedAtomic: depositedAtomic - model.refundedAtomic,
+    refundNonce: refunding.nonce + 1n,
+  }
 }
 
 function stepUpto(world: World): void {

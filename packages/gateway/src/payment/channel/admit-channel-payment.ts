@@ -31,6 +31,7 @@ import {
   type ChannelState,
   type CorrectiveExtra,
 } from './channel-state.ts'
+import { isClaimLate } from './claims.ts'
 import { bringDeposit } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
 
@@ -104,6 +105,9 @@ export async function admitChannelPayment(
   try {
     const { payment, event } = readCall(context, call)
     const account = await findAccount(context, payment, event)
+    if (isClaimLate(account, context.clock())) {
+      throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
+    }
     // Tried before the signature is checked: a dry run costs a microsecond, a signature fifty.
     const tried = reduceChannel(account, event)
     // Channel ids are public: what was charged is told to nobody but the payer.

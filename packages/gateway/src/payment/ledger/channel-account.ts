@@ -14,6 +14,14 @@ export type RunningCall = {
   readonly provenAtomic: bigint
 }
 
+/** Who has its signature can send it at any time, also after a reorganisation: there is one at a time. */
+export type PendingRefund = {
+  readonly amountAtomic: bigint
+  readonly nonce: bigint
+  /** The first block in which its nonce was seen used; while there is none, the amount is a part of [W]. */
+  readonly minedAtBlock: bigint | undefined
+}
+
 /** One channel. In brackets: its letter in PA18. */
 export type ChannelAccount = {
   readonly channelId: Hex
@@ -21,8 +29,8 @@ export type ChannelAccount = {
   readonly mode: 'strict' | 'unique-ceiling'
   /** [B, K, W and what belongs to them.] */
   readonly view: ChainView
-  /** What refunds take that we signed and the chain does not show yet; a part of [W]. */
-  readonly refunding: { readonly amountAtomic: bigint; readonly nonce: bigint } | undefined
+  /** The refund that we signed, until its block has the configured depth. */
+  readonly refunding: PendingRefund | undefined
   /** What was claimed before this ledger knew the channel: everything above it was charged here. */
   readonly baseAtomic: bigint
   /** [C] */
@@ -100,7 +108,23 @@ export function isCeilingUsed(
 
 /** B − W: what new calls may use up to. */
 export function availableAtomic({ view, refunding }: ChannelAccount): bigint {
-  return view.depositedAtomic - view.withdrawingAtomic - (refunding?.amountAtomic ?? 0n)
+  const isWaiting = refunding !== undefined && refunding.minedAtBlock === undefined
+  const refundAtomic = isWaiting ? refunding.amountAtomic : 0n
+  return view.depositedAtomic - view.withdrawingAtomic - refundAtomic
+}
+
+/** Whether this view says anything that the record does not know yet. */
+export function isNews({ view: known, refunding }: ChannelAccount, view: ChainView): boolean {
+  const next = refunding === undefined ? undefined : followRefund(refunding, view)
+  return (
+    known.depositedAtomic !== view.depositedAtomic ||
+    known.claimedAtomic !== view.claimedAtomic ||
+    known.withdrawingAtomic !== view.withdrawingAtomic ||
+    known.withdrawRequestedAtSeconds !== view.withdrawRequestedAtSeconds ||
+    known.refundNonce !== view.refundNonce ||
+    next?.nonce !== refunding?.nonce ||
+    next?.minedAtBlock !== refunding?.minedAtBlock
+  )
 }
 
 function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }): ChannelAccount {
@@ -136,12 +160,18 @@ function applyView(account: ChannelAccount, view: ChainView): ChannelAccount {
   return {
     ...account,
     view,
-    refunding:
-      refunding !== undefined && view.refundNonce > refunding.nonce ? undefined : refunding,
+    refunding: refunding === undefined ? undefined : followRefund(refunding, view),
     unclaimedSinceMs: claimedAll ? undefined : (since ?? 0),
     // Nobody but us should be able to claim, and we claim at most C (PA18.7).
     frozen: account.frozen || view.claimedAtomic > chargedAtomic,
   }
+}
+
+/** A reorganisation brings the refund back until its block is deep enough (PA19.2). */
+function followRefund(refund: PendingRefund, view: ChainView): PendingRefund | undefined {
+  if (view.refundNonce <= refund.nonce) return { ...refund, minedAtBlock: undefined }
+  const minedAtBlock = refund.minedAtBlock ?? view.blockNumber
+  return minedAtBlock <= view.finalBlockNumber ? undefined : { ...refund, minedAtBlock }
 }
 
 function reserve(account: ChannelAccount, event: CallReserved): Step<ChannelAccount> {
@@ -265,11 +295,15 @@ function signRefund(account: ChannelAccount, amountAtomic: bigint): Step<Channel
   const { chargedAtomic, running, view } = account
   if (account.frozen) return refuse('channel-frozen')
   if (running.length > 0) return refuse('channel-busy')
-  if (availableAtomic(account) < view.depositedAtomic) return refuse('channel-withdrawing')
+  const isPending = account.refunding !== undefined
+  if (isPending || availableAtomic(account) < view.depositedAtomic) {
+    return refuse('channel-withdrawing')
+  }
   if (amountAtomic < 1n || amountAtomic > view.depositedAtomic - chargedAtomic) {
     return refuse('refund-amount-invalid')
   }
-  return accept({ ...account, refunding: { amountAtomic, nonce: view.refundNonce } })
+  const refunding = { amountAtomic, nonce: view.refundNonce, minedAtBlock: undefined }
+  return accept({ ...account, refunding })
 }
 
 function withoutCall(
