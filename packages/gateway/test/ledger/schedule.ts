@@ -224,13 +224,15 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
   const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
-  const free = chain.depositedAtomic - chain.claimedAtomic
+  const unclaimed = chain.depositedAtomic - chain.claimedAtomic
+  const free = unclaimed > 0n ? unclaimed : 0n
+  const taken = chain.withdrawingAtomic < free ? chain.withdrawingAtomic : free
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
     finalBlockNumber,
-    depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
+    depositedAtomic: chain.depositedAtomic - taken,
     withdrawingAtomic: 0n,
   }
   const stolen = {
