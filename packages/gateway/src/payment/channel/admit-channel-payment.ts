@@ -89,6 +89,9 @@ const corrected: ReadonlySet<string> = new Set<PaymentCode>([
   'channel-ceiling-used',
 ])
 
+/** However long the delay of channels is: a node that lags so far behind needs its operator. */
+const maxStaleMs = 900_000
+
 /** Whether a refusal for this reason shows the state of the channel: only to whoever signed a voucher of it. */
 function isCorrected(code: string): boolean {
   return corrected.has(code)
@@ -135,8 +138,9 @@ function readCall(
   if (payment.action.kind === 'refund') {
     throw new PaymentError('payment-malformed', 'A refund buys no call.')
   }
-  // A third of the delay is left for claiming what is admitted now (PA21.4).
-  if ((clock() - follower.lastReadAtMs()) * 3 > terms.withdrawDelaySeconds * 1000) {
+  // Two thirds of the delay are left for claiming what is admitted now (PA21.4).
+  const limitMs = Math.min((terms.withdrawDelaySeconds * 1000) / 3, maxStaleMs)
+  if (clock() - follower.lastReadAtMs() > limitMs) {
     throw new PaymentError('channel-chain-stale', 'The chain was not read for too long.')
   }
   const { channelId, maxClaimableAtomic: ceilingAtomic, signature } = payment.voucher
