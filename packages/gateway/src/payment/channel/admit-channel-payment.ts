@@ -173,14 +173,29 @@ async function findAccount(
   if (payment.action.kind === 'deposit') {
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
     // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
-    if (known !== undefined && !fitsAfter(known, payment.action.deposit.amountAtomic, event)) {
-      return known
-    }
+    const account = known ?? imagineChannel(payment)
+    if (!fitsAfter(account, payment.action.deposit.amountAtomic, event)) return account
     return bringDeposit(context, payment, payment.action.deposit)
   }
   if (known !== undefined) return known
   checkVoucherSigner(context, decodeChannelId(channelId), payment)
   return openChannel(context, payment.config, channelId)
+}
+
+/** A channel that the ledger does not know, before its first deposit. */
+function imagineChannel({ config, voucher: { channelId } }: ChannelPayment): ChannelAccount {
+  const view = {
+    depositedAtomic: 0n,
+    claimedAtomic: 0n,
+    withdrawingAtomic: 0n,
+    withdrawRequestedAtSeconds: 0n,
+    refundNonce: 0n,
+    blockNumber: 0n,
+    finalBlockNumber: 0n,
+  }
+  const opened = reduceChannel(undefined, { type: 'channel-opened', channelId, config, view })
+  if (opened.kind === 'refused') throw new Error('a new channel cannot be refused')
+  return opened.next
 }
 
 function fitsAfter(account: ChannelAccount, amountAtomic: bigint, event: CallReserved): boolean {

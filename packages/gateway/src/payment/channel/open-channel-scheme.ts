@@ -9,6 +9,7 @@ import { createChain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSender, createSettlementAccount } from '../exact/sender.ts'
 import { openDurableLedger } from '../ledger/durable-ledger.ts'
+import { isDepositUsed } from './batch-contract.ts'
 import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
 import type { ClaimPolicy } from './claims.ts'
@@ -65,6 +66,7 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     ledger: createTransactionBook(ledger),
     signal,
   })
+  const contracts = { token: toHexAddress(terms.asset), permit2: toHexAddress(options.permit2) }
   const context: ChannelContext = {
     terms,
     contract,
@@ -90,6 +92,8 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     ),
     simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
+    isDepositUsed: (payer, deposit) =>
+      chain.retry(() => isDepositUsed(chain.client, contracts, payer, deposit)),
     claimPolicy: options.claimPolicy,
     depositTimeoutMs: options.depositTimeoutMs,
     inTurn: createTurns(),
