@@ -30,6 +30,8 @@ export type ChannelPayer = {
   readonly channelId: Hex
   voucher(offer: MeteredOffer, ceilingAtomic: bigint, unique?: boolean): PresentedPayment
   deposit(offer: MeteredOffer, ceilingAtomic: bigint, amountAtomic: bigint): PresentedPayment
+  /** The payload of a deposit. */
+  depositOf(ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown>
   permit2Deposit(
     offer: MeteredOffer,
     ceilingAtomic: bigint,
@@ -93,9 +95,19 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
+  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => ({
+    ...payloadOf('deposit', ceilingAtomic),
+    deposit: {
+      amount: `${amountAtomic}`,
+      authorization: {
+        erc3009Authorization: authorize(sign, terms, { payer, channelId, amountAtomic }),
+      },
+    },
+  })
   return {
     config,
     channelId,
+    depositOf,
     payloadOf,
     present,
     voucher: (offer, ceilingAtomic, unique) =>
@@ -133,30 +145,29 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
         deposit: { amount: `${amountAtomic}`, authorization: { permit2Authorization } },
       })
     },
-    deposit: (offer, ceilingAtomic, amountAtomic) => {
-      // Another deposit of the same amount would be the same one.
-      const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
-      const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
-      const digest = hashReceive({
-        from: payer,
-        to: lower(terms.erc3009Collector),
-        valueAtomic: amountAtomic,
-        validAfterSeconds: 0n,
-        validBeforeSeconds,
-        nonce: createDepositNonce(channelId, salt),
-      })
-      const erc3009Authorization = {
-        validAfter: '0',
-        validBefore: `${validBeforeSeconds}`,
-        salt,
-        signature: sign(digest),
-      }
-      return present(offer, {
-        ...payloadOf('deposit', ceilingAtomic),
-        deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
-      })
-    },
+    deposit: (offer, ceilingAtomic, amountAtomic) =>
+      present(offer, depositOf(ceilingAtomic, amountAtomic)),
   }
+}
+
+/** The authorization of a deposit; another one of the same amount would be the same one. */
+function authorize(
+  sign: (digest: Uint8Array) => Hex,
+  terms: ChannelTerms,
+  deposit: { readonly payer: Hex; readonly channelId: Hex; readonly amountAtomic: bigint },
+): Record<string, string> {
+  const { payer, channelId, amountAtomic } = deposit
+  const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+  const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+  const digest = hashReceive({
+    from: payer,
+    to: lower(terms.erc3009Collector),
+    valueAtomic: amountAtomic,
+    validAfterSeconds: 0n,
+    validBeforeSeconds,
+    nonce: createDepositNonce(channelId, salt),
+  })
+  return { validAfter: '0', validBefore: `${validBeforeSeconds}`, salt, signature: sign(digest) }
 }
 
 /** The payment as it is read from its header. */
