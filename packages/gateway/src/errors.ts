@@ -235,6 +235,24 @@ const table = {
     title: 'The request did not arrive in time.',
     hint: 'Send the whole request at once.',
   },
+  'request-not-translatable': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The request cannot be translated for this model without changing it.',
+    hint: 'Leave it out, or call the model on the paths of its own provider.',
+  },
+  'answer-not-translatable': {
+    status: 502,
+    type: 'api_error',
+    title: 'The provider’s answer has no form on this path.',
+    hint: 'Call the model on the paths of its own provider; nothing was charged.',
+  },
+  'upstream-response-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'No bytes of a provider are kept for this receipt and this token.',
+    hint: 'They are kept for translated calls, for the time in the operator’s configuration.',
+  },
   'receipt-not-found': {
     status: 404,
     type: 'invalid_request_error',

@@ -76,6 +76,8 @@ function removeOldReceipts(gateway: Gateway): void {
   const keepMs = gateway.config.receipts.keepDays * dayMs
   gateway.receipts.removeOlderThan(gateway.nowMs() - keepMs)
   gateway.references.removeOlderThan(gateway.nowMs() - keepMs)
+  const keepAnswersMs = gateway.config.translation.keepDays * dayMs
+  gateway.upstreamAnswers?.removeOlderThan(gateway.nowMs() - keepAnswersMs)
 }
 
 function urlOf(server: Server, host: string): string {
