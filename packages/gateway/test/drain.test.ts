@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { splitEvents } from '@countersign/protocol/receipt/event-chain'
 import { openApiKeyStore, type KeyLimitChanges } from '../src/payment/api-key-store.ts'
 import { callRaw, type RawResult } from '../../../test/provider/raw-client.ts'
 import { createChatBody, postChat, sha256Hex } from './support/chat-call.ts'
+import { beginStream, chunk, events, usage } from './support/chat-events.ts'
 import { expectVerified, type FetchedReceipt } from './support/receipts.ts'
 import {
   answerChat,
@@ -57,11 +57,11 @@ function configure(more: object = {}): Readonly<Record<string, unknown>> {
 function createKey(
   file: string,
   name = 'test',
-  limits: KeyLimitChanges = {},
+  changes: KeyLimitChanges = {},
 ): Readonly<Record<string, string>> {
   const store = openApiKeyStore(file)
   const { secret, entry } = store.create(name, 1_000_000_000n, 1)
-  store.limit(entry.id, limits)
+  store.limit(entry.id, changes)
   store.close()
   return { 'x-api-key': secret }
 }
@@ -80,24 +80,6 @@ afterAll(async () => {
 beforeEach(() => {
   upstream.requests.length = 0
 })
-
-const chunk = (content: string, more: object = {}): string => {
-  const choices = [{ index: 0, delta: { content }, finish_reason: null }]
-  return `data: ${JSON.stringify({ id: 'c', model: 'm', choices, ...more })}\n\n`
-}
-const usage = { prompt_tokens: 40, completion_tokens: 60, total_tokens: 100 }
-const events = [
-  chunk('one'),
-  chunk('two'),
-  chunk('three'),
-  `data: ${JSON.stringify({ id: 'c', model: 'm', choices: [], usage })}\n\n`,
-  'data: [DONE]\n\n',
-]
-
-function beginStream(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' })
-  response.flushHeaders()
-}
 
 /** Calls and leaves after so many bytes; resolves when the gateway has seen that. */
 async function leaveAfter(
