@@ -132,7 +132,7 @@ function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): Cbor
   )
 }
 
-/** What turned the one request into the other, and the answer back (RC4.11). */
+/** What turned the one request into the other, and the answer back (spec/translation.md TR6). */
 function describeTranslation(
   { path }: ForwardedRequest,
   { adapter: { name } }: AnswerTranslation,
