@@ -49,6 +49,7 @@ export async function forwardTranslated(
       translation: {
         adapter,
         headers: made.headers,
+        isStream: made.caller.isStream,
         whole: async (body) => translator.whole(context, body),
         stream: (write) => translator.stream(context, write),
         error: (status, body) => translator.error(adapter, status, body),
