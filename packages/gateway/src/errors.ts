@@ -127,6 +127,12 @@ const table = {
     title: 'The request asks for a service tier, speed or place that has no price here.',
     hint: 'Leave out service_tier, speed and inference_geo.',
   },
+  'shutting-down': {
+    status: 503,
+    type: 'api_error',
+    title: 'This gateway is being stopped.',
+    hint: 'Try again on a new connection; nothing was charged.',
+  },
   'shared-account': {
     status: 400,
     type: 'invalid_request_error',

@@ -41,9 +41,11 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
     })
   })
   server.closeIdleConnections()
+  gateway.pending.close()
   await atMost(gateway.config.limits.drainTimeoutMs, gateway.pending.drained())
   // Who is cut off now did not leave: their calls are signed as timeouts, and cost nothing.
   gateway.pending.stopAll()
+  server.closeIdleConnections()
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
   await gateway.pending.drained()

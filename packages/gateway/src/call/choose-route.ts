@@ -69,9 +69,9 @@ function orderRoutes(
 ): readonly Route[] {
   const routes = [route, ...route.others]
   if (references.length === 0) return drawRoutes(routes, gateway.random)
-  const isOwner = ({ upstream }: Route): boolean =>
-    references.every((id) => gateway.references.get(id)?.upstream === upstream.name)
-  return routes.filter(isOwner).slice(0, 1)
+  // All of them must be there, or the call is refused before it is sent (requireOwn).
+  const owner = gateway.references.get(references[0] ?? '')?.upstream
+  return routes.filter(({ upstream }) => upstream.name === owner).slice(0, 1)
 }
 
 const otherWire = {

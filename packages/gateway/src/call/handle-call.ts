@@ -182,6 +182,7 @@ async function receiveRequest(
   received: BodySoFar,
 ): Promise<CallRequest> {
   const { limits } = gateway.config
+  if (gateway.pending.isClosed) throw refuse('shutting-down')
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
   const { request, path } = call
   const body = await readBody(request, limits.maxRequestBytes, received, gateway.requestMemory)
@@ -281,7 +282,8 @@ async function answerRefusal(
     : undefined
   gateway.metrics.observeRefusal(code)
   // What is left of a body that was not read would be taken for the next request.
-  const close = call.request.complete ? {} : { connection: 'close' }
+  const isLast = !call.request.complete || gateway.pending.isClosed
+  const close = !isLast ? {} : { connection: 'close' }
   sendWhole(
     call.response,
     status,
