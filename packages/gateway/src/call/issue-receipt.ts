@@ -132,15 +132,16 @@ function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): Cbor
   )
 }
 
-/** What turned the one request into the other, and the answer back (RC4.11). */
+/** What turned the one request into the other, and the answer back (spec/translation.md TR6). */
 function describeTranslation(
   { path }: ForwardedRequest,
-  { adapter: { name } }: AnswerTranslation,
+  { adapter: { name }, headers }: AnswerTranslation,
 ): CborValue {
   return pairs(
     ['name', name],
     ['path', path],
     ['digest', Buffer.from(adapterDigest, 'hex')],
+    ['headers', new Map(Object.entries(headers))],
     ['version', adapterVersion],
   )
 }
