@@ -23,10 +23,10 @@ export const uptoSchema = z.strictObject({
   settler: address.describe('UptoSettler of this gateway: facilitatorAddress of its offers.'),
   maxTimeoutSeconds: z
     .int()
-    .min(10)
+    .min(30)
     .max(86_400)
-    .default(600)
-    .describe('How long a call may run before its payment could expire.'),
+    .default(3600)
+    .describe('How long a signed maximum holds; a call has half of it.'),
   maxExposureAtomic: atomic
     .default('10000000')
     .describe('The most that one payer may owe at once, failed settlements included.'),
