@@ -108,7 +108,7 @@ async function createX402(
   }
   const beside =
     exact && createExact(config, exact, settlementKey, { metered, terms }, surroundings)
-  metered?.start()
+  await metered?.start()
   const signingKey = metered === undefined ? settlementKey : chargeKey
   return {
     scheme: combineX402(metered, terms, beside),

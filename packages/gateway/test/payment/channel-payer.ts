@@ -29,6 +29,8 @@ export type ChannelPayer = {
   readonly channelId: Hex
   voucher(offer: MeteredOffer, ceilingAtomic: bigint, unique?: boolean): PresentedPayment
   deposit(offer: MeteredOffer, ceilingAtomic: bigint, amountAtomic: bigint): PresentedPayment
+  /** The payload of a deposit. */
+  depositOf(ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown>
   refund(offer: MeteredOffer, chargedAtomic: bigint, amountAtomic?: bigint): PresentedPayment
   /** The payload as it goes into a header, for changing. */
   payloadOf(type: 'voucher' | 'refund', ceilingAtomic: bigint): Record<string, unknown>
@@ -75,9 +77,33 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
+  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => {
+    // Another deposit of the same amount would be the same one.
+    const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+    const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+    const digest = hashReceive({
+      from: payer,
+      to: lower(terms.erc3009Collector),
+      valueAtomic: amountAtomic,
+      validAfterSeconds: 0n,
+      validBeforeSeconds,
+      nonce: createDepositNonce(channelId, salt),
+    })
+    const erc3009Authorization = {
+      validAfter: '0',
+      validBefore: `${validBeforeSeconds}`,
+      salt,
+      signature: sign(digest),
+    }
+    return {
+      ...payloadOf('deposit', ceilingAtomic),
+      deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
+    }
+  }
   return {
     config,
     channelId,
+    depositOf,
     payloadOf,
     present,
     voucher: (offer, ceilingAtomic, unique) =>
@@ -87,29 +113,8 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
         ...payloadOf('refund', chargedAtomic),
         ...(amountAtomic === undefined ? {} : { amount: `${amountAtomic}` }),
       }),
-    deposit: (offer, ceilingAtomic, amountAtomic) => {
-      // Another deposit of the same amount would be the same one.
-      const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
-      const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
-      const digest = hashReceive({
-        from: payer,
-        to: lower(terms.erc3009Collector),
-        valueAtomic: amountAtomic,
-        validAfterSeconds: 0n,
-        validBeforeSeconds,
-        nonce: createDepositNonce(channelId, salt),
-      })
-      const erc3009Authorization = {
-        validAfter: '0',
-        validBefore: `${validBeforeSeconds}`,
-        salt,
-        signature: sign(digest),
-      }
-      return present(offer, {
-        ...payloadOf('deposit', ceilingAtomic),
-        deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
-      })
-    },
+    deposit: (offer, ceilingAtomic, amountAtomic) =>
+      present(offer, depositOf(ceilingAtomic, amountAtomic)),
   }
 }
 

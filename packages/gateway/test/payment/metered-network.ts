@@ -34,6 +34,8 @@ export type MeteredNetwork = {
   createOperator(): Promise<MeteredOperator>
   /** A key that holds test USDC, of which Permit2 may take all. */
   createPayer(): Promise<Hex>
+  /** A key that holds test USDC: enough for deposits by EIP-3009. */
+  createChannelPayer(): Hex
   /** Test USDC of an account. */
   balanceOf(owner: Hex): Promise<bigint>
   /** What the contract says of a channel: deposited and claimed. */
@@ -52,6 +54,7 @@ export async function startMeteredNetwork(): Promise<MeteredNetwork> {
     chain,
     createOperator: () => deployOperator(chain, keccak256(toHex(`gateway ${operators++}`))),
     createPayer: () => createApprovedPayer(chain),
+    createChannelPayer: () => nextPayerKey(chain),
     balanceOf: (owner) =>
       chain.client.readContract({ ...read, functionName: 'balanceOf', args: [owner] }),
     channelOf: (channelId) =>

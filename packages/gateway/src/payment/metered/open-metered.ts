@@ -45,8 +45,11 @@ export type OpenMetered = {
   readonly upto: UptoContext | undefined
   readonly channel: ChannelContext | undefined
   readonly sharedSender: SharedSender
-  /** Begins work on chain: every other ledger has joined the sender. */
-  start(): void
+  /**
+   * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
+   * answer: channels are refused until it does.
+   */
+  start(): Promise<void>
   /** Ends work on chain; what is unfinished is left as recovery finds it. */
   stop(): Promise<void>
 }
@@ -102,7 +105,8 @@ export async function openMetered(
     upto: uptoParts?.context,
     channel,
     sharedSender,
-    start: () => {
+    start: async () => {
+      await manager?.step().catch(onFault)
       working = Promise.all([uptoParts?.start(onFault), runManager(manager, onFault)])
     },
     stop: async () => {
