@@ -82,5 +82,13 @@ export const paymentErrorTexts: Readonly<Record<PaymentCode, readonly [string, s
   'payment-signature-malformed': ['The signature is in no form that can be settled.', newPayment],
   'payment-spender-mismatch': [otherOffer, newPayment],
   'payment-version-unsupported': ['Only x402 version 2 is spoken here.', newPayment],
+  'refund-nonce-mismatch': [
+    'The refund is signed for another nonce than the channel has.',
+    'Sign the refund again.',
+  ],
+  'refund-signature-required': [
+    'The voucher of this refund may be known to others.',
+    'Sign the refund in the extension countersign-refund.',
+  ],
   'refund-amount-invalid': ['The channel has not so much to give back.', 'Ask for less.'],
 }

@@ -32,9 +32,16 @@ export type ChannelPayer = {
   /** The payload of a deposit. */
   depositOf(ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown>
   refund(offer: MeteredOffer, chargedAtomic: bigint, amountAtomic?: bigint): PresentedPayment
+  /** A refund with a signature of its own. */
+  signedRefund(
+    offer: MeteredOffer,
+    chargedAtomic: bigint,
+    amountAtomic: bigint,
+    nonce: bigint,
+  ): PresentedPayment
   /** The payload as it goes into a header, for changing. */
   payloadOf(type: 'voucher' | 'refund', ceilingAtomic: bigint): Record<string, unknown>
-  present(offer: MeteredOffer, payload: unknown, unique?: boolean): PresentedPayment
+  present(offer: MeteredOffer, payload: unknown, extensions?: object): PresentedPayment
 }
 
 const curve = await loadEvmCurve()
@@ -46,6 +53,8 @@ const hashReceive = createReceiveHasher({
   chainId: 84_532n,
   verifyingContract: lower(baseSepoliaUsdc.address),
 })
+
+const uniqueCeilings = { 'countersign-concurrency': { info: { mode: 'unique-ceiling' } } }
 
 /** The offer of a call whose ceiling is this amount. */
 export function offerOf(terms: ChannelTerms, amountAtomic: bigint): MeteredOffer {
@@ -107,7 +116,13 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
     payloadOf,
     present,
     voucher: (offer, ceilingAtomic, unique) =>
-      present(offer, payloadOf('voucher', ceilingAtomic), unique),
+      present(offer, payloadOf('voucher', ceilingAtomic), unique === true ? uniqueCeilings : {}),
+    signedRefund: (offer, chargedAtomic, amountAtomic, nonce) => {
+      const signature = sign(domain.hashRefund(channelId, nonce, amountAtomic))
+      const info = { version: 1, nonce: `${nonce}`, signature }
+      const payload = { ...payloadOf('refund', chargedAtomic), amount: `${amountAtomic}` }
+      return present(offer, payload, { 'countersign-refund': { info } })
+    },
     refund: (offer, chargedAtomic, amountAtomic) =>
       present(offer, {
         ...payloadOf('refund', chargedAtomic),
@@ -119,9 +134,7 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
 }
 
 /** The payment as it is read from its header. */
-function present(offer: MeteredOffer, payload: unknown, unique = false): PresentedPayment {
-  const info = { mode: 'unique-ceiling' }
-  const extensions = unique ? { 'countersign-concurrency': { info } } : {}
+function present(offer: MeteredOffer, payload: unknown, extensions: object = {}): PresentedPayment {
   const payment = { x402Version: 2, accepted: offer.requirements, payload, extensions }
   return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
 }

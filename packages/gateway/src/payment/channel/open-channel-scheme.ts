@@ -9,10 +9,11 @@ import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSender, createSettlementAccount, type Sender } from '../exact/sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
-import type { ChannelContext } from './channel-context.ts'
+import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
 import type { ClaimPolicy } from './claims.ts'
 import { createFollower } from './follower.ts'
+import { createAuthorizerCheck } from './settlement-key.ts'
 import { createTransactionBook } from './transaction-book.ts'
 
 /** How channels are kept. */
@@ -116,10 +117,16 @@ export function createChannelContext(
     }),
     follower: createFollower({ client: chain.client, contract, depth, ledger, clock }),
     sign: (digest) => curve.sign(digest, privateKey),
+    isAuthorized: createAuthorizerCheck(
+      chain.client,
+      curve,
+      toHexAddress(terms.receiverAuthorizer),
+    ),
     simulate: ({ to, data }) => chain.client.call({ account: address, to, data }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
     claimPolicy,
     depositTimeoutMs,
+    inTurn: createTurns(),
     opening: new Map(),
     depositing: new Map(),
   }
