@@ -26,13 +26,15 @@ export function createChannelPayment(
   const payer = account()?.config.payer ?? '0x'
   return {
     payer: `address:${payer}`,
-    release: (form) => {
-      const isStream = form === 'stream'
-      // A voucher of a stream that a crash cuts is used up: a part of the answer may have left (PA14.3).
-      if (isStream && account()?.mode === 'strict') end.progress(leastStrictAtomic)
-      const headers =
-        isStream && isDeposit ? describeChannelCharge(network, payer, 0n, channelState) : {}
-      return Promise.resolve({ kind: 'released', headers })
+    release: async (form) => {
+      if (form !== 'stream') return { kind: 'released', headers: {} }
+      if (account()?.mode === 'strict') {
+        // A crash from here on uses the voucher up: a part of the answer may have left (PA20.4).
+        end.progress(leastStrictAtomic)
+        await ledger.durable()
+      }
+      const headers = isDeposit ? describeChannelCharge(network, payer, 0n, channelState) : {}
+      return { kind: 'released', headers }
     },
     complete: async (result, usedAtomic = ceilingAtomic) => {
       end.stopProgress()
