@@ -81,6 +81,7 @@ export async function createGateway(
     config,
     upstreams,
     payment: payment.scheme,
+    refunds: payment.refunds,
     epochs,
     receipts,
     references: openOwnerStore(config.dataDir),

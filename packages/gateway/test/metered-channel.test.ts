@@ -6,13 +6,16 @@ import { rmSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Hex } from 'viem'
+import { privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RawResult } from '../../../test/provider/raw-client.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../../test/provider/start.ts'
+import { payerBalanceAtomic } from './payment/chain-process.ts'
 import { createChannelPayer } from './payment/channel-payer.ts'
 import {
   chatBody,
   createMeteredClient,
+  createRefundingClient,
   post,
   quoteIn,
   signFor,
@@ -214,6 +217,20 @@ test('many calls run on one channel with the advertised extension', async () => 
   for (const answer of answers) remember(await expectVerified(gateway.url, answer, body))
 })
 
+test('a stock client gets back by GET what it did not use', async () => {
+  const key = network.createChannelPayer()
+  const { scheme, client } = createRefundingClient(network, key)
+  const body = chatBody('loopback-echo', false)
+  const payment = await signFor(client, gateway, body)
+  const answer = await post(gateway, body, payment)
+  const amountAtomic = remember(await expectVerified(gateway.url, answer, body))
+  await tell(client, payment, answer)
+  const refund = await scheme.refund(`${gateway.url}/v1/payments/refund`)
+  expect(refund.success).toBe(true)
+  await network.chain.mined(refund.transaction)
+  expect(await network.balanceOf(privateKeyToAddress(key))).toBe(payerBalanceAtomic - amountAtomic)
+})
+
 test('kill -9 in the middle of a stream: the voucher is used up, and the next call goes on', async () => {
   const client = createMeteredClient(network, network.createChannelPayer(), 'batch-settlement')
   const body = chatBody('loopback-slow-300', true, 'one two three four five six seven eight')
@@ -241,7 +258,7 @@ test('kill -9 in the middle of a stream: the voucher is used up, and the next ca
 })
 
 test('charged = receipts = claimed ≤ deposited, on every channel, without a gap', async () => {
-  expect(charged.size).toBe(6)
+  expect(charged.size).toBe(7)
   for (const [channel, receipts] of charged) {
     const inOrder = receipts.toSorted((a, b) =>
       a.cumulativeAtomic < b.cumulativeAtomic || a.amountAtomic < b.amountAtomic ? -1 : 1,

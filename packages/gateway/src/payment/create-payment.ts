@@ -15,6 +15,7 @@ import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/
 import { createMeteredScheme, type ExactBeside } from './metered/metered-scheme.ts'
 import { openMetered, type OpenMetered } from './metered/open-metered.ts'
 import { listOwedReceipts, type OwedReceipt } from './metered/owed-receipts.ts'
+import { createRefundDesk, type RefundDesk } from './metered/refund-desk.ts'
 import { createNoPayment } from './none.ts'
 
 /** A scheme, and what the keyset says about it. */
@@ -25,6 +26,8 @@ export type Payment = {
   readonly settlementAddress: string | undefined
   /** Charges of an earlier process that have no receipt. */
   readonly owedReceipts: readonly OwedReceipt[]
+  /** Gives back what channels hold; `undefined` without channels. */
+  readonly refunds: RefundDesk | undefined
 }
 
 /** What the schemes need of the process. */
@@ -64,7 +67,7 @@ export async function createPayment(
 }
 
 function withoutChain(scheme: PaymentScheme): Payment {
-  return { scheme, payees: [], settlementAddress: undefined, owedReceipts: [] }
+  return { scheme, payees: [], settlementAddress: undefined, owedReceipts: [], refunds: undefined }
 }
 
 function createKeys(
@@ -115,6 +118,7 @@ async function createX402(
     payees: listPayees(payment),
     settlementAddress: createSettlementAccount(signingKey).address,
     owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
 }
 

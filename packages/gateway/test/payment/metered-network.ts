@@ -156,6 +156,18 @@ export function createMeteredClient(
   )
 }
 
+/** The same for channels, with the scheme that asks for refunds. */
+export function createRefundingClient(
+  { chain }: MeteredNetwork,
+  key: Hex,
+): { readonly scheme: BatchSettlementEvmScheme; readonly client: x402Client } {
+  const signer = toClientEvmSigner(privateKeyToAccount(key), {
+    readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
+  })
+  const scheme = new BatchSettlementEvmScheme(signer)
+  return { scheme, client: new x402Client().register('eip155:*', scheme) }
+}
+
 /** A chat call. */
 export function chatBody(model: string, stream: boolean, prompt = 'hello'): string {
   return JSON.stringify({
