@@ -14,9 +14,8 @@ import {
 } from '@countersign/protocol/payment/presented-payment'
 import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import { createUptoOffer, type UptoTerms } from '@countersign/protocol/payment/upto-payload'
-import { createWalletClient, http, keccak256, toHex } from 'viem'
+import { keccak256, toHex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
-import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
 import { loadEvmCurve } from '../src/payment/evm-curve.ts'
@@ -34,7 +33,7 @@ import {
 import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
 import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
-import { nextPayerKey } from './payment/channel-fixture.ts'
+import { createApprovedPayer } from './payment/approved-payer.ts'
 import { lower } from './payment/channel-payer.ts'
 import { deployOperator } from './payment/operator.ts'
 
@@ -56,7 +55,7 @@ beforeAll(async () => {
   const operator = await deployOperator(chain, keccak256('0x66'), payTo)
   await operator.registerKey(settlementKey)
   const { settler } = operator
-  payerKey = await createApprovedPayer()
+  payerKey = await createApprovedPayer(chain)
   const curve = await loadEvmCurve()
   const account = privateKeyToAccount(settlementKey)
   const terms: UptoTerms = {
@@ -116,29 +115,6 @@ afterAll(async () => {
   await chain.stop()
   rmSync(directory, { recursive: true })
 })
-
-/** A payer that lets Permit2 move its money, as `upto` needs. */
-async function createApprovedPayer(): Promise<Hex> {
-  const key = nextPayerKey(chain)
-  const address = privateKeyToAddress(key)
-  const transport = http(chain.rpcUrl)
-  const giver = privateKeyToAccount(chain.nextSettlementKey())
-  const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
-  await chain.mined(await gas.sendTransaction({ to: address, value: 10n ** 16n }))
-  const wallet = createWalletClient({
-    account: privateKeyToAccount(key),
-    chain: baseSepolia,
-    transport,
-  })
-  const approve = { functionName: 'approve', args: [permit2, 1n << 255n] } as const
-  const hash = await wallet.writeContract({
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    ...approve,
-  })
-  await chain.mined(hash)
-  return key
-}
 
 async function readFunds(payer: Hex): Promise<bigint> {
   const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const

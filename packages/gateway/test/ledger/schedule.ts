@@ -10,6 +10,7 @@ import {
 } from '../../src/payment/ledger/channel-account.ts'
 import type { ChainView } from '../../src/payment/ledger/channel-event.ts'
 import { createLedger, type Ledger, type LedgerEvent } from '../../src/payment/ledger/ledger.ts'
+import { createPayerAccount } from '../../src/payment/ledger/upto-account.ts'
 import { encodeRecord, parseRecord } from '../../src/payment/ledger/record-codec.ts'
 import { createRandom, type Random } from './random.ts'
 import {
@@ -96,7 +97,6 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
   for (const { channelId, chain: view } of channels) {
     step(world, { type: 'channel-opened', channelId, config: sampleConfig, view })
   }
-  step(world, { type: 'payer-seen', payer: world.payer, fundsAtomic: 1000n })
   const length = 8 + random.below(40)
   for (let index = 0; index < length; index++) {
     if (random.chance(20)) stepUpto(world)
@@ -224,13 +224,15 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
   const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
-  const free = chain.depositedAtomic - chain.claimedAtomic
+  const unclaimed = chain.depositedAtomic - chain.claimedAtomic
+  const free = unclaimed > 0n ? unclaimed : 0n
+  const taken = chain.withdrawingAtomic < free ? chain.withdrawingAtomic : free
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
     finalBlockNumber,
-    depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
+    depositedAtomic: chain.depositedAtomic - taken,
     withdrawingAtomic: 0n,
   }
   const stolen = {
@@ -292,16 +294,21 @@ function stepUpto(world: World): void {
   const { random, payer } = world
   const nonce = random.amount(6)
   const dice = random.below(100)
-  if (dice < 15) step(world, { type: 'payer-seen', payer, fundsAtomic: random.amount(2000) })
-  else if (dice < 55) {
-    step(world, {
+  if (dice < 55) {
+    const fundsAtomic = random.pick([1000n, random.amount(2000)])
+    const accepted = step(world, {
       type: 'upto-reserved',
       payer,
       permit: permitOf(nonce, random.amount(400)),
       callId: callOf(100_000 + ++world.calls),
       requestHash: wordOf(1),
+      fundsAtomic,
       maxExposureAtomic: 1500n,
     })
+    const account = world.ledger.state.payers.get(payer)
+    if (!accepted) return
+    ok(account !== undefined)
+    ok(account.reservedAtomic + account.unsettledAtomic <= fundsAtomic, 'more than the payer has')
   } else if (dice < 85) {
     const amountAtomic = random.amount(420)
     const type = random.chance(80) ? 'upto-charged' : 'upto-progressed'
@@ -346,8 +353,7 @@ function checkChannel({ ledger, tally }: World, model: ChannelModel): void {
 }
 
 function checkPayer({ ledger, payer, uptoCharges }: World): void {
-  const account = ledger.state.payers.get(payer)
-  if (account === undefined) return
+  const account = ledger.state.payers.get(payer) ?? createPayerAccount(payer)
   const sums = { reserved: 0n, charged: 0n, failed: 0n }
   for (const { state, permit } of ledger.state.payments.values()) {
     if (state.kind === 'running') sums.reserved += permit.amountAtomic

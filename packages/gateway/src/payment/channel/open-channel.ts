@@ -39,7 +39,9 @@ async function readAndOpen(
   if (view.depositedAtomic === 0n) {
     throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
   }
+  // A withdrawal in a block that came since was no concern of the ledger's yet: the next reading shows it.
   ledger.apply({ type: 'channel-opened', channelId, config, view })
+  follower.watch(channelId)
   const account = ledger.state.channels.get(channelId)
   if (account === undefined) throw new Error('a channel could not be opened')
   return account

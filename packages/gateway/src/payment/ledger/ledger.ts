@@ -10,6 +10,7 @@ import {
 } from './transaction-record.ts'
 import {
   createPayerAccount,
+  isBlank,
   reduceUpto,
   type PayerAccount,
   type UptoEvent,
@@ -106,7 +107,6 @@ function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
 }
 
 const uptoTypes: ReadonlySet<LedgerEvent['type']> = new Set<UptoEvent['type']>([
-  'payer-seen',
   'upto-reserved',
   'upto-progressed',
   'upto-charged',
@@ -174,20 +174,21 @@ function applyChannel(maps: Maps, event: ChannelEvent): ReturnType<Ledger['apply
 
 function applyUpto(maps: Maps, event: UptoEvent): ReturnType<Ledger['apply']> {
   const payer = maps.payers.get(event.payer) ?? createPayerAccount(event.payer)
-  const nonce = nonceOf(event)
-  const key = nonce === undefined ? undefined : paymentKey(event.payer, nonce)
-  const payment = key === undefined ? undefined : maps.payments.get(key)
+  const nonce = event.type === 'upto-reserved' ? event.permit.nonce : event.nonce
+  const key = paymentKey(event.payer, nonce)
+  const payment = maps.payments.get(key)
   const step = reduceUpto({ payer, payment }, event)
   if (step.kind === 'refused') return step
-  maps.payers.set(event.payer, step.next.payer)
-  if (key !== undefined) put(maps.payments, key, step.next.payment)
+  // Addresses cost nothing: who owes nothing takes no memory.
+  put(maps.payers, event.payer, isBlank(step.next.payer) ? undefined : step.next.payer)
+  put(maps.payments, key, step.next.payment)
   if (event.type === 'upto-charged' && payment !== undefined) {
     const { callId, requestHash } = payment
     maps.owedReceipts.set(callId, {
       callId,
       requestHash,
       amountAtomic: event.amountAtomic,
-      payment: { kind: 'upto', payer: event.payer, nonce: event.nonce },
+      payment: { kind: 'upto', payer: event.payer, nonce },
     })
   }
   return accepted
@@ -224,11 +225,6 @@ function dump(maps: Maps): readonly LedgerEvent[] {
       charge,
     })),
   ]
-}
-
-function nonceOf(event: UptoEvent): bigint | undefined {
-  if (event.type === 'payer-seen') return undefined
-  return event.type === 'upto-reserved' ? event.permit.nonce : event.nonce
 }
 
 function put<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {

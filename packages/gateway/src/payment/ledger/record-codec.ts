@@ -120,7 +120,6 @@ const permit = z.strictObject({
 })
 const payerAccount = z.strictObject({
   payer: address,
-  fundsAtomic: amount,
   reservedAtomic: amount,
   unsettledAtomic: amount,
   failedAtomic: amount,
@@ -145,7 +144,14 @@ const transaction = z.strictObject({
       kind: z.literal('claim'),
       rows: z.array(z.strictObject({ channelId: word, totalAtomic: amount })),
     }),
-    z.strictObject({ kind: z.literal('deposit'), channelId: word, authorization: word }),
+    z.strictObject({
+      kind: z.literal('deposit'),
+      channelId: word,
+      payer: address,
+      method: z.enum(['erc3009', 'permit2']),
+      authorization: word,
+      amountAtomic: amount,
+    }),
     z.strictObject({ kind: z.literal('refund'), channelId: word }),
     z.strictObject({ kind: z.literal('upto'), payer: address, nonce: amount }),
     z.strictObject({ kind: z.literal('settle') }),
@@ -184,13 +190,13 @@ const record = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('refund-signed'), ...channel, amountAtomic: amount }),
   z.strictObject({ type: z.literal('claim-sent'), ...channel, totalAtomic: amount, atMs }),
   z.strictObject({ type: z.literal('channel-frozen'), ...channel }),
-  z.strictObject({ type: z.literal('payer-seen'), payer: address, fundsAtomic: amount }),
   z.strictObject({
     type: z.literal('upto-reserved'),
     payer: address,
     permit,
     callId,
     requestHash: word,
+    fundsAtomic: amount,
     maxExposureAtomic: amount,
   }),
   z.strictObject({

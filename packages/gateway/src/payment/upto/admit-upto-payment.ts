@@ -72,8 +72,7 @@ export type UptoAdmission =
   | { readonly kind: 'refused'; readonly code: PaymentCode; readonly detail: string }
 
 /**
- * Judges a payment and reserves its maximum. A refusal leaves nothing behind but what the chain said of the payer's
- * funds, and that only when the payer's own signature was good.
+ * Judges a payment and reserves its maximum. A refusal leaves nothing behind.
  */
 export async function admitUptoPayment(
   context: UptoContext,
@@ -86,13 +85,14 @@ export async function admitUptoPayment(
     checkUnused(ledger, payer, permit.nonce)
     const digest = permit2Domain.hashUpto(permit, payment.witness)
     checkSigner(curve, digest, payment.signature, payer)
-    applyOwn(ledger, { type: 'payer-seen', payer, fundsAtomic: await readFunds(payer) })
+    const fundsAtomic = await readFunds(payer)
     const step = ledger.apply({
       type: 'upto-reserved',
       payer,
       permit: toPermit(payment),
       callId: call.callId,
       requestHash: call.requestHash,
+      fundsAtomic,
       maxExposureAtomic,
     })
     if (step.kind === 'refused') return refuse(step.code)
