@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -219,3 +220,58 @@ async function runHere(args: readonly string[]): Promise<Ended> {
   })
   return { code, out, err }
 }
+
+test('a signed policy holds by its key and its digest, and by nothing else', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  const [keyFile, otherFile] = [join(folder, 'key.pem'), join(folder, 'other.pem')]
+  await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  await writeFile(otherFile, other.export({ type: 'spki', format: 'pem' }))
+  const signed = join(folder, 'policy.cose')
+  const sign = ['policy', 'sign', join(folder, 'policy.json'), '--key', keyFile, '--out', signed]
+  const made = await runHere([...sign, '--issuer', 'https://builds.example', '--days', '1'])
+  expect(made.code, made.err).toBe(0)
+  const { digest, signer }: { digest: string; signer: string } = JSON.parse(made.out)
+  const judge = (...pins: string[]): Promise<Ended> =>
+    attest(...milan, '--report-data', '00'.repeat(64), '--policy', signed, ...pins)
+  const good = await judge('--policy-signer', signer, '--policy-digest', digest)
+  expect(good.code, good.err).toBe(0)
+  expect(good.out).toContain(`policy digest ${digest}`)
+  expect((await judge('--policy-signer', otherFile, '--policy-signer', keyFile)).code).toBe(0)
+  for (const [pins, reason] of [
+    [[], 'the policy is signed'],
+    [['--policy-signer', otherFile], 'policy-signer-unknown'],
+    [['--policy-signer', signer, '--policy-digest', '00'.repeat(32)], 'not the one of'],
+    [['--policy-signer', 'absent.pem'], 'absent.pem'],
+  ] as const) {
+    const refused = await judge(...pins)
+    expect(refused.code).toBeGreaterThan(2)
+    expect(refused.err).toContain(reason)
+  }
+  const plain = ['--policy', join(folder, 'policy.json')]
+  const unsigned = await attest(...milan, ...plain, '--policy-signer', signer)
+  expect(unsigned.err).toContain('the policy is not signed')
+  const shown = await runHere(['policy', 'show', signed, '--policy-signer', signer])
+  expect(JSON.parse(shown.out)).toEqual({ name: 'a Milan', digest, platforms: ['amd-sev-snp'] })
+})
+
+test.each([
+  [['sign', 'policy.json'], '--key, --issuer, --days and --out'],
+  [['sign', 'policy.json', '--key', 'k', '--out', 'o', '--days', '1'], '--issuer takes'],
+  [['sign', 'policy.json', '--key', 'k', '--out', 'o', '--issuer', 'a', '--days', '0'], '--days'],
+  [
+    ['sign', 'empty.json', '--key', 'k', '--out', 'o', '--issuer', 'a', '--days', '1'],
+    'policy-empty',
+  ],
+  [
+    ['sign', 'policy.json', '--key', 'policy.json', '--out', 'o', '--issuer', 'a', '--days', '1'],
+    'P-256 key',
+  ],
+  [['show', 'empty.json'], 'policy-empty'],
+  [['burn', 'policy.json'], 'sign FILE or show FILE'],
+])('policy %j is refused', async (args, reason) => {
+  const inFolder = args.map((arg) => (arg.endsWith('.json') ? join(folder, arg) : arg))
+  const ended = await runHere(['policy', ...inFolder])
+  expect(ended.code).toBe(64)
+  expect(ended.err).toContain(reason)
+})

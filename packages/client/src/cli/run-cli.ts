@@ -35,6 +35,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./attest-command.ts')).attestCommand,
   },
   {
+    name: 'policy',
+    summary: 'sign a policy for evidence of hardware, or show one',
+    load: async () => (await import('./policy-command.ts')).policyCommand,
+  },
+  {
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,
