@@ -41,6 +41,7 @@ import type { Gateway } from './gateway.ts'
 import type { SentCall } from './forward-request.ts'
 import { isCoded, judgeWholeAnswer } from './judge-answer.ts'
 import type { Call } from './open-call.ts'
+import { createProgressProof } from './prove-progress.ts'
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
@@ -236,11 +237,13 @@ async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
+  const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
   beginStream(running.gateway, running.call, headers, payment.metered !== null)
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
     kept?.push(bytes)
     writeChunk(running, bytes)
+    proveProgress()
     // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
     if (recorder.events() > maxEvents) failAnswer(running)
   })

@@ -60,6 +60,8 @@ export type StreamRecorder = {
   push(chunk: Buffer): void
   /** Events so far. */
   events(): number
+  /** What the provider said so far. */
+  observation(): Observation
   end(): {
     readonly body: BodyRecord
     readonly chain: EventChain
@@ -119,6 +121,7 @@ export function createStreamRecorder(
       for (const event of splitter.push(chunk)) take(event)
     },
     events: () => events,
+    observation: () => observer.result(),
     end() {
       const { element } = splitter.end()
       if (element.length > 0) take(element)

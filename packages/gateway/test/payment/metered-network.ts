@@ -87,6 +87,14 @@ const meteredModels = [
   'hostile-header-injection',
 ]
 
+/** Counts its input at the start of a stream. */
+const slowMessages = {
+  ...meteredModel('slow-messages'),
+  upstream: 'messages',
+  provider: 'anthropic',
+  upstreamModel: 'loopback-slow-300',
+}
+
 /** Starts a gateway with these schemes, in front of a provider that speaks plain HTTP. */
 export function startMeteredGateway(
   { chain }: MeteredNetwork,
@@ -133,8 +141,9 @@ export function startMeteredGateway(
           baseUrl: options.providerUrl,
           models: [{ id: 'flat', priceAtomic: '700' }],
         },
+        { name: 'messages', kind: 'anthropic', baseUrl: options.providerUrl },
       ],
-      models: meteredModels.map(meteredModel),
+      models: [...meteredModels.map(meteredModel), slowMessages],
       payment,
     },
   })
@@ -188,13 +197,17 @@ export function post(
   const headers =
     payment === undefined ? {} : { 'payment-signature': encodePaymentSignatureHeader(payment) }
   return callRaw({
-    url: `${url}/v1/chat/completions`,
+    url: `${url}/v1/${isMessages(body) ? 'messages' : 'chat/completions'}`,
     method: 'POST',
     body,
     maxHeaderSize: 65_536,
     ...more,
     headers: { ...headers, ...more.headers },
   })
+}
+
+function isMessages(body: string): boolean {
+  return body.includes('"slow-messages"')
 }
 
 /** The offer in a 402. */
