@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { decodePaymentRequiredHeader } from '@x402/core/http'
 import { UptoEvmScheme } from '@x402/evm/upto/client'
 import { wrapFetchWithPayment, x402Client } from '@x402/fetch'
 import { setTimeout } from 'node:timers/promises'
@@ -89,6 +88,10 @@ function balanceOf(chainRow: string, owner: string): Promise<bigint> {
   return client.readContract({ address: usdc, abi: token, functionName: 'balanceOf', args })
 }
 
+function offersIn(header: string): { readonly accepts: readonly { readonly scheme: string }[] } {
+  return JSON.parse(Buffer.from(header, 'base64').toString())
+}
+
 function rpcOf(chainRow: string): string {
   return /http:\S+/.exec(chainRow)?.[0] ?? ''
 }
@@ -139,7 +142,7 @@ test(
       method: 'POST',
       body: JSON.stringify({ model: 'loopback-echo', messages: [] }),
     })
-    const offers = decodePaymentRequiredHeader(unpaid.headers.get('payment-required') ?? '').accepts
+    const { accepts: offers } = offersIn(unpaid.headers.get('payment-required') ?? '')
     const operator: { readonly payee: string; readonly authorizer: string } = JSON.parse(
       await readFile(join(folder, 'net', 'operator.json'), 'utf8'),
     )

@@ -104,9 +104,7 @@ test('an unmodified stock client opens a channel and pays JSON and streams from 
     expect(response.status, await response.clone().text()).toBe(200)
     const answer = Buffer.from(await response.arrayBuffer())
     const headers = Object.fromEntries(response.headers)
-    const receipt = await expectVerified(gateway.url, { headers } as RawResult, body, {
-      response: answer,
-    })
+    const receipt = await expectVerified(gateway.url, { headers, body: answer }, body)
     cumulative += remember(receipt)
     expect(receipt.payload.charge).toMatchObject({ cumulativeAtomic: cumulative })
     if (stream) continue
@@ -196,10 +194,10 @@ test('many calls run on one channel with the advertised extension', async () => 
     erc3009Collector: '0x4020806089470a89826cB9fB1f4059150b550004',
     permit2Collector: '0x4020425FAf3B746C082C2f942b4E5159887B0005',
   })
-  const sign = (payload: unknown): PaymentPayload => ({
+  const sign = (payload: Record<string, unknown>): PaymentPayload => ({
     x402Version: 2,
     accepted: offer,
-    payload: payload as Record<string, unknown>,
+    payload,
     extensions: { 'countersign-concurrency': { info: { mode: 'unique-ceiling' } } },
   })
   const deposit = payer.depositOf(amount, 60_000n)

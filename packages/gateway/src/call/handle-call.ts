@@ -131,7 +131,9 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     const receipt =
       draft === undefined
         ? undefined
-        : await issueReceipt(gateway, call, draft, charge, metered?.receiptStored)
+        : await issueReceipt(gateway, call, draft, charge, () => {
+            metered?.receiptStored()
+          })
     if (draft === undefined) metered?.receiptStored()
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, exchange, receipt, paid)

@@ -131,10 +131,10 @@ function combineX402(
     if (exact === undefined) throw new ConfigError('payment names no way to pay')
     return exact.scheme
   }
-  const { upto, channel, ledger, stop } = metered
+  const { upto, channel, ledger } = metered
   return createMeteredScheme({ upto, channel, exact, resourceBaseUrl: base }, async () => {
     // In this order: the settlements of `exact` are sent by the same sender, from the books of both ledgers.
-    await stop()
+    await metered.stop()
     await exact?.scheme.close()
     await ledger.close()
   })

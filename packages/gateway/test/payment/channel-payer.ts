@@ -95,29 +95,15 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
-  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => {
-    // Another deposit of the same amount would be the same one.
-    const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
-    const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
-    const digest = hashReceive({
-      from: payer,
-      to: lower(terms.erc3009Collector),
-      valueAtomic: amountAtomic,
-      validAfterSeconds: 0n,
-      validBeforeSeconds,
-      nonce: createDepositNonce(channelId, salt),
-    })
-    const erc3009Authorization = {
-      validAfter: '0',
-      validBefore: `${validBeforeSeconds}`,
-      salt,
-      signature: sign(digest),
-    }
-    return {
-      ...payloadOf('deposit', ceilingAtomic),
-      deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
-    }
-  }
+  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => ({
+    ...payloadOf('deposit', ceilingAtomic),
+    deposit: {
+      amount: `${amountAtomic}`,
+      authorization: {
+        erc3009Authorization: authorize(sign, terms, { payer, channelId, amountAtomic }),
+      },
+    },
+  })
   return {
     config,
     channelId,
@@ -162,6 +148,26 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
     deposit: (offer, ceilingAtomic, amountAtomic) =>
       present(offer, depositOf(ceilingAtomic, amountAtomic)),
   }
+}
+
+/** The authorization of a deposit; another one of the same amount would be the same one. */
+function authorize(
+  sign: (digest: Uint8Array) => Hex,
+  terms: ChannelTerms,
+  deposit: { readonly payer: Hex; readonly channelId: Hex; readonly amountAtomic: bigint },
+): Record<string, string> {
+  const { payer, channelId, amountAtomic } = deposit
+  const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+  const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+  const digest = hashReceive({
+    from: payer,
+    to: lower(terms.erc3009Collector),
+    valueAtomic: amountAtomic,
+    validAfterSeconds: 0n,
+    validBeforeSeconds,
+    nonce: createDepositNonce(channelId, salt),
+  })
+  return { validAfter: '0', validBefore: `${validBeforeSeconds}`, salt, signature: sign(digest) }
 }
 
 /** The payment as it is read from its header. */

@@ -154,14 +154,13 @@ export function createMeteredClient(
   { chain }: MeteredNetwork,
   key: Hex,
   scheme: 'upto' | 'batch-settlement',
-  options: ConstructorParameters<typeof BatchSettlementEvmScheme>[1] = undefined,
 ): x402Client {
   const signer = toClientEvmSigner(privateKeyToAccount(key), {
     readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
   })
   return new x402Client().register(
     'eip155:*',
-    scheme === 'upto' ? new UptoEvmScheme(signer) : new BatchSettlementEvmScheme(signer, options),
+    scheme === 'upto' ? new UptoEvmScheme(signer) : new BatchSettlementEvmScheme(signer),
   )
 }
 

@@ -21,7 +21,7 @@ import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { UptoContext } from '../upto/admit-upto-payment.ts'
 import { createFundsReader } from './read-funds.ts'
-import { startUptoLoop } from './upto-loop.ts'
+import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
 type UptoConfig = NonNullable<PaidConfig['upto']>
@@ -154,7 +154,7 @@ function openUpto(
     clock,
   }
   // Owned by `start`: before it, what is charged waits for the first step.
-  let wake = (): void => undefined
+  let loop: UptoLoop | undefined
   const context: UptoContext = {
     terms,
     permit2Domain: createPermit2Domain(terms.chainId, lower(x402.permit2)),
@@ -163,15 +163,14 @@ function openUpto(
     readFunds: createFundsReader(chain, terms.asset, x402.permit2),
     maxExposureAtomic: BigInt(config.maxExposureAtomic),
     settle: () => {
-      wake()
+      loop?.wake()
     },
     clock,
   }
   return {
     context,
     start: (onFault) => {
-      const loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
-      wake = loop.wake
+      loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
       return loop.stopped
     },
   }
