@@ -32,6 +32,7 @@ export type ScheduleTally = {
   mostRunning: number
   frozen: number
   uptoCharged: number
+  retired: number
 }
 
 /** What the model remembers of one channel. */
@@ -67,6 +68,7 @@ export function createTally(): ScheduleTally {
     mostRunning: 0,
     frozen: 0,
     uptoCharged: 0,
+    retired: 0,
   }
 }
 
@@ -141,6 +143,7 @@ function writeReceipt(
 function snapshot({ state }: Ledger): readonly unknown[] {
   return [
     ...state.channels.values(),
+    ...state.retired.values(),
     ...state.payers.values(),
     ...state.payments.values(),
     ...state.owedReceipts.values(),
@@ -151,6 +154,10 @@ function stepChannel(world: World, model: ChannelModel): void {
   const { random } = world
   const account = world.ledger.state.channels.get(model.channelId)
   ok(account !== undefined)
+  if (random.chance(3)) {
+    retireAndReopen(world, model, account)
+    return
+  }
   const dice = random.below(100)
   const idle = account.running.length === 0 && random.chance(80)
   if (dice < 45 || (dice < 75 && idle)) reserve(world, model, account)
@@ -162,7 +169,27 @@ function stepChannel(world: World, model: ChannelModel): void {
   } else if (dice < 85) {
     const totalAtomic = account.chargedAtomic - (random.chance(30) ? random.amount(100) : 0n)
     step(world, { type: 'claim-sent', channelId: model.channelId, totalAtomic, atMs: 1 })
-  } else moveChain(world, model, account)
+  } else if (dice < 88) step(world, { type: 'channel-thawed', channelId: model.channelId })
+  else moveChain(world, model, account)
+}
+
+/** It is empty, is forgotten, and is filled again: everything that was bought before stays bought. */
+function retireAndReopen(world: World, model: ChannelModel, account: ChannelAccount): void {
+  const { random, tally } = world
+  const { channelId } = model
+  const view = {
+    ...account.view,
+    depositedAtomic: account.view.claimedAtomic,
+    withdrawingAtomic: 0n,
+  }
+  model.chain = view
+  step(world, { type: 'channel-seen', channelId, view })
+  if (!step(world, { type: 'channel-retired', channelId })) return
+  tally.retired++
+  ok(!world.ledger.state.channels.has(channelId))
+  const depositedAtomic = view.depositedAtomic + 1n + random.amount(5000)
+  model.chain = { ...view, depositedAtomic }
+  ok(step(world, { type: 'channel-opened', channelId, config: sampleConfig, view: model.chain }))
 }
 
 function reserve(world: World, model: ChannelModel, account: ChannelAccount): void {

@@ -173,7 +173,7 @@ async function findAccount(
   if (payment.action.kind === 'deposit') {
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
     // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
-    const account = known ?? imagineChannel(payment)
+    const account = known ?? imagineChannel(context, payment)
     if (!fitsAfter(account, payment.action.deposit.amountAtomic, event)) return account
     return bringDeposit(context, payment, payment.action.deposit)
   }
@@ -183,17 +183,24 @@ async function findAccount(
 }
 
 /** A channel that the ledger does not know, before its first deposit. */
-function imagineChannel({ config, voucher: { channelId } }: ChannelPayment): ChannelAccount {
+function imagineChannel(
+  { ledger }: ChannelContext,
+  { config, voucher: { channelId } }: ChannelPayment,
+): ChannelAccount {
+  const retired = ledger.state.retired.get(channelId)
+  // An empty channel holds what was claimed of it.
+  const claimedAtomic = retired?.chargedAtomic ?? 0n
   const view = {
-    depositedAtomic: 0n,
-    claimedAtomic: 0n,
+    depositedAtomic: claimedAtomic,
+    claimedAtomic,
     withdrawingAtomic: 0n,
     withdrawRequestedAtSeconds: 0n,
     refundNonce: 0n,
     blockNumber: 0n,
     finalBlockNumber: 0n,
   }
-  const opened = reduceChannel(undefined, { type: 'channel-opened', channelId, config, view })
+  const event = { type: 'channel-opened', channelId, config, view } as const
+  const opened = reduceChannel(undefined, event, retired)
   if (opened.kind === 'refused') throw new Error('a new channel cannot be refused')
   return opened.next
 }

@@ -10,6 +10,8 @@ import { readBlockLogs, readSlot, type BlockLogs } from './batch-contract.ts'
 export type Follower = {
   /** Reads what is new and tells the ledger. Rejects when the chain does not answer; the next call goes on. */
   poll(): Promise<void>
+  /** The newest block that was read; -1 before. */
+  headNumber(): bigint
   /** One channel, for the first time. Call `watch` in the same turn as the ledger gets to know it. */
   readChannel(channelId: Hex): Promise<ChainView>
   /** The next reading reads this channel whatever it finds: a block may have come while it was being opened. */
@@ -76,6 +78,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     poll,
     lastReadAtMs: () => lastReadAtMs,
+    headNumber: () => blocks.at(-1)?.number ?? -1n,
     watch: (channelId) => {
       watched.add(channelId)
     },

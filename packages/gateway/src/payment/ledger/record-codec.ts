@@ -107,6 +107,16 @@ const channelAccount = z
     claim,
     unclaimedSinceMs,
   }))
+const retired = z
+  .strictObject({
+    mode,
+    baseAtomic: amount,
+    chargedAtomic: amount,
+    signed: z.strictObject({ ceilingAtomic: amount, signature }).optional(),
+    usedCeilings: z.array(amount),
+    floorAtomic: amount,
+  })
+  .transform(({ signed, ...rest }) => ({ ...rest, signed }))
 const permit = z.strictObject({
   token: address,
   amountAtomic: amount,
@@ -189,7 +199,11 @@ const record = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('call-released'), ...call }),
   z.strictObject({ type: z.literal('refund-signed'), ...channel, amountAtomic: amount }),
   z.strictObject({ type: z.literal('claim-sent'), ...channel, totalAtomic: amount, atMs }),
-  z.strictObject({ type: z.literal('channel-frozen'), ...channel }),
+  z.strictObject({
+    type: z.enum(['channel-frozen', 'channel-thawed', 'channel-retired']),
+    ...channel,
+  }),
+  z.strictObject({ type: z.literal('retired-restored'), ...channel, retired }),
   z.strictObject({
     type: z.literal('upto-reserved'),
     payer: address,

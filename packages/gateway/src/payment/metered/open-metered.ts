@@ -20,6 +20,7 @@ import { createSettlementAccount } from '../exact/sender.ts'
 import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { UptoContext } from '../upto/admit-upto-payment.ts'
+import { createUptoUseFinder } from '../upto/find-use.ts'
 import { createFundsReader } from './read-funds.ts'
 import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
 
@@ -151,6 +152,7 @@ function openUpto(
     simulate: ({ to, data }: { readonly to: Hex; readonly data: Hex }) =>
       chain.client.call({ account: address, to, data }),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
+    findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
     clock,
   }
   // Owned by `start`: before it, what is charged waits for the first step.
@@ -162,6 +164,7 @@ function openUpto(
     ledger,
     readFunds: createFundsReader(chain, terms.asset, x402.permit2),
     maxExposureAtomic: BigInt(config.maxExposureAtomic),
+    maxTotalExposureAtomic: BigInt(config.maxTotalExposureAtomic),
     settle: () => {
       loop?.wake()
     },
