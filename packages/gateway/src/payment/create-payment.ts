@@ -55,7 +55,7 @@ export async function createPayment(
   surroundings: PaymentSurroundings,
 ): Promise<Payment> {
   const { payment } = config
-  if (payment === 'none') return withoutChain(createNoPayment())
+  if (payment === 'none') return withoutChain(createNoPayment(surroundings.clock))
   const apiKey = createKeys(config, payment, surroundings)
   const x402 = await createX402(config, payment, surroundings)
   if (x402 === undefined) {
