@@ -94,6 +94,7 @@ export async function createGateway(
     metrics: createMetrics({
       pendingCalls: () => pending.size,
       requestBytes: () => requestMemory.takenBytes,
+      unsettled: payment.unsettled,
     }),
     log,
     random,

@@ -15,6 +15,7 @@ import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/
 import { createMeteredScheme, type ExactBeside } from './metered/metered-scheme.ts'
 import { openMetered, type OpenMetered } from './metered/open-metered.ts'
 import { listOwedReceipts, type OwedReceipt } from './metered/owed-receipts.ts'
+import { countUnsettled, nothing, type Unsettled } from './metered/count-unsettled.ts'
 import { createRefundDesk, type RefundDesk } from './metered/refund-desk.ts'
 import { createNoPayment } from './none.ts'
 
@@ -28,6 +29,8 @@ export type Payment = {
   readonly owedReceipts: readonly OwedReceipt[]
   /** Gives back what channels hold; `undefined` without channels. */
   readonly refunds: RefundDesk | undefined
+  /** Charges of metered schemes that are not on chain yet. */
+  readonly unsettled: () => Unsettled
 }
 
 /** What the schemes need of the process. */
@@ -67,7 +70,14 @@ export async function createPayment(
 }
 
 function withoutChain(scheme: PaymentScheme): Payment {
-  return { scheme, payees: [], settlementAddress: undefined, owedReceipts: [], refunds: undefined }
+  return {
+    scheme,
+    payees: [],
+    settlementAddress: undefined,
+    owedReceipts: [],
+    refunds: undefined,
+    unsettled: () => nothing,
+  }
 }
 
 function createKeys(
@@ -118,6 +128,7 @@ async function createX402(
     payees: listPayees(payment),
     settlementAddress: createSettlementAccount(signingKey).address,
     owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
 }
