@@ -6,7 +6,7 @@ import { createCatalogue } from './catalogue/catalogue.ts'
 import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
-import type { LoadedConfig } from './config/load-config.ts'
+import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -24,6 +24,7 @@ import { createUpstreams } from './upstream/upstreams.ts'
 const answerCacheBytes = 67_108_864
 const answerCacheMs = 600_000
 const exitJournal = 74
+const settlementMs = 6000
 
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
@@ -41,6 +42,7 @@ export async function createGateway(
   const { models, prices } = config
   const catalogue = createCatalogue({ models, prices, atMs: nowMs() })
   const upstreams = createUpstreams(config, catalogue, environment)
+  checkCallTime(config, upstreams.longestCallMs)
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
@@ -114,6 +116,17 @@ function toCallLimits({ limits: { perPayer } }: LoadedConfig['config']): CallLim
     ...(callsPerMinute === undefined ? {} : { callsPerMinute }),
     ...(burst === undefined ? {} : { burst }),
     ...(concurrentCalls === undefined ? {} : { concurrentCalls }),
+  }
+}
+
+/** A signed maximum must outlive every call that it pays for, and the settlement after it. */
+function checkCallTime({ payment }: LoadedConfig['config'], longestCallMs: number): void {
+  if (payment === 'none' || payment.upto === undefined) return
+  const callMs = (payment.upto.maxTimeoutSeconds * 1000) / 2
+  if (callMs < longestCallMs + settlementMs) {
+    throw new ConfigError(
+      'payment.upto.maxTimeoutSeconds must be twice the longest totalTimeoutMs, and 12 s',
+    )
   }
 }
 
