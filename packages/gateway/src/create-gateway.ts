@@ -19,6 +19,7 @@ import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
+import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -46,6 +47,7 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
+  const isTranslating = models.some(({ translate }) => translate)
   const payment = await createPayment(config, {
     environment,
     clock: nowMs,
@@ -90,6 +92,14 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    // Loaded here and nowhere else: who does not translate does not pay for it.
+    translator: isTranslating
+      ? await (await import('./translation/translator.ts')).loadTranslator()
+      : undefined,
+    upstreamAnswers:
+      isTranslating && config.translation.keepDays > 0
+        ? openUpstreamAnswerStore(config.dataDir, config.translation.maxKeptBytes)
+        : undefined,
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
@@ -140,6 +150,7 @@ export async function closeGateway(gateway: Gateway): Promise<void> {
     // Receipts that wait are written whatever happened to the ledger.
     gateway.receipts.close()
     gateway.references.close()
+    gateway.upstreamAnswers?.close()
     await gateway.estimator.close()
     await gateway.upstreams.close()
   }
