@@ -40,6 +40,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./keys-command.ts')).keysCommand,
   },
   {
+    name: 'wallet',
+    summary: 'make an encrypted key file, show its address and balance',
+    load: async () => (await import('./wallet-command.ts')).walletCommand,
+  },
+  {
     name: 'config',
     summary: 'check the configuration file of a gateway',
     load: async () => (await import('./config-command.ts')).configCommand,
