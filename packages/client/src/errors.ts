@@ -4,12 +4,21 @@
 export type ClientErrorFamily = 'fix' | 'later' | 'stop'
 
 const table = {
+  'allowance-missing': ['fix', 'the payer has not approved Permit2 for this amount'],
   'amount-above-limit': ['stop', 'the price is above maxAmountAtomic'],
   'asset-not-allowed': ['stop', 'the offer asks for an asset that is not in assets'],
   'budget-exhausted': ['stop', 'paying would exceed budgetAtomic'],
   'body-unsupported': ['fix', 'the request body cannot be read'],
   'chain-mismatch': ['stop', 'the node serves another chain than the payment is for'],
   'chain-unreachable': ['later', 'the chain does not answer, or not as such a contract would'],
+  'channel-busy': ['later', 'too many calls wait for the channel'],
+  'channel-correction-false': ['stop', 'the gateway says of the channel what cannot be true'],
+  'channel-overcharged': ['stop', 'the gateway charged the channel more than it may'],
+  'channel-stopped': ['stop', 'nothing is signed for this channel any more; withdraw what is left'],
+  'channel-too-small': ['later', 'the call does not fit into the channel'],
+  'channel-withdrawing': ['fix', 'money is being withdrawn from the channel'],
+  'day-limit-reached': ['stop', 'paying would exceed a limit of this day'],
+  'deposit-above-limit': ['stop', 'a deposit would lock more than maxLockedAtomic'],
   'file-unreadable': ['fix', 'a file cannot be read'],
   'file-unwritable': ['fix', 'a file cannot be written'],
   'gateway-unreachable': ['later', 'the gateway does not answer'],
@@ -21,11 +30,15 @@ const table = {
   'network-running': ['fix', 'a network runs already with this folder'],
   'offer-lifetime-too-long': ['stop', 'the offer wants a payment that stays valid too long'],
   'options-invalid': ['fix', 'the options are not usable'],
+  'payee-foreign': ['stop', 'the offer pays a contract that is not what the terms give'],
   'payee-not-allowed': ['stop', 'the offer pays an address that is not in payTo'],
   'payment-required-malformed': [
     'stop',
     'the PAYMENT-REQUIRED header is not a strict x402 v2 offer',
   ],
+  'price-above-sheet': ['stop', 'the offer asks for more than the price list of the gateway'],
+  'price-not-advertised': ['stop', 'the price list of the gateway does not hold this model'],
+  'price-unavailable': ['later', 'the price list of the gateway could not be had'],
   'program-failed': ['later', 'a program of the network ended'],
   'program-missing': ['fix', 'a program of the network is not installed'],
   'receipt-id-mismatch': ['stop', 'the receipt is for another call'],
@@ -35,10 +48,13 @@ const table = {
   'receipt-unavailable': ['later', 'the receipt could not be fetched'],
   'receipt-unreadable': ['stop', 'the receipt is no bundle with a statement about a call'],
   'redirect-refused': ['stop', 'the gateway answered with a redirect; payments do not follow one'],
-  'scheme-not-supported': ['fix', 'no offer is of scheme exact with EIP-3009'],
+  'registry-changed': ['stop', 'the key registry is not as announced, or about to be changed'],
+  'scheme-not-supported': ['fix', 'no offer is of a scheme that can be paid here'],
   'signer-failed': ['fix', 'the account did not sign'],
-  'state-malformed': ['fix', 'a file of the network folder is not as this program wrote it'],
+  'state-in-use': ['fix', 'another process uses this state file'],
+  'state-malformed': ['fix', 'a file is not as this program wrote it'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
+  'withdraw-delay-too-long': ['stop', 'a key could be registered and claim before a withdrawal ends'],
 } as const
 
 /** All codes of this package. */

@@ -1,9 +1,9 @@
 /** What a payer reads of a chain before it signs. One node is believed; the URL is the payer's own choice, never a gateway's. */
-import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { decodeJson, type JsonValue } from '@countersign/protocol/bytes/json-decode'
 import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { ClientError } from '../errors.ts'
-import { isJsonMap } from '../pay/base64-json.ts'
+import { isJsonArray, isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
 
 /** Reads of the latest block. A seam: another node library fits as well. */
@@ -13,7 +13,12 @@ export type ChainReader = {
   call(to: Hex, data: Hex): Promise<Hex>
   /** `0x` where there is none. */
   getCode(address: Hex): Promise<Hex>
+  /** All events of a contract with this first topic, from a block on. */
+  getLogs(address: Hex, topic: Hex, fromBlock: bigint): Promise<readonly ChainLog[]>
 }
+
+/** One event. Lower-case hex. */
+export type ChainLog = { readonly topics: readonly Hex[]; readonly data: Hex }
 
 const maxAnswerBytes = 1_048_576
 const timeoutMs = 10_000
@@ -26,7 +31,7 @@ export function createChainReader(
   fetch: (url: string, init: RequestInit) => Promise<Response> = (url, init) =>
     globalThis.fetch(url, init),
 ): ChainReader {
-  async function ask(method: string, params: readonly unknown[]): Promise<string> {
+  async function askAny(method: string, params: readonly unknown[]): Promise<JsonValue> {
     let bytes: Uint8Array | undefined
     try {
       const response = await fetch(rpcUrl, {
@@ -42,7 +47,13 @@ export function createChainReader(
     }
     const json = bytes === undefined ? undefined : decodeJson(bytes)
     const result = isJsonMap(json) ? json.get('result') : undefined
-    if (typeof result !== 'string') throw unreadable(`${method}: no result`)
+    if (result === undefined) throw unreadable(`${method}: no result`)
+    return result
+  }
+
+  async function ask(method: string, params: readonly unknown[]): Promise<string> {
+    const result = await askAny(method, params)
+    if (typeof result !== 'string') throw unreadable(`${method}: no text`)
     return result.toLowerCase()
   }
 
@@ -60,7 +71,28 @@ export function createChainReader(
     },
     call: (to, data) => askData('eth_call', [{ to, data }, 'latest']),
     getCode: (address) => askData('eth_getCode', [address, 'latest']),
+    getLogs: async (address, topic, fromBlock) => {
+      const filter = { address, topics: [topic], fromBlock: `0x${fromBlock.toString(16)}` }
+      const result = await askAny('eth_getLogs', [filter])
+      if (!isJsonArray(result)) throw unreadable('eth_getLogs: no list')
+      return result.map(readLog)
+    },
   }
+}
+
+function readLog(value: JsonValue): ChainLog {
+  const topics = isJsonMap(value) ? value.get('topics') : undefined
+  const data = isJsonMap(value) ? readData(value.get('data')) : undefined
+  const words = isJsonArray(topics) ? topics.map(readData) : [undefined]
+  if (data === undefined || !words.every((word) => word !== undefined)) {
+    throw unreadable('eth_getLogs: another form')
+  }
+  return { topics: words, data }
+}
+
+function readData(value: JsonValue | undefined): Hex | undefined {
+  const text = typeof value === 'string' ? value.toLowerCase() : ''
+  return dataForm.test(text) ? `0x${text.slice(2)}` : undefined
 }
 
 /** A reader that has shown to be of this chain. @throws ClientError `chain-mismatch`, `chain-unreachable`. */

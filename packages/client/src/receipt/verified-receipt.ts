@@ -8,7 +8,7 @@ import { parseBundle } from '@countersign/protocol/verify/bundle'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
-import type { SignedPayment } from '../pay/transfer-authorization.ts'
+import type { SignedPayment } from '../pay/payer.ts'
 import type { ObservedBody } from './observe-body.ts'
 
 /** A receipt that was fetched and judged. It proves something only when `verdict.verdict` is `valid`. */
@@ -20,6 +20,8 @@ export type VerifiedReceipt = {
   readonly bundle: Uint8Array
   readonly verdict: Verdict
   readonly chargedAtomic: bigint
+  /** What the channel was charged in all, when the call was paid from one. */
+  readonly cumulativeAtomic: bigint | undefined
   /** Lower-case 0x hash, when the charge names a settlement. */
   readonly settlementTransaction: string | undefined
   /**
@@ -68,6 +70,8 @@ export async function verifyReceipt(
     bundle,
     verdict: isCompared ? verdict : { ...verdict, verdict: 'incomplete' },
     chargedAtomic: payload.charge.amountAtomic,
+    cumulativeAtomic:
+      payload.charge.scheme === 'batch-settlement' ? payload.charge.cumulativeAtomic : undefined,
     settlementTransaction: settlementOf(payload.charge),
     responseHeld: body.kind,
   }
@@ -100,7 +104,8 @@ function isOurCharge({ type, charge }: CallPayload, { payment, means }: CallCont
   if (means !== 'wallet') return means === 'none'
   return (
     payment !== undefined &&
-    equalBytes(charge.paymentId, payment.nonce) &&
+    charge.scheme === payment.scheme &&
+    equalBytes(charge.paymentId, payment.paymentId) &&
     charge.amountAtomic <= payment.offer.amountAtomic &&
     charge.network === payment.offer.network &&
     charge.asset.toLowerCase() === payment.offer.asset
