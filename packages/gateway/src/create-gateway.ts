@@ -16,11 +16,13 @@ import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
+import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
 const answerCacheMs = 600_000
+const exitJournal = 74
 
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
@@ -41,7 +43,13 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = createPayment(config, { environment, clock: nowMs, log })
+  const payment = await createPayment(config, {
+    environment,
+    clock: nowMs,
+    log,
+    // At once: not even calls under way may act on what is not on the disk.
+    die: () => process.exit(exitJournal),
+  })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
@@ -69,7 +77,7 @@ export async function createGateway(
       log.error({ err: error }, 'the next keyset could not be attested')
     },
   })
-  return {
+  const gateway: Gateway = {
     config,
     upstreams,
     payment: payment.scheme,
@@ -91,11 +99,15 @@ export async function createGateway(
       upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
     ),
   }
+  await issueOwedReceipts(gateway, payment.owedReceipts)
+  return gateway
 }
 
 /** Ends background work and closes what is open. Calls under way must have ended. */
 export async function closeGateway(gateway: Gateway): Promise<void> {
   try {
+    // The ledger learns of stored receipts while it is open.
+    gateway.receipts.flush()
     await gateway.payment.close()
   } finally {
     // Receipts that wait are written whatever happened to the ledger.

@@ -5,9 +5,12 @@ import { createWalletClient, encodeFunctionData, http, keccak256 } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { selectClaims } from '../src/payment/channel/claims.ts'
+import { RefundRefused, SettlementKeyUntrusted } from '../src/payment/channel/settlement-key.ts'
 import { describeCorrection } from '../src/payment/channel/channel-state.ts'
 import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
 import { refundChannel } from '../src/payment/channel/refund.ts'
+import { deployOperator } from './payment/operator.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
 import { startRpcProxy } from './payment/rpc-proxy.ts'
 import {
@@ -132,6 +135,49 @@ test('a payer without state learns everything from the correction', async () => 
   })
 })
 
+test('strangers who know the public data of a channel can neither learn from it, nor spend, nor refund', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const { context } = fixture.scheme
+  const account = () => context.ledger.state.channels.get(payer.channelId)
+  const offer = offerOf(fixture.options.terms, 100n)
+  // The config is public; the stranger signs with a key of its own.
+  const stranger = createChannelPayer(keccak256('0x95'), fixture.options.terms)
+  const forged = (type: 'voucher' | 'refund', ceiling: bigint): Record<string, unknown> => ({
+    ...payer.payloadOf(type, ceiling),
+    voucher: {
+      ...Object(payer.payloadOf(type, ceiling)['voucher']),
+      signature: Object(stranger.payloadOf(type, ceiling)['voucher']).signature,
+    },
+  })
+  for (const ceiling of [100n, 140n]) {
+    const refused = await admit(fixture, 100n, (each) =>
+      payer.present(each, forged('voucher', ceiling)),
+    )
+    expect(refused).toMatchObject({ code: 'payment-signature-invalid', correction: undefined })
+  }
+  const forgedRefund = await refundChannel(
+    context,
+    payer.present(offer, forged('refund', 40n)),
+    offer,
+  )
+  expect(forgedRefund).toMatchObject({ code: 'payment-signature-invalid' })
+  // The voucher of 100 bought a call of 40. It stands in the claim: a call of 60 would fit it, or a refund at C = 100.
+  expect(codeOf(await admit(fixture, 60n, (each) => payer.voucher(each, 100n)))).toBe(
+    'channel-ceiling-used',
+  )
+  const next = await admit(fixture, 61n, (each) => payer.voucher(each, 101n))
+  await expectReservation(next).charge(60n)
+  expect(account()?.chargedAtomic).toBe(100n)
+  const stolen = await refundChannel(context, payer.refund(offer, 100n), offer)
+  expect(stolen).toMatchObject({ kind: 'refused', code: 'refund-signature-required' })
+  const old = await refundChannel(context, payer.signedRefund(offer, 100n, 500n, 1n), offer)
+  expect(old).toMatchObject({ kind: 'refused', code: 'refund-nonce-mismatch' })
+  expect(account()?.refunding).toBeUndefined()
+  const own = await refundChannel(context, payer.signedRefund(offer, 100n, 500n, 0n), offer)
+  expect(own).toMatchObject({ kind: 'sent', amountAtomic: 500n })
+})
+
 test('a refund claims what is charged and gives the rest back', async () => {
   const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
@@ -218,6 +264,114 @@ test('many channels are claimed in one transaction, and one bad voucher holds up
   for (const { channelId } of good) expect(await claimedOf(fixture, channelId)).toBe(40n)
   expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
   expect(describeCorrection(spoiled).channelState.totalClaimed).toBe('0')
+})
+
+test('a settlement key that the registry does not trust freezes nothing, and claims wait for it', async () => {
+  const operator = await deployOperator(chain, keccak256('0x61'), chain.nextPayer().address)
+  const fixture = await startScheme(chain, { receiverAuthorizer: operator.authorizer })
+  const payer = await openPaidChannel(fixture)
+  const { context, manager } = fixture.scheme
+  const account = () => context.ledger.state.channels.get(payer.channelId)
+  await expect(manager.claimAll()).rejects.toBeInstanceOf(SettlementKeyUntrusted)
+  expect(account()).toMatchObject({ frozen: false, claim: undefined })
+  const offer = offerOf(fixture.options.terms, 100n)
+  const refused = await refundChannel(context, payer.refund(offer, 40n), offer)
+  expect(refused).toMatchObject({ kind: 'refused', code: 'chain-unreachable' })
+  expect(account()?.refunding).toBeUndefined()
+  // Calls go on: what they owe is claimed when the key is trusted.
+  await expectReservation(await admit(fixture, 100n, (each) => payer.voucher(each, 140n))).charge(
+    5n,
+  )
+  await operator.registerKey(fixture.settlementKey)
+  await manager.claimAll()
+  await stepUntil(fixture, () => account()?.view.claimedAtomic === 45n)
+  await operator.revokeKey(fixture.settlementKey)
+  await expectReservation(await admit(fixture, 100n, (each) => payer.voucher(each, 145n))).charge(
+    5n,
+  )
+  await expect(manager.claimAll()).rejects.toBeInstanceOf(SettlementKeyUntrusted)
+  expect(account()?.frozen).toBe(false)
+})
+
+test('a channel whose charges cannot be claimed for two thirds of the delay takes no more calls', async () => {
+  let nowMs = Date.now()
+  const fixture = await startScheme(chain, { clock: () => nowMs })
+  const payer = await openPaidChannel(fixture)
+  const { context } = fixture.scheme
+  nowMs += 600_000
+  // As if the chain had been followed all the time, and no claim had arrived.
+  const follower = { ...context.follower, lastReadAtMs: () => nowMs }
+  const late = { ...fixture, scheme: { ...fixture.scheme, context: { ...context, follower } } }
+  const refused = await admit(late, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(refused)).toBe('channel-chain-stale')
+})
+
+test('a channel that holds less than is charged is claimed to its end', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture, 1000n)
+  const { ledger } = fixture.scheme.context
+  const account = ledger.state.channels.get(payer.channelId)
+  if (account === undefined) throw new Error('no channel')
+  const view = { ...account.view, depositedAtomic: 30n }
+  const policy = { maxUnclaimedAtomic: 1n, maxTotalUnclaimedAtomic: 1n }
+  ledger.apply({ type: 'channel-seen', channelId: payer.channelId, view })
+  const rows = selectClaims(ledger.state, policy, Date.now(), true)
+  expect(rows.map(({ totalAtomic }) => totalAtomic)).toEqual([30n])
+})
+
+test('refunds asked for at once, and by a manager that steps, are one transaction', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const { context, manager } = fixture.scheme
+  const offer = offerOf(fixture.options.terms, 100n)
+  const address = privateKeyToAddress(fixture.settlementKey)
+  const before = await chain.client.getTransactionCount({ address })
+  const balance = await balanceOf(fixture, privateKeyToAddress(fixture.key))
+  const [first, second] = await Promise.all([
+    refundChannel(context, payer.refund(offer, 40n, 500n), offer),
+    refundChannel(context, payer.refund(offer, 40n, 700n), offer),
+    manager.step(),
+    manager.step(),
+  ])
+  expect([first.kind, second.kind].toSorted()).toEqual(['refused', 'sent'])
+  await stepUntil(fixture, () => {
+    const account = context.ledger.state.channels.get(payer.channelId)
+    return account?.refunding === undefined && context.ledger.state.transactions.size === 0
+  })
+  expect(await chain.client.getTransactionCount({ address })).toBe(before + 1)
+  const paid = first.kind === 'sent' ? 500n : 700n
+  expect(await balanceOf(fixture, privateKeyToAddress(fixture.key))).toBe(balance + paid)
+})
+
+test('a refund that a dead process journaled is sent by the next, and holds up no claim', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const other = await openPaidChannel(fixture, 5000n, 1)
+  const { channelId } = payer
+  fixture.scheme.context.ledger.apply({ type: 'refund-signed', channelId, amountAtomic: 100n })
+  await fixture.scheme.close()
+  const again = await openChannelScheme({
+    ...fixture.options,
+    claimPolicy: { maxUnclaimedAtomic: 1n, maxTotalUnclaimedAtomic: 1n },
+  })
+  onTestFinished(() => again.close())
+  const restarted = { ...fixture, scheme: again }
+  const account = () => again.context.ledger.state.channels.get(channelId)
+  expect(account()?.refunding).toMatchObject({ amountAtomic: 100n, nonce: 0n })
+  // Somebody spoils the refund: the contract says no, and nothing is frozen by that.
+  const known = account()
+  if (known === undefined) throw new Error('no channel')
+  const spoiled = {
+    ...known,
+    refunding: { amountAtomic: 100n, nonce: 7n, minedAtBlock: undefined },
+  }
+  again.context.ledger.apply({ type: 'channel-restored', account: spoiled })
+  await expect(again.manager.step()).rejects.toBeInstanceOf(RefundRefused)
+  expect(account()?.frozen).toBe(false)
+  again.context.ledger.apply({ type: 'channel-restored', account: known })
+  await stepUntil(restarted, () => account()?.refunding === undefined)
+  expect(account()?.view.refundNonce).toBe(1n)
+  expect(await claimedOf(fixture, other.channelId)).toBe(40n)
 })
 
 test('what does not fit is refused with its code, and leaves nothing behind', async () => {

@@ -3,9 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { keyRegistryAbi } from '@countersign/contracts/key-registry'
-import { planOperator, planRegistry } from '@countersign/contracts/operator'
-import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
@@ -17,7 +14,7 @@ import {
 } from '@countersign/protocol/payment/presented-payment'
 import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import { createUptoOffer, type UptoTerms } from '@countersign/protocol/payment/upto-payload'
-import { createWalletClient, encodeFunctionData, http, keccak256, toHex } from 'viem'
+import { createWalletClient, http, keccak256, toHex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -39,9 +36,9 @@ import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
 import { nextPayerKey } from './payment/channel-fixture.ts'
 import { lower } from './payment/channel-payer.ts'
+import { deployOperator } from './payment/operator.ts'
 
 const payTo = privateKeyToAddress(keccak256('0x55'))
-const gatewayId = keccak256('0x66')
 const permit2 = lower(baseSepoliaX402.permit2)
 const permit2Domain = createPermit2Domain(84_532n, permit2)
 const directory = mkdtempSync(join(tmpdir(), 'countersign-upto-'))
@@ -56,7 +53,9 @@ let calls = 0
 beforeAll(async () => {
   chain = await startTestChain()
   const settlementKey = chain.nextSettlementKey()
-  const settler = await deployOperator(settlementKey)
+  const operator = await deployOperator(chain, keccak256('0x66'), payTo)
+  await operator.registerKey(settlementKey)
+  const { settler } = operator
   payerKey = await createApprovedPayer()
   const curve = await loadEvmCurve()
   const account = privateKeyToAccount(settlementKey)
@@ -117,44 +116,6 @@ afterAll(async () => {
   await chain.stop()
   rmSync(directory, { recursive: true })
 })
-
-/** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
-async function deployOperator(attestedKey: Hex): Promise<Hex> {
-  const account = privateKeyToAccount(chain.nextSettlementKey())
-  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
-  const x402 = baseSepoliaX402
-  const roles = { minDelaySeconds: 0, proposers: [account.address], guardian: account.address }
-  const { timelock, registry } = planRegistry({ x402, ...roles })
-  const contracts = planOperator({ x402, registry: registry.address, gatewayId, payeeOwner: payTo })
-  const { timestamp } = await chain.client.getBlock()
-  const from = Number(timestamp)
-  const key = privateKeyToAddress(attestedKey)
-  const register = encodeFunctionData({
-    abi: keyRegistryAbi,
-    functionName: 'registerKey',
-    args: [gatewayId, key, from, from + 86_400, keccak256('0x77')],
-  })
-  const call = [registry.address, 0n, register, wordOf(0), wordOf(0)] as const
-  const abi = registryTimelockAbi
-  const sends = [
-    timelock,
-    registry,
-    contracts.settler,
-    {
-      to: timelock.address,
-      data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }),
-    },
-    {
-      to: timelock.address,
-      data: encodeFunctionData({ abi, functionName: 'execute', args: call }),
-    },
-  ]
-  for (const [nonce, { to, data }] of sends.entries()) {
-    const hash = await wallet.sendTransaction({ to, data, nonce, gas: 4_000_000n })
-    expect((await chain.mined(hash)).status).toBe('success')
-  }
-  return contracts.settler.address
-}
 
 /** A payer that lets Permit2 move its money, as `upto` needs. */
 async function createApprovedPayer(): Promise<Hex> {

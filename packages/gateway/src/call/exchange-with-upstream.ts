@@ -230,13 +230,13 @@ async function relayStream(
   if (isCoded(head.headers)) {
     return recordUnanswered(running, { kind: 'upstream-failed', failure: 'answer-malformed' }, head)
   }
-  const release = await releaseOr(running, payment.release())
+  const release = await releaseOr(running, payment.release('stream'))
   if (release === 'gone') return recordUnanswered(running, { kind: 'caller-gone' }, head)
   const headers = { ...identityHeaders(head.headers), ...release.headers }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  beginStream(running.gateway, running.call, headers)
+  beginStream(running.gateway, running.call, headers, payment.metered !== null)
   const batch = createChunkBatch((bytes) => {
     recorder.push(bytes)
     kept?.push(bytes)

@@ -207,6 +207,7 @@ function createAdmitted(
       }
       return { scheme: 'api-key', amountAtomic, asset, paymentId }
     },
+    metered: null,
   }
 }
 

@@ -6,6 +6,7 @@ export const freePayment: AdmittedPayment = {
   payer: null,
   release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
   complete: () => Promise.resolve({ scheme: 'none', amountAtomic: 0n } as const),
+  metered: null,
 }
 
 /** Admits everything; every charge is 0. */

@@ -3,6 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import {
   availableAtomic,
+  isCeilingUsed,
   maxUsedCeilings,
   signedCeilingAtomic,
   type ChannelAccount,
@@ -37,7 +38,9 @@ type ChannelModel = {
   readonly channelId: Hex
   readonly baseAtomic: bigint
   receiptsAtomic: bigint
-  /** Ceilings that bought a call, since the ceilings are unique. */
+  /** What the latest refund took. */
+  refundedAtomic: bigint
+  /** Ceilings that bought a call. */
   readonly boughtBy: Map<bigint, string>
   chain: ChainView
 }
@@ -76,6 +79,7 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
       channelId: wordOf(index + 1),
       baseAtomic: claimedAtomic,
       receiptsAtomic: 0n,
+      refundedAtomic: 0n,
       boughtBy: new Map(),
       chain: viewOf(claimedAtomic + random.amount(5000), { claimedAtomic }),
     }
@@ -188,10 +192,9 @@ function reserve(world: World, model: ChannelModel, account: ChannelAccount): vo
   const available = availableAtomic(next)
   ok(next.chargedAtomic + next.reservedAtomic <= available, 'reserved more than is there')
   ok(ceilingAtomic <= available, 'a ceiling above the balance')
-  if (next.mode === 'unique-ceiling') {
-    ok(!model.boughtBy.has(ceilingAtomic), 'one ceiling bought two calls')
-    model.boughtBy.set(ceilingAtomic, event.callId)
-  } else strictEqual(account.running.length, 0)
+  ok(!model.boughtBy.has(ceilingAtomic), 'one ceiling bought two calls')
+  model.boughtBy.set(ceilingAtomic, event.callId)
+  if (next.mode === 'strict') strictEqual(account.running.length, 0)
 }
 
 function end(world: World, model: ChannelModel, account: ChannelAccount): void {
@@ -203,7 +206,8 @@ function end(world: World, model: ChannelModel, account: ChannelAccount): void {
   const dice = random.below(100)
   if (dice < 20) {
     if (!step(world, { type: 'call-released', channelId, callId })) return
-    if (call !== undefined) model.boughtBy.delete(call.ceilingAtomic)
+    // A strict voucher is good again, and was shown to nobody.
+    if (call !== undefined && account.mode === 'strict') model.boughtBy.delete(call.ceilingAtomic)
   } else if (dice < 35) {
     const provenAtomic = random.amount(320)
     step(world, { type: 'call-progressed', channelId, callId, provenAtomic })
@@ -219,30 +223,69 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { random } = world
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
+  const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
   const free = chain.depositedAtomic - chain.claimedAtomic
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
+    finalBlockNumber,
     depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
     withdrawingAtomic: 0n,
   }
-  const stolen = { ...chain, blockNumber, claimedAtomic: account.chargedAtomic + 1n }
+  const stolen = {
+    ...chain,
+    blockNumber,
+    finalBlockNumber,
+    claimedAtomic: account.chargedAtomic + 1n,
+  }
   const usual: readonly ChainView[] = [
-    { ...chain, blockNumber, depositedAtomic: chain.depositedAtomic + random.amount(2000) },
     {
       ...chain,
       blockNumber,
+      finalBlockNumber,
+      depositedAtomic: chain.depositedAtomic + random.amount(2000),
+    },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
       claimedAtomic: claim > chain.claimedAtomic ? claim : chain.claimedAtomic,
     },
-    { ...chain, blockNumber, withdrawingAtomic: free / 2n, withdrawRequestedAtSeconds: 5n },
-    { ...chain, blockNumber, refundNonce: chain.refundNonce + 1n },
-    { ...chain, blockNumber, claimedAtomic: model.baseAtomic },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
+      withdrawingAtomic: free / 2n,
+      withdrawRequestedAtSeconds: 5n,
+    },
+    refund(model, account, { ...chain, blockNumber, finalBlockNumber }),
+    { ...chain, blockNumber, finalBlockNumber, claimedAtomic: model.baseAtomic },
   ]
   const drained = chain.withdrawingAtomic > 0n && random.chance(60)
   const next = random.chance(1) ? stolen : drained ? withdrawn : random.pick(usual)
   model.chain = next
   step(world, { type: 'channel-seen', channelId: model.channelId, view: next })
+}
+
+/** The refund that was signed is paid, or a reorganisation takes it back; without one the nonce moves by itself. */
+function refund(model: ChannelModel, { refunding }: ChannelAccount, chain: ChainView): ChainView {
+  if (refunding === undefined) return { ...chain, refundNonce: chain.refundNonce + 1n }
+  const { depositedAtomic, claimedAtomic } = chain
+  if (refunding.minedAtBlock !== undefined) {
+    return {
+      ...chain,
+      depositedAtomic: depositedAtomic + model.refundedAtomic,
+      refundNonce: refunding.nonce,
+    }
+  }
+  const free = depositedAtomic > claimedAtomic ? depositedAtomic - claimedAtomic : 0n
+  model.refundedAtomic = refunding.amountAtomic < free ? refunding.amountAtomic : free
+  return {
+    ...chain,
+    depositedAtomic: depositedAtomic - model.refundedAtomic,
+    refundNonce: refunding.nonce + 1n,
+  }
 }
 
 function stepUpto(world: World): void {
@@ -282,6 +325,12 @@ function checkChannel({ ledger, tally }: World, model: ChannelModel): void {
   )
   strictEqual(chargedAtomic - baseAtomic, model.receiptsAtomic, 'charged is not what receipts say')
   ok(chargedAtomic + reservedAtomic <= (signed > baseAtomic ? signed : baseAtomic), 'C + R > S')
+  ok(
+    account.signed === undefined ||
+      isCeilingUsed(account, account.signed.ceilingAtomic) ||
+      account.signed.ceilingAtomic < chargedAtomic,
+    'claims show a voucher that is good for a call',
+  )
   ok(account.frozen || view.claimedAtomic <= chargedAtomic, 'claimed more than charged')
   ok((account.claim?.totalAtomic ?? 0n) <= chargedAtomic, 'a claim above the charges')
   ok(account.mode === 'unique-ceiling' || running.length <= 1, 'two strict calls at once')

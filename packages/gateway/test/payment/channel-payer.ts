@@ -29,10 +29,19 @@ export type ChannelPayer = {
   readonly channelId: Hex
   voucher(offer: MeteredOffer, ceilingAtomic: bigint, unique?: boolean): PresentedPayment
   deposit(offer: MeteredOffer, ceilingAtomic: bigint, amountAtomic: bigint): PresentedPayment
+  /** The payload of a deposit. */
+  depositOf(ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown>
   refund(offer: MeteredOffer, chargedAtomic: bigint, amountAtomic?: bigint): PresentedPayment
+  /** A refund with a signature of its own. */
+  signedRefund(
+    offer: MeteredOffer,
+    chargedAtomic: bigint,
+    amountAtomic: bigint,
+    nonce: bigint,
+  ): PresentedPayment
   /** The payload as it goes into a header, for changing. */
   payloadOf(type: 'voucher' | 'refund', ceilingAtomic: bigint): Record<string, unknown>
-  present(offer: MeteredOffer, payload: unknown, unique?: boolean): PresentedPayment
+  present(offer: MeteredOffer, payload: unknown, extensions?: object): PresentedPayment
 }
 
 const curve = await loadEvmCurve()
@@ -44,6 +53,8 @@ const hashReceive = createReceiveHasher({
   chainId: 84_532n,
   verifyingContract: lower(baseSepoliaUsdc.address),
 })
+
+const uniqueCeilings = { 'countersign-concurrency': { info: { mode: 'unique-ceiling' } } }
 
 /** The offer of a call whose ceiling is this amount. */
 export function offerOf(terms: ChannelTerms, amountAtomic: bigint): MeteredOffer {
@@ -75,48 +86,55 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
+  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => {
+    // Another deposit of the same amount would be the same one.
+    const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+    const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+    const digest = hashReceive({
+      from: payer,
+      to: lower(terms.erc3009Collector),
+      valueAtomic: amountAtomic,
+      validAfterSeconds: 0n,
+      validBeforeSeconds,
+      nonce: createDepositNonce(channelId, salt),
+    })
+    const erc3009Authorization = {
+      validAfter: '0',
+      validBefore: `${validBeforeSeconds}`,
+      salt,
+      signature: sign(digest),
+    }
+    return {
+      ...payloadOf('deposit', ceilingAtomic),
+      deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
+    }
+  }
   return {
     config,
     channelId,
+    depositOf,
     payloadOf,
     present,
     voucher: (offer, ceilingAtomic, unique) =>
-      present(offer, payloadOf('voucher', ceilingAtomic), unique),
+      present(offer, payloadOf('voucher', ceilingAtomic), unique === true ? uniqueCeilings : {}),
+    signedRefund: (offer, chargedAtomic, amountAtomic, nonce) => {
+      const signature = sign(domain.hashRefund(channelId, nonce, amountAtomic))
+      const info = { version: 1, nonce: `${nonce}`, signature }
+      const payload = { ...payloadOf('refund', chargedAtomic), amount: `${amountAtomic}` }
+      return present(offer, payload, { 'countersign-refund': { info } })
+    },
     refund: (offer, chargedAtomic, amountAtomic) =>
       present(offer, {
         ...payloadOf('refund', chargedAtomic),
         ...(amountAtomic === undefined ? {} : { amount: `${amountAtomic}` }),
       }),
-    deposit: (offer, ceilingAtomic, amountAtomic) => {
-      // Another deposit of the same amount would be the same one.
-      const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
-      const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
-      const digest = hashReceive({
-        from: payer,
-        to: lower(terms.erc3009Collector),
-        valueAtomic: amountAtomic,
-        validAfterSeconds: 0n,
-        validBeforeSeconds,
-        nonce: createDepositNonce(channelId, salt),
-      })
-      const erc3009Authorization = {
-        validAfter: '0',
-        validBefore: `${validBeforeSeconds}`,
-        salt,
-        signature: sign(digest),
-      }
-      return present(offer, {
-        ...payloadOf('deposit', ceilingAtomic),
-        deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
-      })
-    },
+    deposit: (offer, ceilingAtomic, amountAtomic) =>
+      present(offer, depositOf(ceilingAtomic, amountAtomic)),
   }
 }
 
 /** The payment as it is read from its header. */
-function present(offer: MeteredOffer, payload: unknown, unique = false): PresentedPayment {
-  const info = { mode: 'unique-ceiling' }
-  const extensions = unique ? { 'countersign-concurrency': { info } } : {}
+function present(offer: MeteredOffer, payload: unknown, extensions: object = {}): PresentedPayment {
   const payment = { x402Version: 2, accepted: offer.requirements, payload, extensions }
   return parsePaymentHeader(Buffer.from(JSON.stringify(payment)).toString('base64'))
 }

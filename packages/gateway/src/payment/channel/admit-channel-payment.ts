@@ -31,6 +31,7 @@ import {
   type ChannelState,
   type CorrectiveExtra,
 } from './channel-state.ts'
+import { isClaimLate } from './claims.ts'
 import { bringDeposit } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
 
@@ -82,11 +83,16 @@ export type ChannelAdmission =
   | { readonly kind: 'admitted'; readonly reservation: ChannelReservation }
   | ChannelRefusal
 
-const corrected: ReadonlySet<PaymentCode> = new Set([
+const corrected: ReadonlySet<string> = new Set<PaymentCode>([
   'channel-ceiling-mismatch',
   'channel-ceiling-too-low',
   'channel-ceiling-used',
 ])
+
+/** Whether a refusal for this reason shows the state of the channel: only to whoever signed a voucher of it. */
+function isCorrected(code: string): boolean {
+  return corrected.has(code)
+}
 
 /**
  * Judges a payment and reserves the ceiling of the call. A refusal leaves nothing behind. Resolves when the reservation
@@ -99,10 +105,16 @@ export async function admitChannelPayment(
   try {
     const { payment, event } = readCall(context, call)
     const account = await findAccount(context, payment, event)
+    if (isClaimLate(account, context.clock())) {
+      throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
+    }
     // Tried before the signature is checked: a dry run costs a microsecond, a signature fifty.
     const tried = reduceChannel(account, event)
+    // Channel ids are public: what was charged is told to nobody but the payer.
+    if (tried.kind === 'accepted' || isCorrected(tried.code)) {
+      checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
+    }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
-    checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
     await context.ledger.durable()
@@ -211,6 +223,6 @@ export function refuseChannel({ code }: LedgerRefusal, account: ChannelAccount):
     kind: 'refused',
     code,
     detail: describePaymentCode(code).reason,
-    correction: corrected.has(code) ? describeCorrection(account) : undefined,
+    correction: isCorrected(code) ? describeCorrection(account) : undefined,
   }
 }

@@ -26,22 +26,16 @@ const gasOfSettle = 150_000n
 
 /** The manager of one scheme. Its steps never run at the same time. */
 export function createChannelManager(context: ChannelContext): ChannelManager {
-  const { ledger, follower, terms, contract: to, claimPolicy, clock, signal } = context
-  // Owned by `inTurn`.
-  let last: Promise<unknown> = Promise.resolve()
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = last.then(work)
-    last = turn.catch(() => undefined)
-    return turn
-  }
+  const { ledger, follower, terms, contract: to, claimPolicy, clock, signal, inTurn } = context
 
   async function step(): Promise<void> {
     // In this order: what a receipt shows, the reading after it shows too.
     await endTransactions(context)
     await follower.poll()
-    await resendRefunds(context)
+    const [fault, ...others] = await resendRefunds(context)
     await sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), false))
+    if (others.length > 0) throw new AggregateError([fault, ...others], 'refunds were not sent')
+    if (fault !== undefined) throw fault
   }
 
   return {
@@ -56,9 +50,7 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
         const data = encodeSettle(receiver, token)
         return sendJournaled(context, { to, data, gas: gasOfSettle }, { kind: 'settle' }, [])
       }),
-    stopped: async () => {
-      await last
-    },
+    stopped: () => inTurn(async () => undefined),
     run: async (intervalMs, onFault) => {
       while (!signal.aborted) {
         try {

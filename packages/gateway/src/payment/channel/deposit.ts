@@ -7,7 +7,7 @@ import { pause } from '../exact/pause.ts'
 import type { ChannelAccount } from '../ledger/channel-account.ts'
 import { encodeDeposit } from './batch-contract.ts'
 import { checkSigner, type ChannelContext } from './channel-context.ts'
-import { isRevert } from './claims.ts'
+import { isRevert } from './settlement-key.ts'
 import { openChannel } from './open-channel.ts'
 import { sendJournaled } from './transaction-book.ts'
 

@@ -1,7 +1,7 @@
 /** Follows the channels on chain: deposits at a depth, everything else at once, reorganisations (spec/payment.md PA21). */
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { PublicClient } from 'viem'
-import type { ChannelAccount } from '../ledger/channel-account.ts'
+import { isNews } from '../ledger/channel-account.ts'
 import type { ChainView } from '../ledger/channel-event.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { readBlockLogs, readSlot, type BlockLogs } from './batch-contract.ts'
@@ -45,7 +45,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (found !== undefined) {
       // Remembered before the channels are read: what fails now is dirty again by `pending`.
       const next = [...found.kept, ...found.fresh].slice(-(rememberedBlocks + options.depth))
-      for (const channelId of dirtyChannels(options, blocks, found)) {
+      for (const channelId of dirtyChannels(options, found)) {
         await see(options, next, channelId)
       }
       blocks = next
@@ -109,18 +109,22 @@ function pickBlock({
   return { number, hash, parentHash }
 }
 
-/** Known channels whose view may have changed: touched, untouched again, or by a deposit that came of age. */
+/** Known channels whose view may have changed: touched, untouched again, or by a deposit or refund that came of age. */
 function dirtyChannels(
   { ledger, depth }: FollowerOptions,
-  before: readonly Block[],
   { kept, fresh, orphaned, isGap }: NewBlocks,
 ): readonly Hex[] {
-  if (isGap) return [...ledger.state.channels.keys()]
+  const { channels } = ledger.state
+  if (isGap) return [...channels.keys()]
   const aging = [...kept, ...fresh].slice(-(depth + fresh.length + orphaned.length))
   const dirty = new Set<Hex>()
   for (const block of [...fresh, ...orphaned]) for (const id of block.touched) dirty.add(id)
   for (const block of aging) for (const { channelId } of block.deposits) dirty.add(channelId)
-  return before.length === 0 ? [] : [...dirty].filter((id) => ledger.state.channels.has(id))
+  // A refund that found nothing left to pay uses its nonce up without an event.
+  for (const { channelId, refunding } of channels.values()) {
+    if (refunding !== undefined) dirty.add(channelId)
+  }
+  return [...dirty].filter((id) => channels.has(id))
 }
 
 async function see(
@@ -130,7 +134,7 @@ async function see(
 ): Promise<void> {
   const view = await readView(options, blocks, channelId)
   const account = options.ledger.state.channels.get(channelId)
-  if (account === undefined || isSame(account, view)) return
+  if (account === undefined || !isNews(account, view)) return
   options.ledger.apply({ type: 'channel-seen', channelId, view })
 }
 
@@ -153,15 +157,6 @@ async function readView(
   }
   // A young deposit may have been refunded or withdrawn already.
   const depositedAtomic = balanceAtomic > youngAtomic ? balanceAtomic - youngAtomic : 0n
-  return { ...slot, depositedAtomic, blockNumber: head.number }
-}
-
-function isSame({ view }: ChannelAccount, other: ChainView): boolean {
-  return (
-    view.depositedAtomic === other.depositedAtomic &&
-    view.claimedAtomic === other.claimedAtomic &&
-    view.withdrawingAtomic === other.withdrawingAtomic &&
-    view.withdrawRequestedAtSeconds === other.withdrawRequestedAtSeconds &&
-    view.refundNonce === other.refundNonce
-  )
+  const finalBlockNumber = oldEnough > 0n ? oldEnough : 0n
+  return { ...slot, depositedAtomic, blockNumber: head.number, finalBlockNumber }
 }

@@ -67,6 +67,7 @@ const view = z.strictObject({
   withdrawRequestedAtSeconds: amount,
   refundNonce: amount,
   blockNumber: amount,
+  finalBlockNumber: amount,
 })
 /** JSON has no undefined: such a member is left out, and comes back as undefined. */
 const channelAccount = z
@@ -75,7 +76,10 @@ const channelAccount = z
     config,
     mode,
     view,
-    refunding: z.strictObject({ amountAtomic: amount, nonce: amount }).optional(),
+    refunding: z
+      .strictObject({ amountAtomic: amount, nonce: amount, minedAtBlock: amount.optional() })
+      .transform(({ minedAtBlock, ...refund }) => ({ ...refund, minedAtBlock }))
+      .optional(),
     baseAtomic: amount,
     chargedAtomic: amount,
     reservedAtomic: amount,
@@ -87,6 +91,7 @@ const channelAccount = z
         callId,
         requestHash: word,
         ceilingAtomic: amount,
+        signature,
         reservedAtomic: amount,
         provenAtomic: amount,
       }),

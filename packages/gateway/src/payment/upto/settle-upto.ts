@@ -12,7 +12,7 @@ import {
   toFunctionSelector,
   type TransactionReceipt,
 } from 'viem'
-import { isRevert } from '../channel/claims.ts'
+import { isRevert } from '../channel/settlement-key.ts'
 import { applyOwn } from '../channel/channel-context.ts'
 import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent, type Sender } from '../exact/sender.ts'
