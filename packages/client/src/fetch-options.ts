@@ -58,7 +58,7 @@ export type WalletOptions = {
   readonly networks?: readonly string[]
   /** Addresses that may be paid; default: any. */
   readonly payTo?: readonly string[]
-  /** Longest validity of a signed payment; default 600 seconds. */
+  /** Longest validity of a signed payment; default 600 seconds, with `upto` 3600. */
   readonly maxLifetimeSeconds?: number
   /** More limits: per call and per day, for a host, an asset, or all. All that apply hold. */
   readonly rules?: readonly SpendingRule[]
@@ -132,6 +132,8 @@ export type Settings = {
 
 const defaultMaxHeldBytes = 67_108_864
 const defaultMaxLifetimeSeconds = 600
+// A maximum has to hold for as long as the call takes.
+const defaultUptoLifetimeSeconds = 3600
 const defaultRunningCalls = 16
 const ignore = (): void => undefined
 
@@ -180,7 +182,10 @@ function readMeans(
       options.payTo === undefined
         ? 'any'
         : new Set(options.payTo.map((address) => address.toLowerCase())),
-    maxLifetimeSeconds: options.maxLifetimeSeconds ?? defaultMaxLifetimeSeconds,
+    maxLifetimeSeconds: {
+      exact: options.maxLifetimeSeconds ?? defaultMaxLifetimeSeconds,
+      upto: options.maxLifetimeSeconds ?? defaultUptoLifetimeSeconds,
+    },
     rules: (options.rules ?? []).map(readRule),
   } as const
   return { kind: 'wallet', account, budgetAtomic, limits, ...readMetered(options, fetch, now) }

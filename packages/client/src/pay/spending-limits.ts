@@ -38,8 +38,8 @@ export type SpendingLimits = {
   readonly networks: 'any' | ReadonlySet<string>
   /** Lower-case addresses, or `any`. */
   readonly payTo: 'any' | ReadonlySet<string>
-  /** Longest time that a signed payment may stay valid. */
-  readonly maxLifetimeSeconds: number
+  /** Longest time that a signed payment may stay valid; vouchers have none, they end with their channel. */
+  readonly maxLifetimeSeconds: { readonly exact: number; readonly upto: number }
   readonly rules: readonly SpendingRule[]
 }
 
@@ -111,12 +111,10 @@ export function judgeOffer(
   if (offer.amountAtomic > mostAtomic) {
     return refuse('amount-above-limit', `${offer.amountAtomic} > ${mostAtomic}`)
   }
-  if (offer.maxTimeoutSeconds > limits.maxLifetimeSeconds) {
-    const { maxTimeoutSeconds } = offer
-    return refuse(
-      'offer-lifetime-too-long',
-      `${maxTimeoutSeconds} > ${limits.maxLifetimeSeconds} s`,
-    )
+  const { scheme, maxTimeoutSeconds } = offer
+  const longest = scheme === 'batch-settlement' ? undefined : limits.maxLifetimeSeconds[scheme]
+  if (longest !== undefined && maxTimeoutSeconds > longest) {
+    return refuse('offer-lifetime-too-long', `${maxTimeoutSeconds} > ${longest} s`)
   }
   return undefined
 }
