@@ -97,7 +97,10 @@ async function endPayment(
   }
 }
 
-function chargeOf({ chargedAtomic: amountAtomic, cumulativeAtomic }: VerifiedReceipt): VerifiedCharge {
+function chargeOf({
+  chargedAtomic: amountAtomic,
+  cumulativeAtomic,
+}: VerifiedReceipt): VerifiedCharge {
   return cumulativeAtomic === undefined ? { amountAtomic } : { amountAtomic, cumulativeAtomic }
 }
 

@@ -32,6 +32,7 @@ const table = {
   'options-invalid': ['fix', 'the options are not usable'],
   'payee-foreign': ['stop', 'the offer pays a contract that is not what the terms give'],
   'payee-not-allowed': ['stop', 'the offer pays an address that is not in payTo'],
+  'payee-not-attested': ['stop', 'the attested keyset of the gateway does not name the payee'],
   'payment-required-malformed': [
     'stop',
     'the PAYMENT-REQUIRED header is not a strict x402 v2 offer',
@@ -41,6 +42,7 @@ const table = {
   'price-unavailable': ['later', 'the price list of the gateway could not be had'],
   'program-failed': ['later', 'a program of the network ended'],
   'program-missing': ['fix', 'a program of the network is not installed'],
+  'receipt-bill-wrong': ['stop', 'the charge is not what the stated use costs by the stated rates'],
   'receipt-id-mismatch': ['stop', 'the receipt is for another call'],
   'receipt-missing': ['stop', 'the answer names no receipt'],
   'receipt-payment-mismatch': ['stop', 'the receipt charges something else than what was paid'],
@@ -54,7 +56,10 @@ const table = {
   'state-in-use': ['fix', 'another process uses this state file'],
   'state-malformed': ['fix', 'a file is not as this program wrote it'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
-  'withdraw-delay-too-long': ['stop', 'a key could be registered and claim before a withdrawal ends'],
+  'withdraw-delay-too-long': [
+    'stop',
+    'a key could be registered and claim before a withdrawal ends',
+  ],
 } as const
 
 /** All codes of this package. */

@@ -2,11 +2,7 @@
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import { ClientError } from './errors.ts'
 import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
-import {
-  createPriceCheck,
-  type PriceBounds,
-  type PriceCheck,
-} from './pay/advertised-prices.ts'
+import { createPriceCheck, type PriceBounds, type PriceCheck } from './pay/advertised-prices.ts'
 import type { ChannelPolicy, PayeeCheck } from './pay/channel-book.ts'
 import type { StateStore } from './pay/client-state.ts'
 import type { PaymentScheme } from './pay/payment-required.ts'

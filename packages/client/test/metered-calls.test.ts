@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStateFile } from '@countersign/client/state-file'
 import { refusalOf } from './kit/fetch-fixture.ts'
+import { runInProcess } from './kit/run-cli-process.ts'
 import {
   callOnce,
   createPayer,
@@ -104,4 +105,36 @@ test('a channel that runs low is topped up, and never above what may be locked',
   const locked = { ...small, maxLockedAtomic: 9999n }
   const stingy = createPayer(fixture, fixture.network.createChannelPayer(), { channels: locked })
   expect(await refusalOf(callOnce(stingy, fixture))).toBe('deposit-above-limit')
+})
+
+test('an auditor recomputes every charge from the receipts, and misses none', async () => {
+  const { receipts, network } = fixture
+  expect(receipts.length).toBeGreaterThan(12)
+  const audited = join(folder, 'receipts')
+  mkdirSync(audited)
+  for (const { id, bundle } of receipts) {
+    writeFileSync(join(audited, `${id}.countersign.json`), bundle)
+  }
+  const { rpcUrl } = network.chain
+  const ended = await runInProcess(['audit-bill', audited, '--rpc', rpcUrl, '--json'])
+  expect(ended.err).toBe('')
+  const result: {
+    readonly verdict: string
+    readonly files: readonly { readonly status: string }[]
+    readonly audit: { readonly totals: readonly { readonly chargedAtomic: string }[] }
+  } = JSON.parse(ended.out)
+  expect(result.files.filter(({ status }) => status !== 'right')).toEqual([])
+  expect(ended.code).toBe(0)
+  const sum = result.audit.totals.reduce((total, item) => total + BigInt(item.chargedAtomic), 0n)
+  expect(sum).toBe(receipts.reduce((total, { chargedAtomic }) => total + chargedAtomic, 0n))
+})
+
+test('a receipt that is missing from a channel is missed', async () => {
+  const [first, second] = fixture.receipts.filter(({ cumulativeAtomic }) => cumulativeAtomic)
+  expect(first?.cumulativeAtomic).toBeDefined()
+  const file = join(folder, 'second.countersign.json')
+  writeFileSync(file, second?.bundle ?? '')
+  const ended = await runInProcess(['audit-bill', file])
+  expect(ended.code).toBe(2)
+  expect(ended.out).toContain('more by receipts that are not here')
 })

@@ -30,6 +30,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect-command.ts')).inspectCommand,
   },
   {
+    name: 'audit-bill',
+    summary: 'recompute the charges of receipts, and add them up',
+    load: async () => (await import('./audit-bill-command.ts')).auditBillCommand,
+  },
+  {
     name: 'attest',
     summary: 'judge evidence of hardware, offline',
     load: async () => (await import('./attest-command.ts')).attestCommand,
@@ -116,7 +121,7 @@ async function showHelp(
     return exitCodes.ok
   }
   const { out, err } = terminal
-  const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')
   const text = `usage: countersign COMMAND [options]
 
 ${list}

@@ -100,7 +100,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   return exitCodeOf(verdict)
 }
 
-async function readPolicy(policy: string): Promise<Uint8Array> {
+/** A policy by its name, or the file of one. @throws ClientError `file-unreadable`. */
+export async function readPolicy(policy: string): Promise<Uint8Array> {
   if (policy === 'default') return defaultPolicy
   if (policy === 'production') return productionPolicy
   return readFileBounded(policy, maxPolicyBytes)

@@ -140,7 +140,8 @@ function listAddress({ url, headers }: OutgoingRequest): {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
 } {
-  if (url.pathname.startsWith('/v1beta/')) return { url: `${url.origin}/v1beta/models`, headers: {} }
+  if (url.pathname.startsWith('/v1beta/'))
+    return { url: `${url.origin}/v1beta/models`, headers: {} }
   const version = headers.get('anthropic-version')
   return {
     url: `${url.origin}/v1/models`,

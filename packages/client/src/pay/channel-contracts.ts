@@ -60,5 +60,7 @@ export async function isDepositUsed(
   deposit: { readonly channelId: Hex; readonly salt: Hex },
 ): Promise<boolean> {
   const nonce = createDepositNonce(deposit.channelId, deposit.salt)
-  return (await readWord(reader, token, 'authorizationState(address,bytes32)', [payer, nonce])) === 1n
+  return (
+    (await readWord(reader, token, 'authorizationState(address,bytes32)', [payer, nonce])) === 1n
+  )
 }

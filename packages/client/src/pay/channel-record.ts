@@ -145,7 +145,9 @@ export function settleCall(
   const settledAtomic = record.settledAtomic + charge.amountAtomic
   const mostAtomic = settledAtomic + sumOf(rest.pending)
   if (charge.cumulativeAtomic > mostAtomic) {
-    return refuse(`the channel was charged ${charge.cumulativeAtomic}, at most ${mostAtomic} is owed`)
+    return refuse(
+      `the channel was charged ${charge.cumulativeAtomic}, at most ${mostAtomic} is owed`,
+    )
   }
   if (!wasAlone) return { kind: 'accepted', record: { ...rest, settledAtomic } }
   // Less than we know to be charged is the gateway's own loss, but no reason to sign lower ceilings.

@@ -1,7 +1,12 @@
 /** What a payer must remember: what was signed on which day, and its channels. Read strictly: a wrong ceiling costs money. */
 import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { decodeJson, type JsonMap, type JsonValue } from '@countersign/protocol/bytes/json-decode'
-import { parseAddress, parseDecimal, parseWord, type Hex } from '@countersign/protocol/payment/evm-word'
+import {
+  parseAddress,
+  parseDecimal,
+  parseWord,
+  type Hex,
+} from '@countersign/protocol/payment/evm-word'
 import { ClientError } from '../errors.ts'
 import { isJsonArray, isJsonMap } from './base64-json.ts'
 import type { ChannelRecord, PendingCall, PendingDeposit } from './channel-record.ts'

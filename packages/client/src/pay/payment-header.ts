@@ -68,5 +68,8 @@ export function encodePaymentHeader(
 }
 
 function extend(extensions: JsonMap, { extension, members }: ExtensionMembers): JsonMap {
-  return new Map<string, JsonValue>([...extensions, [extension, jsonMap({ info: jsonMap(members) })]])
+  return new Map<string, JsonValue>([
+    ...extensions,
+    [extension, jsonMap({ info: jsonMap(members) })],
+  ])
 }

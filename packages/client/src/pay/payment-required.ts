@@ -106,7 +106,9 @@ function readOffer(value: JsonValue, schemes: ReadonlySet<PaymentScheme>): reado
       return [{ scheme, ...readTerms(value, extra) }]
     case 'upto':
       if (method !== 'permit2') return []
-      return [{ scheme, ...readTerms(value, extra), facilitator: address(extra, 'facilitatorAddress') }]
+      return [
+        { scheme, ...readTerms(value, extra), facilitator: address(extra, 'facilitatorAddress') },
+      ]
     case 'batch-settlement':
       if (method !== undefined && method !== 'eip3009') return []
       return [{ scheme, ...readTerms(value, extra), ...readChannelTerms(extra) }]

@@ -1,12 +1,7 @@
 /** When a channel is filled, and with how much (spec/payment.md PA25). */
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
-import {
-  largest,
-  type ChannelCall,
-  type ChannelContext,
-  type LiveChannel,
-} from './channel-book.ts'
+import { largest, type ChannelCall, type ChannelContext, type LiveChannel } from './channel-book.ts'
 import {
   availableAtomic,
   nextCeiling,

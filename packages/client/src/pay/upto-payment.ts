@@ -14,12 +14,7 @@ import {
   type PaymentTerms,
 } from './payment-header.ts'
 import type { UptoOffer } from './payment-required.ts'
-import {
-  readChainId,
-  readSigner,
-  signTypedData,
-  type PaymentSigner,
-} from './sign-typed-data.ts'
+import { readChainId, readSigner, signTypedData, type PaymentSigner } from './sign-typed-data.ts'
 import type { SignedTransfer } from './transfer-authorization.ts'
 
 // The gateway asks for the time of the call and 6 seconds; clocks differ.

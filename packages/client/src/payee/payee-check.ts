@@ -111,11 +111,7 @@ async function judgeOnChain(
   const behind =
     contract.kind === 'upto'
       ? [planned.settler, lower(x402.permit2), lower(x402.uptoPermit2Proxy)]
-      : [
-          planned.authorizer,
-          lower(x402.batchSettlement),
-          lower(x402.erc3009DepositCollector),
-        ]
+      : [planned.authorizer, lower(x402.batchSettlement), lower(x402.erc3009DepositCollector)]
   await Promise.all(
     [timelock, registry, payee, ...behind].map(async (address) => {
       if ((await reader.getCode(address)) !== '0x') return

@@ -1,7 +1,10 @@
 /** Judges the receipt of a call by what this side sent, received and paid. */
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { judgeBill } from '@countersign/protocol/receipt/bill'
 import type { Charge } from '@countersign/protocol/receipt/charge'
+import { openClaims } from '@countersign/protocol/receipt/claims'
+import { parseKeyset } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
@@ -9,6 +12,7 @@ import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
 import type { SignedPayment } from '../pay/payer.ts'
+import type { Offer } from '../pay/payment-required.ts'
 import type { ObservedBody } from './observe-body.ts'
 
 /** A receipt that was fetched and judged. It proves something only when `verdict.verdict` is `valid`. */
@@ -44,7 +48,8 @@ export type CallContext = {
 /**
  * Judges a bundle. Bad evidence is a verdict; a receipt of something else is an error.
  *
- * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`.
+ * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`, `receipt-bill-wrong`,
+ * `payee-not-attested`.
  */
 export async function verifyReceipt(
   bundle: Uint8Array,
@@ -62,6 +67,7 @@ export async function verifyReceipt(
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
   const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
+  if (verdict.verdict === 'valid') judgePayment(bundle, payload, context)
   // An answer that nobody compared is not proven, whatever else holds.
   const isCompared = body.kind !== 'none' || verdict.verdict !== 'valid'
   return {
@@ -75,6 +81,35 @@ export async function verifyReceipt(
     settlementTransaction: settlementOf(payload.charge),
     responseHeld: body.kind,
   }
+}
+
+// All of it was signed, by a keyset that the policy accepts: what is wrong here is the gateway's doing.
+function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: CallContext): void {
+  const { claims, keyset } = parseBundle(bundle)
+  if (payload.type === 'receipt') {
+    const isWhole = claims.every(({ kind }) => kind === 'claim')
+    const bill = judgeBill(payload.charge, openClaims(claims, payload), isWhole)
+    if (bill.kind === 'wrong') {
+      const due = bill.dueAtomic === undefined ? '' : `, due ${bill.dueAtomic}`
+      throw new ReceiptError('receipt-bill-wrong', bundle, { detail: `${bill.code}${due}` })
+    }
+  }
+  if (payment !== undefined && !paysAttested(keyset, payment.offer)) {
+    throw new ReceiptError('payee-not-attested', bundle, { detail: payment.offer.payTo })
+  }
+}
+
+/** Whether the attested keyset names the payee (spec/statement.md ST4.1). */
+function paysAttested(statement: Uint8Array, { network, asset, payTo }: Offer): boolean {
+  const { payload } = parseStatement(statement)
+  if (payload.type !== 'keyset') return false
+  const { payees = [] } = parseKeyset(payload.document)
+  return payees.some(
+    (payee) =>
+      payee.network === network &&
+      payee.asset.toLowerCase() === asset &&
+      payee.address.toLowerCase() === payTo,
+  )
 }
 
 /** A payment that was settled and bought nothing (spec/receipt.md RC2.4). */

@@ -24,6 +24,8 @@ export type MeteredFixture = {
   readonly network: MeteredNetwork
   readonly operator: MeteredOperator
   readonly gateway: RunningGateway
+  /** Of every call that `callOnce` made. */
+  readonly receipts: VerifiedReceipt[]
   stop(): Promise<void>
 }
 
@@ -39,6 +41,7 @@ export async function startMeteredFixture(): Promise<MeteredFixture> {
     network,
     operator,
     gateway,
+    receipts: [],
     stop: async () => {
       await gateway.stop()
       await provider.stop()
@@ -112,14 +115,16 @@ function readPayment(header: string): SeenPayment {
 /** Makes one call to its end and gives its receipt. */
 export async function callOnce(
   paidFetch: CountersignFetch,
-  { gateway }: MeteredFixture,
+  { gateway, receipts }: MeteredFixture,
   prompt = 'hello',
   model = 'loopback-echo',
 ): Promise<VerifiedReceipt> {
   const response = await paidFetch(`${gateway.url}/v1/chat/completions`, chatRequest(prompt, model))
   const text = await response.text()
   if (!response.ok) throw new Error(`${response.status}: ${text}`)
-  return paidFetch.receiptOf(response)
+  const receipt = await paidFetch.receiptOf(response)
+  receipts.push(receipt)
+  return receipt
 }
 
 /** A chat call that streams. */

@@ -4,6 +4,7 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { findAttachments, type Attachment } from './attachments.ts'
 import type { SettledBill } from './bill.ts'
@@ -104,7 +105,8 @@ function addOccasionalClaims(
   { request: { url = '' }, path }: Call,
   { request, chosen, settled }: EndedCall,
 ): void {
-  const { model, upstreamModel } = chosen.route
+  const { model, upstreamModel, metering } = chosen.route
+  if (metering !== undefined) claims.set('rates', encodeSheet(model, metering.sheet))
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
