@@ -56,6 +56,7 @@ const table = {
   'state-in-use': ['fix', 'another process uses this state file'],
   'state-malformed': ['fix', 'a file is not as this program wrote it'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
+  'transaction-failed': ['later', 'a transaction of the payer failed, or would'],
   'withdraw-delay-too-long': [
     'stop',
     'a key could be registered and claim before a withdrawal ends',

@@ -50,6 +50,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./wallet-command.ts')).walletCommand,
   },
   {
+    name: 'channel',
+    summary: 'list payment channels, top them up, withdraw from them',
+    load: async () => (await import('./channel-command.ts')).channelCommand,
+  },
+  {
     name: 'config',
     summary: 'check the configuration file of a gateway',
     load: async () => (await import('./config-command.ts')).configCommand,

@@ -1,13 +1,15 @@
 /** `countersign wallet`: a key in an encrypted file, and what it holds. */
 import process from 'node:process'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
-import { parseAddress } from '@countersign/protocol/payment/evm-word'
+import { x402On } from '@countersign/contracts/addresses'
+import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import type { PrivateKeyAccount } from 'viem/accounts'
-import { createChainReader } from '../chain/chain-reader.ts'
-import { readWord } from '../chain/contract-call.ts'
+import { createChainReader, type ChainReader } from '../chain/chain-reader.ts'
+import { encodeCall, readWord } from '../chain/contract-call.ts'
+import { sendTransaction } from '../chain/send-transaction.ts'
 import { ClientError } from '../errors.ts'
 import { createSecretFile, readSecretFile } from '../files/secret-file.ts'
-import { baseSepoliaUsdc, baseUsdc } from '../pay/spending-limits.ts'
+import { baseSepoliaUsdc, baseUsdc, type AllowedAsset } from '../pay/spending-limits.ts'
 import {
   decryptKeystore,
   encryptKeystore,
@@ -15,7 +17,13 @@ import {
   readKeystoreAddress,
 } from '../wallet/keystore.ts'
 import { passwordVariable, readPassword } from '../wallet/read-password.ts'
-import { parseCommandLine, UsageError, type Command, type CommandContext } from './command.ts'
+import {
+  parseAtomic,
+  parseCommandLine,
+  UsageError,
+  type Command,
+  type CommandContext,
+} from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { readFileBounded } from './read-file-bounded.ts'
 
@@ -27,6 +35,7 @@ export const walletCommand: Command = {
        countersign wallet import --keystore FILE [--key-file FILE] [--password-file FILE]
        countersign wallet address --keystore FILE [--verify] [--password-file FILE]
        countersign wallet balance --keystore FILE --rpc URL
+       countersign wallet approve --keystore FILE --rpc URL --amount ATOMIC [--password-file FILE]
 
 A key that pays, in an encrypted file (Web3 Secret Storage, version 3; geth and others read it). The file is written with
 mode 600 and never over another one. The password comes from --password-file, from ${passwordVariable}, or is
@@ -36,7 +45,8 @@ asked for on a terminal. Keys and passwords are never taken from the command lin
   --key-file FILE       import: holds the private key, 64 hex digits; without it ${keyVariable} does
   --password-file FILE  holds the password; a line end after it does not count
   --verify              address: ask for the password, and prove that the file holds the key of this address
-  --rpc URL             balance: a node of Base Sepolia (or the embedded chain) or of Base
+  --amount ATOMIC       approve: what Permit2 may move of the wallet's USDC in all; upto payments need it once. 0 ends it
+  --rpc URL             balance, approve: a node of Base Sepolia (or the embedded chain) or of Base
 
 exit code: 0 done, 64 wrong usage, 66 a file cannot be read, 69 no password, another one, or no chain,
 73 a file cannot be written
@@ -54,6 +64,7 @@ const options = {
   'password-file': { type: 'string' },
   verify: { type: 'boolean', default: false },
   rpc: { type: 'string' },
+  amount: { type: 'string' },
 } as const
 
 const optionsOf: ReadonlyMap<string, readonly string[]> = new Map([
@@ -61,6 +72,7 @@ const optionsOf: ReadonlyMap<string, readonly string[]> = new Map([
   ['import', ['keystore', 'key-file', 'password-file']],
   ['address', ['keystore', 'verify', 'password-file']],
   ['balance', ['keystore', 'rpc']],
+  ['approve', ['keystore', 'rpc', 'amount', 'password-file']],
 ])
 
 async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
@@ -68,7 +80,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const [action = '', ...more] = positionals
   const allowed = optionsOf.get(action)
   if (allowed === undefined || more.length > 0) {
-    throw new UsageError('wallet takes one of: create, import, address, balance')
+    throw new UsageError('wallet takes one of: create, import, address, balance, approve')
   }
   for (const token of tokens) {
     if (token.kind === 'option' && !allowed.includes(token.name)) {
@@ -88,6 +100,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   }
   const address = await statedAddress(keystore)
   if (action === 'balance') return showBalance(address, values.rpc, context)
+  if (action === 'approve') return approve(keystore, values, context)
   if (values.verify) await openKeystore(keystore, values['password-file'], context)
   out.write(`${address}\n`)
   return exitCodes.ok
@@ -165,16 +178,51 @@ async function showBalance(
   rpc: string | undefined,
   { terminal }: CommandContext,
 ): Promise<ExitCode> {
-  if (rpc === undefined || !URL.canParse(rpc)) throw new UsageError('--rpc takes a URL')
-  const reader = createChainReader(rpc)
-  const chainId = await reader.chainId()
-  const asset = [baseSepoliaUsdc, baseUsdc].find(({ network }) => network === `eip155:${chainId}`)
-  const token = parseAddress(asset?.address)
+  const { reader, asset, token } = await openChain(rpc)
   const owner = parseAddress(text)
-  if (asset === undefined || token === undefined || owner === undefined) {
-    throw new ClientError('chain-mismatch', { detail: `no token is known on chain ${chainId}` })
-  }
+  if (owner === undefined) throw new ClientError('keystore-malformed', { detail: 'no address' })
   const balance = await readWord(reader, token, 'balanceOf(address)', [owner])
   terminal.out.write(`${balance} atomic units of ${asset.name} on ${asset.network}\n`)
   return exitCodes.ok
+}
+
+/** The one transaction that `upto` needs of a payer. It takes gas. */
+async function approve(
+  keystore: string,
+  values: {
+    readonly rpc?: string | undefined
+    readonly amount?: string | undefined
+    readonly 'password-file'?: string | undefined
+  },
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { rpc, amount } = values
+  if (amount === undefined) throw new UsageError('--amount is missing')
+  const amountAtomic = parseAtomic('--amount', amount)
+  const { asset, token, chainId, rpcUrl } = await openChain(rpc)
+  const permit2 = parseAddress(x402On(chainId)?.permit2)
+  if (permit2 === undefined) throw new ClientError('chain-mismatch', { detail: `${chainId}` })
+  const account = await openKeystore(keystore, values['password-file'], context)
+  const data = encodeCall('approve(address,uint256)', [permit2, amountAtomic])
+  const hash = await sendTransaction(account, rpcUrl, chainId, { to: token, data })
+  context.terminal.out.write(`Permit2 may move ${amountAtomic} of ${asset.name}: ${hash}\n`)
+  return exitCodes.ok
+}
+
+async function openChain(rpc: string | undefined): Promise<{
+  readonly rpcUrl: string
+  readonly reader: ChainReader
+  readonly chainId: number
+  readonly asset: AllowedAsset
+  readonly token: Hex
+}> {
+  if (rpc === undefined || !URL.canParse(rpc)) throw new UsageError('--rpc takes a URL')
+  const reader = createChainReader(rpc)
+  const chainId = Number(await reader.chainId())
+  const asset = [baseSepoliaUsdc, baseUsdc].find(({ network }) => network === `eip155:${chainId}`)
+  const token = parseAddress(asset?.address)
+  if (asset === undefined || token === undefined) {
+    throw new ClientError('chain-mismatch', { detail: `no token is known on chain ${chainId}` })
+  }
+  return { rpcUrl: rpc, reader, chainId, asset, token }
 }

@@ -51,7 +51,12 @@ export async function signChannelPayload(
   const voucher = jsonMap({ channelId, maxClaimableAmount: `${ceilingAtomic}`, signature })
   const shared = { channelConfig: configJson(config), voucher }
   if (deposit === undefined) return jsonMap({ type: 'voucher', ...shared })
-  const erc3009Authorization = await signDeposit(signer, contracts, channelId, config, deposit)
+  const erc3009Authorization = jsonMap({
+    validAfter: '0',
+    validBefore: `${deposit.validBeforeSeconds}`,
+    salt: deposit.salt,
+    signature: await signDeposit(signer, contracts, channelId, config, deposit),
+  })
   return jsonMap({
     type: 'deposit',
     ...shared,
@@ -62,14 +67,16 @@ export async function signChannelPayload(
   })
 }
 
-async function signDeposit(
+/** The signature under a deposit by EIP-3009, valid from the epoch on. @throws ClientError `signer-failed`. */
+export function signDeposit(
   signer: PaymentSigner,
   { chainId, erc3009Collector }: ChannelContracts,
   channelId: Hex,
   { payer, token: verifyingContract }: ChannelConfig,
-  { amountAtomic, salt, validBeforeSeconds, token }: PendingDeposit & { token: ChannelToken },
-): Promise<JsonValue> {
-  const signature = await signTypedData(signer, {
+  deposit: PendingDeposit & { readonly token: ChannelToken },
+): Promise<string> {
+  const { amountAtomic, salt, validBeforeSeconds, token } = deposit
+  return signTypedData(signer, {
     domain: { name: token.name, version: token.version, chainId, verifyingContract },
     types: receiveTypes,
     primaryType: 'ReceiveWithAuthorization',
@@ -82,7 +89,6 @@ async function signDeposit(
       nonce: createDepositNonce(channelId, salt),
     },
   })
-  return jsonMap({ validAfter: '0', validBefore: `${validBeforeSeconds}`, salt, signature })
 }
 
 function configJson({ withdrawDelaySeconds, ...members }: ChannelConfig): JsonValue {

@@ -37,6 +37,7 @@ export function runCliProcess(
 export async function runInProcess(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  nowMs: () => number = Date.now,
 ): Promise<Ended> {
   let out = ''
   let err = ''
@@ -45,7 +46,7 @@ export async function runInProcess(
   const code = await runCli(args, {
     terminal: createTerminal({ stdout, stderr }, {}),
     environment,
-    nowMs: Date.now,
+    nowMs,
     interrupted: new AbortController().signal,
   })
   return { code, out, err }
