@@ -17,6 +17,7 @@ import {
   type MeteredOperator,
 } from '../../../gateway/test/payment/metered-network.ts'
 import type { RunningGateway } from '../../../gateway/test/support/start-gateway.ts'
+import { chatRequest, paymentIn, type SentPayment } from './chat-request.ts'
 import { startPlainLoopbackProvider } from '../../../../test/provider/start.ts'
 
 /** Everything that runs. */
@@ -87,22 +88,14 @@ export function recordPayments(): {
   return {
     seen,
     fetch: (url, init) => {
-      const header = new Headers(init.headers).get('payment-signature')
-      if (header !== null) seen.push(readPayment(header))
+      const payment = paymentIn(init)
+      if (payment !== undefined) seen.push(readPayment(payment))
       return fetch(url, init)
     },
   }
 }
 
-function readPayment(header: string): SeenPayment {
-  const payment: {
-    readonly accepted: { readonly scheme: string }
-    readonly payload: {
-      readonly type?: string
-      readonly voucher?: { readonly maxClaimableAmount: string }
-      readonly deposit?: { readonly amount: string }
-    }
-  } = JSON.parse(Buffer.from(header, 'base64').toString())
+function readPayment(payment: SentPayment): SeenPayment {
   const { type, voucher, deposit } = payment.payload
   return {
     scheme: payment.accepted.scheme,
@@ -125,21 +118,6 @@ export async function callOnce(
   const receipt = await paidFetch.receiptOf(response)
   receipts.push(receipt)
   return receipt
-}
-
-/** A chat call that streams. */
-export function chatRequest(prompt: string, model = 'loopback-echo'): RequestInit {
-  return {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      model,
-      stream: true,
-      stream_options: { include_usage: true },
-      max_tokens: 200,
-      messages: [{ role: 'user', content: prompt }],
-    }),
-  }
 }
 
 /** A client in this fixture. */
