@@ -226,8 +226,9 @@ async function signOffer(
 async function checkUpto(means: Means, offer: UptoOffer, origin: string): Promise<void> {
   const { network, payTo, facilitator: settler } = offer
   const { readerOf, checkPayee, account } = means
+  const reader = readerOf(network)
   await checkPayee({ network, origin, payTo, contract: { kind: 'upto', settler } })
-  await checkAllowance(readerOf(network), account, offer)
+  await checkAllowance(reader, account, offer)
 }
 
 /** The offer of the same channel in a fresh 402: only its correction is read. */

@@ -20,7 +20,7 @@ export type SentPayment = {
   readonly accepted: { readonly scheme: string }
   readonly payload: {
     readonly type?: string
-    readonly voucher?: { readonly maxClaimableAmount: string }
+    readonly voucher?: { readonly maxClaimableAmount: string; readonly channelId: string }
     readonly deposit?: { readonly amount: string }
   }
 }
