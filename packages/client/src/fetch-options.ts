@@ -193,16 +193,12 @@ function readMetered(
   fetch: UnderlyingFetch,
   now: () => number,
 ): Omit<Extract<PaymentMeans, { kind: 'wallet' }>, 'kind' | 'account' | 'budgetAtomic' | 'limits'> {
-  const { chains = {}, upto = false, channels, checkPayee, prices } = options
+  const { upto = false, channels, checkPayee, prices } = options
   const isMetered = upto || channels !== undefined
-  if (isMetered && checkPayee === undefined) throw invalid('upto and channels need checkPayee')
-  const readers = new Map(
-    Object.entries(chains).map(([network, chain]) => [
-      network,
-      typeof chain === 'string' ? createChainReader(chain) : chain,
-    ]),
-  )
-  if (isMetered && readers.size === 0) throw invalid('upto and channels need chains')
+  const readers = readChains(options)
+  if (isMetered && (checkPayee === undefined || readers.size === 0)) {
+    throw invalid('upto and channels need checkPayee and chains')
+  }
   const isUnpriced = prices === 'unchecked' || (prices === undefined && !isMetered)
   return {
     schemes: new Set<PaymentScheme>([
@@ -217,9 +213,18 @@ function readMetered(
       if (reader === undefined) throw new ClientError('network-not-allowed', { detail: network })
       return reader
     },
-    checkPayee: checkPayee === undefined || checkPayee === 'unchecked' ? accept : checkPayee,
+    checkPayee: typeof checkPayee === 'function' ? checkPayee : accept,
     checkPrice: isUnpriced ? accept : createPriceCheck(prices ?? {}, fetch, now),
   }
+}
+
+function readChains({ chains = {} }: WalletOptions): ReadonlyMap<string, ChainReader> {
+  return new Map(
+    Object.entries(chains).map(([network, chain]) => [
+      network,
+      typeof chain === 'string' ? createChainReader(chain) : chain,
+    ]),
+  )
 }
 
 function readChannels(channels: ChannelOptions): ChannelPolicy {

@@ -128,12 +128,12 @@ test('refuses a channel that a key could be claimed from before a withdrawal end
 })
 
 const lies: readonly (readonly [string, (channelId: string) => Promise<Json>])[] = [
-  ['more was charged than was signed', (channelId) => Promise.resolve(state(channelId, '20000'))],
-  ['of another channel', () => Promise.resolve(state(`0x${'77'.repeat(32)}`, '1'))],
+  ['more was charged than was signed', (channelId) => Promise.resolve(stateOf(channelId, '20000'))],
+  ['of another channel', () => Promise.resolve(stateOf(`0x${'77'.repeat(32)}`, '1'))],
   [
     'more was charged, by the voucher of another key',
     async (channelId) => ({
-      ...state(channelId, '20000'),
+      ...stateOf(channelId, '20000'),
       voucherState: {
         signedMaxClaimable: '25000',
         signature: await privateKeyToAccount(`0x${'11'.repeat(32)}`).signTypedData({
@@ -159,13 +159,13 @@ const lies: readonly (readonly [string, (channelId: string) => Promise<Json>])[]
     'more, without a signature that is one',
     (channelId) =>
       Promise.resolve({
-        ...state(channelId, '20000'),
+        ...stateOf(channelId, '20000'),
         voucherState: { signedMaxClaimable: '25000', signature: '0x' },
       }),
   ],
 ]
 
-function state(channelId: string, charged: string): Json {
+function stateOf(channelId: string, charged: string): Json {
   return {
     channelState: {
       channelId,

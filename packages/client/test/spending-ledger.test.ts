@@ -8,6 +8,15 @@ const dayMs = 86_400_000
 const place = { origin: 'https://a.example', network: 'eip155:1', asset: '0xaa' }
 const elsewhere = { ...place, origin: 'https://b.example' }
 
+function openText(text: string): Promise<string> {
+  return refusalOf(
+    openClientState({
+      read: () => Promise.resolve(Uint8Array.from(Buffer.from(text))),
+      write: () => Promise.resolve(),
+    }),
+  )
+}
+
 function codeOf(act: () => unknown): string {
   try {
     act()
@@ -65,13 +74,6 @@ test('a new day has its own total, and a clock that is put back finds the old on
 })
 
 test('a state that another program wrote is refused, whatever is wrong with it', async () => {
-  const open = (text: string): Promise<string> =>
-    refusalOf(
-      openClientState({
-        read: () => Promise.resolve(Uint8Array.from(Buffer.from(text))),
-        write: () => Promise.resolve(),
-      }),
-    )
   for (const text of [
     '',
     '{}',
@@ -81,7 +83,7 @@ test('a state that another program wrote is refused, whatever is wrong with it',
     '{"countersignPayer":1,"totals":{"1 a b c":"-1"},"channels":[]}',
     '{"countersignPayer":1,"totals":{},"channels":[{}]}',
   ]) {
-    expect(await open(text), text).toBe('state-malformed')
+    expect(await openText(text), text).toBe('state-malformed')
   }
 })
 

@@ -98,10 +98,9 @@ test('the command makes a file that only its owner reads, and never overwrites o
   const passwordFile = join(folder, 'password')
   await writeFile(keyFile, `0x${key}\n`)
   await writeFile(passwordFile, 'testpassword\n')
-  const made = await runCliProcess([
-    ...['wallet', 'import', '--keystore', keystore],
-    ...['--key-file', keyFile, '--password-file', passwordFile],
-  ])
+  const importArgs = `wallet import --keystore ${keystore} --key-file ${keyFile}`.split(' ')
+  importArgs.push('--password-file', passwordFile)
+  const made = await runCliProcess(importArgs)
   expect(made).toMatchObject({ code: 0, out: `${address.toLowerCase()}\n` })
   expect((await stat(keystore)).mode & 0o777).toBe(0o600)
   const before = await readFile(keystore)

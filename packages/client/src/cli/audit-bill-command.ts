@@ -107,12 +107,16 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const verdict = conclude(files, audit, claimed)
   out.write(
     values.json
-      ? `${toJson({ verdict, files: files.map(({ call: _, ...file }) => file), audit, claimed })}\n`
+      ? `${toJson({ verdict, files: files.map(describeFile), audit, claimed })}\n`
       : formatAudit(verdict, files, audit, claimed, out),
   )
   return { right: exitCodes.ok, wrong: exitCodes.invalid, incomplete: exitCodes.incomplete }[
     verdict
   ]
+}
+
+function describeFile({ name, status, code }: JudgedFile): Omit<JudgedFile, 'call'> {
+  return { name, status, code }
 }
 
 async function listFiles(paths: readonly string[]): Promise<readonly string[]> {

@@ -192,9 +192,12 @@ async function readChannels({ state: path }: Values): Promise<readonly ChannelRe
   if (path === undefined) throw new UsageError('--state is missing')
   const bytes = await readSecretFile(path, maxStateBytes)
   if (bytes === undefined) throw new ClientError('file-unreadable', { detail: path })
-  const refuse = (): Promise<void> => Promise.reject(new ClientError('file-unwritable'))
-  const state = await openClientState({ read: () => Promise.resolve(bytes), write: refuse })
+  const state = await openClientState({ read: () => Promise.resolve(bytes), write: refuseWrite })
   return [...state.channels.values()]
+}
+
+function refuseWrite(): Promise<void> {
+  return Promise.reject(new ClientError('file-unwritable'))
 }
 
 function findChannel(channels: readonly ChannelRecord[], text: string): ChannelRecord {

@@ -138,7 +138,7 @@ function askPassword(
   { environment, terminal }: CommandContext,
   question: string,
 ): Promise<Uint8Array> {
-  const prompt = { input: process.stdin, write: terminal.err.write }
+  const prompt = { input: process.stdin, write: (text: string) => terminal.err.write(text) }
   return readPassword(file, environment, prompt, question)
 }
 

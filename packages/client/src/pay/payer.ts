@@ -87,17 +87,7 @@ const maxKept = 256
 export function createPayer(means: Means, settings: Settings): Payer {
   const { limits, schemes } = means
   const memory = createPaymentMemory()
-  const books = openBooks(means, settings)
-  // Whoever pays first reports it.
-  books.catch(() => undefined)
-  // Owned here; for `signedAtomic`, which does not wait.
-  let ledger: SpendingLedger | undefined
-  void books.then(
-    (opened) => {
-      ledger = opened.ledger
-    },
-    () => undefined,
-  )
+  const { books, signedAtomic } = startBooks(means, settings)
 
   const bind = (request: OutgoingRequest): PaymentBinding => ({
     requestHash: hashOutgoing(request),
@@ -117,7 +107,7 @@ export function createPayer(means: Means, settings: Settings): Payer {
   }
 
   return {
-    signedAtomic: () => ledger?.signedAtomic() ?? 0n,
+    signedAtomic,
     payAhead: async (request) => {
       const payment = memory.takeKept(request)
       if (payment !== undefined) return { payment, origin: 'kept' }
@@ -137,38 +127,73 @@ export function createPayer(means: Means, settings: Settings): Payer {
       return payment
     },
     keep: (request, payment) => {
-      // A ceiling is not shown again: what became of its call says the next receipt of the channel.
-      if (payment.scheme === 'batch-settlement') {
-        void books.then(({ channels }) => channels?.lose(payment.voucher))
-      } else memory.keep(request, payment)
+      if (payment.scheme === 'batch-settlement') void loseVoucher(books, payment)
+      else memory.keep(request, payment)
     },
-    refuse: async (payment, header) => {
-      if (payment.scheme !== 'batch-settlement') return false
-      const { channels } = await books
-      try {
-        const offer = header === null ? undefined : findSame(payment.offer, header, schemes)
-        return offer !== undefined && (await channels?.correct(payment.voucher, offer)) === true
-      } finally {
-        channels?.release(payment.voucher)
-      }
-    },
-    end: async (payment, charge) => {
-      if (payment.scheme === 'exact') return
-      const { channels, state } = await books
-      if (payment.scheme === 'upto') {
-        if (charge === undefined) return
-        payment.reservation.reduceTo(charge.amountAtomic)
-        // A file that forgets this is only more careful.
-        state.durable().catch(() => undefined)
-        return
-      }
-      const { voucher } = payment
-      if (charge === undefined) channels?.lose(voucher)
-      // A refusal of the gateway charges nothing, and names no channel.
-      else if (charge.cumulativeAtomic === undefined) channels?.release(voucher)
-      else await channels?.settle(voucher, { ...charge, cumulativeAtomic: charge.cumulativeAtomic })
-    },
+    refuse: async (payment, header) =>
+      payment.scheme === 'batch-settlement' &&
+      refuseVoucher((await books).channels, payment, header, schemes),
+    end: async (payment, charge) => endPayment(await books, payment, charge),
   }
+}
+
+type SignedByVoucher = Extract<SignedPayment, { readonly scheme: 'batch-settlement' }>
+
+/** A ceiling is not shown again: what became of its call says the next receipt of the channel. */
+async function loseVoucher(books: Promise<Books>, { voucher }: SignedByVoucher): Promise<void> {
+  const { channels } = await books
+  channels?.lose(voucher)
+}
+
+async function refuseVoucher(
+  channels: ChannelPayer | undefined,
+  { offer, voucher }: SignedByVoucher,
+  header: string | null,
+  schemes: Means['schemes'],
+): Promise<boolean> {
+  try {
+    const same = header === null ? undefined : findSame(offer, header, schemes)
+    return same !== undefined && (await channels?.correct(voucher, same)) === true
+  } finally {
+    channels?.release(voucher)
+  }
+}
+
+async function endPayment(
+  { channels, state }: Books,
+  payment: SignedPayment,
+  charge: VerifiedCharge | undefined,
+): Promise<void> {
+  if (payment.scheme === 'exact') return
+  if (payment.scheme === 'upto') {
+    if (charge === undefined) return
+    payment.reservation.reduceTo(charge.amountAtomic)
+    // A file that forgets this is only more careful.
+    state.durable().catch(() => undefined)
+    return
+  }
+  const { voucher } = payment
+  if (charge === undefined) channels?.lose(voucher)
+  // A refusal of the gateway charges nothing, and names no channel.
+  else if (charge.cumulativeAtomic === undefined) channels?.release(voucher)
+  else await channels?.settle(voucher, { ...charge, cumulativeAtomic: charge.cumulativeAtomic })
+}
+
+/** What the state keeps is read once; whoever pays first reports what is wrong with it. */
+function startBooks(
+  means: Means,
+  settings: Settings,
+): { readonly books: Promise<Books>; readonly signedAtomic: () => bigint } {
+  // Owned here; for `signedAtomic`, which does not wait.
+  let ledger: SpendingLedger | undefined
+  const open = async (): Promise<Books> => {
+    const opened = await openBooks(means, settings)
+    ledger = opened.ledger
+    return opened
+  }
+  const books = open()
+  books.catch(() => undefined)
+  return { books, signedAtomic: () => ledger?.signedAtomic() ?? 0n }
 }
 
 async function openBooks(means: Means, settings: Settings): Promise<Books> {

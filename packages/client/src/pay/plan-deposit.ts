@@ -54,15 +54,14 @@ export async function planDeposit(
 }
 
 function startDeposit(live: LiveChannel): NonNullable<LiveChannel['deposit']> {
-  let settle = (): void => undefined
-  const ended = new Promise<void>((resolve) => {
-    settle = resolve
-  })
+  const waiting: (() => void)[] = []
   const deposit = {
-    ended,
+    ended: new Promise<void>((resolve) => {
+      waiting.push(resolve)
+    }),
     end: () => {
       live.deposit = undefined
-      settle()
+      for (const resolve of waiting) resolve()
     },
   }
   live.deposit = deposit

@@ -52,12 +52,29 @@ const sources: ReadonlySet<string> = new Set(['provider', 'estimated', 'none'])
 const usedStates: ReadonlySet<CborValue | undefined> = new Set(['complete', 'aborted-by-client'])
 /** In the order of ME2.1. */
 const kinds: readonly string[] = [
-  ...['input', 'input-audio', 'input-image', 'input-video'],
-  ...['cache-read', 'cache-read-audio', 'cache-read-image', 'cache-read-video'],
-  ...['cache-write-5m', 'cache-write-1h'],
-  ...['output', 'output-audio', 'output-image', 'output-video', 'reasoning'],
-  ...['audio-second', 'image', 'web-search', 'web-fetch', 'file-search'],
-  ...['code-session', 'server-tool', 'source'],
+  'input',
+  'input-audio',
+  'input-image',
+  'input-video',
+  'cache-read',
+  'cache-read-audio',
+  'cache-read-image',
+  'cache-read-video',
+  'cache-write-5m',
+  'cache-write-1h',
+  'output',
+  'output-audio',
+  'output-image',
+  'output-video',
+  'reasoning',
+  'audio-second',
+  'image',
+  'web-search',
+  'web-fetch',
+  'file-search',
+  'code-session',
+  'server-tool',
+  'source',
 ]
 const inputKinds: ReadonlySet<string> = new Set(kinds.slice(0, 10))
 const amountForm = /^(?:0|[1-9][0-9]{0,77})$/
