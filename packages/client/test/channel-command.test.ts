@@ -62,10 +62,8 @@ beforeAll(async () => {
   writeFileSync(keystore, text, { mode: 0o600 })
   const file = await openStateFile(statePath)
   const state = await openClientState(file)
-  state.channels.set(
-    channelId,
-    createChannelRecord({ channelId, config, origin: 'http://127.0.0.1', network }),
-  )
+  const identity = { channelId, config, origin: 'http://127.0.0.1', network }
+  state.channels.set(channelId, { ...createChannelRecord(identity), signedAtomic: 1n })
   await state.durable()
   file.close()
 })

@@ -98,14 +98,18 @@ export function createChannelBook(context: ChannelContext): ChannelBook {
   const { signer, state } = context
   const lives = new Map<Hex, LiveChannel>()
   return {
-    open: async ({ origin, terms: { offer } }) => {
+    open: async (call) => {
+      const { origin, terms } = call
+      const { offer } = terms
       const { network } = offer
       const contracts = channelContractsOn(network)
       const config = configOf(readSigner(signer), offer)
       const channelId = contracts.domain.hashChannelId(config)
       if (!state.channels.has(channelId)) {
+        // Whoever makes up new terms for each call must not fill our memory with channels.
+        await judgePayee(context, call)
         const record = createChannelRecord({ channelId, config, origin, network })
-        state.channels.set(channelId, record)
+        if (!state.channels.has(channelId)) state.channels.set(channelId, record)
       }
       const live = lives.get(channelId) ?? createLive(context, channelId, contracts)
       lives.set(channelId, live)
@@ -124,6 +128,16 @@ export function createChannelBook(context: ChannelContext): ChannelBook {
       return live
     },
   }
+}
+
+/** Judges who is paid from the channel of this call. @throws what the check throws. */
+export function judgePayee(
+  { checkPayee }: ChannelContext,
+  { origin, terms }: ChannelCall,
+): Promise<void> {
+  const { network, payTo, receiverAuthorizer: authorizer, withdrawDelaySeconds } = terms.offer
+  const contract = { kind: 'channel', authorizer, withdrawDelaySeconds } as const
+  return checkPayee({ network, origin, payTo, contract })
 }
 
 /** @throws ClientError `channel-stopped`, `channel-withdrawing`. */

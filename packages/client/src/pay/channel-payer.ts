@@ -157,8 +157,8 @@ async function signInTurn(
   const { terms, token } = call
   const mode = modeOf(terms.offer, policy)
   refuseStopped(live.record())
-  const deposit = await planDeposit(context, call, live, mode)
   const callId = toHex(random(16))
+  const deposit = await planDeposit(context, call, live, mode)
   try {
     const { channelId } = live
     const record = live.record()

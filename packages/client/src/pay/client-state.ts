@@ -65,7 +65,8 @@ function encodeState(totals: DayTotals, channels: ReadonlyMap<Hex, ChannelRecord
   const json = {
     countersignPayer: 1,
     totals: Object.fromEntries(Array.from(totals, ([key, amount]) => [key, `${amount}`])),
-    channels: [...channels.values()],
+    // Nothing was signed for the others.
+    channels: [...channels.values()].filter(({ signedAtomic }) => signedAtomic > 0n),
   }
   const text = JSON.stringify(json, (_, value: unknown) =>
     typeof value === 'bigint' ? `${value}` : value,

@@ -1,7 +1,13 @@
 /** When a channel is filled, and with how much (spec/payment.md PA25). */
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
-import { largest, type ChannelCall, type ChannelContext, type LiveChannel } from './channel-book.ts'
+import {
+  judgePayee,
+  largest,
+  type ChannelCall,
+  type ChannelContext,
+  type LiveChannel,
+} from './channel-book.ts'
 import {
   availableAtomic,
   nextCeiling,
@@ -66,12 +72,6 @@ function startDeposit(live: LiveChannel): NonNullable<LiveChannel['deposit']> {
   }
   live.deposit = deposit
   return deposit
-}
-
-function judgePayee({ checkPayee }: ChannelContext, { origin, terms }: ChannelCall): Promise<void> {
-  const { network, payTo, receiverAuthorizer: authorizer, withdrawDelaySeconds } = terms.offer
-  const contract = { kind: 'channel', authorizer, withdrawDelaySeconds } as const
-  return checkPayee({ network, origin, payTo, contract })
 }
 
 function chooseDeposit(
