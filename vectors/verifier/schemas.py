@@ -28,4 +28,4 @@ NEEDED_CLAIMS = {
     RECEIPT: CLAIM_SCHEMAS.keys() - {"recovered", "refusal", "stream"},
     REFUSAL: {"refusal", "request", "response"},
 }
-RECOVERED_CLAIMS = {"recovered"}  # RC4.8
+RECOVERED_CLAIMS = {"recovered"}  # RC4.10

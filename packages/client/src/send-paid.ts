@@ -6,7 +6,8 @@ import type { Settings } from './fetch-options.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
 import { readBounded } from './read-bounded.ts'
 import { isJsonMap } from './pay/base64-json.ts'
-import type { AheadPayment, Payer, SignedPayment } from './pay/payer.ts'
+import type { AheadPayment, Payer } from './pay/payer.ts'
+import type { SignedPayment } from './pay/signed-payment.ts'
 import { receiptNonceBytes } from './pay/payment-header.ts'
 
 /** An answer, the nonce that was sent for its receipt, and the payment that it was given for. */

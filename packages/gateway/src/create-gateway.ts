@@ -11,6 +11,7 @@ import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
+import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
@@ -81,16 +82,19 @@ export async function createGateway(
     config,
     upstreams,
     payment: payment.scheme,
+    refunds: payment.refunds,
     epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
+    payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
     metrics: createMetrics({
       pendingCalls: () => pending.size,
       requestBytes: () => requestMemory.takenBytes,
+      unsettled: payment.unsettled,
     }),
     log,
     random,
@@ -101,6 +105,16 @@ export async function createGateway(
   }
   await issueOwedReceipts(gateway, payment.owedReceipts)
   return gateway
+}
+
+/** Without members that are not given. */
+function toCallLimits({ limits: { perPayer } }: LoadedConfig['config']): CallLimits {
+  const { callsPerMinute, burst, concurrentCalls } = perPayer
+  return {
+    ...(callsPerMinute === undefined ? {} : { callsPerMinute }),
+    ...(burst === undefined ? {} : { burst }),
+    ...(concurrentCalls === undefined ? {} : { concurrentCalls }),
+  }
 }
 
 /** Ends background work and closes what is open. Calls under way must have ended. */

@@ -4,7 +4,12 @@ import { paymentErrorTexts } from './payment-errors.ts'
 
 type Row = {
   readonly status: number
-  readonly type: 'invalid_request_error' | 'authentication_error' | 'payment_error' | 'api_error'
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'payment_error'
+    | 'rate_limit_error'
+    | 'api_error'
   readonly title: string
   readonly hint: string
 }
@@ -15,6 +20,12 @@ const table = {
     type: 'payment_error',
     title: 'The budget of this API key is used up.',
     hint: 'Raise the budget of the key, or use another key.',
+  },
+  'api-key-daily-budget-exhausted': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The budget of this API key for today is used up.',
+    hint: 'Call again after midnight UTC, raise the daily budget of the key, or use another key.',
   },
   'api-key-invalid': {
     status: 401,
@@ -46,11 +57,23 @@ const table = {
     title: 'The caller left before the answer began.',
     hint: 'Keep the connection open until the answer arrives.',
   },
+  'concurrency-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer has as many calls under way as it may have.',
+    hint: 'Wait for the end of one of them, then try again; nothing was charged.',
+  },
   'headers-too-large': {
     status: 431,
     type: 'invalid_request_error',
     title: 'The headers of the request are larger than 16 KiB.',
     hint: 'Send fewer or smaller headers.',
+  },
+  'idempotency-key-guessable': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'This idempotency key could be guessed, and nothing else tells callers apart here.',
+    hint: 'Use at least 20 random characters, such as a UUID.',
   },
   'idempotency-key-reused': {
     status: 409,
@@ -62,7 +85,7 @@ const table = {
     status: 409,
     type: 'invalid_request_error',
     title: 'The call with this idempotency key has not ended yet.',
-    hint: 'Wait for its end, then ask again.',
+    hint: 'Try again after the time in Retry-After.',
   },
   'internal-error': {
     status: 500,
@@ -189,6 +212,12 @@ const table = {
     type: 'payment_error',
     title: 'The settlement was not confirmed in time.',
     hint: 'Send the same request with the same payment again: it is not paid twice.',
+  },
+  'rate-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer calls more often than it may.',
+    hint: 'Try again after the time in Retry-After; nothing was charged.',
   },
   'request-malformed': {
     status: 400,

@@ -4,9 +4,12 @@ import {
   isNews,
   maxUsedCeilings,
   reduceChannel,
+  retireChannel,
   type ChannelAccount,
 } from '../src/payment/ledger/channel-account.ts'
 import type { CallReserved, ChannelEvent } from '../src/payment/ledger/channel-event.ts'
+import { createLedger, type LedgerEvent } from '../src/payment/ledger/ledger.ts'
+import { encodeRecord, parseRecord } from '../src/payment/ledger/record-codec.ts'
 import { callOf, reservationOf, sampleConfig, viewOf, wordOf } from './ledger/sample-events.ts'
 
 const channelId = wordOf(1)
@@ -269,4 +272,61 @@ test.each<readonly [string, ChannelEvent]>([
 
 test('an event of an unknown channel is refused', () => {
   expect(refusalOf(undefined, charge(1, 1n))).toBe('channel-unknown')
+})
+
+test('a channel without money is retired, and its old vouchers buy nothing when it is filled again', () => {
+  const ledger = createLedger()
+  const opened = { type: 'channel-opened', channelId, config: sampleConfig } as const
+  const apply = (event: LedgerEvent): string => {
+    const step = ledger.apply(event)
+    return step.kind === 'refused' ? step.code : 'accepted'
+  }
+  const retire = { type: 'channel-retired', channelId } as const
+  expect(apply(retire)).toBe('channel-unknown')
+  expect(apply({ ...opened, view: viewOf(1000n) })).toBe('accepted')
+  expect(apply(retire)).toBe('still-needed')
+  for (const event of [strict(1, 100n, 100n), charge(1, 40n)]) apply(event)
+  expect(apply(seen(40n, { claimedAtomic: 40n, withdrawingAtomic: 1n }))).toBe('accepted')
+  expect(apply(retire)).toBe('still-needed')
+  apply(seen(40n, { claimedAtomic: 40n }))
+  expect(apply(retire)).toBe('accepted')
+  expect(ledger.state.channels.size).toBe(0)
+  const copy = createLedger()
+  for (const event of ledger.dump()) copy.apply(parseRecord(encodeRecord(event)))
+  expect(copy.state).toEqual(ledger.state)
+  expect(apply({ ...opened, view: viewOf(2000n, { claimedAtomic: 40n }) })).toBe('accepted')
+  expect(ledger.state.retired.size).toBe(0)
+  expect(apply(strict(2, 60n, 100n))).toBe('channel-ceiling-used')
+  expect(apply(strict(2, 100n, 140n))).toBe('accepted')
+})
+
+test('a retired channel whose claim was taken back owes it, and one that was claimed more is frozen', () => {
+  const rest = retireChannel(
+    run(open(1000n), strict(1, 100n, 100n), charge(1, 40n), seen(40n, { claimedAtomic: 40n })),
+  )
+  const reopen = (claimedAtomic: bigint): ChannelAccount | undefined => {
+    const view = viewOf(1000n, { claimedAtomic })
+    const event = { type: 'channel-opened', channelId, config: sampleConfig, view } as const
+    const step = reduceChannel(undefined, event, rest)
+    return step.kind === 'accepted' ? step.next : undefined
+  }
+  expect(reopen(0n)).toMatchObject({ chargedAtomic: 40n, unclaimedSinceMs: 0, frozen: false })
+  expect(reopen(40n)).toMatchObject({ unclaimedSinceMs: undefined, frozen: false })
+  expect(reopen(41n)?.frozen).toBe(true)
+  // Of a channel that was never charged nothing is kept.
+  const ledger = createLedger()
+  const view = viewOf(10n)
+  ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
+  ledger.apply(seen(0n))
+  ledger.apply({ type: 'channel-retired', channelId })
+  expect(ledger.dump()).toEqual([])
+})
+
+test('a frozen channel thaws, but not when somebody else claimed from it', () => {
+  const account = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  const thaw = { type: 'channel-thawed', channelId } as const
+  const frozen = run(account, { type: 'channel-frozen', channelId })
+  expect(retireChannel({ ...frozen, view: viewOf(0n) })).toBeUndefined()
+  expect(run(frozen, thaw).frozen).toBe(false)
+  expect(refusalOf(run(account, seen(1000n, { claimedAtomic: 41n })), thaw)).toBe('channel-frozen')
 })

@@ -6,13 +6,16 @@ import { rmSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Hex } from 'viem'
+import { privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RawResult } from '../../../test/provider/raw-client.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../../test/provider/start.ts'
+import { payerBalanceAtomic } from './payment/chain-process.ts'
 import { createChannelPayer } from './payment/channel-payer.ts'
 import {
   chatBody,
   createMeteredClient,
+  createRefundingClient,
   post,
   quoteIn,
   signFor,
@@ -101,9 +104,7 @@ test('an unmodified stock client opens a channel and pays JSON and streams from 
     expect(response.status, await response.clone().text()).toBe(200)
     const answer = Buffer.from(await response.arrayBuffer())
     const headers = Object.fromEntries(response.headers)
-    const receipt = await expectVerified(gateway.url, { headers } as RawResult, body, {
-      response: answer,
-    })
+    const receipt = await expectVerified(gateway.url, { headers, body: answer }, body)
     cumulative += remember(receipt)
     expect(receipt.payload.charge).toMatchObject({ cumulativeAtomic: cumulative })
     if (stream) continue
@@ -193,10 +194,10 @@ test('many calls run on one channel with the advertised extension', async () => 
     erc3009Collector: '0x4020806089470a89826cB9fB1f4059150b550004',
     permit2Collector: '0x4020425FAf3B746C082C2f942b4E5159887B0005',
   })
-  const sign = (payload: unknown): PaymentPayload => ({
+  const sign = (payload: Record<string, unknown>): PaymentPayload => ({
     x402Version: 2,
     accepted: offer,
-    payload: payload as Record<string, unknown>,
+    payload,
     extensions: { 'countersign-concurrency': { info: { mode: 'unique-ceiling' } } },
   })
   const deposit = payer.depositOf(amount, 60_000n)
@@ -212,6 +213,20 @@ test('many calls run on one channel with the advertised extension', async () => 
   const starts = (await provider.log()).length
   expect(starts).toBe(8)
   for (const answer of answers) remember(await expectVerified(gateway.url, answer, body))
+})
+
+test('a stock client gets back by GET what it did not use', async () => {
+  const key = network.createChannelPayer()
+  const { scheme, client } = createRefundingClient(network, key)
+  const body = chatBody('loopback-echo', false)
+  const payment = await signFor(client, gateway, body)
+  const answer = await post(gateway, body, payment)
+  const amountAtomic = remember(await expectVerified(gateway.url, answer, body))
+  await tell(client, payment, answer)
+  const refund = await scheme.refund(`${gateway.url}/v1/payments/refund`)
+  expect(refund.success).toBe(true)
+  await network.chain.mined(refund.transaction)
+  expect(await network.balanceOf(privateKeyToAddress(key))).toBe(payerBalanceAtomic - amountAtomic)
 })
 
 test('kill -9 in the middle of a stream: the voucher is used up, and the next call goes on', async () => {
@@ -241,7 +256,7 @@ test('kill -9 in the middle of a stream: the voucher is used up, and the next ca
 })
 
 test('charged = receipts = claimed ≤ deposited, on every channel, without a gap', async () => {
-  expect(charged.size).toBe(6)
+  expect(charged.size).toBe(7)
   for (const [channel, receipts] of charged) {
     const inOrder = receipts.toSorted((a, b) =>
       a.cumulativeAtomic < b.cumulativeAtomic || a.amountAtomic < b.amountAtomic ? -1 : 1,

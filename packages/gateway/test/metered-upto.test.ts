@@ -20,7 +20,13 @@ import {
   type MeteredNetwork,
   type MeteredOperator,
 } from './payment/metered-network.ts'
-import { expectVerified, fetchReceipt, receiptOf, type FetchedReceipt } from './support/receipts.ts'
+import {
+  expectVerified,
+  fetchReceipt,
+  judge,
+  receiptOf,
+  type FetchedReceipt,
+} from './support/receipts.ts'
 import { createGatewayFolder, type RunningGateway } from './support/start-gateway.ts'
 
 let network: MeteredNetwork
@@ -72,11 +78,11 @@ function priceOf({ claims }: FetchedReceipt): bigint {
   if (typeof metering !== 'object' || metering === null || !('counts' in metering)) return -1n
   const { counts } = metering
   if (typeof counts !== 'object' || counts === null) return -1n
-  const of = (name: string): bigint =>
-    name in counts
-      ? BigInt(String(Object.entries(counts).find(([kind]) => kind === name)?.[1]))
-      : 0n
-  return of('input') + 2n * of('output')
+  const of = (name: string): number => {
+    const [, count] = Object.entries(counts).find(([kind]) => kind === name) ?? []
+    return typeof count === 'number' ? count : 0
+  }
+  return BigInt(of('input') + 2 * of('output'))
 }
 
 async function pay(body: string): Promise<PaymentPayload> {
@@ -95,9 +101,8 @@ test('a stock client pays for JSON what was metered, and finds it in header and 
   )
   const receipt = await expectVerified(
     gateway.url,
-    { headers: Object.fromEntries(response.headers) } as RawResult,
+    { headers: Object.fromEntries(response.headers), body: answer },
     body,
-    { response: answer },
   )
   const charge = remember(receipt)
   expect(charge).toMatchObject({ scheme: 'upto', network: 'eip155:84532' })
@@ -243,6 +248,37 @@ test('kill -9 between reservation and end: the payment is used up, and every sum
   expect(remember(receipt)).toMatchObject({ scheme: 'upto', amountAtomic: 0n })
   expect(receipt.claims).toEqual({})
   expect(quoteIn(await post(gateway, body, payment)).error).toBe('invalid_transaction_state')
+})
+
+test('kill -9 after the provider has counted: what it counted is charged, and has a receipt', async () => {
+  const body = JSON.stringify({
+    model: 'slow-messages',
+    stream: true,
+    max_tokens: 50,
+    messages: [{ role: 'user', content: 'one two three four five six seven eight' }],
+  })
+  const payment = await pay(body)
+  const dying = Promise.withResolvers<void>()
+  let pieces = 0
+  const calling = post(gateway, body, payment, {
+    leaveWhen: () => {
+      pieces++
+      // The second event leaves 300 ms after the first, whose progress is long on the disk.
+      if (pieces > 1) dying.resolve()
+      return false
+    },
+  })
+  await dying.promise
+  await gateway.kill()
+  const cut = await calling
+  gateway = await start()
+  const { id } = receiptOf(cut.headers)
+  const receipt = await fetchReceipt(gateway.url, id, null)
+  const { amountAtomic } = remember(receipt)
+  expect(amountAtomic).toBeGreaterThan(0n)
+  expect(amountAtomic).toBeLessThan(100n)
+  const verdict = await judge(receipt, {})
+  expect(verdict.checks.filter(({ status }) => status === 'failed')).toEqual([])
 })
 
 test('what the payee holds in the end is the sum of all receipts', async () => {

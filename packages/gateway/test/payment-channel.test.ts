@@ -1,15 +1,19 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { createWalletClient, encodeFunctionData, http, keccak256 } from 'viem'
+import { encodeFunctionData, keccak256 } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
-import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createChannelManager } from '../src/payment/channel/channel-manager.ts'
 import { selectClaims } from '../src/payment/channel/claims.ts'
 import { RefundRefused, SettlementKeyUntrusted } from '../src/payment/channel/settlement-key.ts'
 import { describeCorrection } from '../src/payment/channel/channel-state.ts'
 import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
 import { refundChannel } from '../src/payment/channel/refund.ts'
+import { giveEther, walletOf } from './payment/approved-payer.ts'
 import { deployOperator } from './payment/operator.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
 import { startRpcProxy } from './payment/rpc-proxy.ts'
@@ -208,19 +212,10 @@ test('a refund claims what is charged and gives the rest back', async () => {
 test('a withdrawal that begins stops new calls and is answered by a claim', async () => {
   const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)
-  const gas = createWalletClient({
-    account: privateKeyToAccount(chain.nextSettlementKey()),
-    chain: baseSepolia,
-    transport: http(chain.rpcUrl),
-  })
   const owner = privateKeyToAccount(fixture.key)
-  await chain.mined(await gas.sendTransaction({ to: owner.address, value: 10n ** 16n }))
+  await giveEther(chain, owner.address)
   const { withdrawDelaySeconds, ...config } = payer.config
-  const wallet = createWalletClient({
-    account: owner,
-    chain: baseSepolia,
-    transport: http(chain.rpcUrl),
-  })
+  const wallet = walletOf(chain, owner)
   await chain.mined(
     await wallet.sendTransaction({
       to: baseSepoliaX402.batchSettlement,
@@ -264,6 +259,79 @@ test('many channels are claimed in one transaction, and one bad voucher holds up
   for (const { channelId } of good) expect(await claimedOf(fixture, channelId)).toBe(40n)
   expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
   expect(describeCorrection(spoiled).channelState.totalClaimed).toBe('0')
+  const { manager } = fixture.scheme
+  expect(await manager.reexamine(spoiled.channelId)).toEqual({
+    kind: 'voucher-refused',
+    reason: 'ECDSAInvalidSignature',
+  })
+  expect(await manager.reexamine(good[0]?.channelId ?? '0x')).toEqual({ kind: 'not-frozen' })
+  expect(await manager.reexamine(keccak256('0x01'))).toEqual({ kind: 'unknown' })
+  // As if the contract, or our key, had been at fault then.
+  ledger.apply({ type: 'channel-restored', account: { ...spoiled, frozen: true } })
+  expect(await manager.reexamine(spoiled.channelId)).toEqual({ kind: 'thawed' })
+  expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(false)
+  await manager.claimAll()
+  await stepUntil(fixture, () => ledger.state.transactions.size === 0)
+  ledger.apply({ type: 'channel-restored', account: { ...spoiled, chargedAtomic: 10n } })
+  // Read again, as after any gap.
+  fixture.scheme.context.follower.watch(spoiled.channelId)
+  await manager.step()
+  expect(ledger.state.channels.get(spoiled.channelId)?.frozen).toBe(true)
+  expect(await manager.reexamine(spoiled.channelId)).toEqual({
+    kind: 'foreign-claim',
+    claimedAtomic: 40n,
+    chargedAtomic: 10n,
+  })
+})
+
+test('a channel that was claimed before this ledger knew it serves nothing', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  await fixture.scheme.manager.claimAll()
+  await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+  await fixture.scheme.close()
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-channel-'))
+  const again = await openChannelScheme({ ...fixture.options, directory })
+  onTestFinished(async () => {
+    await again.close()
+    rmSync(directory, { recursive: true })
+  })
+  await again.manager.step()
+  // The voucher of 100 stands in the claim: with C = K = 40 it would buy a call of 60.
+  const lost = { ...fixture, scheme: again }
+  const refused = await admit(lost, 60n, (offer) => payer.voucher(offer, 100n))
+  expect(codeOf(refused)).toBe('channel-frozen')
+  expect(again.context.ledger.state.channels.size).toBe(0)
+})
+
+test('a channel that was given back is retired, and goes on when it is filled again', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const { context } = fixture.scheme
+  const { ledger, follower } = context
+  const offer = offerOf(fixture.options.terms, 100n)
+  expect(await refundChannel(context, payer.refund(offer, 40n), offer)).toMatchObject({
+    kind: 'sent',
+  })
+  await stepUntil(fixture, () => {
+    const account = ledger.state.channels.get(payer.channelId)
+    return account?.refunding === undefined && ledger.state.transactions.size === 0
+  })
+  expect(ledger.state.retired.size).toBe(0)
+  const headNumber = (): bigint => follower.headNumber() + 200n
+  const late = createChannelManager({ ...context, follower: { ...follower, headNumber } })
+  await late.step()
+  expect([...ledger.state.retired.keys()]).toEqual([payer.channelId])
+  expect(ledger.state.channels.size).toBe(0)
+  const stolen = await admit(fixture, 60n, (each) => payer.voucher(each, 100n))
+  expect(codeOf(stolen)).toBe('channel-ceiling-used')
+  const filled = await admit(fixture, 100n, (each) => payer.deposit(each, 140n, 2000n))
+  await expectReservation(filled).charge(100n)
+  expect(ledger.state.channels.get(payer.channelId)).toMatchObject({
+    chargedAtomic: 140n,
+    baseAtomic: 0n,
+    view: { depositedAtomic: 2040n },
+  })
 })
 
 test('a settlement key that the registry does not trust freezes nothing, and claims wait for it', async () => {
@@ -479,13 +547,19 @@ test('the manager steps by itself until the scheme closes', async () => {
   expect(faults).toEqual([])
 })
 
-test('nothing is admitted while the chain cannot be read', async () => {
-  let nowMs = Date.now()
+test('nothing is admitted while the chain cannot be read, or stands still', async () => {
+  const startMs = Date.now()
+  let nowMs = startMs
   const fixture = await startScheme(chain, { clock: () => nowMs })
   const payer = await openPaidChannel(fixture)
   nowMs += 900_000 / 3 + 1000
-  const refused = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
-  expect(codeOf(refused)).toBe('channel-chain-stale')
+  const present = (): ReturnType<typeof admit> =>
+    admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
+  expect(codeOf(await present())).toBe('channel-chain-stale')
+  // The node answers, but its newest block is as old as before.
   await fixture.scheme.manager.step()
-  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n)))
+  expect(codeOf(await present())).toBe('channel-chain-stale')
+  nowMs = startMs + 10_000
+  await fixture.scheme.manager.step()
+  expectReservation(await present())
 })

@@ -1,5 +1,5 @@
 /**
- * Pays calls from channels (spec/payment.md PA18, PA25). The order that money depends on: judge, count, change the record,
+ * Pays calls from channels (spec/payment.md PA18, PA26). The order that money depends on: judge, count, change the record,
  * keep it durably, sign, send. A crash between any two of them leaves a record that says at least as much as was signed.
  */
 import { toHex } from '@countersign/protocol/bytes/text-encoding'

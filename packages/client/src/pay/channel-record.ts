@@ -1,5 +1,5 @@
 /**
- * What a payer knows of its channel, and the functions that change it (spec/payment.md PA18, PA25). At every instant the
+ * What a payer knows of its channel, and the functions that change it (spec/payment.md PA18, PA26). At every instant the
  * gateway's C lies between `settledAtomic` and that plus all that is pending; nothing is ever signed twice, and no
  * ceiling of a channel with unique ceilings is ever signed below one that was signed before.
  */

@@ -3,38 +3,21 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
 import type { PaymentMeans, Settings } from '../fetch-options.ts'
 import { hashOutgoing, modelOf, type OutgoingRequest } from '../outgoing-request.ts'
-import { createChannelPayer, type ChannelPayer, type SignedVoucher } from './channel-payer.ts'
+import { createChannelPayer, type ChannelPayer } from './channel-payer.ts'
 import { createMemoryState, openClientState, type ClientState } from './client-state.ts'
 import { receiptNonceBytes, type PaymentBinding, type PaymentTerms } from './payment-header.ts'
 import {
   parsePaymentRequired,
   type ChannelOffer,
-  type ExactOffer,
   type Offer,
   type PaymentRequired,
   type UptoOffer,
 } from './payment-required.ts'
-import { createSpendingLedger, type Reservation, type SpendingLedger } from './spending-ledger.ts'
+import type { SignedPayment } from './signed-payment.ts'
+import { createSpendingLedger, type SpendingLedger } from './spending-ledger.ts'
 import { chooseOffer, judgeOffer } from './spending-limits.ts'
 import { signTransfer, type SignedTransfer } from './transfer-authorization.ts'
 import { checkAllowance, signUpto } from './upto-payment.ts'
-
-/** A payment as it is shown to the gateway. Signed money: whoever has it can use it, within what it says. */
-export type SignedPayment = {
-  /** Value of PAYMENT-SIGNATURE. */
-  readonly header: string
-  /** What the receipt names it by: 32 bytes. */
-  readonly paymentId: Uint8Array
-  readonly binding: PaymentBinding
-} & (
-  | { readonly scheme: 'exact'; readonly offer: ExactOffer }
-  | { readonly scheme: 'upto'; readonly offer: UptoOffer; readonly reservation: Reservation }
-  | {
-      readonly scheme: 'batch-settlement'
-      readonly offer: ChannelOffer
-      readonly voucher: SignedVoucher
-    }
-)
 
 /** What a verified receipt says of a payment. */
 export type VerifiedCharge = {

@@ -1,4 +1,4 @@
-/** When a channel is filled, and with how much (spec/payment.md PA25). */
+/** When a channel is filled, and with how much (spec/payment.md PA26). */
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
 import {

@@ -11,7 +11,7 @@ import { parseBundle } from '@countersign/protocol/verify/bundle'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
-import type { SignedPayment } from '../pay/payer.ts'
+import type { SignedPayment } from '../pay/signed-payment.ts'
 import type { Offer } from '../pay/payment-required.ts'
 import type { ObservedBody } from './observe-body.ts'
 

@@ -2,11 +2,13 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
+import type { PayerLimits } from '../limits/payer-limits.ts'
 import type { UsageEstimator } from '../metering/usage-estimator.ts'
 import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
+import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache } from './answer-cache.ts'
@@ -18,6 +20,7 @@ export type Gateway = {
   readonly config: Config
   readonly upstreams: Upstreams
   readonly payment: PaymentScheme
+  readonly refunds: RefundDesk | undefined
   readonly epochs: Epochs
   readonly receipts: ReceiptStore
   /** Who made what is kept at providers. */
@@ -25,6 +28,7 @@ export type Gateway = {
   readonly estimator: UsageEstimator
   readonly answers: AnswerCache
   readonly pending: PendingCalls
+  readonly payerLimits: PayerLimits
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
   readonly metrics: Metrics

@@ -30,6 +30,9 @@ export const uptoSchema = z.strictObject({
   maxExposureAtomic: atomic
     .default('10000000')
     .describe('The most that one payer may owe at once, failed settlements included.'),
+  maxTotalExposureAtomic: atomic
+    .default('1000000000')
+    .describe('The most that all payers together may owe at once: addresses cost nothing.'),
 })
 
 /** `payment.batchSettlement`. */

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { GatewayErrorCode } from '../errors.ts'
+import type { PayerLimits } from '../limits/payer-limits.ts'
 
 /** The call that somebody wants to have admitted. */
 export type AdmissionRequest = {
@@ -17,6 +18,8 @@ export type AdmissionRequest = {
   readonly priceAtomic: bigint
   /** The charge may be less than that: what a fixed authorization cannot pay for. */
   readonly isPricedByUse: boolean
+  /** Asked once, when the payer is known and before anything is recorded; the caller of `admit` gives the place back. */
+  readonly limits?: Pick<PayerLimits, 'enter'>
 }
 
 /** An answer of our own instead of the upstream's. `headers` may carry a fresh quote. */

@@ -15,6 +15,8 @@ import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/
 import { createMeteredScheme, type ExactBeside } from './metered/metered-scheme.ts'
 import { openMetered, type OpenMetered } from './metered/open-metered.ts'
 import { listOwedReceipts, type OwedReceipt } from './metered/owed-receipts.ts'
+import { countUnsettled, nothing, type Unsettled } from './metered/count-unsettled.ts'
+import { createRefundDesk, type RefundDesk } from './metered/refund-desk.ts'
 import { createNoPayment } from './none.ts'
 
 /** A scheme, and what the keyset says about it. */
@@ -25,6 +27,10 @@ export type Payment = {
   readonly settlementAddress: string | undefined
   /** Charges of an earlier process that have no receipt. */
   readonly owedReceipts: readonly OwedReceipt[]
+  /** Gives back what channels hold; `undefined` without channels. */
+  readonly refunds: RefundDesk | undefined
+  /** Charges of metered schemes that are not on chain yet. */
+  readonly unsettled: () => Unsettled
 }
 
 /** What the schemes need of the process. */
@@ -52,7 +58,7 @@ export async function createPayment(
   surroundings: PaymentSurroundings,
 ): Promise<Payment> {
   const { payment } = config
-  if (payment === 'none') return withoutChain(createNoPayment())
+  if (payment === 'none') return withoutChain(createNoPayment(surroundings.clock))
   const apiKey = createKeys(config, payment, surroundings)
   const x402 = await createX402(config, payment, surroundings)
   if (x402 === undefined) {
@@ -64,7 +70,14 @@ export async function createPayment(
 }
 
 function withoutChain(scheme: PaymentScheme): Payment {
-  return { scheme, payees: [], settlementAddress: undefined, owedReceipts: [] }
+  return {
+    scheme,
+    payees: [],
+    settlementAddress: undefined,
+    owedReceipts: [],
+    refunds: undefined,
+    unsettled: () => nothing,
+  }
 }
 
 function createKeys(
@@ -115,6 +128,8 @@ async function createX402(
     payees: listPayees(payment),
     settlementAddress: createSettlementAccount(signingKey).address,
     owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
 }
 
@@ -127,10 +142,10 @@ function combineX402(
     if (exact === undefined) throw new ConfigError('payment names no way to pay')
     return exact.scheme
   }
-  const { upto, channel, ledger, stop } = metered
+  const { upto, channel, ledger } = metered
   return createMeteredScheme({ upto, channel, exact, resourceBaseUrl: base }, async () => {
     // In this order: the settlements of `exact` are sent by the same sender, from the books of both ledgers.
-    await stop()
+    await metered.stop()
     await exact?.scheme.close()
     await ledger.close()
   })

@@ -1,4 +1,4 @@
-/** Issues the receipts that a process before this one did not get to (spec/receipt.md RC4.8). */
+/** Issues the receipts that a process before this one did not get to (spec/receipt.md RC4.10). */
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
 import type { Gateway } from '../call/gateway.ts'
@@ -25,8 +25,9 @@ export async function issueOwedReceipts(
 
 async function issueRecovered(
   { epochs, random, receipts, nowMs }: Gateway,
-  { callId, requestHash, charge, stored }: OwedReceipt,
+  owed: OwedReceipt,
 ): Promise<void> {
+  const { callId, requestHash, charge } = owed
   const id = fromHex(callId)
   if (id === undefined) throw new TypeError('a call id in the ledger is no hex')
   const claims = new Map([['recovered', new Map([['request', requestHash]])]])
@@ -50,5 +51,7 @@ async function issueRecovered(
     keysetDigest: epoch.keysetDigest,
     events: noEvents,
   }
-  receipts.put(recovered, stored)
+  receipts.put(recovered, () => {
+    owed.stored()
+  })
 }

@@ -120,16 +120,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
         )
         .run(keysetDigest, keysetStatement, evidence.kind, evidence.nonce, evidence.data)
     },
-    getKeyset(digest) {
-      const row = database.prepare('SELECT * FROM keyset WHERE digest = ?').get(digest)
-      if (row === undefined) return undefined
-      const evidence = {
-        kind: String(row['evidence_kind']),
-        nonce: blob(row['evidence_nonce']),
-        data: blob(row['evidence_data']),
-      }
-      return { keysetDigest: digest, keysetStatement: blob(row['statement']), evidence }
-    },
+    getKeyset: (digest) =>
+      toKeyset(digest, database.prepare('SELECT * FROM keyset WHERE digest = ?').get(digest)),
     lastKeysetDigest() {
       const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
       return row === undefined ? undefined : blob(row['digest'])
@@ -185,6 +177,16 @@ function fromRow(row: Row | undefined): StoredReceipt | undefined {
     keysetDigest: blob(row['keyset_digest']),
     events: blob(row['events']),
   }
+}
+
+function toKeyset(keysetDigest: Uint8Array, row: Row | undefined): StoredKeyset | undefined {
+  if (row === undefined) return undefined
+  const evidence = {
+    kind: String(row['evidence_kind']),
+    nonce: blob(row['evidence_nonce']),
+    data: blob(row['evidence_data']),
+  }
+  return { keysetDigest, keysetStatement: blob(row['statement']), evidence }
 }
 
 function blob(value: unknown): Uint8Array {

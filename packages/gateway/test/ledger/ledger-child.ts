@@ -46,7 +46,6 @@ for (const { callId, amountAtomic, payment } of ledger.state.owedReceipts.values
   receipt(payment.kind === 'channel' ? payment.channelId : 'upto', callId, amountAtomic)
 }
 say('ready', {})
-expectAccepted({ type: 'payer-seen', payer, fundsAtomic: 10n ** 15n })
 const workers = Array.from({ length: channelCount }, (_, index) => startChannel(index + 1))
 await Promise.all([...workers, chargeUpto(createRandom(seed + 1000))])
 
@@ -111,6 +110,7 @@ async function chargeUpto(random: Random): Promise<never> {
       permit,
       callId,
       requestHash: wordOf(call),
+      fundsAtomic: 10n ** 15n,
       maxExposureAtomic: 10n ** 15n,
     })
     await ledger.durable()

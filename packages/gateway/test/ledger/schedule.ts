@@ -10,6 +10,7 @@ import {
 } from '../../src/payment/ledger/channel-account.ts'
 import type { ChainView } from '../../src/payment/ledger/channel-event.ts'
 import { createLedger, type Ledger, type LedgerEvent } from '../../src/payment/ledger/ledger.ts'
+import { createPayerAccount } from '../../src/payment/ledger/upto-account.ts'
 import { encodeRecord, parseRecord } from '../../src/payment/ledger/record-codec.ts'
 import { createRandom, type Random } from './random.ts'
 import {
@@ -31,6 +32,7 @@ export type ScheduleTally = {
   mostRunning: number
   frozen: number
   uptoCharged: number
+  retired: number
 }
 
 /** What the model remembers of one channel. */
@@ -66,6 +68,7 @@ export function createTally(): ScheduleTally {
     mostRunning: 0,
     frozen: 0,
     uptoCharged: 0,
+    retired: 0,
   }
 }
 
@@ -96,7 +99,6 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
   for (const { channelId, chain: view } of channels) {
     step(world, { type: 'channel-opened', channelId, config: sampleConfig, view })
   }
-  step(world, { type: 'payer-seen', payer: world.payer, fundsAtomic: 1000n })
   const length = 8 + random.below(40)
   for (let index = 0; index < length; index++) {
     if (random.chance(20)) stepUpto(world)
@@ -141,6 +143,7 @@ function writeReceipt(
 function snapshot({ state }: Ledger): readonly unknown[] {
   return [
     ...state.channels.values(),
+    ...state.retired.values(),
     ...state.payers.values(),
     ...state.payments.values(),
     ...state.owedReceipts.values(),
@@ -151,6 +154,10 @@ function stepChannel(world: World, model: ChannelModel): void {
   const { random } = world
   const account = world.ledger.state.channels.get(model.channelId)
   ok(account !== undefined)
+  if (random.chance(3)) {
+    retireAndReopen(world, model, account)
+    return
+  }
   const dice = random.below(100)
   const idle = account.running.length === 0 && random.chance(80)
   if (dice < 45 || (dice < 75 && idle)) reserve(world, model, account)
@@ -162,7 +169,27 @@ function stepChannel(world: World, model: ChannelModel): void {
   } else if (dice < 85) {
     const totalAtomic = account.chargedAtomic - (random.chance(30) ? random.amount(100) : 0n)
     step(world, { type: 'claim-sent', channelId: model.channelId, totalAtomic, atMs: 1 })
-  } else moveChain(world, model, account)
+  } else if (dice < 88) step(world, { type: 'channel-thawed', channelId: model.channelId })
+  else moveChain(world, model, account)
+}
+
+/** It is empty, is forgotten, and is filled again: everything that was bought before stays bought. */
+function retireAndReopen(world: World, model: ChannelModel, account: ChannelAccount): void {
+  const { random, tally } = world
+  const { channelId } = model
+  const view = {
+    ...account.view,
+    depositedAtomic: account.view.claimedAtomic,
+    withdrawingAtomic: 0n,
+  }
+  model.chain = view
+  step(world, { type: 'channel-seen', channelId, view })
+  if (!step(world, { type: 'channel-retired', channelId })) return
+  tally.retired++
+  ok(!world.ledger.state.channels.has(channelId))
+  const depositedAtomic = view.depositedAtomic + 1n + random.amount(5000)
+  model.chain = { ...view, depositedAtomic }
+  ok(step(world, { type: 'channel-opened', channelId, config: sampleConfig, view: model.chain }))
 }
 
 function reserve(world: World, model: ChannelModel, account: ChannelAccount): void {
@@ -224,13 +251,15 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
   const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
-  const free = chain.depositedAtomic - chain.claimedAtomic
+  const unclaimed = chain.depositedAtomic - chain.claimedAtomic
+  const free = unclaimed > 0n ? unclaimed : 0n
+  const taken = chain.withdrawingAtomic < free ? chain.withdrawingAtomic : free
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
     finalBlockNumber,
-    depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
+    depositedAtomic: chain.depositedAtomic - taken,
     withdrawingAtomic: 0n,
   }
   const stolen = {
@@ -292,16 +321,21 @@ function stepUpto(world: World): void {
   const { random, payer } = world
   const nonce = random.amount(6)
   const dice = random.below(100)
-  if (dice < 15) step(world, { type: 'payer-seen', payer, fundsAtomic: random.amount(2000) })
-  else if (dice < 55) {
-    step(world, {
+  if (dice < 55) {
+    const fundsAtomic = random.pick([1000n, random.amount(2000)])
+    const accepted = step(world, {
       type: 'upto-reserved',
       payer,
       permit: permitOf(nonce, random.amount(400)),
       callId: callOf(100_000 + ++world.calls),
       requestHash: wordOf(1),
+      fundsAtomic,
       maxExposureAtomic: 1500n,
     })
+    const account = world.ledger.state.payers.get(payer)
+    if (!accepted) return
+    ok(account !== undefined)
+    ok(account.reservedAtomic + account.unsettledAtomic <= fundsAtomic, 'more than the payer has')
   } else if (dice < 85) {
     const amountAtomic = random.amount(420)
     const type = random.chance(80) ? 'upto-charged' : 'upto-progressed'
@@ -346,8 +380,7 @@ function checkChannel({ ledger, tally }: World, model: ChannelModel): void {
 }
 
 function checkPayer({ ledger, payer, uptoCharges }: World): void {
-  const account = ledger.state.payers.get(payer)
-  if (account === undefined) return
+  const account = ledger.state.payers.get(payer) ?? createPayerAccount(payer)
   const sums = { reserved: 0n, charged: 0n, failed: 0n }
   for (const { state, permit } of ledger.state.payments.values()) {
     if (state.kind === 'running') sums.reserved += permit.amountAtomic

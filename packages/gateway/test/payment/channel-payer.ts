@@ -11,6 +11,7 @@ import {
 import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import type { MeteredOffer } from '@countersign/protocol/payment/metered-offer'
+import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
 import {
   parsePaymentHeader,
   type PresentedPayment,
@@ -31,6 +32,13 @@ export type ChannelPayer = {
   deposit(offer: MeteredOffer, ceilingAtomic: bigint, amountAtomic: bigint): PresentedPayment
   /** The payload of a deposit. */
   depositOf(ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown>
+  permit2Deposit(
+    offer: MeteredOffer,
+    ceilingAtomic: bigint,
+    amountAtomic: bigint,
+    nonce: bigint,
+    lifetimeSeconds?: number,
+  ): PresentedPayment
   refund(offer: MeteredOffer, chargedAtomic: bigint, amountAtomic?: bigint): PresentedPayment
   /** A refund with a signature of its own. */
   signedRefund(
@@ -47,6 +55,7 @@ export type ChannelPayer = {
 const curve = await loadEvmCurve()
 const resourceUrl = 'http://127.0.0.1/v1/chat/completions'
 const domain = createBatchDomain(84_532n, lower(baseSepoliaX402.batchSettlement))
+const permit2Domain = createPermit2Domain(84_532n, lower(baseSepoliaX402.permit2))
 const hashReceive = createReceiveHasher({
   name: baseSepoliaUsdc.eip712Name,
   version: baseSepoliaUsdc.eip712Version,
@@ -86,29 +95,15 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
       signature: sign(domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)),
     },
   })
-  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => {
-    // Another deposit of the same amount would be the same one.
-    const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
-    const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
-    const digest = hashReceive({
-      from: payer,
-      to: lower(terms.erc3009Collector),
-      valueAtomic: amountAtomic,
-      validAfterSeconds: 0n,
-      validBeforeSeconds,
-      nonce: createDepositNonce(channelId, salt),
-    })
-    const erc3009Authorization = {
-      validAfter: '0',
-      validBefore: `${validBeforeSeconds}`,
-      salt,
-      signature: sign(digest),
-    }
-    return {
-      ...payloadOf('deposit', ceilingAtomic),
-      deposit: { amount: `${amountAtomic}`, authorization: { erc3009Authorization } },
-    }
-  }
+  const depositOf = (ceilingAtomic: bigint, amountAtomic: bigint): Record<string, unknown> => ({
+    ...payloadOf('deposit', ceilingAtomic),
+    deposit: {
+      amount: `${amountAtomic}`,
+      authorization: {
+        erc3009Authorization: authorize(sign, terms, { payer, channelId, amountAtomic }),
+      },
+    },
+  })
   return {
     config,
     channelId,
@@ -128,9 +123,51 @@ export function createChannelPayer(key: Hex, terms: ChannelTerms, channel = 0): 
         ...payloadOf('refund', chargedAtomic),
         ...(amountAtomic === undefined ? {} : { amount: `${amountAtomic}` }),
       }),
+    permit2Deposit: (offer, ceilingAtomic, amountAtomic, nonce, lifetimeSeconds = 600) => {
+      const permit = {
+        token: lower(terms.asset),
+        amountAtomic,
+        spender: lower(terms.permit2Collector),
+        nonce,
+        deadlineSeconds: BigInt(Math.floor(Date.now() / 1000) + lifetimeSeconds),
+      }
+      const permit2Authorization = {
+        from: payer,
+        permitted: { token: permit.token, amount: `${amountAtomic}` },
+        spender: permit.spender,
+        nonce: `${nonce}`,
+        deadline: `${permit.deadlineSeconds}`,
+        witness: { channelId },
+        signature: sign(permit2Domain.hashDeposit(permit, channelId)),
+      }
+      return present(offer, {
+        ...payloadOf('deposit', ceilingAtomic),
+        deposit: { amount: `${amountAtomic}`, authorization: { permit2Authorization } },
+      })
+    },
     deposit: (offer, ceilingAtomic, amountAtomic) =>
       present(offer, depositOf(ceilingAtomic, amountAtomic)),
   }
+}
+
+/** The authorization of a deposit; another one of the same amount would be the same one. */
+function authorize(
+  sign: (digest: Uint8Array) => Hex,
+  terms: ChannelTerms,
+  deposit: { readonly payer: Hex; readonly channelId: Hex; readonly amountAtomic: bigint },
+): Record<string, string> {
+  const { payer, channelId, amountAtomic } = deposit
+  const salt: Hex = `0x${amountAtomic.toString(16).padStart(64, '0')}`
+  const validBeforeSeconds = BigInt(Math.floor(Date.now() / 1000) + 600)
+  const digest = hashReceive({
+    from: payer,
+    to: lower(terms.erc3009Collector),
+    valueAtomic: amountAtomic,
+    validAfterSeconds: 0n,
+    validBeforeSeconds,
+    nonce: createDepositNonce(channelId, salt),
+  })
+  return { validAfter: '0', validBefore: `${validBeforeSeconds}`, salt, signature: sign(digest) }
 }
 
 /** The payment as it is read from its header. */

@@ -95,6 +95,14 @@ const meteredModels = [
   'hostile-header-injection',
 ]
 
+/** Counts its input at the start of a stream. */
+const slowMessages = {
+  ...meteredModel('slow-messages'),
+  upstream: 'messages',
+  provider: 'anthropic',
+  upstreamModel: 'loopback-slow-300',
+}
+
 /** Starts a gateway with these schemes, in front of a provider that speaks plain HTTP. */
 export function startMeteredGateway(
   { chain }: MeteredNetwork,
@@ -141,8 +149,9 @@ export function startMeteredGateway(
           baseUrl: options.providerUrl,
           models: [{ id: 'flat', priceAtomic: '700' }],
         },
+        { name: 'messages', kind: 'anthropic', baseUrl: options.providerUrl },
       ],
-      models: meteredModels.map(meteredModel),
+      models: [...meteredModels.map(meteredModel), slowMessages],
       payment,
     },
   })
@@ -153,15 +162,26 @@ export function createMeteredClient(
   { chain }: MeteredNetwork,
   key: Hex,
   scheme: 'upto' | 'batch-settlement',
-  options: ConstructorParameters<typeof BatchSettlementEvmScheme>[1] = undefined,
 ): x402Client {
   const signer = toClientEvmSigner(privateKeyToAccount(key), {
     readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
   })
   return new x402Client().register(
     'eip155:*',
-    scheme === 'upto' ? new UptoEvmScheme(signer) : new BatchSettlementEvmScheme(signer, options),
+    scheme === 'upto' ? new UptoEvmScheme(signer) : new BatchSettlementEvmScheme(signer),
   )
+}
+
+/** The same for channels, with the scheme that asks for refunds. */
+export function createRefundingClient(
+  { chain }: MeteredNetwork,
+  key: Hex,
+): { readonly scheme: BatchSettlementEvmScheme; readonly client: x402Client } {
+  const signer = toClientEvmSigner(privateKeyToAccount(key), {
+    readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
+  })
+  const scheme = new BatchSettlementEvmScheme(signer)
+  return { scheme, client: new x402Client().register('eip155:*', scheme) }
 }
 
 /** A chat call. */
@@ -184,13 +204,17 @@ export function post(
   const headers =
     payment === undefined ? {} : { 'payment-signature': encodePaymentSignatureHeader(payment) }
   return callRaw({
-    url: `${url}/v1/chat/completions`,
+    url: `${url}/v1/${isMessages(body) ? 'messages' : 'chat/completions'}`,
     method: 'POST',
     body,
     maxHeaderSize: 65_536,
     ...more,
     headers: { ...headers, ...more.headers },
   })
+}
+
+function isMessages(body: string): boolean {
+  return body.includes('"slow-messages"')
 }
 
 /** The offer in a 402. */

@@ -30,7 +30,7 @@ const receiptClaims = [
   'usage',
 ]
 const refusalClaims = ['refusal', 'request', 'response']
-// RC4.8: of a call that a crash cut short, nothing else is known.
+// RC4.10: of a call that a crash cut short, nothing else is known.
 const recoveredClaims = ['recovered']
 
 const shapes = new Map<string, (value: CborValue) => unknown>([
@@ -60,7 +60,7 @@ export function checkClaimShapes(claims: DisclosedClaims): void {
 }
 
 /**
- * Judges RC4.1 and RC4.8 when everything is disclosed.
+ * Judges RC4.1 and RC4.10 when everything is disclosed.
  *
  * @throws ProtocolError `claim-missing`.
  */

@@ -1,5 +1,6 @@
 /** What the steps of `batch-settlement` share. */
 import type { BatchDomain } from '@countersign/protocol/payment/channel'
+import type { Deposit } from '@countersign/protocol/payment/channel-deposit'
 import type { ChannelPayment, ChannelTerms } from '@countersign/protocol/payment/channel-payload'
 import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
@@ -57,8 +58,10 @@ export type ChannelContext = {
   readonly depositTimeoutMs: number
   /** Channels that are being read for the first time; owned by openChannel. */
   readonly opening: Map<Hex, Promise<ChannelAccount>>
-  /** Deposits that are being sent, by the nonce they use up; owned by bringDeposit. */
-  readonly depositing: Map<Hex, Promise<void>>
+  /** Whether an authorization is used up, or cancelled. Rejects when the chain does not answer. */
+  readonly isDepositUsed: (payer: Hex, deposit: Deposit) => Promise<boolean>
+  /** Deposits that are being sent, by what tells them apart; owned by bringDeposit. */
+  readonly depositing: Map<string, Promise<void>>
   readonly clock: () => number
   readonly signal: AbortSignal
 }

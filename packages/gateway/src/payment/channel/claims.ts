@@ -140,14 +140,21 @@ async function splitBatch(
   await sendBatch(context, rows.slice(middle), sent)
 }
 
+const voucherFaults: ReadonlySet<string> = new Set([
+  'ClaimExceedsCeiling',
+  'ECDSAInvalidSignature',
+  'ECDSAInvalidSignatureLength',
+  'ECDSAInvalidSignatureS',
+  'InvalidSignature',
+])
+
 /** Our key is trusted, so a signature that the contract refuses is the voucher's. A race with a withdrawal is no fault. */
 export function isBadVoucher(
   { domain, curve }: Pick<ClaimContext, 'domain' | 'curve'>,
   { channelId, config, ceilingAtomic, signature, totalAtomic }: ClaimRow,
   revert: unknown,
 ): boolean {
-  const name = revertNameOf(revert)
-  if (name === 'InvalidSignature' || name === 'ClaimExceedsCeiling') return true
+  if (voucherFaults.has(revertNameOf(revert) ?? '')) return true
   if (totalAtomic > ceilingAtomic) return true
   const digest = domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)
   const signer = curve.recoverAddress(digest, parseEvmSignature(signature))

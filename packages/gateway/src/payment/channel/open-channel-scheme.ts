@@ -9,6 +9,7 @@ import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSender, createSettlementAccount, type Sender } from '../exact/sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
+import { isDepositUsed } from './batch-contract.ts'
 import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
 import type { ClaimPolicy } from './claims.ts'
@@ -99,6 +100,7 @@ export function createChannelContext(
 ): ChannelContext {
   const { terms, clock, depth, claimPolicy, depositTimeoutMs } = options
   const contract = toHexAddress(options.batchContract)
+  const contracts = { token: toHexAddress(terms.asset), permit2: toHexAddress(options.permit2) }
   return {
     terms,
     contract,
@@ -124,6 +126,8 @@ export function createChannelContext(
     ),
     simulate: ({ to, data }) => chain.client.call({ account: address, to, data }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
+    isDepositUsed: (payer, deposit) =>
+      chain.retry(() => isDepositUsed(chain.client, contracts, payer, deposit)),
     claimPolicy,
     depositTimeoutMs,
     inTurn: createTurns(),

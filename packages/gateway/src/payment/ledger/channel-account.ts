@@ -53,6 +53,24 @@ export type ChannelAccount = {
   readonly frozen: boolean
 }
 
+/**
+ * What is remembered of a channel without money. Its vouchers are public, and its payer may fill it again: without this
+ * they would buy calls.
+ */
+export type RetiredChannel = Pick<
+  ChannelAccount,
+  'mode' | 'baseAtomic' | 'chargedAtomic' | 'signed' | 'usedCeilings' | 'floorAtomic'
+>
+
+/** The rest of a channel that nothing can happen to any more; undefined while something can. */
+export function retireChannel(account: ChannelAccount): RetiredChannel | undefined {
+  const { view, running, refunding, frozen } = account
+  const isEmpty = view.depositedAtomic <= view.claimedAtomic && view.withdrawingAtomic === 0n
+  if (!isEmpty || running.length > 0 || refunding !== undefined || frozen) return undefined
+  const { mode, baseAtomic, chargedAtomic, signed, usedCeilings, floorAtomic } = account
+  return { mode, baseAtomic, chargedAtomic, signed, usedCeilings, floorAtomic }
+}
+
 /** Ceilings remembered for each channel. Fewer would refuse vouchers that arrive late, more would cost memory. */
 export const maxUsedCeilings = 256
 
@@ -63,9 +81,11 @@ export const maxUsedCeilings = 256
 export function reduceChannel(
   account: ChannelAccount | undefined,
   event: ChannelEvent,
+  retired?: RetiredChannel,
 ): Step<ChannelAccount> {
   if (event.type === 'channel-opened') {
-    return account === undefined ? accept(openAccount(event)) : refuse('account-exists')
+    if (account !== undefined) return refuse('account-exists')
+    return accept(retired === undefined ? openAccount(event) : reopenAccount(event, retired))
   }
   if (account === undefined) return refuse('channel-unknown')
   switch (event.type) {
@@ -88,6 +108,10 @@ export function reduceChannel(
     }
     case 'channel-frozen':
       return accept({ ...account, frozen: true })
+    case 'channel-thawed':
+      // What somebody else claimed, nobody explains away (PA18.7).
+      if (account.view.claimedAtomic > account.chargedAtomic) return refuse('channel-frozen')
+      return accept({ ...account, frozen: false })
   }
 }
 
@@ -148,6 +172,19 @@ function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }):
     claim: undefined,
     unclaimedSinceMs: undefined,
     frozen: false,
+  }
+}
+
+function reopenAccount(
+  event: ChannelEvent & { readonly type: 'channel-opened' },
+  retired: RetiredChannel,
+): ChannelAccount {
+  const { claimedAtomic } = event.view
+  return {
+    ...openAccount(event),
+    ...retired,
+    unclaimedSinceMs: claimedAtomic < retired.chargedAtomic ? 0 : undefined,
+    frozen: claimedAtomic > retired.chargedAtomic,
   }
 }
 

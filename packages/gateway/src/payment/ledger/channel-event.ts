@@ -61,4 +61,4 @@ export type ChannelEvent =
       readonly totalAtomic: bigint
       readonly atMs: number
     }
-  | { readonly type: 'channel-frozen'; readonly channelId: Hex }
+  | { readonly type: 'channel-frozen' | 'channel-thawed'; readonly channelId: Hex }

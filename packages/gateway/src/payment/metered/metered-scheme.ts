@@ -14,7 +14,13 @@ import {
   type PresentedPayment,
 } from '@countersign/protocol/payment/presented-payment'
 import { hashRequest } from '@countersign/protocol/payment/request-nonce'
-import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
+import type {
+  Admission,
+  AdmissionRequest,
+  AdmittedPayment,
+  PaymentScheme,
+  Refusal,
+} from '../admission.ts'
 import { admitChannelPayment } from '../channel/admit-channel-payment.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import type { CorrectiveExtra } from '../channel/channel-state.ts'
@@ -114,7 +120,7 @@ async function admitUpto(
   const callId = toHex(call.request.receiptId)
   const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash })
   if (admission.kind === 'admitted') {
-    return { kind: 'admitted', payment: createUptoPayment(context.terms, admission.reservation) }
+    return enter(call, createUptoPayment(context.terms, admission.reservation))
   }
   const refusal = createRefusal(call, admission.code, admission.detail)
   const earlier =
@@ -160,8 +166,15 @@ async function admitChannel(
     return refused(createRefusal(call, code, detail, correction))
   }
   const isDeposit = presented.payload.get('type') === 'deposit'
-  const payment = createChannelPayment(context, admission.reservation, isDeposit)
-  return { kind: 'admitted', payment }
+  return enter(call, createChannelPayment(context, admission.reservation, isDeposit))
+}
+
+/** Only a judged signature says who pays (PA25): a call that came too early gives its reservation back. */
+async function enter({ request }: OfferedCall, payment: AdmittedPayment): Promise<Admission> {
+  const limited = request.limits?.enter(request.receiptId, payment.payer ?? '')
+  if (limited === undefined) return { kind: 'admitted', payment }
+  await payment.complete('unused')
+  return refused(limited)
 }
 
 function hashOf({ method, path, bodyDigest }: AdmissionRequest): Hex {

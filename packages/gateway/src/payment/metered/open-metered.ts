@@ -20,8 +20,9 @@ import { createSettlementAccount } from '../exact/sender.ts'
 import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { UptoContext } from '../upto/admit-upto-payment.ts'
+import { createUptoUseFinder } from '../upto/find-use.ts'
 import { createFundsReader } from './read-funds.ts'
-import { startUptoLoop } from './upto-loop.ts'
+import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
 type UptoConfig = NonNullable<PaidConfig['upto']>
@@ -151,10 +152,11 @@ function openUpto(
     simulate: ({ to, data }: { readonly to: Hex; readonly data: Hex }) =>
       chain.client.call({ account: address, to, data }),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
+    findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
     clock,
   }
   // Owned by `start`: before it, what is charged waits for the first step.
-  let wake = (): void => undefined
+  let loop: UptoLoop | undefined
   const context: UptoContext = {
     terms,
     permit2Domain: createPermit2Domain(terms.chainId, lower(x402.permit2)),
@@ -162,16 +164,16 @@ function openUpto(
     ledger,
     readFunds: createFundsReader(chain, terms.asset, x402.permit2),
     maxExposureAtomic: BigInt(config.maxExposureAtomic),
+    maxTotalExposureAtomic: BigInt(config.maxTotalExposureAtomic),
     settle: () => {
-      wake()
+      loop?.wake()
     },
     clock,
   }
   return {
     context,
     start: (onFault) => {
-      const loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
-      wake = loop.wake
+      loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
       return loop.stopped
     },
   }

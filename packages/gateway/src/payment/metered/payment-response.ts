@@ -32,6 +32,20 @@ export function describeChannelCharge(
   })
 }
 
+/** What was given back of a channel. */
+export function describeRefund(
+  network: `eip155:${string}`,
+  refund: {
+    readonly transaction: string
+    readonly amountAtomic: bigint
+    readonly channelState: ChannelState
+  },
+): Headers {
+  const { transaction, amountAtomic, channelState } = refund
+  const extra = { channelState }
+  return encode({ success: true, transaction, network, amount: `${amountAtomic}`, extra })
+}
+
 function encode(response: SettleResponse): Headers {
   return { 'payment-response': encodePaymentResponseHeader(response) }
 }

@@ -10,14 +10,15 @@ const abi = parseAbi([
 
 /** min(balance, Permit2 allowance) of a payer. Rejects with ChainUnreachable when the chain does not answer. */
 export function createFundsReader(
-  { client, retry }: Chain,
+  chain: Chain,
   asset: string,
   permit2: string,
 ): (payer: Hex) => Promise<bigint> {
   const token = { address: getAddress(asset), abi } as const
   const spender = getAddress(permit2)
+  const { client } = chain
   return (payer) =>
-    retry(async () => {
+    chain.retry(async () => {
       const [balance, allowance] = await Promise.all([
         client.readContract({ ...token, functionName: 'balanceOf', args: [payer] }),
         client.readContract({ ...token, functionName: 'allowance', args: [payer, spender] }),

@@ -35,6 +35,8 @@ export type UptoContext = {
   readonly readFunds: (payer: Hex) => Promise<bigint>
   /** The most that one payer may owe at once. */
   readonly maxExposureAtomic: bigint
+  /** The most that all payers together may owe at once: addresses cost nothing. A hundred times that of one if absent. */
+  readonly maxTotalExposureAtomic?: bigint
   /** Begins the settlement of what was charged; never rejects. */
   readonly settle: (payer: Hex, nonce: bigint) => void
   readonly clock: () => number
@@ -72,8 +74,7 @@ export type UptoAdmission =
   | { readonly kind: 'refused'; readonly code: PaymentCode; readonly detail: string }
 
 /**
- * Judges a payment and reserves its maximum. A refusal leaves nothing behind but what the chain said of the payer's
- * funds, and that only when the payer's own signature was good.
+ * Judges a payment and reserves its maximum. A refusal leaves nothing behind.
  */
 export async function admitUptoPayment(
   context: UptoContext,
@@ -86,13 +87,15 @@ export async function admitUptoPayment(
     checkUnused(ledger, payer, permit.nonce)
     const digest = permit2Domain.hashUpto(permit, payment.witness)
     checkSigner(curve, digest, payment.signature, payer)
-    applyOwn(ledger, { type: 'payer-seen', payer, fundsAtomic: await readFunds(payer) })
+    const fundsAtomic = await readFunds(payer)
+    checkTotal(context, permit.amountAtomic)
     const step = ledger.apply({
       type: 'upto-reserved',
       payer,
       permit: toPermit(payment),
       callId: call.callId,
       requestHash: call.requestHash,
+      fundsAtomic,
       maxExposureAtomic,
     })
     if (step.kind === 'refused') return refuse(step.code)
@@ -131,6 +134,21 @@ function checkUnused({ state }: DurableLedger, payer: Hex, nonce: bigint): void 
     throw new PaymentError('payment-in-progress', 'A call with this payment is running.')
   }
   throw new PaymentError('payment-already-used', 'This payment has bought its call.')
+}
+
+/** Who moves its money before the settlement has a call for nothing, and the next address has the next. */
+function checkTotal(
+  { ledger, maxExposureAtomic, maxTotalExposureAtomic = maxExposureAtomic * 100n }: UptoContext,
+  amountAtomic: bigint,
+): void {
+  let owedAtomic = amountAtomic
+  // Only who owes something is there.
+  for (const { reservedAtomic, unsettledAtomic } of ledger.state.payers.values()) {
+    owedAtomic += reservedAtomic + unsettledAtomic
+  }
+  if (owedAtomic > maxTotalExposureAtomic) {
+    throw new PaymentError('payer-exposure-exceeded', 'Too much is not settled yet.')
+  }
 }
 
 function createReservation(
