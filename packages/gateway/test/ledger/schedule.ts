@@ -173,22 +173,18 @@ function stepChannel(world: World, model: ChannelModel): void {
   else moveChain(world, model, account)
 }
 
-/** It is empty, is forgotten, and is filled again: everything that was bought before stays bought. */
+/** Emptied, forgotten and filled again: what was bought stays bought. */
 function retireAndReopen(world: World, model: ChannelModel, account: ChannelAccount): void {
   const { random, tally } = world
   const { channelId } = model
-  const view = {
-    ...account.view,
-    depositedAtomic: account.view.claimedAtomic,
-    withdrawingAtomic: 0n,
-  }
+  const depositedAtomic = account.view.claimedAtomic
+  const view = { ...account.view, depositedAtomic, withdrawingAtomic: 0n }
   model.chain = view
   step(world, { type: 'channel-seen', channelId, view })
   if (!step(world, { type: 'channel-retired', channelId })) return
   tally.retired++
   ok(!world.ledger.state.channels.has(channelId))
-  const depositedAtomic = view.depositedAtomic + 1n + random.amount(5000)
-  model.chain = { ...view, depositedAtomic }
+  model.chain = { ...view, depositedAtomic: depositedAtomic + 1n + random.amount(5000) }
   ok(step(world, { type: 'channel-opened', channelId, config: sampleConfig, view: model.chain }))
 }
 

@@ -86,7 +86,7 @@ export async function sendClaims(
 }
 
 /** Rows that the contract refuses although their vouchers are good and our key is trusted. */
-export class ClaimsRefused extends Error {
+class ClaimsRefused extends Error {
   readonly channelIds: readonly Hex[]
 
   constructor(channelIds: readonly Hex[]) {
@@ -213,7 +213,7 @@ export function toClaimRow(account: ChannelAccount): ClaimRow | undefined {
 }
 
 /** The contract checks the same: what it would refuse is not sent. Of a channel that holds less than C, what it holds. */
-export function claimableAtomic({ frozen, chargedAtomic, signed, view }: ChannelAccount): bigint {
+function claimableAtomic({ frozen, chargedAtomic, signed, view }: ChannelAccount): bigint {
   if (frozen || chargedAtomic > (signed?.ceilingAtomic ?? 0n)) return 0n
   return chargedAtomic < view.depositedAtomic ? chargedAtomic : view.depositedAtomic
 }

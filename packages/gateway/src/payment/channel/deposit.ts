@@ -13,6 +13,8 @@ import { openChannel } from './open-channel.ts'
 import { sendJournaled } from './transaction-book.ts'
 
 const pollMs = 100
+/** Deposits that are waited for at once: each asks the chain again and again. */
+const maxWaiting = 64
 /** A deposit by either collector takes 137,000 gas for a new channel. */
 const gas = 300_000n
 /** Time until the transaction stands in a block. */
@@ -31,17 +33,36 @@ export async function bringDeposit(
   deposit: Deposit,
 ): Promise<ChannelAccount> {
   checkSignature(context, payment, deposit)
+  const { depositing, ledger } = context
+  const { channelId } = payment.voucher
+  const key = keyOf(purposeOf(payment, deposit))
+  const joined = depositing.get(key)
+  if (joined === undefined && depositing.size >= maxWaiting) {
+    throw new PaymentError('deposit-pending', 'Too many deposits are on their way.')
+  }
+  // Calls that bring the same deposit at once share its one transaction, and the waiting for it (F2).
+  const underWay = joined ?? bring(context, payment, deposit).finally(() => depositing.delete(key))
+  depositing.set(key, underWay)
+  await underWay
+  const account = ledger.state.channels.get(channelId)
+  if (account === undefined) throw new Error('a channel with a deposit is not known')
+  return account
+}
+
+async function bring(
+  context: ChannelContext,
+  payment: ChannelPayment,
+  deposit: Deposit,
+): Promise<void> {
   const { channelId, maxClaimableAtomic } = payment.voucher
-  if (findSent(context, payment, deposit) === undefined) await sendOnce(context, payment, deposit)
+  if (findSent(context, payment, deposit) === undefined) await send(context, payment, deposit)
   const until = performance.now() + context.depositTimeoutMs
   for (;;) {
     await context.follower.poll()
     const known = context.ledger.state.channels.get(channelId)
     const account = known ?? (await openWhenThere(context, payment))
     const holdsEnough = account !== undefined && account.view.depositedAtomic >= maxClaimableAtomic
-    if (holdsEnough && (await isDeep(context, payment, deposit))) {
-      return context.ledger.state.channels.get(channelId) ?? account
-    }
+    if (holdsEnough && (await isDeep(context, payment, deposit))) return
     if (performance.now() > until) {
       throw new PaymentError('deposit-pending', 'The deposit is not deep enough in the chain yet.')
     }
@@ -133,20 +154,6 @@ function checkTime(nowMs: number, { authorization }: Deposit): void {
   if (endSeconds < nowSeconds + inclusionSeconds) {
     throw new PaymentError('payment-expired', 'The deposit may expire before it is on chain.')
   }
-}
-
-/** Calls that bring the same deposit at once share its one transaction (F2). */
-async function sendOnce(
-  context: ChannelContext,
-  payment: ChannelPayment,
-  deposit: Deposit,
-): Promise<void> {
-  const { depositing } = context
-  const key = keyOf(purposeOf(payment, deposit))
-  const underWay =
-    depositing.get(key) ?? send(context, payment, deposit).finally(() => depositing.delete(key))
-  depositing.set(key, underWay)
-  await underWay
 }
 
 async function send(

@@ -11,7 +11,7 @@ const maxReads = 64
 /**
  * Reads a channel and opens its record. Calls for the same channel share one read.
  *
- * @throws PaymentError `channel-unknown` when it holds nothing at the configured depth, `channel-frozen` when it has a
+ * @throws PaymentError `channel-unknown` when it holds nothing unclaimed at the configured depth, `channel-frozen` when it has a
  * past that this ledger does not know, `channel-chain-stale` when too many are being read.
  */
 export async function openChannel(
@@ -36,7 +36,8 @@ async function readAndOpen(
   channelId: Hex,
 ): Promise<ChannelAccount> {
   const view = await follower.readChannel(channelId)
-  if (view.depositedAtomic === 0n) {
+  // What was claimed stays in the balance: such a channel has nothing left.
+  if (view.depositedAtomic <= view.claimedAtomic) {
     throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
   }
   // Vouchers of earlier claims are public, and nobody knows how high they go: each would buy a call again (PA18.8).

@@ -8,6 +8,7 @@ import { parsePaymentExtensions } from '@countersign/protocol/payment/payment-ex
 import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
 import {
   isCeilingUsed,
+  reduceChannel,
   type ChannelAccount,
   type PendingRefund,
 } from '../ledger/channel-account.ts'
@@ -59,6 +60,9 @@ export async function refundChannel(
     if (action.kind !== 'refund') throw new PaymentError('payment-malformed', 'No refund.')
     // Its voucher says how much the payer knows to be charged.
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
+    // Whatever the amount: what cannot be refunded now costs no question to the chain.
+    const tried = reduceChannel(known, { type: 'refund-signed', channelId, amountAtomic: 1n })
+    if (tried.kind === 'refused') return refuseChannel(tried, known)
     await checkKey(context, known)
     // From here to the event nothing is awaited: it is judged by what it is applied to.
     const account = ledger.state.channels.get(channelId) ?? known

@@ -84,8 +84,7 @@ export function reduceChannel(
   retired?: RetiredChannel,
 ): Step<ChannelAccount> {
   if (event.type === 'channel-opened') {
-    if (account !== undefined) return refuse('account-exists')
-    return accept(retired === undefined ? openAccount(event) : reopenAccount(event, retired))
+    return account === undefined ? accept(openAccount(event, retired)) : refuse('account-exists')
   }
   if (account === undefined) return refuse('channel-unknown')
   switch (event.type) {
@@ -101,17 +100,12 @@ export function reduceChannel(
       return release(account, event.callId)
     case 'refund-signed':
       return signRefund(account, event.amountAtomic)
-    case 'claim-sent': {
-      const { totalAtomic, atMs: sentAtMs } = event
-      if (totalAtomic < 0n || totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
-      return accept({ ...account, claim: { totalAtomic, sentAtMs } })
-    }
+    case 'claim-sent':
+      return noteClaim(account, event.totalAtomic, event.atMs)
     case 'channel-frozen':
       return accept({ ...account, frozen: true })
     case 'channel-thawed':
-      // What somebody else claimed, nobody explains away (PA18.7).
-      if (account.view.claimedAtomic > account.chargedAtomic) return refuse('channel-frozen')
-      return accept({ ...account, frozen: false })
+      return thaw(account)
   }
 }
 
@@ -151,9 +145,12 @@ export function isNews({ view: known, refunding }: ChannelAccount, view: ChainVi
   )
 }
 
-function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }): ChannelAccount {
+function openAccount(
+  event: ChannelEvent & { readonly type: 'channel-opened' },
+  retired: RetiredChannel | undefined,
+): ChannelAccount {
   const { channelId, config, view } = event
-  return {
+  const fresh: ChannelAccount = {
     channelId,
     config,
     mode: 'strict',
@@ -173,19 +170,28 @@ function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }):
     unclaimedSinceMs: undefined,
     frozen: false,
   }
+  if (retired === undefined) return fresh
+  return {
+    ...fresh,
+    ...retired,
+    unclaimedSinceMs: view.claimedAtomic < retired.chargedAtomic ? 0 : undefined,
+    frozen: view.claimedAtomic > retired.chargedAtomic,
+  }
 }
 
-function reopenAccount(
-  event: ChannelEvent & { readonly type: 'channel-opened' },
-  retired: RetiredChannel,
-): ChannelAccount {
-  const { claimedAtomic } = event.view
-  return {
-    ...openAccount(event),
-    ...retired,
-    unclaimedSinceMs: claimedAtomic < retired.chargedAtomic ? 0 : undefined,
-    frozen: claimedAtomic > retired.chargedAtomic,
-  }
+function noteClaim(
+  account: ChannelAccount,
+  totalAtomic: bigint,
+  sentAtMs: number,
+): Step<ChannelAccount> {
+  if (totalAtomic < 0n || totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
+  return accept({ ...account, claim: { totalAtomic, sentAtMs } })
+}
+
+/** What somebody else claimed, nobody explains away (PA18.7). */
+function thaw(account: ChannelAccount): Step<ChannelAccount> {
+  if (account.view.claimedAtomic > account.chargedAtomic) return refuse('channel-frozen')
+  return accept({ ...account, frozen: false })
 }
 
 function applyView(account: ChannelAccount, view: ChainView): ChannelAccount {

@@ -58,6 +58,8 @@ export type UptoReservation = {
   /** The Permit2 nonce: the payment id of the receipt, as 32 bytes. */
   readonly nonce: bigint
   readonly ceilingAtomic: bigint
+  /** The payer's permit ends then. A call that is still running must be ended and charged before: else it is free. */
+  readonly deadlineSeconds: bigint
   /** What the answer so far is worth; a crash charges the last that reached the disk. */
   progress(provenAtomic: bigint): void
   /** Resolves when the charge is on the disk; its settlement has begun. */
@@ -156,7 +158,7 @@ function createReservation(
   { payer, permit }: UptoPayment,
   callId: string,
 ): UptoReservation {
-  const { nonce, amountAtomic: ceilingAtomic } = permit
+  const { nonce, amountAtomic: ceilingAtomic, deadlineSeconds } = permit
   const write = async (event: LedgerEvent): Promise<void> => {
     applyOwn(ledger, event)
     await ledger.durable()
@@ -165,6 +167,7 @@ function createReservation(
     payer,
     nonce,
     ceilingAtomic,
+    deadlineSeconds,
     progress: (amountAtomic) => {
       applyOwn(ledger, { type: 'upto-progressed', payer, nonce, amountAtomic })
     },
