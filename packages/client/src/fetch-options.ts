@@ -83,6 +83,8 @@ export type ChannelOptions = {
   readonly maxLockedAtomic?: bigint
   /** Most calls at once in one channel, however many the gateway allows; default 16. */
   readonly maxRunningCalls?: number
+  /** Another salt is another channel of the same parties, for one that a gateway serves no more; default 0. */
+  readonly salt?: bigint
 }
 
 /** Pays with a key of the gateway, sent as bearer token instead of what the client sends. */
@@ -228,7 +230,7 @@ function readChains({ chains = {} }: WalletOptions): ReadonlyMap<string, ChainRe
 }
 
 function readChannels(channels: ChannelOptions): ChannelPolicy {
-  const { depositAtomic, topUpBelowAtomic = 0n } = channels
+  const { depositAtomic, topUpBelowAtomic = 0n, salt = 0n } = channels
   const { maxLockedAtomic = 2n * depositAtomic, maxRunningCalls = defaultRunningCalls } = channels
   refuseAmount('channels.depositAtomic', depositAtomic)
   refuseAmount('channels.topUpBelowAtomic', topUpBelowAtomic)
@@ -236,7 +238,10 @@ function readChannels(channels: ChannelOptions): ChannelPolicy {
   if (!Number.isSafeInteger(maxRunningCalls) || maxRunningCalls < 1) {
     throw invalid('channels.maxRunningCalls is not a whole number above 0')
   }
-  return { depositAtomic, topUpBelowAtomic, maxLockedAtomic, maxRunningCalls }
+  if (typeof salt !== 'bigint' || salt < 0n || salt >> 256n !== 0n) {
+    throw invalid('channels.salt is not a bigint of at most 256 bits')
+  }
+  return { depositAtomic, topUpBelowAtomic, maxLockedAtomic, maxRunningCalls, salt }
 }
 
 function readRule(rule: SpendingRule): SpendingRule {

@@ -65,7 +65,7 @@ beforeAll(async () => {
   const identity = { channelId, config, origin: 'http://127.0.0.1', network }
   state.channels.set(channelId, { ...createChannelRecord(identity), signedAtomic: 1n })
   await state.durable()
-  file.close()
+  await file.close()
 })
 afterAll(async () => {
   await front.close()

@@ -77,7 +77,7 @@ test('a restart goes on where the file says, and never signs a ceiling twice', a
     cumulative += receipt.chargedAtomic
     expect(receipt.cumulativeAtomic).toBe(cumulative)
     expect(await refusalOf(openStateFile(path))).toBe('state-in-use')
-    state.close()
+    await state.close()
   }
   expect(seen.map(({ type }) => type)).toEqual(['deposit', 'voucher', 'voucher'])
   const ceilings = seen.map(({ ceiling = 0n }) => ceiling)

@@ -8,8 +8,8 @@ import { readSecretFile, replaceSecretFile } from './secret-file.ts'
 
 /** A file that this process holds. */
 export type StateFile = StateStore & {
-  /** Lets another process have it. Safe to call twice. */
-  close(): void
+  /** Ends the write that runs, refuses later ones, and lets another process have the file. Safe to call twice. */
+  close(): Promise<void>
 }
 
 /**
@@ -29,10 +29,20 @@ export async function openStateFile(path: string): Promise<StateFile> {
     throw new ClientError('file-unwritable', { detail: path, cause })
   }
   const lock = takeLock(`${path}.lock`, path)
+  // Owned here: what is written last must be what was known last.
+  let running: Promise<void> = Promise.resolve()
+  let isClosed = false
   return {
     read: () => readSecretFile(path, maxStateBytes),
-    write: (bytes) => replaceSecretFile(path, bytes),
-    close: () => {
+    write: async (bytes) => {
+      // Somebody else may hold the file by now, with a newer state.
+      if (isClosed) throw new ClientError('state-in-use', { detail: `${path} was closed` })
+      running = replaceSecretFile(path, bytes)
+      await running
+    },
+    close: async () => {
+      isClosed = true
+      await running.catch(() => undefined)
       if (lock.isOpen) lock.close()
     },
   }

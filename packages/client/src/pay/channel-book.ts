@@ -1,6 +1,7 @@
 /** The channels of one wallet: their records, and what of them lives only as long as the process. */
 import type { ChannelConfig } from '@countersign/protocol/payment/channel'
-import type { Hex } from '@countersign/protocol/payment/evm-word'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { encodeWord, type Hex } from '@countersign/protocol/payment/evm-word'
 import type { ChainReader } from '../chain/chain-reader.ts'
 import { ClientError } from '../errors.ts'
 import { createCallGate, type CallGate } from './call-gate.ts'
@@ -28,6 +29,8 @@ export type ChannelPolicy = {
   readonly maxLockedAtomic: bigint
   /** Most calls at once in one channel, however many the gateway allows. */
   readonly maxRunningCalls: number
+  /** Part of the channel id: another salt is another channel of the same parties. */
+  readonly salt: bigint
 }
 
 /** Who is to be paid, and by which contract. Addresses are lower case. */
@@ -89,7 +92,6 @@ export type ChannelBook = {
   get(channelId: Hex): LiveChannel
 }
 
-const firstSalt: Hex = `0x${'0'.repeat(64)}`
 // Clocks differ: an authorization that has just expired may still be in a block.
 const expirySlackMs = 120_000
 
@@ -103,9 +105,11 @@ export function createChannelBook(context: ChannelContext): ChannelBook {
       const { offer } = terms
       const { network } = offer
       const contracts = channelContractsOn(network)
-      const config = configOf(readSigner(signer), offer)
+      const config = configOf(readSigner(signer), offer, context.policy.salt)
       const channelId = contracts.domain.hashChannelId(config)
       if (!state.channels.has(channelId)) {
+        // A chain that nobody here reads is no place for a channel.
+        context.readerOf(network)
         // Whoever makes up new terms for each call must not fill our memory with channels.
         await judgePayee(context, call)
         const record = createChannelRecord({ channelId, config, origin, network })
@@ -194,7 +198,7 @@ export function largest(a: bigint, b: bigint): bigint {
   return a > b ? a : b
 }
 
-function configOf(payer: Hex, offer: ChannelOffer): ChannelConfig {
+function configOf(payer: Hex, offer: ChannelOffer, salt: bigint): ChannelConfig {
   return {
     payer,
     payerAuthorizer: payer,
@@ -203,6 +207,6 @@ function configOf(payer: Hex, offer: ChannelOffer): ChannelConfig {
     token: offer.asset,
     withdrawDelaySeconds: BigInt(offer.withdrawDelaySeconds),
     // Always the same: a payer who lost its state finds its channel again.
-    salt: firstSalt,
+    salt: `0x${toHex(encodeWord(salt))}`,
   }
 }

@@ -6,10 +6,10 @@ import { x402On } from '@countersign/contracts/addresses'
 import { planOperator, planRegistry } from '@countersign/contracts/operator'
 import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import { checkChain, type ChainReader } from '../chain/chain-reader.ts'
-import { readWord } from '../chain/contract-call.ts'
 import { ClientError } from '../errors.ts'
 import type { Payee, PayeeCheck } from '../pay/channel-book.ts'
 import { judgePendingOperations } from './pending-operations.ts'
+import { checkRegistry } from './read-registry.ts'
 
 /** What a payer takes for granted of one gateway: from its own configuration, never from an answer of the gateway. */
 export type TrustedOperator = {
@@ -121,25 +121,16 @@ async function judgeOnChain(
   await judgeRegistry(reader, planned)
 }
 
-async function judgeRegistry(reader: ChainReader, planned: Planned): Promise<void> {
-  const { operator, timelock, registry } = planned
-  const expected: readonly (readonly [Hex, string, bigint])[] = [
-    [registry, 'registrar()', BigInt(timelock)],
-    [registry, 'owner()', BigInt(timelock)],
-    [registry, 'pendingOwner()', 0n],
-    [registry, 'guardian()', BigInt(lower(operator.guardian))],
-    [timelock, 'getMinDelay()', BigInt(operator.minDelaySeconds)],
-  ]
-  await Promise.all(
-    expected.map(async ([address, read, value]) => {
-      const actual = await readWord(reader, address, read)
-      if (actual === value) return
-      throw new ClientError('registry-changed', {
-        detail: `${read} is 0x${actual.toString(16)}, not 0x${value.toString(16)}`,
-      })
-    }),
-  )
-  await judgePendingOperations(reader, timelock, registry, operator.fromBlock ?? 0n)
+async function judgeRegistry(
+  reader: ChainReader,
+  { operator, timelock, registry }: Planned,
+): Promise<void> {
+  const { guardian, proposers, minDelaySeconds, fromBlock = 0n } = operator
+  // The delay of the channel was judged by the announced one, which has to be the live one.
+  const withdrawDelaySeconds = -1
+  const roles = { timelock, registry, guardian, proposers, minDelaySeconds, withdrawDelaySeconds }
+  await checkRegistry(reader, { ...roles, fromBlock })
+  await judgePendingOperations(reader, timelock, registry, fromBlock)
 }
 
 function planAddresses(operator: TrustedOperator): Planned {

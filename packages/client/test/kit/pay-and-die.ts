@@ -33,5 +33,5 @@ const paidFetch = countersignFetch({
 const response = await paidFetch(`${baseUrl}/chat/completions`, chatRequest('hello'))
 await response.text()
 const receipt = await paidFetch.receiptOf(response)
-state.close()
+await state.close()
 process.stdout.write(`${receipt.chargedAtomic} ${receipt.cumulativeAtomic}\n`)
