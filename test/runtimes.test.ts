@@ -82,9 +82,11 @@ test('the vectors of evidence come out the same on the oldest Node', async ({ sk
   if (program === undefined) return skip('Node 20 is not installed: npm ci --prefix test/runtimes')
   const path = join(folder, 'judge-evidence-vectors.mjs')
   writeFileSync(path, await bundleForBrowsers(evidenceEntry, { minify: false }))
-  const bundle = pathToFileURL(path)
-  const call = judgeEvidenceVectors.name
-  const report = runOnNode(program, { bundle, call, inputs: evidenceFiles })
+  const report = runOnNode(program, {
+    bundle: pathToFileURL(path),
+    call: judgeEvidenceVectors.name,
+    inputs: evidenceFiles,
+  })
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)
 }, 180_000)
@@ -93,10 +95,12 @@ test('the vectors of evidence come out the same in headless Chromium', async ({ 
   const program = findChromium()
   if (program === undefined)
     return skip('neither chromium-headless-shell nor chromium is installed')
-  const bundle = await bundleForBrowsers(evidenceEntry, { minify: false })
-  const inputs = evidenceFiles.map((url) => readFileSync(url, 'utf8'))
   const report: RuntimeReport = JSON.parse(
-    await runPage(program, { bundle, call: judgeEvidenceVectors.name, inputs }),
+    await runPage(program, {
+      bundle: await bundleForBrowsers(evidenceEntry, { minify: false }),
+      call: judgeEvidenceVectors.name,
+      inputs: evidenceFiles.map((url) => readFileSync(url, 'utf8')),
+    }),
   )
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)

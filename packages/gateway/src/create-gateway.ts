@@ -6,7 +6,7 @@ import { createCatalogue } from './catalogue/catalogue.ts'
 import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
-import type { LoadedConfig } from './config/load-config.ts'
+import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -19,11 +19,13 @@ import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
+import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
 const answerCacheMs = 600_000
 const exitJournal = 74
+const settlementMs = 6000
 
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
@@ -41,9 +43,11 @@ export async function createGateway(
   const { models, prices } = config
   const catalogue = createCatalogue({ models, prices, atMs: nowMs() })
   const upstreams = createUpstreams(config, catalogue, environment)
+  checkCallTime(config, upstreams.longestCallMs)
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
+  const isTranslating = models.some(({ translate }) => translate)
   const payment = await createPayment(config, {
     environment,
     clock: nowMs,
@@ -88,6 +92,14 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    // Loaded here and nowhere else: who does not translate does not pay for it.
+    translator: isTranslating
+      ? await (await import('./translation/translator.ts')).loadTranslator()
+      : undefined,
+    upstreamAnswers:
+      isTranslating && config.translation.keepDays > 0
+        ? openUpstreamAnswerStore(config.dataDir, config.translation.maxKeptBytes)
+        : undefined,
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
@@ -117,6 +129,17 @@ function toCallLimits({ limits: { perPayer } }: LoadedConfig['config']): CallLim
   }
 }
 
+/** A signed maximum must outlive every call that it pays for, and the settlement after it. */
+function checkCallTime({ payment }: LoadedConfig['config'], longestCallMs: number): void {
+  if (payment === 'none' || payment.upto === undefined) return
+  const callMs = (payment.upto.maxTimeoutSeconds * 1000) / 2
+  if (callMs < longestCallMs + settlementMs) {
+    throw new ConfigError(
+      'payment.upto.maxTimeoutSeconds must be twice the longest totalTimeoutMs, and 12 s',
+    )
+  }
+}
+
 /** Ends background work and closes what is open. Calls under way must have ended. */
 export async function closeGateway(gateway: Gateway): Promise<void> {
   try {
@@ -127,6 +150,7 @@ export async function closeGateway(gateway: Gateway): Promise<void> {
     // Receipts that wait are written whatever happened to the ledger.
     gateway.receipts.close()
     gateway.references.close()
+    gateway.upstreamAnswers?.close()
     await gateway.estimator.close()
     await gateway.upstreams.close()
   }

@@ -25,8 +25,8 @@ export const uptoSchema = z.strictObject({
     .int()
     .min(30)
     .max(86_400)
-    .default(3600)
-    .describe('How long a signed maximum holds; a call has half of it.'),
+    .default(7300)
+    .describe('How long a signed maximum holds; a call and its settlement have half of it.'),
   maxExposureAtomic: atomic
     .default('10000000')
     .describe('The most that one payer may owe at once, failed settlements included.'),

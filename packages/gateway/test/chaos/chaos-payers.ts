@@ -16,6 +16,8 @@ export type ChaosPayer = {
   pay(quote: PaymentRequired): Promise<PaymentPayload>
   /** What the answer said, whatever it was. */
   hear(answer: RawResult): void
+  /** The call of a payment is over. */
+  end(payment: PaymentPayload): void
 }
 
 /** What one payer deposits: nearly all that it has. */
@@ -24,7 +26,11 @@ export const depositAtomic = 90_000n
 /** Pays each call by a maximum of its own, with the unmodified client of the x402 packages. */
 export async function createUptoPayer(network: MeteredNetwork): Promise<ChaosPayer> {
   const client = createMeteredClient(network, await network.createPayer(), 'upto')
-  return { pay: (quote) => client.createPaymentPayload(quote), hear: () => undefined }
+  return {
+    pay: (quote) => client.createPaymentPayload(quote),
+    hear: () => undefined,
+    end: () => undefined,
+  }
 }
 
 /** Pays from a channel with unique ceilings; the first payment brings the deposit. */
@@ -48,15 +54,17 @@ export function createVoucherPayer(
     erc3009Collector: baseSepoliaX402.erc3009DepositCollector,
     permit2Collector: baseSepoliaX402.permit2DepositCollector,
   })
-  // Owned by `pay` and `hear`: the highest ceiling signed, and C as last heard.
+  // Owned by the functions below: the highest ceiling signed, C as last heard, and what running calls may cost.
   let signedAtomic = 0n
+  let runningAtomic = 0n
   let chargedAtomic = 0n
   let isOpen = false
   return {
     pay: (quote) => {
       const offer = quote.accepts.find(({ scheme }) => scheme === 'batch-settlement')
       if (offer === undefined) throw new Error('no channel is offered')
-      const least = chargedAtomic + BigInt(offer.amount)
+      runningAtomic += BigInt(offer.amount)
+      const least = chargedAtomic + runningAtomic
       signedAtomic = signedAtomic >= least ? signedAtomic + 1n : least
       const payload = isOpen
         ? payer.payloadOf('voucher', signedAtomic)
@@ -73,6 +81,9 @@ export function createVoucherPayer(
       }
       // A call that failed upstream has no charge; its deposit is there all the same.
       if (answer.headers['x-receipt-id'] !== undefined && answer.status !== 402) isOpen = true
+    },
+    end: ({ accepted }) => {
+      runningAtomic -= BigInt(accepted.amount)
     },
   }
 }

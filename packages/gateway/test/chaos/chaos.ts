@@ -169,7 +169,10 @@ async function work(run: Run, random: Random): Promise<void> {
     const payer = random.pick(run.payers)
     const quote = await quoteFor(run, body)
     // It was killed while it was asked.
-    if (quote !== undefined) await makeCall(run, random, payer, body, await payer.pay(quote))
+    if (quote === undefined) continue
+    const payment = await payer.pay(quote)
+    await makeCall(run, random, payer, body, payment)
+    payer.end(payment)
   }
 }
 
