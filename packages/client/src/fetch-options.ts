@@ -54,7 +54,7 @@ export type WalletOptions = {
   readonly networks?: readonly string[]
   /** Addresses that may be paid; default: any. */
   readonly payTo?: readonly string[]
-  /** Longest validity of a signed payment; default 600 seconds, with `upto` 3600. */
+  /** Longest validity of a signed payment; default 600 seconds, with `upto` 7500. */
   readonly maxLifetimeSeconds?: number
   /** More limits: per call and per day, for a host, an asset, or all. All that apply hold. */
   readonly rules?: readonly SpendingRule[]
@@ -131,7 +131,7 @@ export type Settings = {
 const defaultMaxHeldBytes = 67_108_864
 const defaultMaxLifetimeSeconds = 600
 // A maximum has to hold for as long as the call takes.
-const defaultUptoLifetimeSeconds = 3600
+const defaultUptoLifetimeSeconds = 7500
 const defaultRunningCalls = 16
 const ignore = (): void => undefined
 
