@@ -47,5 +47,12 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')
-  return { upstream, model, upstreamModel: model, priceAtomic: 0n, metering: undefined }
+  return {
+    upstream,
+    model,
+    upstreamModel: model,
+    priceAtomic: 0n,
+    metering: undefined,
+    addUsage: false,
+  }
 }

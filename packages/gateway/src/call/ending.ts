@@ -1,4 +1,5 @@
 /** How an exchange ended, and what a receipt says of that. */
+import type { GatewayErrorCode } from '../errors.ts'
 import type { UpstreamFailure } from '../upstream/call-upstream.ts'
 import type { ExchangeState } from './exchange.ts'
 
@@ -36,6 +37,14 @@ export function judgeStreamEnd(ending: Ending, isTerminated: boolean, hasError: 
       if (!isTerminated) return { state: 'upstream-error', error: 'stream-incomplete' }
       return { state: 'complete', error: null }
   }
+}
+
+/** What a caller is told of a failure. */
+export const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
+  unreachable: 'upstream-unreachable',
+  reset: 'upstream-failed',
+  timeout: 'upstream-timeout',
+  'answer-malformed': 'upstream-failed',
 }
 
 /** The outcome of a call whose upstream failed. */

@@ -5,7 +5,6 @@ import {
   callUpstream,
   describeUpstreamClaim,
   type UpstreamExchange,
-  type UpstreamFailure,
   type UpstreamHeaders,
 } from '../upstream/call-upstream.ts'
 import type { MeterWire } from '../metering/observe-usage.ts'
@@ -24,6 +23,7 @@ import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
 import {
   abortedByClient,
   failedState,
+  failureCodes,
   judgeStreamEnd,
   totalTimeIsOver,
   type Ending,
@@ -39,20 +39,14 @@ import {
 } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import type { SentCall } from './forward-request.ts'
-import { isCoded, judgeWholeAnswer } from './judge-answer.ts'
+import { isCoded, isEventStream, judgeWholeAnswer } from './judge-answer.ts'
 import type { Call } from './open-call.ts'
+import { createUsageCutter, type CutStream } from './usage-cutter.ts'
 
 type Head = { readonly kind: 'head'; readonly status: number; readonly headers: UpstreamHeaders }
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
-
-const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
-  unreachable: 'upstream-unreachable',
-  reset: 'upstream-failed',
-  timeout: 'upstream-timeout',
-  'answer-malformed': 'upstream-failed',
-}
 
 /**
  * Runs one exchange to its end, whatever that is: upstream failures, time-outs and a caller who leaves are records.
@@ -236,13 +230,18 @@ async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
+  const cutter = running.sent.forwarded.addsUsage ? createUsageCutter(recorder.observe) : undefined
   beginStream(running.gateway, running.call, headers)
-  const batch = createChunkBatch((bytes) => {
+  const relay = (bytes: Buffer): void => {
+    if (bytes.length === 0) return
     recorder.push(bytes)
     kept?.push(bytes)
     writeChunk(running, bytes)
     // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
     if (recorder.events() > maxEvents) failAnswer(running)
+  }
+  const batch = createChunkBatch((bytes) => {
+    relay(cutter?.push(bytes) ?? bytes)
   })
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
@@ -252,8 +251,12 @@ async function relayStream(
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
-  else batch.flush()
-  return recordStream(running, head, ending, recorder, headers, kept?.body())
+  else {
+    batch.flush()
+    if (cutter !== undefined) relay(cutter.flush())
+  }
+  const ended = { recorder, cut: cutter?.end(), kept: kept?.body() }
+  return recordStream(running, head, ending, ended, headers)
 }
 
 /**
@@ -274,18 +277,23 @@ function writeChunk(running: Running, chunk: Buffer): void {
   })
 }
 
+type EndedStream = {
+  readonly recorder: StreamRecorder
+  readonly cut: CutStream | undefined
+  readonly kept: Buffer | undefined
+}
+
 function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  recorder: StreamRecorder,
+  { recorder, cut, kept }: EndedStream,
   headers: Readonly<Record<string, string>>,
-  kept: Buffer | undefined,
 ): ExchangeRecord {
   const { body, chain, digests, observation } = recorder.end()
   const { state, error } = judgeStreamEnd(ending, observation.isTerminated, observation.hasError)
   return {
-    ...commonRecord(running, head, body),
+    ...commonRecord(running, head, cut?.upstreamBody ?? body),
     state,
     error,
     observation,
@@ -295,6 +303,7 @@ function recordStream(
       kind: 'streamed',
       status: head.status,
       headers,
+      cut: cut && { body, removed: cut.removed },
       endsCleanly: ending.kind === 'upstream-ended' && observation.isTerminated,
       kept: state === 'complete' ? kept : undefined,
     },
@@ -384,11 +393,6 @@ function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord
 function createKeeper({ gateway, sent }: Running): BodyKeeper | undefined {
   if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
   return gateway.config.payment === 'none' ? undefined : createBodyKeeper(maxKeptAnswerBytes)
-}
-
-function isEventStream({ status, headers }: Head): boolean {
-  const [mediaType = ''] = String(headers['content-type']).split(';')
-  return status === 200 && mediaType.trim().toLowerCase() === 'text/event-stream'
 }
 
 function ignore(): void {

@@ -11,6 +11,7 @@ import { nativeSha256 } from '../keys/native-sha256.ts'
 import { createUsageObserver, type MeterWire } from '../metering/observe-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import { createBodyCollector } from './body-collector.ts'
+import type { RemovedBytes } from './usage-cutter.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
 export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' | 'timeout'
@@ -47,6 +48,8 @@ export type RecordedAnswer =
   | {
       readonly kind: 'streamed'
       readonly status: number
+      /** What was kept back, and the body without it; `undefined`: the caller got the upstream's bytes. */
+      readonly cut: { readonly body: BodyRecord; readonly removed: RemovedBytes } | undefined
       readonly headers: Readonly<Record<string, string>>
       /** False: the transport must be cut, because a clean end would be a lie. */
       readonly endsCleanly: boolean
@@ -58,6 +61,8 @@ export type RecordedAnswer =
 /** Hashes a streamed body and its events as they pass. */
 export type StreamRecorder = {
   push(chunk: Buffer): void
+  /** Reads an event that is not part of the body returned. */
+  readonly observe: (event: Uint8Array) => void
   /** Events so far. */
   events(): number
   end(): {
@@ -117,6 +122,9 @@ export function createStreamRecorder(
       bytes += chunk.length
       hasher?.takeChunk(chunk)
       for (const event of splitter.push(chunk)) take(event)
+    },
+    observe: (event) => {
+      observer.observe(event)
     },
     events: () => events,
     end() {

@@ -70,20 +70,19 @@ async function serveCall(
   await needKeyset(gateway)
   const chosen = chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
+  const forwarded = forwardRequest(call, request, chosen.route)
   const bill = createBill(chosen, request)
   const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
   const { payment } = admission
   try {
     const { headers } = call.request
-    const { upstream } = chosen.route
-    requireOwn(gateway.references, request.references, upstream.name, {
+    requireOwn(gateway.references, request.references, chosen.route.upstream.name, {
       owner: payment.payer,
       headers,
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const forwarded = forwardRequest(call, request, chosen.route)
     const sent = { request, forwarded, chosen, bill }
     const exchange = await exchangeWithUpstream(gateway, call, sent, payment)
     const result = await settleCall(gateway, call, nonce, sent, exchange).catch(

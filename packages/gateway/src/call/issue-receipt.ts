@@ -102,12 +102,16 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, chosen, settled }: EndedCall,
+  { request, chosen, settled, exchange: { answer } }: EndedCall,
 ): void {
   const { model, upstreamModel } = chosen.route
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
+  if (answer.kind === 'streamed' && answer.cut !== undefined) {
+    const { data, start } = answer.cut.removed
+    claims.set('removed', pairs(['data', data], ['start', start]))
+  }
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
@@ -212,8 +216,11 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
-    case 'streamed':
-      return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
+    case 'streamed': {
+      const transform = answer.cut === undefined ? 'identity' : 'usage-removed'
+      const body = answer.cut?.body ?? upstreamBody
+      return bodyClaim(body, ['status', answer.status], ['transform', transform])
+    }
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

@@ -22,6 +22,7 @@ export type CatalogueModel = {
   readonly upstreamModel: string
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
+  readonly addUsage: boolean | undefined
 }
 
 /** What can be asked for, and what it costs. */
@@ -67,7 +68,8 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
   const builtIn = findBuiltIn(model, upstreamModel, atomicPerUsd, atMs)
   const sheet = compileSheet(model, builtIn?.sheet)
   const limits = compileLimits(model, sheet, builtIn?.contextTokens)
-  return { name, aliases, upstream, provider, upstreamModel, sheet, limits }
+  const { addUsage } = model
+  return { name, aliases, upstream, provider, upstreamModel, sheet, limits, addUsage }
 }
 
 function findBuiltIn(

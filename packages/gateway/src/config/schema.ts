@@ -34,6 +34,10 @@ const upstream = z.strictObject({
     .optional()
     .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
+  addUsage: z
+    .boolean()
+    .optional()
+    .describe('Whether chat streams are asked for their usage; by default where it has a price.'),
   models: z
     .array(model)
     .max(1024)

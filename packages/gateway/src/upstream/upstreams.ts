@@ -20,6 +20,8 @@ export type Route = {
   readonly priceAtomic: bigint
   /** Prices by use; `undefined` when a call costs the same whatever it uses. */
   readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
+  /** Whether a chat stream that does not ask for its usage is made to. */
+  readonly addUsage: boolean
 }
 
 /** One provider. */
@@ -112,12 +114,19 @@ function readRoutes(
   upstreams: ReadonlyMap<string, Upstream>,
 ): readonly PricedRoute[] {
   const routes: PricedRoute[] = []
+  const addsUsage = new Map(config.upstreams.map(({ name, addUsage }) => [name, addUsage]))
   for (const { name, models } of config.upstreams) {
     const upstream = upstreams.get(name)
     if (upstream === undefined) continue
     for (const { id, priceAtomic } of models) {
       const sheet = createCallSheet(BigInt(priceAtomic))
-      routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined) })
+      routes.push({
+        sheet,
+        route: {
+          ...toRoute(upstream, id, id, sheet, undefined),
+          addUsage: addsUsage.get(name) ?? false,
+        },
+      })
     }
   }
   for (const {
@@ -134,7 +143,9 @@ function readRoutes(
       )
     }
     const { sheet, limits } = rest
-    routes.push({ sheet, route: toRoute(upstream, name, upstreamModel, sheet, limits) })
+    const route = toRoute(upstream, name, upstreamModel, sheet, limits)
+    const addUsage = rest.addUsage ?? addsUsage.get(upstreamName) ?? route.metering !== undefined
+    routes.push({ sheet, route: { ...route, addUsage } })
   }
   return routes
 }
@@ -145,7 +156,7 @@ function toRoute(
   upstreamModel: string,
   sheet: PriceSheet,
   limits: ModelLimits | undefined,
-): Route {
+): Omit<Route, 'addUsage'> {
   const metering = limits === undefined || !isMetered(sheet) ? undefined : { sheet, limits }
   return { upstream, model, upstreamModel, priceAtomic: sheet.perCallAtomic, metering }
 }
