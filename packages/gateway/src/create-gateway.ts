@@ -7,6 +7,8 @@ import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import type { LoadedConfig } from './config/load-config.ts'
+import { refuseFixedChange } from './config/refuse-fixed-change.ts'
+import type { Config } from './config/schema.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -35,9 +37,7 @@ export async function createGateway(
   const nowMs = Date.now
   const random = createRandomPool()
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  const { models, prices } = config
-  const catalogue = createCatalogue({ models, prices, atMs: nowMs() })
-  const upstreams = createUpstreams(config, catalogue, environment)
+  const offer = openOffer(config, environment, nowMs())
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
@@ -70,8 +70,7 @@ export async function createGateway(
     },
   })
   return {
-    config,
-    upstreams,
+    ...offer,
     payment: payment.scheme,
     epochs,
     receipts,
@@ -87,10 +86,45 @@ export async function createGateway(
     log,
     random,
     nowMs,
-    priceSheetDigest: computeSheetsDigest(
-      upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
-    ),
   }
+}
+
+/**
+ * A gateway by another configuration, on what the old one has open, with a keyset of its own. The old one stays good for
+ * the calls that it handles: only its upstreams are to be closed after them.
+ *
+ * @throws ConfigError, AttestationError; nothing has changed then.
+ */
+export async function succeedGateway(
+  old: Gateway,
+  { config, digest }: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Gateway> {
+  refuseFixedChange(old.config, config)
+  const offer = openOffer(config, environment, old.nowMs())
+  try {
+    const epochs = await old.epochs.succeed(digest, old.nowMs())
+    old.requestMemory.limit(config.limits.maxHeldRequestBytes)
+    return { ...old, ...offer, epochs }
+  } catch (error) {
+    await offer.upstreams.close()
+    throw error
+  }
+}
+
+/** What can be asked for, where it goes and what it costs, by one configuration. */
+function openOffer(
+  config: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+  nowMs: number,
+): Pick<Gateway, 'config' | 'upstreams' | 'priceSheetDigest'> {
+  const { models, prices } = config
+  const catalogue = createCatalogue({ models, prices, atMs: nowMs })
+  const upstreams = createUpstreams(config, catalogue, environment)
+  const sheets = upstreams.models.map(
+    ({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet] as const,
+  )
+  return { config, upstreams, priceSheetDigest: computeSheetsDigest(sheets) }
 }
 
 /** Ends background work and closes what is open. Calls under way must have ended. */

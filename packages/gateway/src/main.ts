@@ -2,10 +2,11 @@
 import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
-import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
+import { ConfigError, loadConfig } from './config/load-config.ts'
 import { createGateway } from './create-gateway.ts'
 import { AttestationError } from './enclave/attestation-error.ts'
 import { createGatewayServer } from './http/server.ts'
+import { createLiveGateway } from './live-gateway.ts'
 import { run } from './run.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
@@ -34,14 +35,16 @@ async function main(): Promise<void> {
     process.exitCode = exitUsage
     return
   }
-  await serve(loadConfig(values.config), values['exit-with-parent'])
+  await serve(values.config, values['exit-with-parent'])
 }
 
-async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<void> {
+async function serve(file: string, exitWithParent: boolean): Promise<void> {
+  const loaded = loadConfig(file)
   const { config } = loaded
   const log = pino({ level: config.log.level, base: null }, pino.destination(2))
   const gateway = await createGateway(loaded, process.env, log)
-  await run(gateway, (isReady) => createGatewayServer(gateway, isReady), exitWithParent)
+  const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
+  await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)
 }
 
 function checkConfig(file: string): void {

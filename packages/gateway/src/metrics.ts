@@ -5,6 +5,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 export type Metrics = {
   observeCall(state: string, durationMs: number): void
   observeRefusal(code: string): void
+  observeReload(result: 'done' | 'refused'): void
   /** Text of the Prometheus exposition format. */
   render(): Promise<string>
   readonly contentType: string
@@ -27,6 +28,12 @@ export function createMetrics(now: {
     name: 'countersign_refusals_total',
     help: 'Calls that the gateway refused, by code.',
     labelNames: ['code'],
+    registers,
+  })
+  const reloads = new Counter({
+    name: 'countersign_reloads_total',
+    help: 'Times that the configuration was read again, by what came of it.',
+    labelNames: ['result'],
     registers,
   })
   const duration = new Histogram({
@@ -63,6 +70,9 @@ export function createMetrics(now: {
     observeCall(state, durationMs) {
       calls.inc({ state })
       duration.observe(durationMs / 1000)
+    },
+    observeReload(result) {
+      reloads.inc({ result })
     },
     observeRefusal(code) {
       refusals.inc({ code })

@@ -11,12 +11,13 @@ import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-r
 
 const origin = 'http://gateway.invalid'
 
-/** A server that is not listening yet. */
-export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server {
+/** A server that is not listening yet. Each request is handled by the gateway that is current when it begins. */
+export function createGatewayServer(current: () => Gateway, isReady: () => boolean): Server {
   const server = createServer(
     { requestTimeout: 300_000, keepAliveTimeout: 75_000 },
     (request, response) => {
       // handleCall never rejects; what the other routes throw ends here.
+      const gateway = current()
       route(gateway, isReady, request, response).catch((error: unknown) => {
         gateway.log.error({ err: error }, 'a request failed')
         sendProblem(response, 'internal-error')
