@@ -3,10 +3,10 @@ import { mkdirSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
 import { createCatalogue } from './catalogue/catalogue.ts'
-import type { Gateway } from './call/gateway.ts'
+import type { Gateway, Telemetry } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
-import type { LoadedConfig } from './config/load-config.ts'
+import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { refuseFixedChange } from './config/refuse-fixed-change.ts'
 import type { Config } from './config/schema.ts'
 import { openAttester } from './enclave/open-attester.ts'
@@ -15,10 +15,11 @@ import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
+import { createSpanExporter } from './telemetry/otlp-exporter.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -43,6 +44,7 @@ export async function createGateway(
   })
   const payment = createPayment(config, { environment, clock: nowMs, log })
   const pending = createPendingCalls()
+  const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
   const terms = {
@@ -79,10 +81,8 @@ export async function createGateway(
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
     requestMemory,
-    metrics: createMetrics({
-      pendingCalls: () => pending.size,
-      requestBytes: () => requestMemory.takenBytes,
-    }),
+    metrics,
+    telemetry: createTelemetry(config, environment, metrics, log),
     log,
     random,
     nowMs,
@@ -112,6 +112,22 @@ export async function succeedGateway(
   }
 }
 
+function createTelemetry(
+  { telemetry }: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+  { observeSpans }: Metrics,
+  log: Logger,
+): Telemetry | undefined {
+  if (telemetry === undefined) return undefined
+  const { otlpUrl: url, authorizationEnv: name, samplePercent } = telemetry
+  const authorization = name === undefined ? undefined : environment[name]
+  if (name !== undefined && !/^[ -~]+$/.test(authorization ?? '')) {
+    throw new ConfigError(`telemetry: environment variable ${name} holds no Authorization header`)
+  }
+  const exporter = createSpanExporter({ url, authorization, onResult: observeSpans, log })
+  return { exporter, samplePercent }
+}
+
 /** What can be asked for, where it goes and what it costs, by one configuration. */
 function openOffer(
   config: Config,
@@ -136,6 +152,7 @@ export async function closeGateway(gateway: Gateway): Promise<void> {
     gateway.receipts.close()
     gateway.references.close()
     await gateway.estimator.close()
+    await gateway.telemetry?.exporter.close()
     await gateway.upstreams.close()
   }
 }

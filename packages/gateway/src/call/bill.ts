@@ -6,6 +6,7 @@ import {
   chargeUsage,
   meterUsage,
   needsEstimate,
+  type MeteredUsage,
   type UsageEstimate,
 } from '../metering/settle-usage.ts'
 import { toMeteringClaim } from '../metering/usage-claims.ts'
@@ -28,6 +29,8 @@ export type Bill = {
 export type SettledBill = {
   readonly usedAtomic: bigint
   readonly claim: CborValue | undefined
+  /** How the use is known; `undefined` as `claim`. */
+  readonly source: MeteredUsage['source'] | undefined
 }
 
 /**
@@ -59,7 +62,7 @@ export async function settleBill(
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
   if (authorisation === undefined || !isUsed(exchange)) {
-    return { usedAtomic: priceAtomic, claim: undefined }
+    return { usedAtomic: priceAtomic, claim: undefined, source: undefined }
   }
   const { observation } = exchange
   const estimate = needsEstimate(authorisation, observation)
@@ -70,6 +73,7 @@ export async function settleBill(
   return {
     usedAtomic: charge.amountAtomic,
     claim: toMeteringClaim(authorisation, observation, metered, charge),
+    source: metered.source,
   }
 }
 

@@ -50,6 +50,7 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   return {
     upstream,
     model,
+    label: 'stored',
     upstreamModel: model,
     priceAtomic: 0n,
     metering: undefined,

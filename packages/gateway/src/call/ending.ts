@@ -1,7 +1,10 @@
 /** How an exchange ended, and what a receipt says of that. */
-import type { GatewayErrorCode } from '../errors.ts'
+import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import type { UpstreamFailure } from '../upstream/call-upstream.ts'
-import type { ExchangeState } from './exchange.ts'
+import { createErrorBody } from './call-refused.ts'
+import { errorHeaders } from './deliver.ts'
+import type { ExchangeState, RecordedAnswer } from './exchange.ts'
+import type { Call } from './open-call.ts'
 
 /** Why an exchange is over: the first of these that happens decides. */
 export type Ending =
@@ -45,6 +48,13 @@ export const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
   reset: 'upstream-failed',
   timeout: 'upstream-timeout',
   'answer-malformed': 'upstream-failed',
+}
+
+/** Our own answer where an upstream has none. */
+export function createErrorAnswer({ dialect }: Call, code: GatewayErrorCode): RecordedAnswer {
+  const { status } = describeGatewayError(code)
+  const body = createErrorBody(code, '', dialect)
+  return { kind: 'whole', status, headers: errorHeaders, body, transform: 'gateway-error' }
 }
 
 /** The outcome of a call whose upstream failed. */

@@ -1,5 +1,4 @@
 /** Calls the upstream and relays its answer: nothing leaves before the payment is released, nothing is held back after. */
-import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import type { AdmittedPayment, Release } from '../payment/admission.ts'
 import {
   callUpstream,
@@ -18,10 +17,11 @@ import {
   type BodyKeeper,
 } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
-import { CallRefused, createErrorBody } from './call-refused.ts'
-import { beginStream, errorHeaders, identityHeaders } from './deliver.ts'
+import { CallRefused } from './call-refused.ts'
+import { beginStream, identityHeaders } from './deliver.ts'
 import {
   abortedByClient,
+  createErrorAnswer,
   failedState,
   failureCodes,
   judgeStreamEnd,
@@ -92,6 +92,7 @@ type Running = {
   deadline: NodeJS.Timeout | undefined
   /** Runs while the caller takes nothing. */
   patience: NodeJS.Timeout | undefined
+  readonly sentMs: number
   firstByteMs: number | null
   /** Takes the chunks of the body; collects them until somebody else wants them. */
   sink: (chunk: Buffer) => void
@@ -113,6 +114,7 @@ function createRunning(gateway: Gateway, call: Call, sent: SentCall): Running {
     exchange: undefined,
     deadline: undefined,
     patience: undefined,
+    sentMs: gateway.nowMs(),
     firstByteMs: null,
     sink: (chunk) => {
       collect(running, chunk)
@@ -202,7 +204,8 @@ async function relayWhole(
     observation: judged.observation,
     observedBody: body,
   }
-  if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
+  if (judged.code !== undefined)
+    return { ...common, answer: createErrorAnswer(running.call, judged.code) }
   const release = await releaseOr(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
   const headers = { ...identityHeaders(head.headers), ...release.headers }
@@ -326,19 +329,19 @@ function recordUnanswered(running: Running, ending: Ending, head?: Head): Exchan
         ...common,
         state: 'timeout',
         error: ending.error,
-        answer: gatewayError(running, 'upstream-timeout'),
+        answer: createErrorAnswer(running.call, 'upstream-timeout'),
       }
     case 'upstream-failed':
       return {
         ...common,
         ...failedState(ending.failure),
-        answer: gatewayError(running, failureCodes[ending.failure]),
+        answer: createErrorAnswer(running.call, failureCodes[ending.failure]),
       }
     case 'upstream-ended':
       return {
         ...common,
         ...failedState('answer-malformed'),
-        answer: gatewayError(running, 'upstream-failed'),
+        answer: createErrorAnswer(running.call, 'upstream-failed'),
       }
   }
 }
@@ -347,10 +350,7 @@ function commonRecord(
   running: Running,
   head: Head | undefined,
   upstreamBody: BodyRecord,
-): Pick<
-  ExchangeRecord,
-  'upstreamStatus' | 'upstreamBody' | 'requestId' | 'stream' | 'firstByteMs' | 'upstreamClaim'
-> {
+): Omit<ExchangeRecord, 'state' | 'error' | 'observation' | 'observedBody' | 'answer'> {
   const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
   const requestId = typeof id === 'string' ? id.slice(0, 256) : null
   return {
@@ -358,7 +358,9 @@ function commonRecord(
     upstreamBody,
     requestId,
     stream: undefined,
+    sentMs: running.sentMs,
     firstByteMs: running.firstByteMs,
+    endedMs: running.gateway.nowMs(),
     upstreamClaim: describeUpstreamClaim(
       running.sent.chosen.route.upstream,
       requestId,
@@ -376,17 +378,6 @@ async function releaseOr(
   if (release === undefined) return { headers: {} }
   if (release.kind === 'refused') throw new CallRefused(release.refusal)
   return running.call.isGone() ? 'gone' : release
-}
-
-function gatewayError({ call }: Running, code: GatewayErrorCode): ExchangeRecord['answer'] {
-  const { status } = describeGatewayError(code)
-  return {
-    kind: 'whole',
-    status,
-    headers: errorHeaders,
-    body: createErrorBody(code, '', call.dialect),
-    transform: 'gateway-error',
-  }
 }
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */

@@ -11,13 +11,15 @@ import { nativeSha256 } from '../keys/native-sha256.ts'
 import { createUsageObserver, type MeterWire } from '../metering/observe-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import { createBodyCollector } from './body-collector.ts'
-import type { RemovedBytes } from './usage-cutter.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
 export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' | 'timeout'
 
 /** A body by what a receipt says of it. */
 export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
+
+/** What was kept from the caller: the bytes, and where they stood in the upstream's body. */
+export type RemovedBytes = { readonly data: Buffer; readonly start: number }
 
 /** What was seen of an exchange. */
 export type ExchangeRecord = {
@@ -31,7 +33,9 @@ export type ExchangeRecord = {
   /** The bytes that were observed, where a price may have to be estimated from them. */
   readonly observedBody: Buffer | undefined
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
+  readonly sentMs: number
   readonly firstByteMs: number | null
+  readonly endedMs: number
   readonly upstreamClaim: CborValue
   readonly answer: RecordedAnswer
 }

@@ -8,10 +8,14 @@ import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
+import type { SpanExporter } from '../telemetry/otlp-exporter.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache } from './answer-cache.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PendingCalls } from './pending-calls.ts'
+
+/** Where traces go, and how many. */
+export type Telemetry = { readonly exporter: SpanExporter; readonly samplePercent: number }
 
 /** The running gateway. */
 export type Gateway = {
@@ -28,6 +32,8 @@ export type Gateway = {
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
   readonly metrics: Metrics
+  /** `undefined`: no traces. */
+  readonly telemetry: Telemetry | undefined
   readonly log: Logger
   readonly random: RandomBytes
   readonly nowMs: () => number

@@ -18,6 +18,7 @@ import { forwardRequest, type SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
+import { observeEndedCall, observeRefusedCall } from './observe-call.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
@@ -45,6 +46,7 @@ export async function handleCall(
 
 /** A call whose exchange is over and whose reservation is not. */
 type ServedCall = {
+  readonly sent: SentCall
   readonly exchange: ExchangeRecord
   readonly payment: AdmittedPayment
   readonly result: CallResult
@@ -92,7 +94,7 @@ async function serveCall(
         return { kind: 'faulty', fault }
       },
     )
-    return { exchange, payment, result }
+    return { sent, exchange, payment, result }
   } catch (error) {
     await payment.complete('unused')
     throw error
@@ -115,7 +117,7 @@ async function settleCall(
 
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
-  const { exchange, payment, result } = served
+  const { sent, exchange, payment, result } = served
   const use = isUsed(exchange) ? 'used' : 'unused'
   try {
     if (result.kind === 'faulty') {
@@ -128,10 +130,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
     keepAnswer(gateway, exchange, receipt)
-    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+    observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
-    gateway.metrics.observeRefusal('receipt-failed')
+    observeRefusedCall(gateway, call, 'receipt-failed')
     answerUnsigned(call)
   }
 }
@@ -238,7 +240,7 @@ async function answerRefusal(
         return undefined
       })
     : undefined
-  gateway.metrics.observeRefusal(code)
+  observeRefusedCall(gateway, call, code)
   // What is left of a body that was not read would be taken for the next request.
   const close = call.request.complete ? {} : { connection: 'close' }
   sendWhole(

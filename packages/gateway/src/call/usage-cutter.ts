@@ -6,10 +6,7 @@ import { createHash } from 'node:crypto'
 import { createEventSplitter } from '@countersign/protocol/receipt/event-chain'
 import { dataOf } from '../metering/event-data.ts'
 import { isObject, parseJson } from '../metering/read-json.ts'
-import type { BodyRecord } from './exchange.ts'
-
-/** What was kept back: the bytes, and where they stood in the upstream's body. */
-export type RemovedBytes = { readonly data: Buffer; readonly start: number }
+import type { BodyRecord, RemovedBytes } from './exchange.ts'
 
 /** What the upstream sent, beside what was returned. */
 export type CutStream = { readonly upstreamBody: BodyRecord; readonly removed: RemovedBytes }

@@ -196,6 +196,20 @@ const receipts = z
   })
   .prefault({})
 
+const telemetry = z
+  .strictObject({
+    otlpUrl: z
+      .url({ protocol: /^https?$/ })
+      .refine(hasOnlyOriginAndPath, 'only origin and path: no credentials, query or fragment')
+      .describe('Where spans are posted as OTLP/HTTP JSON: https://collector.example/v1/traces'),
+    authorizationEnv: environmentName
+      .optional()
+      .describe('Environment variable that holds the Authorization header for the collector.'),
+    samplePercent: z.int().min(0).max(100).default(100).describe('Of the traces, by their id.'),
+  })
+  .optional()
+  .describe('OpenTelemetry traces; none without it.')
+
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -216,6 +230,7 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  telemetry,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),

@@ -83,9 +83,16 @@ function sendReadiness(response: ServerResponse, isReady: boolean): void {
   sendJson(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not-ready' })
 }
 
-async function sendMetrics({ metrics }: Gateway, response: ServerResponse): Promise<void> {
+async function sendMetrics(gateway: Gateway, response: ServerResponse): Promise<void> {
+  const { metrics, pending, requestMemory, receipts, upstreams } = gateway
+  const text = await metrics.render({
+    pendingCalls: pending.size,
+    requestBytes: requestMemory.takenBytes,
+    unwrittenReceipts: receipts.unwritten(),
+    upstreams: upstreams.load(),
+  })
   const headers = { 'content-type': metrics.contentType }
-  sendWhole(response, 200, headers, Buffer.from(await metrics.render()), undefined)
+  sendWhole(response, 200, headers, Buffer.from(text), undefined)
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

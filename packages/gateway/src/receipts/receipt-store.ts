@@ -38,6 +38,8 @@ export type ReceiptStore = {
   getKeyset(digest: Uint8Array): StoredKeyset | undefined
   lastKeysetDigest(): Uint8Array | undefined
   removeOlderThan(timeMs: number): void
+  /** Receipts that are not on disk yet. */
+  unwritten(): number
   close(): void
 }
 
@@ -99,6 +101,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       // Once: a store that cannot write is tried again by its timer, not by every call.
       if (waiting.size === maxWaiting) flush()
     },
+    unwritten: () => waiting.size,
     putTransient: (receipt) => {
       putBounded(transient, receipt)
     },

@@ -14,6 +14,8 @@ export type Route = {
   readonly upstream: Upstream
   /** As the caller asked. */
   readonly model: string
+  /** As the configuration lists it: its name, or `*`. */
+  readonly label: string
   /** What the upstream is asked for. */
   readonly upstreamModel: string
   /** Price of the call alone. */
@@ -53,6 +55,8 @@ export type Upstreams = {
   /** An upstream by its name. */
   findUpstream(name: string): Upstream | undefined
   readonly models: readonly ListedModel[]
+  /** Calls at each upstream now, and calls that wait for a connection. */
+  load(): readonly { readonly name: string; readonly running: number; readonly waiting: number }[]
   close(): Promise<void>
 }
 
@@ -69,10 +73,10 @@ export function createUpstreams(
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstreams {
   const upstreams = new Map<string, Upstream>()
-  const pools: Pool[] = []
+  const pools = new Map<string, Pool>()
   for (const upstreamConfig of config.upstreams) {
     const pool = createPool(config, upstreamConfig)
-    pools.push(pool)
+    pools.set(upstreamConfig.name, pool)
     upstreams.set(upstreamConfig.name, describeUpstream(upstreamConfig, pool, environment))
   }
   const listed: ListedModel[] = []
@@ -100,8 +104,14 @@ export function createUpstreams(
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
     models: listed,
+    load: () =>
+      Array.from(pools, ([name, { stats }]) => ({
+        name,
+        running: stats.running,
+        waiting: stats.pending,
+      })),
     close: async () => {
-      await Promise.all(pools.map((pool) => pool.destroy()))
+      await Promise.all(Array.from(pools.values(), (pool) => pool.destroy()))
     },
   }
 }
@@ -158,7 +168,14 @@ function toRoute(
   limits: ModelLimits | undefined,
 ): Omit<Route, 'addUsage'> {
   const metering = limits === undefined || !isMetered(sheet) ? undefined : { sheet, limits }
-  return { upstream, model, upstreamModel, priceAtomic: sheet.perCallAtomic, metering }
+  return {
+    upstream,
+    model,
+    label: model,
+    upstreamModel,
+    priceAtomic: sheet.perCallAtomic,
+    metering,
+  }
 }
 
 function createPool({ limits }: Config, { baseUrl, caFile, connections }: UpstreamConfig): Pool {
