@@ -1,4 +1,4 @@
-"""Which model the provider says it served, beside the one that was asked for (RC4.8)."""
+"""Which model the provider says it served, beside the one that was asked for (RC4.10)."""
 
 import re
 

@@ -48,7 +48,7 @@ test('a verdict has one line for each check, and SIMULATED stands out on a termi
 })
 
 test('a model that nobody asked for stands out on a terminal', () => {
-  const check = { id: 'served-model', clause: 'RC4.8', status: 'not-checked' } as const
+  const check = { id: 'served-model', clause: 'RC4.10', status: 'not-checked' } as const
   const other = { ...verdict, checks: [{ ...check, reason: 'other-model' } as const] }
   expect(formatVerdict(other, terminal(true, {}).out)).toContain(
     '\u001b[1;30;43mother-model: the provider named another model than was asked for',

@@ -1,5 +1,6 @@
 /** The composition root of the gateway: the one place that names adapters. */
 import { mkdirSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
 import { createCatalogue } from './catalogue/catalogue.ts'
@@ -13,6 +14,7 @@ import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createRandomPool } from './keys/random-pool.ts'
+import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -80,6 +82,7 @@ export async function createGateway(
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
+    payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
     metrics,
     telemetry: createTelemetry(config, environment, metrics, log),
@@ -105,7 +108,11 @@ export async function succeedGateway(
   try {
     const epochs = await old.epochs.succeed(digest, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
-    return { ...old, ...offer, epochs }
+    const isSame = isDeepStrictEqual(old.config.limits.perPayer, config.limits.perPayer)
+    const payerLimits = isSame
+      ? old.payerLimits
+      : createPayerLimits(toCallLimits(config), old.nowMs)
+    return { ...old, ...offer, epochs, payerLimits }
   } catch (error) {
     await offer.upstreams.close()
     throw error
@@ -141,6 +148,16 @@ function openOffer(
     ({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet] as const,
   )
   return { config, upstreams, priceSheetDigest: computeSheetsDigest(sheets) }
+}
+
+/** Without members that are not given. */
+function toCallLimits({ limits: { perPayer } }: Config): CallLimits {
+  const { callsPerMinute, burst, concurrentCalls } = perPayer
+  return {
+    ...(callsPerMinute === undefined ? {} : { callsPerMinute }),
+    ...(burst === undefined ? {} : { burst }),
+    ...(concurrentCalls === undefined ? {} : { concurrentCalls }),
+  }
 }
 
 /** Ends background work and closes what is open. Calls under way must have ended. */

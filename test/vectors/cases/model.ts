@@ -1,4 +1,4 @@
-/** RC4.8: the model that was asked for, the one that was sent, and the one that the provider named. */
+/** RC4.10: the model that was asked for, the one that was sent, and the one that the provider named. */
 import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
 import type { NotCheckedReason } from '@countersign/protocol/verify/verdict'
 import type { BundleCase } from '../bundle-case.ts'
@@ -42,20 +42,20 @@ function directCases(): readonly BundleCase[] {
   return [
     ...direct.map(([asked, served, reason]) => ({
       name: `${JSON.stringify(asked)} served as ${JSON.stringify(served)}, where the policy asks`,
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called(asked, served, asked), onlyModels),
       ...underDemand(reason),
     })),
     {
       name: 'a model other than the one that was asked for',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called('gpt-4o', 'gpt-4o-mini')),
       verdict: 'valid',
       open: { 'served-model': 'other-model' },
     },
     {
       name: 'no model named',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called('gpt-4o', null)),
       verdict: 'valid',
       open: { 'served-model': 'unsaid' },
@@ -80,10 +80,10 @@ function routedCases(): readonly BundleCase[] {
   const other = forgeBundle(called('fast', 'gpt-4o-mini', 'gpt-4o'), onlyModels)
   const open = { 'served-model': 'renamed' } as const
   return [
-    { name: 'an alias', clause: 'RC4.8', bundle: renamed, verdict: 'valid', open },
+    { name: 'an alias', clause: 'RC4.10', bundle: renamed, verdict: 'valid', open },
     {
       name: 'an alias, where the policy asks for the model',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: renamed,
       policy: demanding,
       verdict: 'incomplete',
@@ -91,14 +91,14 @@ function routedCases(): readonly BundleCase[] {
     },
     {
       name: 'sent under another name, served as asked',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called('gpt-4o', 'gpt-4o-2024-08-06', 'deployment-7'), onlyModels),
       policy: demanding,
       verdict: 'valid',
     },
     {
       name: 'an alias served by another model, where the policy asks',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: other,
       ...underDemand('other-model'),
     },
@@ -111,7 +111,7 @@ function withheldCases(): readonly BundleCase[] {
   return [
     {
       name: 'the model withheld where the policy asks for it',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(jsonCall, { ...withhold('model'), evidence: 'none' }),
       policy: demanding,
       verdict: 'incomplete',
@@ -119,7 +119,7 @@ function withheldCases(): readonly BundleCase[] {
     },
     {
       name: 'the routing withheld of an alias',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called('fast', 'gpt-4o', 'gpt-4o'), {
         ...discloseOnly('model'),
         evidence: 'none',
@@ -130,7 +130,7 @@ function withheldCases(): readonly BundleCase[] {
     },
     {
       name: 'any claim withheld of another model: it could be the routing',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(other, { ...withhold('timing'), evidence: 'none' }),
       policy: demanding,
       verdict: 'incomplete',
@@ -138,7 +138,7 @@ function withheldCases(): readonly BundleCase[] {
     },
     {
       name: 'a claim withheld of a model served as asked',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(called('gpt-4o', 'gpt-4o'), {
         ...discloseOnly('model'),
         evidence: 'none',
@@ -169,7 +169,7 @@ function otherCases(): readonly BundleCase[] {
   return [
     {
       name: 'a refusal where the policy asks for the model',
-      clause: 'RC4.8',
+      clause: 'RC4.10',
       bundle: forgeBundle(refusedCall, { evidence: 'none' }),
       policy: demanding,
       verdict: 'valid',

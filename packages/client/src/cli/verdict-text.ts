@@ -42,7 +42,7 @@ function formatCheck(check: Check, output: Output): string {
       return `${output.style('red', '✗')} ${id}${clause}${code}: ${check.message}`
     }
     case 'not-checked': {
-      // spec/receipt.md RC4.8: a model that nobody asked for is shown, not hidden among what was not judged.
+      // spec/receipt.md RC4.10: a model that nobody asked for is shown, not hidden among what was not judged.
       const style = check.reason === 'other-model' ? 'alarm' : 'dim'
       const reason = output.style(style, `${check.reason}: ${reasons[check.reason]}`)
       return `${output.style('yellow', '–')} ${id}${clause}${reason}`

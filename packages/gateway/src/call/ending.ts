@@ -1,20 +1,28 @@
 /** How an exchange ended, and what a receipt says of that. */
-import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import type { UpstreamFailure } from '../upstream/call-upstream.ts'
-import { createErrorBody } from './call-refused.ts'
-import { errorHeaders } from './deliver.ts'
-import type { ExchangeState, RecordedAnswer } from './exchange.ts'
-import type { Call } from './open-call.ts'
+import type { ExchangeState } from './exchange.ts'
 
 /** Why an exchange is over: the first of these that happens decides. */
 export type Ending =
   | { readonly kind: 'upstream-ended' }
-  | { readonly kind: 'upstream-failed'; readonly failure: UpstreamFailure }
+  | {
+      readonly kind: 'upstream-failed'
+      readonly failure: UpstreamFailure
+      /** False: not a byte of the request left, so it was certainly not served. */
+      readonly wasSent: boolean
+    }
   | { readonly kind: 'caller-gone' }
   | { readonly kind: 'out-of-time'; readonly error: 'total-time' | 'shutdown' }
 
 /** The time for the whole call is over. */
 export const totalTimeIsOver: Ending = { kind: 'out-of-time', error: 'total-time' }
+
+/** The upstream sent what no caller can have. */
+export const answerIsMalformed: Ending = {
+  kind: 'upstream-failed',
+  failure: 'answer-malformed',
+  wasSent: true,
+}
 
 /** `outcome` of a call (spec/receipt.md RC4): its state, and what went wrong. */
 export type Outcome = { readonly state: ExchangeState; readonly error: string | null }
@@ -40,21 +48,6 @@ export function judgeStreamEnd(ending: Ending, isTerminated: boolean, hasError: 
       if (!isTerminated) return { state: 'upstream-error', error: 'stream-incomplete' }
       return { state: 'complete', error: null }
   }
-}
-
-/** What a caller is told of a failure. */
-export const failureCodes: Record<UpstreamFailure, GatewayErrorCode> = {
-  unreachable: 'upstream-unreachable',
-  reset: 'upstream-failed',
-  timeout: 'upstream-timeout',
-  'answer-malformed': 'upstream-failed',
-}
-
-/** Our own answer where an upstream has none. */
-export function createErrorAnswer({ dialect }: Call, code: GatewayErrorCode): RecordedAnswer {
-  const { status } = describeGatewayError(code)
-  const body = createErrorBody(code, '', dialect)
-  return { kind: 'whole', status, headers: errorHeaders, body, transform: 'gateway-error' }
 }
 
 /** The outcome of a call whose upstream failed. */

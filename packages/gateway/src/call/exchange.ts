@@ -21,12 +21,25 @@ export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
 /** What was kept from the caller: the bytes, and where they stood in the upstream's body. */
 export type RemovedBytes = { readonly data: Buffer; readonly start: number }
 
+/** An attempt that was made again, there or elsewhere: the name of the upstream, and what went wrong. */
+export type FailedAttempt = { readonly upstream: string; readonly error: string }
+
+/** An answer that was read on without its caller: when that one left, and how the reading ended. */
+export type DrainRecord = {
+  readonly leftMs: number
+  readonly end: 'complete' | 'upstream-error' | 'maximum' | 'time' | 'shutdown'
+}
+
 /** What was seen of an exchange. */
 export type ExchangeRecord = {
   readonly state: ExchangeState
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
+  /** What was returned, where that is not what the upstream sent. */
+  readonly returned: BodyRecord | undefined
+  /** How it went on for a caller who had left; `undefined` when it did not. */
+  readonly drain: DrainRecord | undefined
   readonly requestId: string | null
   /** What the provider asserted. */
   readonly observation: Observation
@@ -37,6 +50,8 @@ export type ExchangeRecord = {
   readonly firstByteMs: number | null
   readonly endedMs: number
   readonly upstreamClaim: CborValue
+  /** Attempts before the one that is recorded here. */
+  readonly failed: readonly FailedAttempt[]
   readonly answer: RecordedAnswer
 }
 
@@ -52,8 +67,8 @@ export type RecordedAnswer =
   | {
       readonly kind: 'streamed'
       readonly status: number
-      /** What was kept back, and the body without it; `undefined`: the caller got the upstream's bytes. */
-      readonly cut: { readonly body: BodyRecord; readonly removed: RemovedBytes } | undefined
+      /** What was kept back of the body returned; `undefined`: the caller got the upstream's bytes. */
+      readonly removed: RemovedBytes | undefined
       readonly headers: Readonly<Record<string, string>>
       /** False: the transport must be cut, because a clean end would be a lie. */
       readonly endsCleanly: boolean
@@ -69,8 +84,14 @@ export type StreamRecorder = {
   readonly observe: (event: Uint8Array) => void
   /** Events so far. */
   events(): number
+  /** What was seen so far. */
+  observation(): Observation
+  /** Says, once, that nothing of what follows is returned: it is hashed and observed, and joins no chain. */
+  cut(): void
   end(): {
     readonly body: BodyRecord
+    /** Up to the cut. */
+    readonly returned: BodyRecord
     readonly chain: EventChain
     readonly digests: Uint8Array
     readonly observation: Observation
@@ -109,14 +130,15 @@ export function createStreamRecorder(
   onEvent?: (event: Uint8Array) => void,
 ): StreamRecorder {
   const observer = createUsageObserver(meter)
-  const splitter = createEventSplitter()
   const hasher = hasReceipts ? createStreamHasher() : undefined
+  let splitter = createEventSplitter()
   let bytes = 0
   let events = 0
+  let returned: (HashedStream & { readonly bytes: number }) | undefined
 
   function take(event: Uint8Array): void {
     events++
-    hasher?.takeEvent(event)
+    if (returned === undefined) hasher?.takeEvent(event)
     observer.observe(event)
     onEvent?.(event)
   }
@@ -131,14 +153,24 @@ export function createStreamRecorder(
       observer.observe(event)
     },
     events: () => events,
+    observation: () => observer.result(),
+    cut() {
+      // What was returned of the event under way is the last element of the chain; the event itself goes on.
+      const { element } = splitter.end()
+      returned = { bytes, ...(hasher?.soFar(element) ?? notHashed) }
+      splitter = createEventSplitter()
+      splitter.push(element)
+    },
     end() {
       const { element } = splitter.end()
       if (element.length > 0) take(element)
       const hashed = hasher?.end() ?? notHashed
+      const { chain, digests, ...head } = returned ?? { bytes, ...hashed }
       return {
         body: { bytes, sha256: hashed.sha256 },
-        chain: hashed.chain,
-        digests: hashed.digests,
+        returned: { bytes: head.bytes, sha256: head.sha256 },
+        chain,
+        digests,
         observation: observer.result(),
       }
     },
@@ -156,24 +188,31 @@ const notHashed: HashedStream = { sha256: noBytes, chain: emptyEventChain, diges
 function createStreamHasher(): {
   takeChunk(chunk: Buffer): void
   takeEvent(event: Uint8Array): void
+  /** The stream as if it ended now, with this behind its events. */
+  soFar(element: Uint8Array): HashedStream
   end(): HashedStream
 } {
   const running = createHash('sha256')
   const chain = createEventChain(nativeSha256)
   const digests = createBodyCollector()
+  const takeEvent = (event: Uint8Array): void => {
+    const digest = nativeSha256(event)
+    chain.append(digest)
+    if (chain.events <= maxKeptDigests) digests.append(digest)
+  }
+  const chained = (): Omit<HashedStream, 'sha256'> => ({
+    chain: chain.current(),
+    digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
+  })
   return {
     takeChunk: (chunk) => {
       running.update(chunk)
     },
-    takeEvent: (event) => {
-      const digest = nativeSha256(event)
-      chain.append(digest)
-      if (chain.events <= maxKeptDigests) digests.append(digest)
+    takeEvent,
+    soFar: (element) => {
+      if (element.length > 0) takeEvent(element)
+      return { sha256: running.copy().digest(), ...chained() }
     },
-    end: () => ({
-      sha256: running.digest(),
-      chain: chain.current(),
-      digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
-    }),
+    end: () => ({ sha256: running.digest(), ...chained() }),
   }
 }

@@ -1,4 +1,4 @@
-/** What goes upstream: the very bytes of the caller, or those with what spec/receipt.md RC4.5 and RC4.9 name. */
+/** What goes upstream: the very bytes of the caller, or those with what spec/receipt.md RC4.5 and RC4.11 name. */
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { Bill } from './bill.ts'

@@ -62,21 +62,9 @@ function observe(
   return { ...noObservation, isTerminated: isObject(parseLongJson(body)) }
 }
 
-/** Whether an answer is relayed event by event. */
-export function isEventStream(head: {
-  readonly status: number
-  readonly headers: UpstreamHeaders
-}): boolean {
-  return head.status === 200 && mediaTypeOf(head.headers) === 'text/event-stream'
-}
-
 function isJson(headers: UpstreamHeaders): boolean {
-  return mediaTypeOf(headers) === 'application/json'
-}
-
-function mediaTypeOf(headers: UpstreamHeaders): string {
   const [mediaType = ''] = String(headers['content-type']).split(';')
-  return mediaType.trim().toLowerCase()
+  return mediaType.trim().toLowerCase() === 'application/json'
 }
 
 /** True when a body is compressed although `identity` was asked for. */

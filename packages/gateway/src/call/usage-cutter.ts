@@ -1,5 +1,5 @@
 /**
- * Keeps the chunk that holds usage alone from a caller who did not ask for it (spec/receipt.md RC4.10): what was kept
+ * Keeps the chunk that holds usage alone from a caller who did not ask for it (spec/receipt.md RC4.12): what was kept
  * back stands in the receipt, so that the provider's very bytes can be put together again.
  */
 import { createHash } from 'node:crypto'

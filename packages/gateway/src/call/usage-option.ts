@@ -1,5 +1,5 @@
 /**
- * Asks the provider of a chat stream for its usage, where the caller did not (spec/receipt.md RC4.9): one insertion
+ * Asks the provider of a chat stream for its usage, where the caller did not (spec/receipt.md RC4.11): one insertion
  * into the very bytes of the body.
  */
 import { scanTopLevel, type MemberSpan } from './scan-json.ts'

@@ -39,7 +39,7 @@ const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
 export function createPayment(config: Config, surroundings: PaymentSurroundings): Payment {
   const { payment } = config
   if (payment === 'none') {
-    return { scheme: createNoPayment(), payees: [], settlementAddress: undefined }
+    return { scheme: createNoPayment(surroundings.clock), payees: [], settlementAddress: undefined }
   }
   const apiKey = createKeys(config, payment, surroundings)
   if (payment.exact === undefined) {

@@ -1,4 +1,4 @@
-/** Whether the model that a provider says it served is the one that was asked for (spec/receipt.md RC4.8). */
+/** Whether the model that a provider says it served is the one that was asked for (spec/receipt.md RC4.10). */
 
 /** How the name that was served stands to another one: the very name, a version of it, or anything else. */
 export type NameMatch = 'same' | 'snapshot' | 'other'

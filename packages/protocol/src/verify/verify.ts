@@ -109,7 +109,7 @@ export async function verify(
   )
   await run.check(
     'served-model',
-    'RC4.8',
+    'RC4.10',
     () => checkServedModel(need(bundle), need(statement).payload, need(claims), need(policy)),
     (detail) => detail,
   )
@@ -224,7 +224,7 @@ function checkCharge({ type, charge }: CallPayload, claims: DisclosedClaims): bi
   return amountAtomic
 }
 
-/** Names are the provider's word: another one is no forgery, unless the policy asks for the model itself (RC4.8). */
+/** Names are the provider's word: another one is no forgery, unless the policy asks for the model itself (RC4.10). */
 function checkServedModel(
   bundle: Bundle,
   { type }: CallPayload,

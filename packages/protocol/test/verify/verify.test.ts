@@ -34,7 +34,7 @@ test('a verdict lists the 22 checks in their order, each with its clause', async
     'RC3',
     'RC4',
     'RC2.5, RC2.6',
-    'RC4.8',
+    'RC4.10',
     'ST5.3, ST5.4',
     'ST5.5',
     'ST5.6',
