@@ -7,8 +7,10 @@ import { AttestationError } from './enclave/attestation-error.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
+       main.ts --doctor FILE [--json]
 
 Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
+const exitUnhealthy = 1
 const exitUsage = 64
 const exitConfig = 78
 const exitAttestation = 69
@@ -18,12 +20,18 @@ async function main(): Promise<void> {
     options: {
       config: { type: 'string' },
       'check-config': { type: 'string' },
+      doctor: { type: 'string' },
+      json: { type: 'boolean', default: false },
       'exit-with-parent': { type: 'boolean', default: false },
     },
   })
   refuseDangerousEnvironment(process.env, process.execArgv)
   if (values['check-config'] !== undefined) {
     checkConfig(values['check-config'])
+    return
+  }
+  if (values.doctor !== undefined) {
+    await examineConfig(values.doctor, values.json)
     return
   }
   if (values.config === undefined) {
@@ -46,6 +54,13 @@ async function serve(file: string, exitWithParent: boolean): Promise<void> {
   const gateway = await createGateway(loaded, process.env, log)
   const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
   await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)
+}
+
+async function examineConfig(file: string, isJson: boolean): Promise<void> {
+  const { examine, formatFindings, isHealthy } = await import('./doctor/run-doctor.ts')
+  const findings = await examine(file, { environment: process.env, nowMs: Date.now })
+  process.stdout.write(formatFindings(findings, isJson))
+  process.exitCode = isHealthy(findings) ? 0 : exitUnhealthy
 }
 
 function checkConfig(file: string): void {

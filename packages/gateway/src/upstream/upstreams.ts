@@ -252,7 +252,11 @@ function describeUpstream(
   }
 }
 
-function toCredential(kind: UpstreamKind, key: string): readonly [name: string, value: string] {
+/** The header that carries the operator's key to a provider. */
+export function toCredential(
+  kind: UpstreamKind,
+  key: string,
+): readonly [name: string, value: string] {
   if (kind === 'anthropic') return ['x-api-key', key]
   return kind === 'google' ? ['x-goog-api-key', key] : ['authorization', `Bearer ${key}`]
 }
