@@ -5,7 +5,9 @@ import { generateContracts } from '../../packages/contracts/src/generate.ts'
 import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
 import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
-import { readSourceTree } from './source-tree.ts'
+import { encodeMaterials, listMaterials } from './enclave/bill-of-materials.ts'
+import { bundleGateway } from './enclave/bundle-gateway.ts'
+import { readSourceTree, repositoryRoot } from './source-tree.ts'
 
 /** One program that writes files. */
 export interface Generator {
@@ -30,6 +32,13 @@ export const generators: readonly Generator[] = [
     run: () => {
       const text = `${JSON.stringify(createConfigJsonSchema(), undefined, 2)}\n`
       return Promise.resolve(new Map([['docs/countersign.config.schema.json', text]]))
+    },
+  },
+  {
+    name: 'bill of materials',
+    run: async () => {
+      const materials = listMaterials(repositoryRoot, await bundleGateway(repositoryRoot))
+      return new Map([['packages/gateway/bill-of-materials.json', encodeMaterials(materials)]])
     },
   },
   { name: 'vectors', run: generateVectors },
