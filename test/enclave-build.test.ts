@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { verify } from '@countersign/protocol/verify/verify'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
@@ -137,17 +138,26 @@ test('the bundle alone is a gateway, and its keyset names its own bytes', async 
     expect(answer.status).toBe(200)
     const url = `${gateway.url}/v1/receipts/${String(answer.headers['x-receipt-id'])}?wait=10`
     const bundle = new Uint8Array(await (await fetch(url)).arrayBuffer())
-    const { verdict, level } = await verify(bundle, defaultPolicy, Date.now())
-    expect({ verdict, level }).toEqual({ verdict: 'incomplete', level: 'L1-SIMULATED' })
+    const policy = encodeUtf8(
+      JSON.stringify({ ...toJson(defaultPolicy), builds: [build.digest], require: ['build'] }),
+    )
+    const { verdict, level } = await verify(bundle, policy, Date.now())
+    expect({ verdict, level }).toEqual({ verdict: 'valid', level: 'L2-SIMULATED' })
     const { payload } = parseStatement(parseBundle(bundle).keyset)
     if (payload.type !== 'keyset') throw new Error('no keyset')
-    const { buildDigest } = parseKeyset(payload.document)
+    const { buildDigest, upstreams } = parseKeyset(payload.document)
     expect(Buffer.from(buildDigest).toString('hex')).toBe(build.digest)
+    expect(upstreams).toEqual([new URL(provider.url).host])
   } finally {
     await disposeGateway(gateway)
     await provider.stop()
   }
 })
+
+function toJson(bytes: Uint8Array): object {
+  const json: object = JSON.parse(new TextDecoder().decode(bytes))
+  return json
+}
 
 test('a changed file beside the bundle is not run', async () => {
   const changed = join(folder, 'changed')

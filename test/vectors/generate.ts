@@ -10,6 +10,7 @@ import { goodCases } from './cases/good.ts'
 import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
 import { policyCases } from './cases/policy.ts'
+import { termsCases } from './cases/terms.ts'
 import { statementCases } from './cases/statement.ts'
 
 /**
@@ -22,6 +23,7 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
     ...goodCases(),
     ...bundleFormCases(),
     ...policyCases(),
+    ...termsCases(),
     ...statementCases(),
     ...keysetCases(),
     ...evidenceCases(),

@@ -17,6 +17,7 @@ import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
+import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -50,6 +51,7 @@ export async function createGateway(
     configDigest: digest,
     buildDigest,
     payees: payment.payees,
+    upstreams: listHosts(config),
     ...(payment.settlementAddress === undefined
       ? {}
       : { settlementAddress: payment.settlementAddress }),

@@ -24,6 +24,7 @@ const terms = {
   configDigest: sha256(Buffer.from('config')),
   buildDigest,
   payees: [],
+  upstreams: ['api.example'],
 }
 
 type Opened = {

@@ -103,12 +103,12 @@ function replaceModules(beside: ReadonlyMap<string, Uint8Array>, library: Uint8A
   const digests = Array.from(beside, ([name, bytes]) => [name, sha256Hex(bytes)])
   return {
     name: 'measured',
-    setup({ onResolve, onLoad, initialOptions }) {
-      const root = initialOptions.absWorkingDir ?? '.'
-      onResolve({ filter: /\/measured-files\.ts$/ }, () => own('measured-files'))
-      onResolve({ filter: /^secp256k1\/bindings\.js$/ }, () => own(nativeLibrary))
-      onResolve({ filter: /^secp256k1\/elliptic\.js$/ }, () => own('no-portable-curve'))
-      onLoad({ filter: /.*/, namespace: 'measured' }, ({ path }) => ({
+    setup(esbuild) {
+      const root = esbuild.initialOptions.absWorkingDir ?? '.'
+      esbuild.onResolve({ filter: /\/measured-files\.ts$/ }, () => own('measured-files'))
+      esbuild.onResolve({ filter: /^secp256k1\/bindings\.js$/ }, () => own(nativeLibrary))
+      esbuild.onResolve({ filter: /^secp256k1\/elliptic\.js$/ }, () => own('no-portable-curve'))
+      esbuild.onLoad({ filter: /.*/, namespace: 'measured' }, ({ path }) => ({
         contents: contentsOf(path, digests, library),
         resolveDir: dirname(join(root, main)),
       }))

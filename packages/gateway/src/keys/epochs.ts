@@ -21,6 +21,8 @@ export type KeysetTerms = {
   readonly buildDigest: Uint8Array
   readonly payees: readonly Payee[]
   readonly settlementAddress?: string
+  /** Distinct, in ascending order. */
+  readonly upstreams: readonly string[]
 }
 
 /** The public part of an epoch. */

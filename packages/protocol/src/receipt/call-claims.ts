@@ -92,6 +92,13 @@ export function responseOf(claims: DisclosedClaims): BodyDigest | undefined {
   return readClaim(claims, 'response', readResponse)
 }
 
+/** The host of the upstream; `undefined` when it is withheld, or the claim has not its shape. */
+export function upstreamHostOf(claims: DisclosedClaims): string | undefined {
+  const upstream = claims.get('upstream')
+  const host = isCborMap(upstream) ? upstream.get('host') : undefined
+  return typeof host === 'string' ? host : undefined
+}
+
 /** The event chain of a stream. */
 export function streamOf(
   claims: DisclosedClaims,

@@ -5,6 +5,7 @@ import type { CheckId } from './policy.ts'
 
 /** Why a check did not run. */
 export type NotCheckedReason =
+  | 'any-allowed'
   | 'any-issuer'
   | 'blocked'
   | 'no-evidence'
@@ -22,7 +23,7 @@ export type CheckStatus =
 export type Check = { readonly id: CheckId; readonly clause: string } & CheckStatus
 
 /** How deep the proof goes. */
-export type Level = 'none' | 'L0' | 'L1' | 'L1-SIMULATED'
+export type Level = 'none' | 'L0' | 'L1' | 'L1-SIMULATED' | 'L2' | 'L2-SIMULATED'
 
 /** The verdict about a bundle. */
 export type Verdict = {

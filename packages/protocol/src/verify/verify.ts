@@ -19,6 +19,7 @@ import type { CallPayload, KeysetPayload } from '../receipt/payload.ts'
 import { parseStatement, type ParsedStatement } from '../receipt/statement.ts'
 import { parseBundle, type Bundle } from './bundle.ts'
 import { checkEvidence, type EvidenceVerifier } from './check-evidence.ts'
+import { checkTerms } from './check-terms.ts'
 import { checkChain, checkRequestHeld, checkResponseHeld, type Held } from './held-bytes.ts'
 import { parsePolicy, type CheckId, type Policy } from './policy.ts'
 import { createCheckRun, need, NotChecked, type CheckRun, type Verdict } from './verdict.ts'
@@ -113,6 +114,7 @@ export async function verify(
   await run.check('proofs', 'BU3.9', () => {
     if (need(bundle).proofs.length > 0) throw new NotChecked('unknown-kind')
   })
+  await checkTerms(run, { keyset, policy, claims })
   return conclude(run, policy?.value, held, evidence)
 }
 
@@ -255,5 +257,6 @@ function levelOf(run: CheckRun, evidence: EvidenceVerdict | undefined): Verdict[
   ])
   // The word of a service is none of hardware.
   if (!attested || evidence?.tier === 'service') return 'L0'
-  return evidence?.tier === 'production' ? 'L1' : 'L1-SIMULATED'
+  const level = run.passed('build') ? 'L2' : 'L1'
+  return evidence?.tier === 'production' ? level : `${level}-SIMULATED`
 }
