@@ -27,7 +27,7 @@ export default defineConfig({
     coverage: {
       enabled: false,
       provider: 'v8',
-      include: ['packages/*/src/**/*.ts'],
+      include: ['packages/protocol/src/**/*.ts'],
       exclude: ['**/*.d.ts', '**/generated/**'],
       reporter: ['text-summary', 'json-summary', ['text', { file: 'lines.txt', skipFull: true }]],
       reportsDirectory: 'coverage',

@@ -2,21 +2,12 @@
 import { join, relative, sep } from 'node:path'
 import { startVitest, type TestModule } from 'vitest/node'
 import { forgetCoverage, judgeCoverage } from './coverage.ts'
+import { planRuns, type TestRunOptions } from './plan-runs.ts'
 import { readSourceTree, repositoryRoot } from './source-tree.ts'
 import { judgeTestReport, type TestFile, type TestOutcome } from './test-report.ts'
 
 /** A full run that sees no more tests than this has lost some. Raise it as the suite grows. */
 const minimumTests = 3500
-
-/** Tests of one property over very many inputs. */
-const campaigns = /^test\/(tampering-\w+|differential)\.test\.ts$/
-
-/** What to run. */
-export interface TestRunOptions {
-  /** Parts of file names; empty for all tests. */
-  readonly filters: readonly string[]
-  readonly coverage: boolean
-}
 
 type RunResult = { readonly files: readonly TestFile[]; readonly unhandledErrors: number }
 
@@ -29,7 +20,7 @@ export async function runTests(options: TestRunOptions): Promise<TestOutcome> {
   const complete = options.filters.length === 0
   if (options.coverage) forgetCoverage(repositoryRoot)
   const runs: RunResult[] = []
-  for (const run of planRuns(options)) runs.push(await runOnce(run))
+  for (const run of planRuns(options, listTestFiles())) runs.push(await runOnce(run))
   const outcome = judgeTestReport({
     files: runs.flatMap(({ files }) => files),
     unhandledErrors: runs.reduce((sum, run) => sum + run.unhandledErrors, 0),
@@ -46,26 +37,13 @@ export async function runTests(options: TestRunOptions): Promise<TestOutcome> {
   return { ...outcome, problems }
 }
 
-/** Counting what is covered doubles the time of the campaigns, and they cover nothing that the other tests do not. */
-function planRuns(options: TestRunOptions): readonly TestRunOptions[] {
-  if (options.filters.length > 0 || !options.coverage) return [options]
-  const files = listTestFiles()
-  const plan = [
-    { filters: files.filter((path) => !campaigns.test(path)), coverage: true },
-    { filters: files.filter((path) => campaigns.test(path)), coverage: false },
-  ]
-  // No filter means every test.
-  if (plan.some(({ filters }) => filters.length === 0))
-    throw new Error('a part of the tests is empty')
-  return plan
-}
-
 async function runOnce({ filters, coverage }: TestRunOptions): Promise<RunResult> {
   const vitest = await startVitest([...filters], {
     config: join(repositoryRoot, 'test/config/vitest.config.ts'),
     run: true,
     watch: false,
-    ...(coverage ? { coverage: { enabled: true } } : {}),
+    // What is covered are pure functions: a worker of its own for each file would be most of the time.
+    ...(coverage ? { coverage: { enabled: true }, isolate: false } : {}),
   })
   const files = vitest.state.getTestModules().map(toTestFile)
   const unhandledErrors = vitest.state.getUnhandledErrors().length

@@ -3,10 +3,7 @@ import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
 import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
-import { createGateway } from './create-gateway.ts'
 import { AttestationError } from './enclave/attestation-error.ts'
-import { createGatewayServer } from './http/server.ts'
-import { run } from './run.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
@@ -38,6 +35,10 @@ async function main(): Promise<void> {
 }
 
 async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<void> {
+  // Most of the gateway is read only here: what is refused before costs no start.
+  const { createGateway } = await import('./create-gateway.ts')
+  const { createGatewayServer } = await import('./http/server.ts')
+  const { run } = await import('./run.ts')
   const { config } = loaded
   const log = pino({ level: config.log.level, base: null }, pino.destination(2))
   const gateway = await createGateway(loaded, process.env, log)

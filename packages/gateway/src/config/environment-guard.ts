@@ -6,17 +6,30 @@ type Danger = readonly [why: string, ...names: string[]]
 const secretsWritten = 'so TLS secrets or what they protect would be written down'
 const unmeasuredCode = 'a preload, so code that is not measured would run in the gateway'
 
+const moreAuthorities = 'so more authorities could vouch for a provider (use caFile)'
+
 const variables: readonly Danger[] = [
   ['so anybody could stand in for the provider', 'NODE_TLS_REJECT_UNAUTHORIZED'],
-  ['so more authorities could vouch for a provider (use caFile)', 'NODE_EXTRA_CA_CERTS'],
+  [moreAuthorities, 'NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA'],
   [secretsWritten, 'SSLKEYLOGFILE', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE'],
-  [unmeasuredCode, 'LD_PRELOAD'],
+  [unmeasuredCode, 'LD_PRELOAD', 'LD_AUDIT', 'OPENSSL_CONF'],
+  // What stands in the cache runs in place of the source that was measured.
+  ['so code from a cache would run, which nobody measured', 'NODE_COMPILE_CACHE'],
   ['so a simulator would stand in for hardware', 'DSTACK_SIMULATOR_ENDPOINT'],
 ]
 
 const flags: readonly Danger[] = [
   [secretsWritten, '--tls-keylog', '--trace-tls'],
-  [unmeasuredCode, '--require', '-r', '--import', '--loader', '--experimental-loader'],
+  [moreAuthorities, '--use-system-ca', '--use-openssl-ca'],
+  [
+    unmeasuredCode,
+    '--require',
+    '-r',
+    '--import',
+    '--loader',
+    '--experimental-loader',
+    '--openssl-config',
+  ],
   [
     'so a file could add any other flag',
     '--experimental-config-file',
