@@ -6,6 +6,8 @@ export type ClientErrorFamily = 'fix' | 'later' | 'stop'
 const table = {
   'amount-above-limit': ['stop', 'the price is above maxAmountAtomic'],
   'asset-not-allowed': ['stop', 'the offer asks for an asset that is not in assets'],
+  'attestation-refused': ['stop', 'the policy does not take the attestation of the gateway'],
+  'attestation-unavailable': ['later', 'the gateway gave no attestation'],
   'budget-exhausted': ['stop', 'paying would exceed budgetAtomic'],
   'body-unsupported': ['fix', 'the request body cannot be read'],
   'file-unreadable': ['fix', 'a file cannot be read'],
@@ -34,6 +36,7 @@ const table = {
   'scheme-not-supported': ['fix', 'no offer is of scheme exact with EIP-3009'],
   'signer-failed': ['fix', 'the account did not sign'],
   'state-malformed': ['fix', 'a file of the network folder is not as this program wrote it'],
+  'tls-key-not-attested': ['stop', 'the TLS key of the peer is not in the attested keyset'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
 } as const
 

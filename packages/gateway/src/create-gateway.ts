@@ -10,6 +10,7 @@ import type { LoadedConfig } from './config/load-config.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
+import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool } from './keys/random-pool.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
@@ -60,12 +61,19 @@ export async function createGateway(
     build: buildDigest,
     configuration: digest,
   })
+  const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
   const epochs = await createEpochs(terms, attester, {
     nowMs: nowMs(),
     random,
     previousKeysetDigest: receipts.lastKeysetDigest(),
+    plan: {
+      tlsNames: config.listen.tls?.names,
+      sealed: config.listen.sealed,
+      signSettlement: payment.signSettlement,
+    },
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')
@@ -76,6 +84,7 @@ export async function createGateway(
     upstreams,
     payment: payment.scheme,
     epochs,
+    tls,
     receipts,
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),

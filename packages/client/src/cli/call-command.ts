@@ -1,5 +1,6 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
 import { ClientError } from '../errors.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
@@ -37,6 +38,7 @@ standard output, everything else on standard error. The payer is the wallet of t
   --max-price ATOMIC   refuse to pay more than this, default 50000 (0.05 USDC)
   --base-url URL       another gateway, ending in /v1
   --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
+  --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
   --data DIR           folder of the network, default ./.countersign
 
 exit code: 0 the receipt is valid, 1 invalid, 2 incomplete, 64 wrong usage, 69 the call failed, 73 cannot save
@@ -62,6 +64,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'max-price': { type: 'string', default: '50000' },
     'base-url': { type: 'string' },
     'api-key': { type: 'string' },
+    attested: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
   })
   const prompt = onlyPositional(positionals, 'PROMPT')
@@ -105,6 +108,7 @@ async function findTarget(
     readonly 'max-price': string
     readonly 'base-url'?: string | undefined
     readonly 'api-key'?: string | undefined
+    readonly attested: boolean
     readonly data: string
   },
   { environment, nowMs }: CommandContext,
@@ -121,12 +125,24 @@ async function findTarget(
       : { baseUrl: given.replace(/\/$/, ''), model: '' }
   const { baseUrl } = state
   const model = values.model ?? state.model
+  const transport = values.attested ? { fetch: createAttestedFetch({ now: nowMs }) } : {}
   const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']
   if (apiKey !== undefined) {
-    return { fetch: countersignFetch({ baseUrl, apiKey, now: nowMs }), baseUrl, model }
+    return {
+      fetch: countersignFetch({ baseUrl, apiKey, now: nowMs, ...transport }),
+      baseUrl,
+      model,
+    }
   }
   const { wallet: account } = await readNetworkKeys(values.data)
-  const options = { baseUrl, account, maxAmountAtomic, budgetAtomic: maxAmountAtomic, now: nowMs }
+  const options = {
+    baseUrl,
+    account,
+    maxAmountAtomic,
+    budgetAtomic: maxAmountAtomic,
+    now: nowMs,
+    ...transport,
+  }
   return { fetch: countersignFetch(options), baseUrl, model }
 }
 

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
+import type { TlsKeys } from '../keys/tls-keys.ts'
 import type { UsageEstimator } from '../metering/usage-estimator.ts'
 import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
@@ -19,6 +20,8 @@ export type Gateway = {
   readonly upstreams: Upstreams
   readonly payment: PaymentScheme
   readonly epochs: Epochs
+  /** The key that ends TLS, renewed with each epoch; `undefined` when TLS ends somewhere else. */
+  readonly tls: TlsKeys | undefined
   readonly receipts: ReceiptStore
   /** Who made what is kept at providers. */
   readonly references: OwnerStore

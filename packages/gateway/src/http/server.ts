@@ -1,8 +1,10 @@
 /** The HTTP server: which path goes where. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
+import { createAttestedServer, patience } from './attested-server.ts'
 import { listModels } from './list-models.ts'
 import { isNotarised, refusalOfPath } from './paths.ts'
 import { dialectOfPath } from './wire-routes.ts'
@@ -11,18 +13,19 @@ import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-r
 
 const origin = 'http://gateway.invalid'
 
-/** A server that is not listening yet. */
-export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server {
-  const server = createServer(
-    { requestTimeout: 300_000, keepAliveTimeout: 75_000 },
-    (request, response) => {
-      // handleCall never rejects; what the other routes throw ends here.
-      route(gateway, isReady, request, response).catch((error: unknown) => {
-        gateway.log.error({ err: error }, 'a request failed')
-        sendProblem(response, 'internal-error')
-      })
-    },
-  )
+/** A server that is not listening yet; it ends TLS where the keyset has a key for it. */
+export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server | TlsServer {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    // handleCall never rejects; what the other routes throw ends here.
+    route(gateway, isReady, request, response).catch((error: unknown) => {
+      gateway.log.error({ err: error }, 'a request failed')
+      sendProblem(response, 'internal-error')
+    })
+  }
+  const server =
+    gateway.tls === undefined
+      ? createServer(patience, listener)
+      : createAttestedServer(gateway.tls, listener)
   server.headersTimeout = 60_000
   server.on('clientError', answerUnreadable)
   server.on('checkExpectation', (_, response: ServerResponse) => {

@@ -10,9 +10,12 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
+import { confirmKeys, type Confirmations } from './confirm-keys.ts'
+import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
+import { createTlsKey, type TlsKey } from './tls-key.ts'
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -25,12 +28,23 @@ export type KeysetTerms = {
   readonly upstreams: readonly string[]
 }
 
-/** The public part of an epoch. */
+/** Which keys an epoch has besides the one for receipts. */
+export type KeyPlan = {
+  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
+  readonly tlsNames: readonly string[] | undefined
+  readonly sealed: boolean
+  /** Signs by EIP-191 with the settlement key, which outlives epochs. */
+  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+}
+
+/** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
   readonly keysetDigest: Uint8Array
   readonly keysetStatement: Uint8Array
   readonly evidence: Evidence
   readonly notAfterMs: number
+  readonly tls: TlsKey | undefined
+  readonly hpke: HpkeKey | undefined
 }
 
 /** What a call adds to a payload; the epoch adds the rest. */
@@ -53,15 +67,22 @@ export type Epochs = {
   sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
-  /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */
+  /**
+   * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
+   * caller that gives no secret.
+   */
   attest(
     nonce: Uint8Array,
     nowMs: number,
-  ): Promise<{
-    readonly epoch: Epoch
-    readonly evidence: Evidence
-    readonly confirmation: Uint8Array
-  }>
+    share?: Uint8Array,
+  ): Promise<
+    | {
+        readonly epoch: Epoch
+        readonly evidence: Evidence
+        readonly confirmations: Confirmations
+      }
+    | undefined
+  >
 }
 
 /** Times of an epoch: it is renewed at half of its life, so that clocks and attesters may fail for a while. */
@@ -70,6 +91,7 @@ export const epochLifetimeMs = 86_400_000
 const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
+const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
@@ -82,7 +104,15 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
+/** What `createEpochs` needs besides. */
+export type EpochOptions = {
+  readonly nowMs: number
+  readonly random: RandomBytes
+  readonly previousKeysetDigest: Uint8Array | undefined
+  readonly plan?: KeyPlan
+  readonly onEpoch: (epoch: Epoch) => void
+  readonly onError: (error: unknown) => void
+}
 
 /**
  * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
@@ -93,24 +123,26 @@ const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
 export async function createEpochs(
   terms: KeysetTerms,
   attester: Attester,
-  options: {
-    readonly nowMs: number
-    readonly random: RandomBytes
-    readonly previousKeysetDigest: Uint8Array | undefined
-    readonly onEpoch: (epoch: Epoch) => void
-    readonly onError: (error: unknown) => void
-  },
+  options: EpochOptions,
 ): Promise<Epochs> {
-  const { random, onEpoch, onError } = options
+  const { random, onEpoch, onError, plan = receiptKeyOnly } = options
   // These three are owned here: replaced by a renewal only, retryAtMs also by `need`.
-  let epoch = await openEpoch(terms, attester, options.nowMs, random, options.previousKeysetDigest)
+  let epoch = await openEpoch(terms, attester, plan, {
+    nowMs: options.nowMs,
+    random,
+    previousKeysetDigest: options.previousKeysetDigest,
+  })
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   onEpoch(epoch)
 
   async function openNext(nowMs: number): Promise<void> {
     try {
-      const next = await openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
+      const next = await openEpoch(terms, attester, plan, {
+        nowMs,
+        random,
+        previousKeysetDigest: epoch.keysetDigest,
+      })
       onEpoch(next)
       epoch = next
       retryAtMs = 0
@@ -159,14 +191,12 @@ export async function createEpochs(
       open.previous = nativeSha256(payloadBytes)
       return { statement, epoch: open }
     },
-    attest: async (nonce, nowMs) => {
+    attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
-      const message = Buffer.concat([confirmationContext, open.keysetDigest, nonce])
-      return {
-        epoch: open,
-        evidence: await createEvidence(attester, open.keysetDigest, nonce, nowMs),
-        confirmation: open.signer.sign(message),
-      }
+      const confirmations = await confirmKeys({ ...open, ...plan }, nonce, share)
+      if (confirmations === undefined) return undefined
+      const evidence = await createEvidence(attester, open.keysetDigest, nonce, nowMs)
+      return { epoch: open, evidence, confirmations }
     },
   }
 }
@@ -174,13 +204,20 @@ export async function createEpochs(
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  nowMs: number,
-  random: RandomBytes,
-  previousKeysetDigest: Uint8Array | undefined,
+  plan: KeyPlan,
+  options: {
+    readonly nowMs: number
+    readonly random: RandomBytes
+    readonly previousKeysetDigest: Uint8Array | undefined
+  },
 ): Promise<OpenEpoch> {
+  const { nowMs, random, previousKeysetDigest } = options
   const signer = createReceiptKey()
   const notAfterMs = nowMs + epochLifetimeMs
   const { payees, ...common } = terms
+  const tls =
+    plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs)
+  const hpke = plan.sealed ? createHpkeKey() : undefined
   const document = encodeKeyset({
     ...common,
     receiptKey: signer.publicKey,
@@ -188,6 +225,8 @@ async function openEpoch(
     notAfterMs,
     ...(payees.length === 0 ? {} : { payees }),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
+    ...(tls === undefined ? {} : { tlsSpki: tls.spkiDigest }),
+    ...(hpke === undefined ? {} : { hpkeKey: hpke.publicKey }),
   })
   const keysetDigest = nativeSha256(document)
   const payload = {
@@ -206,6 +245,8 @@ async function openEpoch(
     keysetStatement: statement,
     evidence: await createEvidence(attester, keysetDigest, Uint8Array.from(random(32)), nowMs),
     notAfterMs,
+    tls,
+    hpke,
     signer,
     signStatement,
     notBeforeMs: nowMs,

@@ -1,6 +1,7 @@
 /** The payment schemes that the configuration asks for. */
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { hexToBytes } from 'viem'
 import type { Payee } from '@countersign/protocol/receipt/keyset'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -17,6 +18,8 @@ export type Payment = {
   readonly payees: readonly Payee[]
   /** Sends the settlements; `undefined` when nothing is settled on chain. */
   readonly settlementAddress: string | undefined
+  /** Signs by EIP-191 with the settlement key, to show that it is held. */
+  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
 }
 
 /** What the schemes need of the process. */
@@ -29,6 +32,11 @@ export type PaymentSurroundings = {
 type PaidConfig = Exclude<Config['payment'], 'none'>
 type ExactConfig = NonNullable<PaidConfig['exact']>
 
+const settlesNothing = {
+  payees: [],
+  settlementAddress: undefined,
+  signSettlement: undefined,
+} as const
 const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
 
 /**
@@ -39,20 +47,23 @@ const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
 export function createPayment(config: Config, surroundings: PaymentSurroundings): Payment {
   const { payment } = config
   if (payment === 'none') {
-    return { scheme: createNoPayment(), payees: [], settlementAddress: undefined }
+    return { scheme: createNoPayment(), ...settlesNothing }
   }
   const apiKey = createKeys(config, payment, surroundings)
   if (payment.exact === undefined) {
     if (apiKey === undefined) throw new ConfigError('payment names no way to pay')
-    return { scheme: apiKey, payees: [], settlementAddress: undefined }
+    return { scheme: apiKey, ...settlesNothing }
   }
   const { network, asset, payTo } = payment.exact
   const settlementKey = readSettlementKey(surroundings.environment)
   const exact = createExact(config, payment.exact, settlementKey, surroundings)
+  const account = createSettlementAccount(settlementKey)
   return {
     scheme: apiKey === undefined ? exact : createCombinedPayment({ exact, apiKey }),
     payees: [{ network, asset, address: payTo }],
-    settlementAddress: createSettlementAccount(settlementKey).address,
+    settlementAddress: account.address,
+    signSettlement: async (message) =>
+      hexToBytes(await account.signMessage({ message: { raw: message } })),
   }
 }
 

@@ -9,7 +9,7 @@ import { need, NotChecked, type CheckResult, type CheckRun } from './verdict.ts'
 
 /** Runs the three checks: which code, which configuration, and where calls can go. */
 export async function checkTerms(
-  run: CheckRun,
+  run: Pick<CheckRun, 'check'>,
   input: {
     readonly keyset: CheckResult<SignedKeyset>
     readonly policy: CheckResult<Policy>
