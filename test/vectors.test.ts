@@ -8,7 +8,7 @@ const root = new URL('..', import.meta.url)
 const generated = await generateVectors()
 
 test('the committed vectors are those of a fresh generation', () => {
-  expect(generated.size).toBe(2)
+  expect(generated.size).toBe(3)
   for (const [path, text] of generated) {
     expect(readFileSync(new URL(path, root), 'utf8') === text, path).toBe(true)
   }
@@ -21,8 +21,10 @@ test('the vectors stay below 2 MB', () => {
 
 test('every error code occurs in the vectors, and no other', () => {
   const found = new Set<string>()
-  for (const { expect: outcome } of readCases('vectors/cbor.json')) {
-    if (typeof outcome.code === 'string') found.add(outcome.code)
+  for (const path of ['vectors/cbor.json', 'vectors/signed-policies.json']) {
+    for (const { expect: outcome } of readCases(path)) {
+      if (typeof outcome.code === 'string') found.add(outcome.code)
+    }
   }
   for (const { expect: outcome } of readCases('vectors/bundles.json')) {
     for (const [, status, code] of outcome.checks ?? []) if (status === 'failed') found.add(code)

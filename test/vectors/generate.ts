@@ -1,4 +1,6 @@
 /** Generates the files of `vectors/` (see vectors/README.md). */
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { sha256 } from '@countersign/protocol/crypto/sha256'
 import { formatCases } from './format-cases.ts'
 import { judgeCase, type BundleCase } from './bundle-case.ts'
 import { bundleFormCases } from './cases/bundle-form.ts'
@@ -11,6 +13,7 @@ import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
 import { policyCases } from './cases/policy.ts'
 import { termsCases } from './cases/terms.ts'
+import { signedPolicyCases } from './cases/signed-policy.ts'
 import { statementCases } from './cases/statement.ts'
 
 /**
@@ -41,6 +44,10 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['vectors/cbor.json', formatCases(cborCases())],
     ['vectors/bundles.json', formatCases(bundles)],
+    [
+      'vectors/signed-policies.json',
+      formatCases(signedPolicyCases((bytes) => toHex(sha256(bytes)))),
+    ],
   ])
 }
 

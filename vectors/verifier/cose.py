@@ -38,9 +38,9 @@ def check_signature(cose, key):
 
 COSE_PARTS = tuple_of(any_octets, lambda value: type(value) is dict, any_octets, any_octets)
 
-def open_cose(raw):
+def open_cose(raw, most=STATEMENT_BYTES):
     """ST2.1 and ST2.2 up to alg."""
-    demand(len(raw) <= STATEMENT_BYTES, "cbor-too-large")
+    demand(len(raw) <= most, "cbor-too-large")
     demand(raw[:1] == b"\xd2", "cose-malformed")
     parts = decode_cbor(raw[1:])
     demand(COSE_PARTS(parts), "cose-malformed")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from .cbor import decode_cbor, encode_cbor
@@ -10,6 +11,7 @@ from .platforms import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .policy import BUILT_IN
 from .refusal import Refusal
+from .signedpolicy import open_signed_policy
 from .verdict import verify
 
 VECTORS = Path(__file__).resolve().parent.parent
@@ -31,6 +33,14 @@ def decode_case(case):
     except Refusal as refusal:
         return {"code": refusal.args[0]}
     return {"ok": encode_cbor(value) == data}
+
+def open_case(case):
+    signers = [bytes.fromhex(key) for key in case["signers"]]
+    try:
+        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"])
+    except Refusal as refusal:
+        return {"code": refusal.args[0]}
+    return {"digest": sha256(policy).hexdigest()}
 
 def by_name(outcome):
     """A verdict as one entry per check and member, to show where two of them differ."""
@@ -87,7 +97,8 @@ def judge_evidence_vectors():
 
 def judge_vectors():
     results, every = judge_evidence_vectors()
-    for name, judge in (("cbor.json", decode_case), ("bundles.json", verify_case)):
+    files = (("cbor.json", decode_case), ("signed-policies.json", open_case), ("bundles.json", verify_case))
+    for name, judge in files:
         path = VECTORS / name
         cases = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
         results.append(judge_cases(name, cases, judge))

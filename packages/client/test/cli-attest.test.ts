@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,13 +8,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { snpSamples } from '../../../test/attestation/samples.ts'
 import { forgeBundle } from '../../../test/vectors/forge.ts'
 import { jsonCall, signedAtMs } from '../../../test/vectors/sample-call.ts'
-import { runCli } from '../src/cli/run-cli.ts'
-import { createTerminal } from '../src/cli/terminal.ts'
+import { runCliHere } from './kit/run-cli-here.ts'
 import { runCliProcess, type Ended } from './kit/run-cli-process.ts'
 
 const samples = fileURLToPath(new URL('../../../test/attestation/fixtures/', import.meta.url))
 const sample = (path: string): string => join(samples, path)
-const attest = (...args: string[]): Promise<Ended> => runHere(['attest', 'verify', ...args])
+const attest = (...args: string[]): Promise<Ended> => runCliHere(['attest', 'verify', ...args])
 const tdx = [
   sample('tdx-sgx/tdx_quote'),
   '--platform',
@@ -166,7 +166,7 @@ test.each([
     ['attest', 'verify', ...milan, '--collateral', sample('sev-snp/gosev-vcek.der')],
   ],
 ])('%s is wrong usage', async (_, args) => {
-  const { code, err } = await runHere(args)
+  const { code, err } = await runCliHere(args)
   expect(code, err).toBe(64)
 })
 
@@ -187,35 +187,73 @@ test('a receipt whose keys hardware attests is judged by a policy of evidence', 
   await writeFile(receipt, forgeBundle(jsonCall, { bundle: () => ({ evidence }) }))
   const at = new Date(signedAtMs).toISOString()
   const args = ['verify', receipt, '--now', at, '--evidence-policy', join(folder, 'policy.json')]
-  const { code, out } = await runHere(args)
+  const { code, out } = await runCliHere(args)
   expect(code).toBe(1)
   // Genuine, of the code that the policy names, and bound to nobody's keys.
   expect(out).toMatch(/✓ evidence-chain +BU3.16 +amd-sev-snp\n/)
   expect(out).toMatch(/✗ evidence-binding +ST5.5 +evidence-binding-mismatch/)
   expect(out).toMatch(/✗ binding +binding-mismatch/)
-  const json = await runHere([...args, '--json'])
+  const json = await runCliHere([...args, '--json'])
   expect(JSON.parse(json.out)).toMatchObject({
     verdict: 'invalid',
     evidence: { tier: 'production', claims: { measurements: { measurement } } },
   })
-  const empty = await runHere(args.with(5, join(folder, 'empty.json')))
+  const empty = await runCliHere(args.with(5, join(folder, 'empty.json')))
   expect(empty.code).toBe(64)
   expect(empty.err).toContain('policy-empty')
 })
 
-/** The command line in this process: a process of its own for each case would take seconds. */
-async function runHere(args: readonly string[]): Promise<Ended> {
-  let out = ''
-  let err = ''
-  const streams = {
-    stdout: { write: (text: string) => (out += text) },
-    stderr: { write: (text: string) => (err += text) },
+test('a signed policy holds by its key and its digest, and by nothing else', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey
+  const [keyFile, otherFile] = [join(folder, 'key.pem'), join(folder, 'other.pem')]
+  await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  await writeFile(otherFile, other.export({ type: 'spki', format: 'pem' }))
+  const signed = join(folder, 'policy.cose')
+  const sign = ['policy', 'sign', join(folder, 'policy.json'), '--key', keyFile, '--out', signed]
+  const made = await runCliHere([...sign, '--issuer', 'https://builds.example', '--days', '1'])
+  expect(made.code, made.err).toBe(0)
+  const { digest, signer }: { digest: string; signer: string } = JSON.parse(made.out)
+  const judge = (...pins: string[]): Promise<Ended> =>
+    attest(...milan, '--report-data', '00'.repeat(64), '--policy', signed, ...pins)
+  const good = await judge('--policy-signer', signer, '--policy-digest', digest)
+  expect(good.code, good.err).toBe(0)
+  expect(good.out).toContain(`policy digest ${digest}`)
+  expect((await judge('--policy-signer', otherFile, '--policy-signer', keyFile)).code).toBe(0)
+  for (const [pins, reason] of [
+    [[], 'the policy is signed'],
+    [['--policy-signer', otherFile], 'policy-signer-unknown'],
+    [['--policy-signer', signer, '--policy-digest', '00'.repeat(32)], 'not the one of'],
+    [['--policy-signer', 'absent.pem'], 'absent.pem'],
+  ] as const) {
+    const refused = await judge(...pins)
+    expect(refused.code).toBeGreaterThan(2)
+    expect(refused.err).toContain(reason)
   }
-  const code = await runCli(args, {
-    terminal: createTerminal(streams, {}),
-    environment: {},
-    nowMs: () => Date.parse('2026-11-21T12:00:00Z'),
-    interrupted: new AbortController().signal,
-  })
-  return { code, out, err }
-}
+  const plain = ['--policy', join(folder, 'policy.json')]
+  const unsigned = await attest(...milan, ...plain, '--policy-signer', signer)
+  expect(unsigned.err).toContain('the policy is not signed')
+  const shown = await runCliHere(['policy', 'show', signed, '--policy-signer', signer])
+  expect(JSON.parse(shown.out)).toEqual({ name: 'a Milan', digest, platforms: ['amd-sev-snp'] })
+})
+
+test.each([
+  [['sign', 'policy.json'], '--key, --issuer, --days and --out'],
+  [['sign', 'policy.json', '--key', 'k', '--out', 'o', '--days', '1'], '--issuer takes'],
+  [['sign', 'policy.json', '--key', 'k', '--out', 'o', '--issuer', 'a', '--days', '0'], '--days'],
+  [
+    ['sign', 'empty.json', '--key', 'k', '--out', 'o', '--issuer', 'a', '--days', '1'],
+    'policy-empty',
+  ],
+  [
+    ['sign', 'policy.json', '--key', 'policy.json', '--out', 'o', '--issuer', 'a', '--days', '1'],
+    'P-256 key',
+  ],
+  [['show', 'empty.json'], 'policy-empty'],
+  [['burn', 'policy.json'], 'sign FILE or show FILE'],
+])('policy %j is refused', async (args, reason) => {
+  const inFolder = args.map((arg) => (arg.endsWith('.json') ? join(folder, arg) : arg))
+  const ended = await runCliHere(['policy', ...inFolder])
+  expect(ended.code).toBe(64)
+  expect(ended.err).toContain(reason)
+})

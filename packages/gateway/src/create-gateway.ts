@@ -12,6 +12,7 @@ import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool } from './keys/random-pool.ts'
+import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
@@ -90,6 +91,7 @@ export async function createGateway(
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
     pending,
+    payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
     metrics: createMetrics({
       pendingCalls: () => pending.size,
@@ -101,6 +103,16 @@ export async function createGateway(
     priceSheetDigest: computeSheetsDigest(
       upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
     ),
+  }
+}
+
+/** Without members that are not given. */
+function toCallLimits({ limits: { perPayer } }: LoadedConfig['config']): CallLimits {
+  const { callsPerMinute, burst, concurrentCalls } = perPayer
+  return {
+    ...(callsPerMinute === undefined ? {} : { callsPerMinute }),
+    ...(burst === undefined ? {} : { burst }),
+    ...(concurrentCalls === undefined ? {} : { concurrentCalls }),
   }
 }
 

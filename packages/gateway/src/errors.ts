@@ -2,7 +2,12 @@
 
 type Row = {
   readonly status: number
-  readonly type: 'invalid_request_error' | 'authentication_error' | 'payment_error' | 'api_error'
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'payment_error'
+    | 'rate_limit_error'
+    | 'api_error'
   readonly title: string
   readonly hint: string
 }
@@ -13,6 +18,12 @@ const table = {
     type: 'payment_error',
     title: 'The budget of this API key is used up.',
     hint: 'Raise the budget of the key, or use another key.',
+  },
+  'api-key-daily-budget-exhausted': {
+    status: 402,
+    type: 'payment_error',
+    title: 'The budget of this API key for today is used up.',
+    hint: 'Call again after midnight UTC, raise the daily budget of the key, or use another key.',
   },
   'api-key-invalid': {
     status: 401,
@@ -44,11 +55,23 @@ const table = {
     title: 'The caller left before the answer began.',
     hint: 'Keep the connection open until the answer arrives.',
   },
+  'concurrency-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer has as many calls under way as it may have.',
+    hint: 'Wait for the end of one of them, then try again; nothing was charged.',
+  },
   'headers-too-large': {
     status: 431,
     type: 'invalid_request_error',
     title: 'The headers of the request are larger than 16 KiB.',
     hint: 'Send fewer or smaller headers.',
+  },
+  'idempotency-key-guessable': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'This idempotency key could be guessed, and nothing else tells callers apart here.',
+    hint: 'Use at least 20 random characters, such as a UUID.',
   },
   'idempotency-key-reused': {
     status: 409,
@@ -60,7 +83,7 @@ const table = {
     status: 409,
     type: 'invalid_request_error',
     title: 'The call with this idempotency key has not ended yet.',
-    hint: 'Wait for its end, then ask again.',
+    hint: 'Try again after the time in Retry-After.',
   },
   'internal-error': {
     status: 500,
@@ -187,6 +210,12 @@ const table = {
     type: 'payment_error',
     title: 'The settlement was not confirmed in time.',
     hint: 'Send the same request with the same payment again: it is not paid twice.',
+  },
+  'rate-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'This payer calls more often than it may.',
+    hint: 'Try again after the time in Retry-After; nothing was charged.',
   },
   'request-malformed': {
     status: 400,

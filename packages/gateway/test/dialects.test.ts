@@ -139,6 +139,43 @@ test('says on which paths a model is served when it is asked for on others', asy
   }
 })
 
+const version = { 'anthropic-version': '2023-06-01' }
+
+test('describes one model as its list does, in the form of each wire', async () => {
+  const lists = [
+    ['/v1/models', {}, 'data', 'first-model', 'first-model'],
+    ['/v1/models', {}, 'data', 'fourth-model', 'fourth%2Dmodel'],
+    ['/v1/models', version, 'data', 'second-model', 'second-model'],
+    ['/v1beta/models', {}, 'models', 'third-model', 'third-model'],
+  ] as const
+  for (const [path, headers, member, id, written] of lists) {
+    const list = await get(path, headers)
+    const described = await get(`${path}/${written}`, headers)
+    expect(JSON.stringify(described)).toContain(id)
+    expect(list).toMatchObject({ [member]: expect.arrayContaining([described]) })
+  }
+})
+
+test('only reads models', async () => {
+  const url = `${gateway.url}/v1/models/first-model`
+  const answer = await callRaw({ url, method: 'DELETE' })
+  expect([answer.status, answer.headers.allow]).toEqual([405, 'GET'])
+})
+
+test.each([
+  ['/v1/models/second-model', {}, { error: { code: 'model-not-found', param: null } }],
+  ['/v1/models/first-model', version, { type: 'error', error: { type: 'not_found_error' } }],
+  ['/v1/models/%', version, { type: 'error' }],
+  ['/v1/models/*', {}, { code: 'model-not-found' }],
+  ['/v1/models/a%2F..%2Fb', {}, { code: 'model-not-found' }],
+  ['/v1/models/__proto__', {}, { code: 'model-not-found' }],
+  ['/v1beta/models/first-model', {}, { error: { code: 404, status: 'NOT_FOUND' } }],
+])('answers %s %j with 404 in the form of its wire', async (path, headers, expected) => {
+  const answer = await callRaw({ url: gateway.url + path, headers })
+  expect(answer.status).toBe(404)
+  expect(bodyOf(answer)).toMatchObject(expected)
+})
+
 const unknown = [
   ['/v1/v1/chat/completions', /\/v1 twice/],
   ['/v1beta/v1beta/models/m:generateContent', /\/v1beta twice/],
@@ -193,6 +230,8 @@ test('names the methods of a path', async () => {
   const paths = [
     ['/v1/messages', 'GET', 'POST'],
     ['/v1beta/models/m:countTokens', 'DELETE', 'POST'],
+    ['/v1/models/first-model', 'POST', 'GET'],
+    ['/v1beta/models/third-model', 'POST', 'GET'],
     ['/v1/responses/resp_1', 'PATCH', 'GET, DELETE'],
     ['/v1/responses/resp_1/cancel', 'GET', 'POST'],
   ] as const

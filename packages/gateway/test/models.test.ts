@@ -218,6 +218,28 @@ test('refuses what has no bound and what has another price', async () => {
   expect(await provider.log()).toEqual([])
 })
 
+test('describes one model by its name or alias, with its prices by use', async () => {
+  for (const id of ['house-chat', 'house-chat-latest']) {
+    const answer = await callRaw({ url: `${gateway.url}/v1/models/${id}` })
+    expect(JSON.parse(answer.body.toString())).toEqual({
+      id,
+      object: 'model',
+      created: 0,
+      owned_by: 'openai',
+      price: {
+        amount: '5',
+        per: 'call',
+        perMillion: [
+          {
+            aboveInput: 0,
+            rates: expect.objectContaining({ input: '2000000', output: '3000000' }),
+          },
+        ],
+      },
+    })
+  }
+})
+
 test('lists prices by use', async () => {
   const answer = await callRaw({ url: `${gateway.url}/v1/models` })
   expect(JSON.parse(answer.body.toString())).toMatchObject({

@@ -302,3 +302,33 @@ test('a second process cannot sell from the same ledger', async () => {
   const { options } = await startExact(chain)
   expect(() => createExactPayment(options)).toThrow(DatabaseFault)
 })
+
+test('asks for the limits of a payer only behind its signature, and records nothing when they are reached', async () => {
+  const { scheme, proxy } = await startExact(chain)
+  const payer = chain.nextPayer()
+  const asked: string[] = []
+  const enter = (_: Uint8Array, name: string) => {
+    asked.push(name)
+    const headers = { 'retry-after': '7' }
+    return { code: 'rate-limited', detail: '', headers } as const
+  }
+  const payment = await signStockPayment(scheme, payer, createRequest({}))
+  const limited = createRequest({}, { limits: { enter } })
+  const forged = structuredClone(payment)
+  Object.assign(forged.payload, { signature: `0x${'11'.repeat(64)}1b` })
+  expect(expectRefused(await scheme.admit(withPayment(limited, forged))).code).toBe(
+    'payment-invalid',
+  )
+  expect(asked).toEqual([])
+  expect(expectRefused(await scheme.admit(withPayment(limited, payment)))).toEqual({
+    code: 'rate-limited',
+    detail: '',
+    headers: { 'retry-after': '7' },
+  })
+  expect(asked).toEqual([`address:${payer.address.toLowerCase()}`])
+  expect(proxy.broadcasts.size).toBe(0)
+  // The payment is as good as before.
+  const admitted = expectAdmitted(await scheme.admit(withPayment(createRequest({}), payment)))
+  expect((await admitted.release()).kind).toBe('released')
+  await admitted.complete('used')
+})

@@ -20,7 +20,7 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { readEvidence } from './read-evidence.ts'
-import { readFileBounded } from './read-file-bounded.ts'
+import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
 
 /** The command. */
 export const attestCommand: Command = {
@@ -32,6 +32,7 @@ it, or evidence with its collateral as bundles carry it.
   --platform NAME         ${platforms.slice(0, 5).join(', ')},
                           ${platforms.slice(5).join(', ')}
   --policy FILE           what to ask of it (spec/attestation.md AT8); without one nothing is ever valid
+${policyPinHelp}
   --collateral NAME=FILE  a certificate, list or statement by its name (may be repeated); PEM is read where DER is asked
   --collateral FILE       a JSON file with tcb_info, qe_identity, root_ca_crl… as collateral services give it
   --format FORMAT         how FILE is written: raw (default), hex, base64, evidence (with its collateral)
@@ -49,7 +50,6 @@ examples:
   run,
 }
 
-const maxPolicyBytes = 65_536
 const codes: Readonly<Record<Judgement['verdict'], ExitCode>> = {
   valid: exitCodes.ok,
   invalid: exitCodes.invalid,
@@ -63,6 +63,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(rest, {
     platform: { type: 'string' },
     policy: { type: 'string' },
+    'policy-signer': { type: 'string', multiple: true, default: [] },
+    'policy-digest': { type: 'string' },
     collateral: { type: 'string', multiple: true, default: [] },
     format: { type: 'string', default: 'raw' },
     'report-data': { type: 'string' },
@@ -76,7 +78,9 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const asOfMs = asOf === undefined ? context.nowMs() : parseUtcTime('--as-of', asOf)
   const expected = { asOfMs, ...reportDataOf(values['report-data']) }
   const evidence = await readEvidence(file, values.format, values.collateral)
-  const policy = values.policy === undefined ? undefined : await readPolicy(values.policy)
+  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const policy =
+    values.policy === undefined ? undefined : await readPolicy(values.policy, pins, context.nowMs())
   const judgement = await judge(platform, evidence, policy, expected)
   const { out } = context.terminal
   out.write(
@@ -98,11 +102,15 @@ async function judge(
   const appraisal = await appraisers[platform](evidence, { asOfMs: expected.asOfMs, roots })
   const isBad = appraisal.checks.some(({ status }) => status === 'failed')
   // Nobody has said which code is expected: evidence of any code is as good as of none.
-  return { ...appraisal, policy: '', verdict: isBad ? 'invalid' : 'incomplete' }
+  return { ...appraisal, policy: '', policyDigest: '', verdict: isBad ? 'invalid' : 'incomplete' }
 }
 
-async function readPolicy(path: string): Promise<ReturnType<typeof parseEvidencePolicy>> {
-  const bytes = await readFileBounded(path, maxPolicyBytes)
+async function readPolicy(
+  path: string,
+  pins: PolicyPins,
+  nowMs: number,
+): Promise<ReturnType<typeof parseEvidencePolicy>> {
+  const bytes = await readEvidencePolicy(path, '--policy', pins, nowMs)
   try {
     return parseEvidencePolicy(bytes)
   } catch (cause) {

@@ -29,12 +29,13 @@ const styles: Readonly<Record<Judgement['verdict'], Style>> = {
 
 /** The verdict, check by check, then the claims; ends with a line feed. A simulated root stands out. */
 export function formatJudgement(judgement: Judgement, output: Output): string {
-  const { verdict, policy, platform, tier, checks, claims } = judgement
+  const { verdict, policy, policyDigest, platform, tier, checks, claims } = judgement
   const word = output.style(styles[verdict], verdict.toUpperCase())
   const named = policy === '' ? 'none: nothing says which code is expected' : toPrintable(policy)
   const worth = tier === 'simulated' ? output.style('alarm', 'SIMULATED') : (tier ?? 'none')
   const lines = [
     `${output.style('bold', 'verdict')} ${word}   platform ${platform}   tier ${worth}   policy ${named}`,
+    ...(policyDigest === '' ? [] : [output.style('dim', `policy digest ${policyDigest}`)]),
     ...checks.map((check) => formatCheck(check, output)),
     ...(claims === undefined ? [] : formatClaims(claims, output)),
   ]

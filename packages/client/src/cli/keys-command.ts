@@ -14,8 +14,9 @@ import { forwardToProgram } from './forward-to-program.ts'
 
 /** The command. */
 export const keysCommand: Command = {
-  help: `usage: countersign keys create --name NAME --budget ATOMIC [--data DIR | --database FILE]
+  help: `usage: countersign keys create --name NAME --budget ATOMIC [LIMITS] [--data DIR | --database FILE]
        countersign keys list [--data DIR | --database FILE]
+       countersign keys limit ID [--budget ATOMIC] [LIMITS] [--data DIR | --database FILE]
        countersign keys revoke ID [--data DIR | --database FILE]
 
 API keys with budgets, for callers without a wallet. Works while the gateway runs. The secret of a new key is printed
@@ -23,6 +24,12 @@ once and kept nowhere; the database holds only its hash. Each line of output is 
 
   --name NAME       who the key is for
   --budget ATOMIC   what may be charged to it in all, in atomic units (1000000 is 1 USDC)
+
+LIMITS, each a number or "none":
+  --daily-budget ATOMIC  what may be charged to it on one day, UTC
+  --calls-per-minute N   in place of the gateway's own limits.perPayer
+  --concurrent-calls N   likewise
+
   --data DIR        folder of the network, default ./.countersign
   --database FILE   database of another gateway: api-keys.db in its dataDir
 
@@ -31,6 +38,7 @@ exit code: 0 done, 1 no such key, 64 wrong usage, 69 the gateway's program faile
 examples:
   countersign keys create --name alice --budget 1000000
   countersign keys list
+  countersign keys limit 4f1c9a --daily-budget 50000 --calls-per-minute 60
   countersign keys revoke 4f1c9a
 `,
   run,
@@ -40,13 +48,16 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(args, {
     name: { type: 'string' },
     budget: { type: 'string' },
+    'daily-budget': { type: 'string' },
+    'calls-per-minute': { type: 'string' },
+    'concurrent-calls': { type: 'string' },
     data: { type: 'string' },
     database: { type: 'string' },
   })
   if (values.data !== undefined && values.database !== undefined) {
     throw new UsageError('--data and --database exclude each other')
   }
-  const action = readAction(positionals, values.name, values.budget)
+  const action = readAction(positionals, values)
   const database =
     values.database ?? join(values.data ?? '.countersign', gatewayFolder, 'api-keys.db')
   const code = await forwardToProgram('api-key-admin', ['--database', database, ...action], context)
@@ -62,23 +73,53 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   return code
 }
 
-function readAction(
-  positionals: readonly string[],
-  name: string | undefined,
-  budget: string | undefined,
-): readonly string[] {
+type Values = {
+  readonly name?: string | undefined
+  readonly budget?: string | undefined
+  readonly 'daily-budget'?: string | undefined
+  readonly 'calls-per-minute'?: string | undefined
+  readonly 'concurrent-calls'?: string | undefined
+}
+
+function readAction(positionals: readonly string[], values: Values): readonly string[] {
+  const { name, budget } = values
   const [verb, id, ...rest] = positionals
   if (rest.length > 0) throw new UsageError('too many arguments')
+  const limits = readLimits(values)
+  const amount = budget === undefined ? [] : [`--budget=${parseAtomic('--budget', budget)}`]
   if (verb === 'create' && id === undefined) {
     if (name === undefined || budget === undefined) {
       throw new UsageError('keys create takes --name NAME and --budget ATOMIC')
     }
-    return ['create', `--name=${name}`, `--budget=${parseAtomic('--budget', budget)}`]
+    return ['create', `--name=${name}`, ...amount, ...limits]
   }
-  if (name !== undefined || budget !== undefined) {
-    throw new UsageError('only keys create takes --name and --budget')
+  if (name !== undefined) throw new UsageError('only keys create takes --name')
+  if (verb === 'limit' && id !== undefined) {
+    if (amount.length + limits.length === 0) throw new UsageError('keys limit takes what to limit')
+    return ['limit', id, ...amount, ...limits]
+  }
+  if (amount.length + limits.length > 0) {
+    throw new UsageError('only keys create and keys limit take --budget and limits')
   }
   if (verb === 'list' && id === undefined) return ['list']
   if (verb === 'revoke' && id !== undefined) return ['revoke', id]
-  throw new UsageError('keys takes create, list or revoke ID')
+  throw new UsageError('keys takes create, list, limit ID or revoke ID')
+}
+
+function readLimits(values: Values): readonly string[] {
+  const limits: string[] = []
+  const daily = values['daily-budget']
+  if (daily !== undefined) {
+    const amount = daily === 'none' ? daily : parseAtomic('--daily-budget', daily)
+    limits.push(`--daily-budget=${amount}`)
+  }
+  for (const name of ['calls-per-minute', 'concurrent-calls'] as const) {
+    const value = values[name]
+    if (value === undefined) continue
+    if (value !== 'none' && !/^[1-9][0-9]{0,5}$/.test(value)) {
+      throw new UsageError(`--${name} takes a whole number from 1 to 999999, or none`)
+    }
+    limits.push(`--${name}=${value}`)
+  }
+  return limits
 }

@@ -35,6 +35,16 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./attest-command.ts')).attestCommand,
   },
   {
+    name: 'collateral',
+    summary: 'fetch what evidence of hardware is judged with',
+    load: async () => (await import('./collateral-command.ts')).collateralCommand,
+  },
+  {
+    name: 'policy',
+    summary: 'sign a policy for evidence of hardware, or show one',
+    load: async () => (await import('./policy-command.ts')).policyCommand,
+  },
+  {
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,
@@ -47,6 +57,8 @@ const commands: readonly CommandEntry[] = [
 ]
 
 const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([
+  ['collateral-malformed', exitCodes.invalid],
+  ['collateral-unsupported', exitCodes.usage],
   ['file-unreadable', exitCodes.noInput],
   ['file-unwritable', exitCodes.cannotCreate],
   ['options-invalid', exitCodes.usage],

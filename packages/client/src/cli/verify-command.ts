@@ -18,6 +18,7 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { withProgress } from './progress.ts'
+import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
 import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
 
@@ -36,6 +37,7 @@ Judges a bundle (*.countersign.json) without a network, check by check.
 
   --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not), or a policy file
   --evidence-policy FILE  what to ask of evidence of hardware (spec/attestation.md AT8); without one it proves nothing
+${policyPinHelp}
   --request FILE      the request body that you sent: must be the very bytes
   --response FILE     the response body that you got: must be the very bytes
   --prefix            the response is only the beginning of a stream, up to the end of an event
@@ -62,6 +64,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(args, {
     policy: { type: 'string', default: 'default' },
     'evidence-policy': { type: 'string' },
+    'policy-signer': { type: 'string', multiple: true, default: [] },
+    'policy-digest': { type: 'string' },
     request: { type: 'string' },
     response: { type: 'string' },
     prefix: { type: 'boolean', default: false },
@@ -90,7 +94,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     ...(nonce === undefined ? {} : { nonce }),
   }
   const { out, err } = context.terminal
-  const judge = await readEvidenceVerifier(values['evidence-policy'])
+  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const judge = await readEvidenceVerifier(values['evidence-policy'], pins, context.nowMs())
   const judged = verify(bundle, policy, nowMs, held, judge)
   const verdict = await withProgress(err, 'verifying', judged)
   const { evidence } = verdict
@@ -109,9 +114,11 @@ async function readPolicy(policy: string): Promise<Uint8Array> {
 /** `undefined` when no policy is given: hardware is judged by a policy or not at all. */
 async function readEvidenceVerifier(
   path: string | undefined,
+  pins: PolicyPins,
+  nowMs: number,
 ): Promise<ReturnType<typeof createEvidenceVerifier> | undefined> {
   if (path === undefined) return undefined
-  const bytes = await readFileBounded(path, maxPolicyBytes)
+  const bytes = await readEvidencePolicy(path, '--evidence-policy', pins, nowMs)
   try {
     return createEvidenceVerifier(bytes)
   } catch (cause) {

@@ -1,4 +1,5 @@
 /** Answers that were paid for, kept for a short time in memory so that a repeated request gets the same one. */
+import type { IncomingMessage } from 'node:http'
 import type { IssuedReceipt } from './issued-receipt.ts'
 
 /** A complete answer with its receipt. */
@@ -13,6 +14,11 @@ export type KeptAnswer = {
 export type AnswerCache = {
   put(receiptId: string, answer: KeptAnswer, nowMs: number): void
   get(receiptId: string, nowMs: number): KeptAnswer | undefined
+}
+
+/** Whether the answer of a call can be asked for again: with payment `none` only that of a call with a name. */
+export function isRepeatable(payment: unknown, { headers }: IncomingMessage): boolean {
+  return payment !== 'none' || headers['idempotency-key'] !== undefined
 }
 
 /** Answers larger than this are not kept. */

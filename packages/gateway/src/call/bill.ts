@@ -78,14 +78,14 @@ async function estimateUsage(
   { estimator }: Gateway,
   { limits, bound }: Authorisation,
   { body }: CallRequest,
-  { observedBody, upstreamBody, answer }: ExchangeRecord,
+  { observedBody, upstreamBody, returned = upstreamBody, answer }: ExchangeRecord,
 ): Promise<UsageEstimate> {
   const isStream = answer.kind === 'streamed'
   const estimate =
     observedBody === undefined
       ? undefined
       : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
-  return estimate ?? { input: bound.input, output: upstreamBody.bytes }
+  return estimate ?? { input: bound.input, output: returned.bytes }
 }
 
 /** Who leaves pays; who gets an error of the upstream does not. */

@@ -65,6 +65,7 @@ const anthropicTypes: ReadonlyMap<number, string> = new Map([
   [402, 'billing_error'],
   [404, 'not_found_error'],
   [413, 'request_too_large'],
+  [429, 'rate_limit_error'],
   [503, 'overloaded_error'],
   [504, 'timeout_error'],
 ])
@@ -78,6 +79,7 @@ const googleStatuses: ReadonlyMap<number, string> = new Map([
   [402, 'FAILED_PRECONDITION'],
   [404, 'NOT_FOUND'],
   [409, 'ABORTED'],
+  [429, 'RESOURCE_EXHAUSTED'],
   [499, 'CANCELLED'],
   [500, 'INTERNAL'],
   [502, 'UNAVAILABLE'],

@@ -5,12 +5,17 @@ import { findOwn } from '../references/check-references.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
+import { drawRoutes } from './draw-routes.ts'
 import type { Gateway } from './gateway.ts'
 import type { Call } from './open-call.ts'
 
 /** Where a call goes, and how its answer is counted; `undefined` for calls that no provider bills. */
 export type ChosenRoute = {
   readonly route: Route
+  /** Routes of the same model, in the order in which they are tried when this one fails. */
+  readonly others: readonly Route[]
+  /** The model has several routes. */
+  readonly isChoice: boolean
   readonly meter: MeterWire | undefined
   /** A response that this caller made: nothing is paid for it again. */
   readonly isOwn: boolean
@@ -23,7 +28,8 @@ export type ChosenRoute = {
  */
 export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest): ChosenRoute {
   if (request.route.model === 'stored') {
-    return { route: routeToStored(gateway, call, request.model), meter: undefined, isOwn: true }
+    const route = routeToStored(gateway, call, request.model)
+    return { ...onlyRoute, route, meter: undefined, isOwn: true }
   }
   const { upstreams } = gateway
   const route = upstreams.find(request.model, request.route.dialect)
@@ -31,7 +37,25 @@ export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest):
     const dialect = upstreams.dialectOf(request.model)
     throw refuse('model-not-found', dialect === undefined ? '' : otherWire[dialect])
   }
-  return { route, meter: findMeterWire(route.upstream.kind, call.path), isOwn: false }
+  const meter = findMeterWire(route.upstream.kind, call.path)
+  if (route.others.length === 0) return { ...onlyRoute, route, meter, isOwn: false }
+  const [first = route, ...others] = orderRoutes(gateway, route, request)
+  return { route: first, others, isChoice: true, meter, isOwn: false }
+}
+
+const onlyRoute = { others: [], isChoice: false } as const
+
+/** What a request refers to is at one upstream: there is no other choice then. */
+function orderRoutes(
+  gateway: Gateway,
+  route: Route,
+  { references }: CallRequest,
+): readonly Route[] {
+  const routes = [route, ...route.others]
+  if (references.length === 0) return drawRoutes(routes, gateway.random)
+  const isOwner = ({ upstream }: Route): boolean =>
+    references.every((id) => gateway.references.get(id)?.upstream === upstream.name)
+  return routes.filter(isOwner).slice(0, 1)
 }
 
 const otherWire = {
@@ -47,5 +71,7 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')
-  return { upstream, model, upstreamModel: model, priceAtomic: 0n, metering: undefined }
+  const { behaviour } = upstream
+  const common = { metering: undefined, weight: 1, others: [] }
+  return { upstream, model, upstreamModel: model, priceAtomic: 0n, behaviour, ...common }
 }

@@ -144,6 +144,7 @@ function endAfterRequest(response: ServerResponse, body: Buffer): void {
 /** Headers of a refusal: no automatic retry unless one can help. */
 export function refusalHeaders(code: GatewayErrorCode, extra: Headers): Headers {
   const { status } = describeGatewayError(code)
-  const retry: Headers = status === 503 ? { 'retry-after': '1' } : { 'x-should-retry': 'false' }
+  const canHelp = status === 503 || code === 'idempotency-key-in-progress'
+  const retry: Headers = canHelp ? { 'retry-after': '1' } : { 'x-should-retry': 'false' }
   return { ...errorHeaders, ...retry, ...extra }
 }

@@ -5,12 +5,24 @@ import type { ExchangeState } from './exchange.ts'
 /** Why an exchange is over: the first of these that happens decides. */
 export type Ending =
   | { readonly kind: 'upstream-ended' }
-  | { readonly kind: 'upstream-failed'; readonly failure: UpstreamFailure }
+  | {
+      readonly kind: 'upstream-failed'
+      readonly failure: UpstreamFailure
+      /** False: not a byte of the request left, so it was certainly not served. */
+      readonly wasSent: boolean
+    }
   | { readonly kind: 'caller-gone' }
   | { readonly kind: 'out-of-time'; readonly error: 'total-time' | 'shutdown' }
 
 /** The time for the whole call is over. */
 export const totalTimeIsOver: Ending = { kind: 'out-of-time', error: 'total-time' }
+
+/** The upstream sent what no caller can have. */
+export const answerIsMalformed: Ending = {
+  kind: 'upstream-failed',
+  failure: 'answer-malformed',
+  wasSent: true,
+}
 
 /** `outcome` of a call (spec/receipt.md RC4): its state, and what went wrong. */
 export type Outcome = { readonly state: ExchangeState; readonly error: string | null }

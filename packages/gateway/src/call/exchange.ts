@@ -18,12 +18,25 @@ export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' 
 /** A body by what a receipt says of it. */
 export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
 
+/** An attempt that was made again, there or elsewhere: the name of the upstream, and what went wrong. */
+export type FailedAttempt = { readonly upstream: string; readonly error: string }
+
+/** An answer that was read on without its caller: when that one left, and how the reading ended. */
+export type DrainRecord = {
+  readonly leftMs: number
+  readonly end: 'complete' | 'upstream-error' | 'maximum' | 'time' | 'shutdown'
+}
+
 /** What was seen of an exchange. */
 export type ExchangeRecord = {
   readonly state: ExchangeState
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
+  /** What was returned, where that is less than the upstream sent. */
+  readonly returned: BodyRecord | undefined
+  /** How it went on for a caller who had left; `undefined` when it did not. */
+  readonly drain: DrainRecord | undefined
   readonly requestId: string | null
   /** What the provider asserted. */
   readonly observation: Observation
@@ -32,6 +45,8 @@ export type ExchangeRecord = {
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
   readonly firstByteMs: number | null
   readonly upstreamClaim: CborValue
+  /** Attempts before the one that is recorded here. */
+  readonly failed: readonly FailedAttempt[]
   readonly answer: RecordedAnswer
 }
 
@@ -60,8 +75,14 @@ export type StreamRecorder = {
   push(chunk: Buffer): void
   /** Events so far. */
   events(): number
+  /** What was seen so far. */
+  observation(): Observation
+  /** Says, once, that nothing of what follows is returned: it is hashed and observed, and joins no chain. */
+  cut(): void
   end(): {
     readonly body: BodyRecord
+    /** Up to the cut. */
+    readonly returned: BodyRecord
     readonly chain: EventChain
     readonly digests: Uint8Array
     readonly observation: Observation
@@ -100,14 +121,15 @@ export function createStreamRecorder(
   onEvent?: (event: Uint8Array) => void,
 ): StreamRecorder {
   const observer = createUsageObserver(meter)
-  const splitter = createEventSplitter()
   const hasher = hasReceipts ? createStreamHasher() : undefined
+  let splitter = createEventSplitter()
   let bytes = 0
   let events = 0
+  let returned: (HashedStream & { readonly bytes: number }) | undefined
 
   function take(event: Uint8Array): void {
     events++
-    hasher?.takeEvent(event)
+    if (returned === undefined) hasher?.takeEvent(event)
     observer.observe(event)
     onEvent?.(event)
   }
@@ -119,14 +141,24 @@ export function createStreamRecorder(
       for (const event of splitter.push(chunk)) take(event)
     },
     events: () => events,
+    observation: () => observer.result(),
+    cut() {
+      // What was returned of the event under way is the last element of the chain; the event itself goes on.
+      const { element } = splitter.end()
+      returned = { bytes, ...(hasher?.soFar(element) ?? notHashed) }
+      splitter = createEventSplitter()
+      splitter.push(element)
+    },
     end() {
       const { element } = splitter.end()
       if (element.length > 0) take(element)
       const hashed = hasher?.end() ?? notHashed
+      const { chain, digests, ...head } = returned ?? { bytes, ...hashed }
       return {
         body: { bytes, sha256: hashed.sha256 },
-        chain: hashed.chain,
-        digests: hashed.digests,
+        returned: { bytes: head.bytes, sha256: head.sha256 },
+        chain,
+        digests,
         observation: observer.result(),
       }
     },
@@ -144,24 +176,31 @@ const notHashed: HashedStream = { sha256: noBytes, chain: emptyEventChain, diges
 function createStreamHasher(): {
   takeChunk(chunk: Buffer): void
   takeEvent(event: Uint8Array): void
+  /** The stream as if it ended now, with this behind its events. */
+  soFar(element: Uint8Array): HashedStream
   end(): HashedStream
 } {
   const running = createHash('sha256')
   const chain = createEventChain(nativeSha256)
   const digests = createBodyCollector()
+  const takeEvent = (event: Uint8Array): void => {
+    const digest = nativeSha256(event)
+    chain.append(digest)
+    if (chain.events <= maxKeptDigests) digests.append(digest)
+  }
+  const chained = (): Omit<HashedStream, 'sha256'> => ({
+    chain: chain.current(),
+    digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
+  })
   return {
     takeChunk: (chunk) => {
       running.update(chunk)
     },
-    takeEvent: (event) => {
-      const digest = nativeSha256(event)
-      chain.append(digest)
-      if (chain.events <= maxKeptDigests) digests.append(digest)
+    takeEvent,
+    soFar: (element) => {
+      if (element.length > 0) takeEvent(element)
+      return { sha256: running.copy().digest(), ...chained() }
     },
-    end: () => ({
-      sha256: running.digest(),
-      chain: chain.current(),
-      digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
-    }),
+    end: () => ({ sha256: running.digest(), ...chained() }),
   }
 }

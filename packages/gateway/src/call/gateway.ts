@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
 import type { TlsKeys } from '../keys/tls-keys.ts'
+import type { PayerLimits } from '../limits/payer-limits.ts'
 import type { UsageEstimator } from '../metering/usage-estimator.ts'
 import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
@@ -28,6 +29,7 @@ export type Gateway = {
   readonly estimator: UsageEstimator
   readonly answers: AnswerCache
   readonly pending: PendingCalls
+  readonly payerLimits: PayerLimits
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
   readonly metrics: Metrics

@@ -6,6 +6,7 @@ import { findWireRoute } from '../http/wire-routes.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
+import { isRepeatable } from './answer-cache.ts'
 import { createBill, isUsed, settleBill, type Bill, type SettledBill } from './bill.ts'
 import { createBodyCollector } from './body-collector.ts'
 import { parseCallRequest, type CallRequest } from './call-request.ts'
@@ -13,14 +14,17 @@ import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
 import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
-import { exchangeWithUpstream } from './exchange-with-upstream.ts'
-import { forwardRequest, type SentCall } from './forward-request.ts'
+import { exchangeWithUpstream, type ServedExchange } from './exchange-with-upstream.ts'
+import { forwardRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
+
+/** How long a repeated call waits for the receipt of the first. */
+const maxReceiptMs = 10_000
 
 /** Handles one call from its head to its statement. Never rejects. */
 export async function handleCall(
@@ -38,6 +42,7 @@ export async function handleCall(
   } catch (error) {
     await answerRefusal(gateway, call, received, error)
   } finally {
+    gateway.payerLimits.leave(call.id)
     gateway.requestMemory.give(received.collector.bytes().length)
     gateway.pending.end(entry)
   }
@@ -85,8 +90,9 @@ async function serveCall(
     if (call.isGone()) throw refuse('client-gone')
     const forwarded = forwardRequest(call, request, chosen.route)
     const sent = { request, forwarded, chosen, bill }
-    const exchange = await exchangeWithUpstream(gateway, call, sent, payment)
-    const result = await settleCall(gateway, call, nonce, sent, exchange).catch(
+    const served = await exchangeWithUpstream(gateway, call, sent, payment)
+    const { exchange } = served
+    const result = await settleCall(gateway, call, nonce, served).catch(
       (fault: unknown): CallResult => {
         // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
         if (exchange.answer.kind !== 'streamed') throw fault
@@ -104,8 +110,7 @@ async function settleCall(
   gateway: Gateway,
   call: Call,
   nonce: Uint8Array | undefined,
-  sent: SentCall,
-  exchange: ExchangeRecord,
+  { sent, exchange }: ServedExchange,
 ): Promise<CallResult> {
   const settled = await settleBill(gateway, sent.bill, sent.request, exchange)
   const draft = gateway.config.receipts.enabled
@@ -128,7 +133,7 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     const receipt =
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
-    keepAnswer(gateway, exchange, receipt)
+    keepAnswer(gateway, call, exchange, receipt)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
@@ -147,10 +152,10 @@ function acceptHead(call: Call, { route }: CallRequest): Uint8Array | undefined 
 }
 
 /** What cannot be signed at its end is refused at its beginning, before anything is paid. */
-async function needKeyset({ epochs, nowMs, config, log }: Gateway): Promise<void> {
+async function needKeyset({ epochs, nowMs, config, upstreams, log }: Gateway): Promise<void> {
   if (!config.receipts.enabled) return
   try {
-    await epochs.ready(nowMs(), config.limits.totalTimeoutMs)
+    await epochs.ready(nowMs(), upstreams.longestCallMs)
   } catch (cause) {
     log.error({ err: cause }, 'there is no keyset that holds')
     throw refuse('attestation-unavailable', '', cause)
@@ -189,10 +194,16 @@ async function admitPayment(
     headers: call.request.headers,
     model: request.model,
     priceAtomic,
+    limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission
   if (admission.kind === 'refused') throw new CallRefused(admission.refusal)
-  const answer = gateway.answers.get(admission.receiptId, gateway.nowMs())
+  const { receiptId } = admission
+  // Its payment has ended; its receipt may be on its way.
+  if (gateway.answers.get(receiptId, gateway.nowMs()) === undefined) {
+    await gateway.pending.wait(receiptId, maxReceiptMs)
+  }
+  const answer = gateway.answers.get(receiptId, gateway.nowMs())
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
   return { kind: 'replayed' }
@@ -200,12 +211,13 @@ async function admitPayment(
 
 function keepAnswer(
   gateway: Gateway,
+  call: Call,
   { state, answer }: ExchangeRecord,
   receipt: IssuedReceipt | undefined,
 ): void {
   if (receipt === undefined || state !== 'complete' || answer.kind === 'gone') return
   const body = answer.kind === 'whole' ? answer.body : answer.kept
-  if (body === undefined || gateway.config.payment === 'none') return
+  if (body === undefined || !isRepeatable(gateway.config.payment, call.request)) return
   const { status, headers } = answer
   // A copy: what was collected may hold on to twice as much.
   const kept = { status, headers, body: Buffer.from(body), receipt }

@@ -7,7 +7,7 @@ import { nativeSha256 } from '../keys/native-sha256.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { findAttachments, type Attachment } from './attachments.ts'
 import type { SettledBill } from './bill.ts'
-import { recordBody, type BodyRecord, type ExchangeRecord } from './exchange.ts'
+import { recordBody, type BodyRecord, type ExchangeRecord, type FailedAttempt } from './exchange.ts'
 import type { SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
@@ -102,15 +102,28 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, chosen, settled }: EndedCall,
+  { request, chosen, settled, exchange }: EndedCall,
 ): void {
-  const { model, upstreamModel } = chosen.route
+  const { model, upstreamModel, upstream } = chosen.route
+  if (exchange.failed.length > 0 || chosen.isChoice) {
+    claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
+  }
+  const { drain } = exchange
+  if (drain !== undefined) claims.set('drain', pairs(['end', drain.end], ['left', drain.leftMs]))
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
+}
+
+function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): CborValue {
+  return pairs(
+    ['count', failed.length + 1],
+    ['failed', failed.map((each) => pairs(['error', each.error], ['upstream', each.upstream]))],
+    ['upstream', upstream],
+  )
 }
 
 function toAttachmentClaim({ start, ...body }: Attachment): CborValue {
@@ -206,14 +219,14 @@ async function issue(
 }
 
 function responseClaim(exchange: ExchangeRecord): CborValue {
-  const { answer, upstreamBody } = exchange
+  const { answer, upstreamBody, returned = upstreamBody } = exchange
   switch (answer.kind) {
     case 'whole': {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed':
-      return bodyClaim(upstreamBody, ['status', answer.status], ['transform', 'identity'])
+      return bodyClaim(returned, ['status', answer.status], ['transform', 'identity'])
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

@@ -1,4 +1,5 @@
 /** The models of the configuration, each with its compiled price sheet (spec/metering.md ME5, ME7). */
+import type { BehaviourConfig } from '../config/behaviour-schema.ts'
 import { ConfigError } from '../config/load-config.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
 import {
@@ -20,8 +21,19 @@ export type CatalogueModel = {
   readonly upstream: string
   readonly provider: ModelConfig['provider']
   readonly upstreamModel: string
+  readonly weight: number
+  /** Further upstreams that serve it. */
+  readonly routes: readonly CatalogueRoute[]
+  readonly behaviour: BehaviourConfig
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
+}
+
+/** A further upstream of a model. */
+export type CatalogueRoute = {
+  readonly upstream: string
+  readonly upstreamModel: string
+  readonly weight: number
 }
 
 /** What can be asked for, and what it costs. */
@@ -67,7 +79,28 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
   const builtIn = findBuiltIn(model, upstreamModel, atomicPerUsd, atMs)
   const sheet = compileSheet(model, builtIn?.sheet)
   const limits = compileLimits(model, sheet, builtIn?.contextTokens)
-  return { name, aliases, upstream, provider, upstreamModel, sheet, limits }
+  const { weight, timeouts, retry, onDisconnect } = model
+  const routes = model.routes.map((route) => ({
+    ...route,
+    upstreamModel: route.upstreamModel ?? upstreamModel,
+  }))
+  const behaviour = {
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(onDisconnect === undefined ? {} : { onDisconnect }),
+  }
+  return {
+    name,
+    aliases,
+    upstream,
+    provider,
+    upstreamModel,
+    weight,
+    routes,
+    behaviour,
+    sheet,
+    limits,
+  }
 }
 
 function findBuiltIn(

@@ -1,5 +1,6 @@
 /** The members `models` and `prices` of the configuration: what callers can name, where it goes, what it costs. */
 import { z } from 'zod'
+import { modelBehaviour } from '../config/behaviour-schema.ts'
 import { usageKinds } from '../metering/usage.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
@@ -70,20 +71,40 @@ const limits = z
   })
   .prefault({})
 
+const upstreamName = z.string().regex(/^[a-z0-9-]{1,64}$/)
+const weight = z
+  .int()
+  .min(0)
+  .max(1000)
+  .default(1)
+  .describe('Share of the calls; 0: only when the others fail.')
+
+const route = z.strictObject({
+  upstream: upstreamName.describe('A name of `upstreams`, of the same kind.'),
+  upstreamModel: modelName
+    .optional()
+    .describe('What this upstream is asked for; by default that of the model.'),
+  weight,
+})
+
 /** One model of the catalogue. */
 export const modelSchema = z.strictObject({
   name: modelName.describe('What callers ask for.'),
   aliases: z.array(modelName).max(64).default([]).describe('Other names for the same.'),
-  upstream: z
-    .string()
-    .regex(/^[a-z0-9-]{1,64}$/)
-    .describe('A name of `upstreams`.'),
+  upstream: upstreamName.describe('A name of `upstreams`.'),
   provider: z
     .enum(['openai', 'anthropic', 'google', 'xai'])
     .describe('How the upstream speaks and counts, and whose list prices are meant.'),
   upstreamModel: modelName
     .optional()
     .describe('What the upstream is asked for; by default `name`.'),
+  weight,
+  routes: z
+    .array(route)
+    .max(7)
+    .default([])
+    .describe('Further upstreams that serve the same model, at the same price.'),
+  ...modelBehaviour,
   price,
   limits,
 })

@@ -1,6 +1,7 @@
 /** The configuration file `countersign.config.json`: the one source of its types and of the published JSON Schema. */
 import { z } from 'zod'
 import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
+import { upstreamBehaviour } from './behaviour-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -40,6 +41,7 @@ const upstream = z.strictObject({
     .optional()
     .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
+  ...upstreamBehaviour,
   models: z
     .array(model)
     .max(1024)
@@ -188,6 +190,19 @@ const limits = z
     drainTimeoutMs: milliseconds
       .default(30_000)
       .describe('How long calls under way may still take when the gateway is stopped.'),
+    perPayer: z
+      .strictObject({
+        callsPerMinute: z.int().min(1).max(1_000_000).optional(),
+        burst: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .optional()
+          .describe('Calls that may come at once after a silence; by default those of a minute.'),
+        concurrentCalls: z.int().min(1).max(1_000_000).optional(),
+      })
+      .prefault({})
+      .describe('For each payer: an API key, or a wallet.'),
   })
   .prefault({})
 

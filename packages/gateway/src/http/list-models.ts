@@ -1,63 +1,90 @@
 /** The models that callers of a wire can name, with prices, in the form of that wire. */
 import type { IncomingMessage } from 'node:http'
 import type { Gateway } from '../call/gateway.ts'
-import { isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { usageKinds } from '../metering/usage.ts'
 import type { ListedModel } from '../upstream/upstreams.ts'
 import type { Dialect } from './wire-routes.ts'
 
 /** The list that this request asks for: its path and its version header say on which wire. */
-export function listModels(
-  { upstreams, config }: Gateway,
-  { headers }: IncomingMessage,
-  path: string,
-): unknown {
-  const dialect = dialectOfList(path, headers['anthropic-version'] !== undefined)
-  const models = upstreams.models.filter((model) => model.dialect === dialect)
-  const isFree = config.payment === 'none'
-  const toPrice = ({ sheet }: ListedModel): unknown => (isFree ? null : describePrice(sheet))
+export function listModels(gateway: Gateway, request: IncomingMessage, path: string): unknown {
+  const dialect = dialectOfModels(request, path)
+  const models = gateway.upstreams.models.filter((model) => model.dialect === dialect)
+  const described = models.map((model) => describeModel(gateway, dialect, model))
   switch (dialect) {
     case 'openai':
-      return {
-        object: 'list',
-        data: models.map((model) => ({
-          id: model.id,
-          object: 'model',
-          created: 0,
-          owned_by: model.upstream,
-          price: toPrice(model),
-        })),
-      }
+      return { object: 'list', data: described }
     case 'anthropic':
       return {
-        data: models.map((model) => ({
-          type: 'model',
-          id: model.id,
-          display_name: model.id,
-          created_at: '1970-01-01T00:00:00Z',
-          price: toPrice(model),
-        })),
+        data: described,
         has_more: false,
         first_id: models[0]?.id ?? null,
         last_id: models.at(-1)?.id ?? null,
       }
     case 'google':
+      return { models: described }
+  }
+}
+
+/** The model that this path names, by its public name or an alias; `undefined` when its wire has none of that name. */
+export function findModel(
+  gateway: Gateway,
+  request: IncomingMessage,
+  path: string,
+): object | undefined {
+  const dialect = dialectOfModels(request, path)
+  const id = decodeName(path.slice(path.indexOf('/models/') + '/models/'.length))
+  const route = id === undefined ? undefined : gateway.upstreams.find(id, dialect)
+  if (route === undefined) return undefined
+  const { model, upstream, metering, priceAtomic } = route
+  const sheet = metering?.sheet ?? createCallSheet(priceAtomic)
+  return describeModel(gateway, dialect, { id: model, upstream: upstream.name, sheet })
+}
+
+/** In whose form models are described. */
+export function dialectOfModels({ headers }: IncomingMessage, path: string): Dialect {
+  if (path.startsWith('/v1beta/')) return 'google'
+  return headers['anthropic-version'] === undefined ? 'openai' : 'anthropic'
+}
+
+function describeModel(
+  { config }: Gateway,
+  dialect: Dialect,
+  { id, upstream, sheet }: Pick<ListedModel, 'id' | 'upstream' | 'sheet'>,
+): object {
+  const price = config.payment === 'none' ? null : describePrice(sheet)
+  switch (dialect) {
+    case 'openai':
+      return { id, object: 'model', created: 0, owned_by: upstream, price }
+    case 'anthropic':
       return {
-        models: models.map((model) => ({
-          name: `models/${model.id}`,
-          displayName: model.id,
-          supportedGenerationMethods: googleMethods,
-          price: toPrice(model),
-        })),
+        type: 'model',
+        id,
+        display_name: id,
+        created_at: '1970-01-01T00:00:00Z',
+        price,
+      }
+    case 'google':
+      return {
+        name: `models/${id}`,
+        displayName: id,
+        supportedGenerationMethods: googleMethods,
+        price,
       }
   }
 }
 
 const googleMethods = ['generateContent', 'streamGenerateContent', 'countTokens', 'embedContent']
+const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
 
-function dialectOfList(path: string, hasAnthropicVersion: boolean): Dialect {
-  if (path === '/v1beta/models') return 'google'
-  return hasAnthropicVersion ? 'anthropic' : 'openai'
+/** Clients write a slash in a name as it is, or as %2F. */
+function decodeName(text: string): string | undefined {
+  try {
+    const name = decodeURIComponent(text)
+    return modelName.test(name) && !name.includes('..') ? name : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Atomic units as text: per call, and per 1,000,000 units of each kind where use has a price. */

@@ -10,9 +10,16 @@ const readable = new Set([
   '/readyz',
   '/metrics',
 ])
+// Behind a colon Google's paths have a method.
+const modelPath = /^\/v1(?:\/models\/[^/]|beta\/models\/[^/:][^:]*$)/
 // Providers have these; what is kept there could be read by all callers of the operator's account.
 const sharedPaths =
   /^\/v1(?:beta)?\/(?:files|uploads|batches|vector_stores|containers|conversations|assistants|threads|fine_tuning|cachedContents|interactions|realtime)(?:\/|$)/
+
+/** Whether a path names one model. */
+export function isModelPath(path: string): boolean {
+  return modelPath.test(path)
+}
 
 /** Whether calls to this path have a statement. Every POST has one, a refusal at least. */
 export function isNotarised(method: string, path: string): boolean {
@@ -27,7 +34,7 @@ export function refusalOfPath(path: string): Refusal {
     const allow = routes.map(({ route }) => route.method).join(', ')
     return { code: 'method-not-allowed', detail: '', headers: { allow } }
   }
-  if (readable.has(path) || path.startsWith('/v1/receipts/')) {
+  if (readable.has(path) || path.startsWith('/v1/receipts/') || isModelPath(path)) {
     return { code: 'method-not-allowed', detail: '', headers: { allow: 'GET' } }
   }
   return { code: 'path-not-found', detail: hintAt(path), headers: {} }

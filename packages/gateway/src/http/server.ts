@@ -5,8 +5,8 @@ import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
 import { createAttestedServer, patience } from './attested-server.ts'
-import { listModels } from './list-models.ts'
-import { isNotarised, refusalOfPath } from './paths.ts'
+import { dialectOfModels, findModel, listModels } from './list-models.ts'
+import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
@@ -63,9 +63,11 @@ async function routeGet(
   url: URL,
 ): Promise<void> {
   const { pathname } = url
+  const [path = ''] = (request.url ?? '').split('?')
   if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
   else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
+  else if (isModelPath(path)) sendModel(gateway, request, response, path)
   else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
   else if (pathname === '/readyz') sendReadiness(response, isReady())
   else if (pathname === '/metrics') await sendMetrics(gateway, response)
@@ -79,6 +81,17 @@ function sendUnknown(response: ServerResponse, path: string): void {
 
 function isModelList(path: string): boolean {
   return path === '/v1/models' || path === '/v1beta/models'
+}
+
+function sendModel(
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): void {
+  const model = findModel(gateway, request, path)
+  if (model !== undefined) sendJson(response, 200, model)
+  else sendProblem(response, 'model-not-found', '', {}, dialectOfModels(request, path))
 }
 
 function sendReadiness(response: ServerResponse, isReady: boolean): void {

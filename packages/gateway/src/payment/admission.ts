@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { GatewayErrorCode } from '../errors.ts'
+import type { PayerLimits } from '../limits/payer-limits.ts'
 
 /** The call that somebody wants to have admitted. */
 export type AdmissionRequest = {
@@ -14,6 +15,8 @@ export type AdmissionRequest = {
   readonly headers: IncomingHttpHeaders
   readonly model: string
   readonly priceAtomic: bigint
+  /** Asked once, when the payer is known and before anything is recorded; the caller of `admit` gives the place back. */
+  readonly limits?: Pick<PayerLimits, 'enter'>
 }
 
 /** An answer of our own instead of the upstream's. `headers` may carry a fresh quote. */

@@ -2,6 +2,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { toBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
+import type { CallLimits } from '../limits/payer-limits.ts'
 import {
   inTransaction,
   openDatabase,
@@ -20,7 +21,23 @@ export type ApiKeyEntry = {
   readonly chargedAtomic: bigint
   readonly createdAtMs: number
   readonly state: 'active' | 'revoked'
+  readonly limits: KeyLimits
+  readonly today: DayCharges
 }
+
+/** What one key may do; absent means: what the configuration says, and no budget for a day. */
+export type KeyLimits = CallLimits & { readonly dailyBudgetAtomic?: bigint }
+
+/** Limits to change; `none` takes one away. */
+export type KeyLimitChanges = {
+  readonly budgetAtomic?: bigint
+  readonly dailyBudgetAtomic?: bigint | 'none'
+  readonly callsPerMinute?: number | 'none'
+  readonly concurrentCalls?: number | 'none'
+}
+
+/** What was charged on the latest day with a charge; days since the Unix epoch, in UTC. */
+export type DayCharges = { readonly day: number; readonly chargedAtomic: bigint }
 
 /** A call that a key named and used up. */
 export type NamedCall = {
@@ -34,6 +51,7 @@ export type NamedCall = {
 /** What one flush writes. `charged` holds totals, not differences: the process owns the counters. */
 export type Flush = {
   readonly charged: ReadonlyMap<string, bigint>
+  readonly today: ReadonlyMap<string, DayCharges>
   readonly calls: readonly NamedCall[]
   readonly forgetCallsBeforeMs: number
 }
@@ -43,6 +61,8 @@ export type ApiKeyStore = {
   /** Adds a key and returns its secret, which is kept nowhere. */
   create(name: string, budgetAtomic: bigint, nowMs: number): { entry: ApiKeyEntry; secret: string }
   list(): readonly ApiKeyEntry[]
+  /** False when there is no such key. */
+  limit(id: string, changes: KeyLimitChanges): boolean
   /** False when there is no such key, or it is revoked already. */
   revoke(id: string, nowMs: number): boolean
   findByDigest(digest: string): ApiKeyEntry | undefined
@@ -64,8 +84,17 @@ CREATE TABLE IF NOT EXISTS api_key_calls (
   receipt_id TEXT NOT NULL, ended_at INTEGER NOT NULL, PRIMARY KEY (key_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS api_key_calls_by_end ON api_key_calls (ended_at);
+CREATE TABLE IF NOT EXISTS api_key_limits (
+  key_id TEXT PRIMARY KEY, daily_budget TEXT, calls_per_minute INTEGER, concurrent_calls INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS api_key_days (
+  key_id TEXT PRIMARY KEY, day INTEGER NOT NULL, charged_that_day TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 `
-const columns = 'id, name, budget, charged, created_at, revoked_at'
+const select = `
+SELECT id, name, budget, charged, created_at, revoked_at, daily_budget, calls_per_minute, concurrent_calls, day,
+  charged_that_day
+FROM api_keys LEFT JOIN api_key_limits AS l ON l.key_id = id LEFT JOIN api_key_days AS d ON d.key_id = id`
 
 /** SHA-256 of a secret in base64: all that is kept of it. */
 export function digestSecret(secret: string): string {
@@ -80,9 +109,9 @@ export function digestSecret(secret: string): string {
 export function openApiKeyStore(file: string): ApiKeyStore {
   const database = openDatabase(file, 'NORMAL')
   database.exec(schema)
-  const byDigest = database.prepare(`SELECT ${columns} FROM api_keys WHERE digest = ?`)
-  const byId = database.prepare(`SELECT ${columns} FROM api_keys WHERE id = ?`)
-  const all = database.prepare(`SELECT ${columns} FROM api_keys ORDER BY created_at, id`)
+  const byDigest = database.prepare(`${select} WHERE digest = ?`)
+  const byId = database.prepare(`${select} WHERE id = ?`)
+  const all = database.prepare(`${select} ORDER BY created_at, id`)
   const call = database.prepare(
     'SELECT * FROM api_key_calls WHERE key_id = ? AND idempotency_key = ?',
   )
@@ -99,8 +128,9 @@ export function openApiKeyStore(file: string): ApiKeyStore {
       const id = toHex(randomBytes(8))
       insert.run(id, name, digestSecret(secret), `${budgetAtomic}`, nowMs)
       const entry = { id, name, budgetAtomic, chargedAtomic: 0n, createdAtMs: nowMs } as const
-      return { entry: { ...entry, state: 'active' }, secret }
+      return { entry: { ...entry, state: 'active', limits: {}, today: noCharges }, secret }
     },
+    limit: createLimit(database),
     list: () => all.all().map(parseEntry),
     revoke: (id, nowMs) => revoke.run(nowMs, id).changes === 1,
     findByDigest: (digest) => parseOptional(byDigest.get(digest), parseEntry),
@@ -114,13 +144,44 @@ export function openApiKeyStore(file: string): ApiKeyStore {
   }
 }
 
+const noCharges: DayCharges = { day: 0, chargedAtomic: 0n }
+
+function createLimit(database: DatabaseSync): ApiKeyStore['limit'] {
+  const known = database.prepare('SELECT 1 FROM api_keys WHERE id = ?')
+  const ensure = database.prepare('INSERT OR IGNORE INTO api_key_limits (key_id) VALUES (?)')
+  const setBudget = database.prepare('UPDATE api_keys SET budget = ? WHERE id = ?')
+  const setDaily = database.prepare('UPDATE api_key_limits SET daily_budget = ? WHERE key_id = ?')
+  const setRate = database.prepare(
+    'UPDATE api_key_limits SET calls_per_minute = ? WHERE key_id = ?',
+  )
+  const setCap = database.prepare('UPDATE api_key_limits SET concurrent_calls = ? WHERE key_id = ?')
+  return (id, { budgetAtomic, dailyBudgetAtomic, callsPerMinute, concurrentCalls }) =>
+    inTransaction(database, () => {
+      if (known.get(id) === undefined) return false
+      ensure.run(id)
+      if (budgetAtomic !== undefined) setBudget.run(`${budgetAtomic}`, id)
+      if (dailyBudgetAtomic !== undefined) {
+        setDaily.run(dailyBudgetAtomic === 'none' ? null : `${dailyBudgetAtomic}`, id)
+      }
+      if (callsPerMinute !== undefined) setRate.run(toColumn(callsPerMinute), id)
+      if (concurrentCalls !== undefined) setCap.run(toColumn(concurrentCalls), id)
+      return true
+    })
+}
+
+function toColumn(limit: number | 'none'): number | null {
+  return limit === 'none' ? null : limit
+}
+
 function createFlush(database: DatabaseSync): (flush: Flush) => void {
   const charge = database.prepare('UPDATE api_keys SET charged = ? WHERE id = ?')
+  const chargeToday = database.prepare('INSERT OR REPLACE INTO api_key_days VALUES (?, ?, ?)')
   const remember = database.prepare('INSERT OR REPLACE INTO api_key_calls VALUES (?, ?, ?, ?, ?)')
   const forget = database.prepare('DELETE FROM api_key_calls WHERE ended_at < ?')
-  return ({ charged, calls, forgetCallsBeforeMs }) => {
+  return ({ charged, today, calls, forgetCallsBeforeMs }) => {
     inTransaction(database, () => {
       for (const [id, totalAtomic] of charged) charge.run(`${totalAtomic}`, id)
+      for (const [id, { day, chargedAtomic }] of today) chargeToday.run(id, day, `${chargedAtomic}`)
       for (const { keyId, idempotencyKey, request, receiptId, endedAtMs } of calls) {
         remember.run(keyId, idempotencyKey, request, receiptId, endedAtMs)
       }
@@ -141,6 +202,23 @@ function parseEntry(row: Row): ApiKeyEntry {
     chargedAtomic: readAmountAtomic(row, 'charged'),
     createdAtMs: readInteger(row, 'created_at'),
     state: row['revoked_at'] === null ? 'active' : 'revoked',
+    limits: parseLimits(row),
+    today:
+      row['day'] === null
+        ? noCharges
+        : {
+            day: readInteger(row, 'day'),
+            chargedAtomic: readAmountAtomic(row, 'charged_that_day'),
+          },
+  }
+}
+
+function parseLimits(row: Row): KeyLimits {
+  const has = (column: string): boolean => row[column] !== null
+  return {
+    ...(has('daily_budget') ? { dailyBudgetAtomic: readAmountAtomic(row, 'daily_budget') } : {}),
+    ...(has('calls_per_minute') ? { callsPerMinute: readInteger(row, 'calls_per_minute') } : {}),
+    ...(has('concurrent_calls') ? { concurrentCalls: readInteger(row, 'concurrent_calls') } : {}),
   }
 }
 

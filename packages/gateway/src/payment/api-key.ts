@@ -6,7 +6,14 @@ import { hashRequest } from '@countersign/protocol/payment/request-nonce'
 import type { GatewayErrorCode } from '../errors.ts'
 import { createRandomPool, type RandomBytes } from '../keys/random-pool.ts'
 import type { Admission, AdmissionRequest, AdmittedPayment, PaymentScheme } from './admission.ts'
-import { digestSecret, openApiKeyStore, type ApiKeyStore, type NamedCall } from './api-key-store.ts'
+import {
+  digestSecret,
+  openApiKeyStore,
+  type ApiKeyStore,
+  type DayCharges,
+  type KeyLimits,
+  type NamedCall,
+} from './api-key-store.ts'
 import { ownDatabase } from './database.ts'
 import { createGroupFlush, type GroupFlush } from './group-flush.ts'
 import { readIdempotencyKey } from './idempotency-key.ts'
@@ -26,6 +33,10 @@ type Account = {
   chargedAtomic: bigint
   reservedAtomic: bigint
   revoked: boolean
+  limits: KeyLimits
+  /** The latest day with a charge, and what was charged on it. */
+  day: number
+  chargedThatDayAtomic: bigint
 }
 
 type State = {
@@ -48,7 +59,8 @@ const secretForm = /^csk_[A-Za-z0-9_-]{43}$/
 const ownHeaders = ['x-api-key', 'x-goog-api-key'] as const
 const bearer = /^Bearer +(\S+)$/i
 const checkEveryMs = 1000
-const rememberCallsMs = 86_400_000
+const dayMs = 86_400_000
+const rememberCallsMs = dayMs
 
 /** The key of a request, whether it is known or not; undefined when there is none of our form. */
 export function readApiKey(headers: IncomingHttpHeaders): string | undefined {
@@ -107,6 +119,8 @@ function admit(state: State, request: AdmissionRequest): Admission {
   refreshAccounts(state)
   const account = findCaller(state, request.headers)
   if (account === undefined) return refused('api-key-invalid')
+  const limited = request.limits?.enter(request.receiptId, payerOf(account), account.limits)
+  if (limited !== undefined) return { kind: 'refused', refusal: limited }
   const idempotency = readIdempotencyKey(request.headers)
   if (idempotency.kind === 'malformed') return refused('request-malformed', malformedKey)
   const name = idempotency.kind === 'given' ? idempotency.key : undefined
@@ -115,9 +129,29 @@ function admit(state: State, request: AdmissionRequest): Admission {
   const { priceAtomic } = request
   const left = account.budgetAtomic - account.chargedAtomic - account.reservedAtomic
   if (priceAtomic > left) return refused('api-key-budget-exhausted')
+  if (priceAtomic > leftToday(state, account)) return refused('api-key-daily-budget-exhausted')
   account.reservedAtomic += priceAtomic
   if (name !== undefined) state.named.set(nameOf(account.id, name), 'running')
   return { kind: 'admitted', payment: createAdmitted(state, account, request, name) }
+}
+
+/**
+ * What may still be reserved today. A charge counts on the day on which its call ends, and all that is reserved counts
+ * now: so no day is charged more than its budget, also when calls run over midnight.
+ */
+function leftToday(state: State, account: Account): bigint {
+  const { dailyBudgetAtomic } = account.limits
+  if (dailyBudgetAtomic === undefined) return account.budgetAtomic
+  beginDay(state, account)
+  return dailyBudgetAtomic - account.chargedThatDayAtomic - account.reservedAtomic
+}
+
+/** A clock that goes back does not open an earlier day again. */
+function beginDay({ options }: State, account: Account): void {
+  const day = Math.floor(options.clock() / dayMs)
+  if (day <= account.day) return
+  account.day = day
+  account.chargedThatDayAtomic = 0n
 }
 
 const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
@@ -145,6 +179,9 @@ function findAccount(state: State, secret: string): Account | undefined {
     chargedAtomic: entry.chargedAtomic,
     reservedAtomic: 0n,
     revoked: entry.state === 'revoked',
+    limits: entry.limits,
+    day: entry.today.day,
+    chargedThatDayAtomic: entry.today.chargedAtomic,
   }
   state.accounts.set(digest, account)
   return account
@@ -161,7 +198,9 @@ function refreshAccounts(state: State): void {
   for (const account of state.accounts.values()) {
     const entry = state.store.findById(account.id)
     account.revoked = entry?.state !== 'active'
-    if (entry !== undefined) account.budgetAtomic = entry.budgetAtomic
+    if (entry === undefined) continue
+    account.budgetAtomic = entry.budgetAtomic
+    account.limits = entry.limits
   }
 }
 
@@ -218,6 +257,8 @@ async function charge(
   amountAtomic: bigint,
 ): Promise<void> {
   account.chargedAtomic += amountAtomic
+  beginDay(state, account)
+  account.chargedThatDayAtomic += amountAtomic
   state.dirty.set(account.id, account)
   if (name !== undefined) {
     const call: NamedCall = {
@@ -236,15 +277,19 @@ async function charge(
 /** After a crash here the file has all of this flush or nothing; calls of a lost flush were not charged. */
 function writeFlush(state: State): void {
   if (state.dirty.size === 0) return
-  const charged = new Map(
-    [...state.dirty.values()].map(({ id, chargedAtomic }) => [id, chargedAtomic]),
-  )
+  const dirty = [...state.dirty.values()]
+  const charged = new Map(dirty.map(({ id, chargedAtomic }) => [id, chargedAtomic]))
+  const today = new Map(dirty.map((account) => [account.id, dayOf(account)]))
   const calls = state.ended
   const forgetCallsBeforeMs = state.options.clock() - rememberCallsMs
-  state.store.flush({ charged, calls, forgetCallsBeforeMs })
+  state.store.flush({ charged, today, calls, forgetCallsBeforeMs })
   state.dirty.clear()
   state.ended = []
   for (const { keyId, idempotencyKey } of calls) state.named.delete(nameOf(keyId, idempotencyKey))
+}
+
+function dayOf({ day, chargedThatDayAtomic }: Account): DayCharges {
+  return { day, chargedAtomic: chargedThatDayAtomic }
 }
 
 function requestOf({ method, path, bodyDigest }: AdmissionRequest): Uint8Array {

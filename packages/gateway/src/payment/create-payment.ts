@@ -47,7 +47,7 @@ const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
 export function createPayment(config: Config, surroundings: PaymentSurroundings): Payment {
   const { payment } = config
   if (payment === 'none') {
-    return { scheme: createNoPayment(), ...settlesNothing }
+    return { scheme: createNoPayment(surroundings.clock), ...settlesNothing }
   }
   const apiKey = createKeys(config, payment, surroundings)
   if (payment.exact === undefined) {

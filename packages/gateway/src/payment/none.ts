@@ -1,5 +1,6 @@
 /** Payment `none`: every call is admitted and costs nothing (spec/payment.md PA2). */
 import type { AdmittedPayment, PaymentScheme } from './admission.ts'
+import { createFreeNames } from './free-names.ts'
 
 /** The payment of a call that costs nothing. */
 export const freePayment: AdmittedPayment = {
@@ -8,10 +9,16 @@ export const freePayment: AdmittedPayment = {
   complete: () => Promise.resolve({ scheme: 'none', amountAtomic: 0n } as const),
 }
 
-/** Admits everything; every charge is 0. */
-export function createNoPayment(): PaymentScheme {
+const freely = Promise.resolve({ kind: 'admitted', payment: freePayment } as const)
+
+/** Admits everything; every charge is 0. Calls that have a name are made once (PA4.6). */
+export function createNoPayment(clock: () => number): PaymentScheme {
+  const names = createFreeNames(freePayment, clock)
   return {
-    admit: () => Promise.resolve({ kind: 'admitted', payment: freePayment } as const),
+    admit: (request) =>
+      request.headers['idempotency-key'] === undefined
+        ? freely
+        : Promise.resolve(names.admit(request)),
     identify: () => null,
     close: () => Promise.resolve(),
   }

@@ -17,7 +17,8 @@ export type UpstreamObserver = {
   onResponse(status: number, headers: UpstreamHeaders): void
   onData(chunk: Buffer): void
   onEnd(): void
-  onFailure(failure: UpstreamFailure): void
+  /** `wasSent` false: not a byte of the request left. */
+  onFailure(failure: UpstreamFailure, wasSent: boolean): void
 }
 
 /** A running exchange. After `abort` the observer hears nothing more. */
@@ -42,6 +43,9 @@ export type UpstreamCall = {
   readonly path: string
   readonly body: Buffer
   readonly headers: IncomingHttpHeaders
+  /** Until the head of the answer, and between two pieces of it. */
+  readonly firstByteTimeoutMs: number
+  readonly idleTimeoutMs: number
 }
 
 /** Starts the exchange. */
@@ -57,6 +61,8 @@ export function callUpstream(
       path: upstream.basePath + call.path,
       headers: selectRequestHeaders(call.headers, upstream.dialect, upstream.credential),
       body: call.method === 'POST' ? call.body : null,
+      headersTimeout: call.firstByteTimeoutMs,
+      bodyTimeout: call.idleTimeoutMs,
     },
     handler,
   )
@@ -108,7 +114,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#observer.onFailure(this.#classify(error))
+    this.#observer.onFailure(this.#classify(error), this.#wasSent())
   }
 
   pause(): void {
@@ -136,7 +142,11 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
     if (malformedCodes.has(code) || error instanceof errors.HTTPParserError) {
       return 'answer-malformed'
     }
-    return this.#hasResponse || this.#evidence !== undefined ? 'reset' : 'unreachable'
+    return this.#wasSent() ? 'reset' : 'unreachable'
+  }
+
+  #wasSent(): boolean {
+    return this.#hasResponse || this.#evidence !== undefined
   }
 }
 

@@ -4,9 +4,10 @@ import { Pool, type Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
 import { dialectOfKind, type Dialect, type UpstreamKind } from '../http/wire-routes.ts'
-import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Catalogue, CatalogueModel } from '../catalogue/catalogue.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
 import { createEvidenceConnector } from './tls-evidence.ts'
 
 /** Where a call goes and what it costs. */
@@ -20,6 +21,11 @@ export type Route = {
   readonly priceAtomic: bigint
   /** Prices by use; `undefined` when a call costs the same whatever it uses. */
   readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
+  readonly behaviour: RouteBehaviour
+  /** Its share among the routes of the model. */
+  readonly weight: number
+  /** Further routes of the same model, of the same kind, at the same price. */
+  readonly others: readonly Route[]
 }
 
 /** One provider. */
@@ -32,6 +38,8 @@ export type Upstream = {
   /** The operator's: the header of its provider, and its value. */
   readonly credential: readonly [name: string, value: string] | undefined
   readonly pool: Dispatcher
+  /** Where no model says otherwise. */
+  readonly behaviour: RouteBehaviour
 }
 
 /** A model that callers can name. */
@@ -51,6 +59,8 @@ export type Upstreams = {
   /** An upstream by its name. */
   findUpstream(name: string): Upstream | undefined
   readonly models: readonly ListedModel[]
+  /** The most that `totalTimeoutMs` is on any route. */
+  readonly longestCallMs: number
   close(): Promise<void>
 }
 
@@ -71,12 +81,14 @@ export function createUpstreams(
   for (const upstreamConfig of config.upstreams) {
     const pool = createPool(config, upstreamConfig)
     pools.push(pool)
-    upstreams.set(upstreamConfig.name, describeUpstream(upstreamConfig, pool, environment))
+    upstreams.set(upstreamConfig.name, describeUpstream(config, upstreamConfig, pool, environment))
   }
   const listed: ListedModel[] = []
   const routes = new Map<string, Route>()
   const wildcards = new Map<Dialect, Route>()
+  let longestCallMs = config.limits.totalTimeoutMs
   for (const { route, sheet } of readRoutes(config, catalogue, upstreams)) {
+    longestCallMs = Math.max(longestCallMs, ...allRoutes(route).map(totalTimeoutOf))
     const { dialect, name } = route.upstream
     listed.push({ id: route.model, upstream: name, dialect, sheet })
     if (route.model === anyModel) wildcards.set(dialect, route)
@@ -85,7 +97,7 @@ export function createUpstreams(
   for (const { name, aliases } of catalogue.models) {
     for (const alias of aliases) {
       const route = routes.get(name)
-      if (route !== undefined) routes.set(alias, { ...route, model: alias })
+      if (route !== undefined) routes.set(alias, underAlias(route, alias))
     }
   }
   return {
@@ -98,6 +110,7 @@ export function createUpstreams(
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
     models: listed,
+    longestCallMs,
     close: async () => {
       await Promise.all(pools.map((pool) => pool.destroy()))
     },
@@ -117,58 +130,92 @@ function readRoutes(
     if (upstream === undefined) continue
     for (const { id, priceAtomic } of models) {
       const sheet = createCallSheet(BigInt(priceAtomic))
-      routes.push({ sheet, route: toRoute(upstream, id, id, sheet, undefined) })
+      routes.push({ sheet, route: toCallRoute(upstream, id, sheet.perCallAtomic) })
     }
   }
-  for (const {
-    name,
-    upstream: upstreamName,
-    provider,
-    upstreamModel,
-    ...rest
-  } of catalogue.models) {
-    const upstream = upstreams.get(upstreamName)
-    if (upstream?.kind !== provider) {
-      throw new ConfigError(
-        `model ${JSON.stringify(name)}: no upstream ${upstreamName} of kind ${provider}`,
-      )
-    }
-    const { sheet, limits } = rest
-    routes.push({ sheet, route: toRoute(upstream, name, upstreamModel, sheet, limits) })
+  for (const model of catalogue.models) {
+    const [first, ...others] = [model, ...model.routes].map((route) => ({
+      ...toRoute(config, findUpstream(upstreams, model, route.upstream), model),
+      upstreamModel: route.upstreamModel,
+      weight: route.weight,
+    }))
+    if (first !== undefined) routes.push({ sheet: model.sheet, route: { ...first, others } })
   }
   return routes
 }
 
-function toRoute(
-  upstream: Upstream,
-  model: string,
-  upstreamModel: string,
-  sheet: PriceSheet,
-  limits: ModelLimits | undefined,
-): Route {
-  const metering = limits === undefined || !isMetered(sheet) ? undefined : { sheet, limits }
-  return { upstream, model, upstreamModel, priceAtomic: sheet.perCallAtomic, metering }
+function toCallRoute(upstream: Upstream, model: string, priceAtomic: bigint): Route {
+  const { behaviour } = upstream
+  const common = { metering: undefined, weight: 1, others: [] }
+  return { upstream, model, upstreamModel: model, priceAtomic, behaviour, ...common }
 }
 
-function createPool({ limits }: Config, { baseUrl, caFile, connections }: UpstreamConfig): Pool {
+function toRoute(
+  config: Config,
+  upstream: Upstream,
+  { name, upstreamModel, sheet, limits, behaviour }: CatalogueModel,
+): Route {
+  const upstreamConfig = config.upstreams.find((each) => each.name === upstream.name)
+  return {
+    upstream,
+    model: name,
+    upstreamModel,
+    priceAtomic: sheet.perCallAtomic,
+    metering: isMetered(sheet) ? { sheet, limits } : undefined,
+    behaviour: createRouteBehaviour(config, upstreamConfig ?? {}, behaviour),
+    weight: 1,
+    others: [],
+  }
+}
+
+/** All routes of a model are of one kind: their use is counted, and bounded, in one way. */
+function findUpstream(
+  upstreams: ReadonlyMap<string, Upstream>,
+  { name, provider }: CatalogueModel,
+  upstreamName: string,
+): Upstream {
+  const upstream = upstreams.get(upstreamName)
+  if (upstream?.kind === provider) return upstream
+  throw new ConfigError(
+    `model ${JSON.stringify(name)}: no upstream ${upstreamName} of kind ${provider}`,
+  )
+}
+
+function underAlias(route: Route, model: string): Route {
+  return { ...route, model, others: route.others.map((other) => ({ ...other, model })) }
+}
+
+function allRoutes(route: Route): readonly Route[] {
+  return [route, ...route.others]
+}
+
+function totalTimeoutOf({ behaviour }: Route): number {
+  return behaviour.totalTimeoutMs
+}
+
+function createPool(
+  { limits }: Config,
+  { baseUrl, caFile, connections, timeouts }: UpstreamConfig,
+): Pool {
+  const timeoutMs = timeouts?.connectMs ?? limits.connectTimeoutMs
   return new Pool(new URL(baseUrl).origin, {
-    connect: createEvidenceConnector({ ca: readCa(caFile), timeoutMs: limits.connectTimeoutMs }),
+    connect: createEvidenceConnector({ ca: readCa(caFile), timeoutMs }),
     connections,
     allowH2: false,
     pipelining: 1,
     keepAliveTimeout: 60_000,
     // Fresh handshakes keep the evidence fresh.
     clientTtl: 3_600_000,
-    headersTimeout: limits.firstByteTimeoutMs,
-    bodyTimeout: limits.idleTimeoutMs,
   })
 }
 
 function describeUpstream(
-  { name, kind, baseUrl, apiKeyEnv }: UpstreamConfig,
+  config: Config,
+  upstreamConfig: UpstreamConfig,
   pool: Pool,
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstream {
+  const { name, kind, baseUrl, apiKeyEnv } = upstreamConfig
   const url = new URL(baseUrl)
   const key = apiKeyEnv === undefined ? undefined : environment[apiKeyEnv]
   if (apiKeyEnv !== undefined && (key === undefined || !/^[\u0021-\u007e]+$/.test(key))) {
@@ -182,6 +229,7 @@ function describeUpstream(
     basePath: url.pathname.replace(/\/$/, ''),
     credential: key === undefined ? undefined : toCredential(kind, key),
     pool,
+    behaviour: createRouteBehaviour(config, upstreamConfig),
   }
 }
 

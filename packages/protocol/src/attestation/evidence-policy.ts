@@ -2,7 +2,8 @@
 import type { CborValue } from '../bytes/cbor-encode.ts'
 import { decodeJson } from '../bytes/json-decode.ts'
 import { openMap, textOf, type MapReader } from '../bytes/map-reader.ts'
-import { fromHex } from '../bytes/text-encoding.ts'
+import { fromHex, toHex } from '../bytes/text-encoding.ts'
+import { sha256 } from '../crypto/sha256.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 import {
   evidenceCheckIds,
@@ -42,6 +43,8 @@ export type EvidenceTier = 'production' | 'service' | 'simulated'
 /** A parsed policy. Times are milliseconds. */
 export type EvidencePolicy = {
   readonly name: string
+  /** SHA-256 of its bytes, lower-case hex (AT8.12). */
+  readonly digest: string
   readonly platforms: ReadonlyMap<Platform, PlatformPolicy>
   readonly maxAgeMs: number | null
   readonly maxClockSkewMs: number
@@ -117,6 +120,7 @@ export function parseEvidencePolicy(bytes: Uint8Array): EvidencePolicy {
   }
   const policy = {
     name: fields.text('name', 1, 64),
+    digest: toHex(sha256(bytes)),
     platforms: byPlatform,
     maxAgeMs: fields.value('maxAgeMs') === null ? null : fields.integer('maxAgeMs'),
     maxClockSkewMs: fields.integer('maxClockSkewMs', 0, dayMs),

@@ -35,6 +35,8 @@ export type EvidenceExpectation = {
 export type EvidenceVerdict = {
   readonly verdict: 'valid' | 'invalid' | 'not-allowed' | 'incomplete'
   readonly policy: string
+  /** Of the policy (AT8.12). */
+  readonly policyDigest: string
   readonly platform: Platform
   /** What stands behind it; `undefined` when the root is none of the policy's. */
   readonly tier: EvidenceTier | undefined
@@ -108,7 +110,8 @@ export async function judgeEvidence(
   // Who asks for an age wants it known.
   const byAge: readonly EvidenceCheckId[] = policy.maxAgeMs === null ? [] : ['freshness']
   const verdict = conclude(platform, checks, new Set([...(asked?.require ?? []), ...byAge]))
-  const result = { verdict, policy: policy.name, platform, tier, checks }
+  const { name, digest: policyDigest } = policy
+  const result = { verdict, policy: name, policyDigest, platform, tier, checks }
   return claims === undefined ? result : { ...result, claims }
 }
 

@@ -234,6 +234,7 @@ function fixed(
   const verdict: EvidenceVerdict = {
     verdict: 'valid',
     policy: 'fixed',
+    policyDigest: '00',
     platform: 'tpm',
     tier: 'production',
     checks: (

@@ -292,6 +292,8 @@ test('evidence of hardware is judged by whoever is given', async () => {
       return Promise.resolve({
         verdict: 'invalid',
         policy: 'p',
+        policy: 'p',
+        policyDigest: '00',
         platform: 'amd-sev-snp',
         tier: undefined,
         checks: [{ id: 'format', status: 'failed', code: 'quote-malformed', about: '' }],

@@ -61,10 +61,20 @@ export async function admitPayment(
   if (!(await isSignedByPayer(context.terms, authorization, signature))) {
     throw new PaymentRefused('payment-invalid', 'The signature is not the payer’s.')
   }
+  // Only a signature says who pays: before it anybody could use up the calls of somebody else.
+  const limited = request.limits?.enter(request.receiptId, payerOf(authorization))
+  if (limited !== undefined) {
+    throw new PaymentRefused(limited.code, limited.detail, { headers: limited.headers })
+  }
   const decision = await context.turns.run(authorization.from, () => decide(context, presented))
   if (decision === undefined)
     throw new PaymentRefused('overloaded', 'Too many calls of this payer.')
   return decision
+}
+
+/** The name of a payer, as admitted payments have it. */
+function payerOf({ from }: Authorization): string {
+  return `address:${from.toLowerCase()}`
 }
 
 /** PA4: the identifier inside the payment, else the header. The two never meet. */

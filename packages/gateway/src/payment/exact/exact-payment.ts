@@ -108,7 +108,11 @@ async function admit(context: ExactContext, request: AdmissionRequest): Promise<
     return toAdmission(context, quote, request, await admitPayment(context, quote, request, header))
   } catch (error) {
     if (error instanceof PaymentRefused) {
-      return { kind: 'refused', refusal: createRefusal(quote, error.code, error.detail) }
+      const refusal = createRefusal(quote, error.code, error.detail)
+      return {
+        kind: 'refused',
+        refusal: { ...refusal, headers: { ...refusal.headers, ...error.headers } },
+      }
     }
     if (error instanceof ChainUnreachable) {
       const detail = 'The chain does not answer; nothing was charged.'

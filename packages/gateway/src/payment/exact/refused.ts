@@ -5,11 +5,18 @@ import type { GatewayErrorCode } from '../../errors.ts'
 export class PaymentRefused extends Error {
   readonly code: GatewayErrorCode
   readonly detail: string
+  /** Beside those of the quote. */
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: GatewayErrorCode, detail = '', options?: { cause?: unknown }) {
+  constructor(
+    code: GatewayErrorCode,
+    detail = '',
+    options?: { readonly cause?: unknown; readonly headers?: Readonly<Record<string, string>> },
+  ) {
     super(`${code}: ${detail}`, options)
     this.name = 'PaymentRefused'
     this.code = code
     this.detail = detail
+    this.headers = options?.headers ?? {}
   }
 }

@@ -1,0 +1,179 @@
+/** Relays a stream as it arrives: nothing leaves before the payment is released, nothing is held back after. */
+import type { MeterWire } from '../metering/observe-usage.ts'
+import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
+import type { Observation } from '../metering/usage.ts'
+import type { AdmittedPayment } from '../payment/admission.ts'
+import type { ReferenceRecorder } from '../references/record-references.ts'
+import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
+import { maxEstimatedBytes } from './bill.ts'
+import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
+import { createChunkBatch } from './chunk-batch.ts'
+import { beginStream, identityHeaders } from './deliver.ts'
+import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
+import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
+import { isCoded } from './judge-answer.ts'
+import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
+import { releaseOr } from './release-payment.ts'
+import {
+  endDrain,
+  failAnswer,
+  isWithinLimit,
+  leave,
+  type Head,
+  type Running,
+} from './running-exchange.ts'
+
+/** Most events of a stream. */
+const maxEvents = 1_000_000
+
+/** Relays the stream to its end, or to that of its caller. */
+export async function relayStream(
+  running: Running,
+  head: Head,
+  payment: AdmittedPayment,
+  meter: MeterWire,
+  references: ReferenceRecorder | undefined,
+): Promise<ExchangeRecord> {
+  // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
+  if (isCoded(head.headers)) {
+    return recordUnanswered(running, answerIsMalformed, head)
+  }
+  const release = await releaseOr(running, payment.release())
+  if (release === 'gone' && running.drain === undefined) {
+    return recordUnanswered(running, { kind: 'caller-gone' }, head)
+  }
+  const headers = {
+    ...identityHeaders(head.headers),
+    ...(release === 'gone' ? {} : release.headers),
+  }
+  const hasReceipts = running.gateway.config.receipts.enabled
+  const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
+  const kept = createKeeper(running)
+  const relay: Relay = { recorder, kept, headers, cut: undefined, hasBegun: release !== 'gone' }
+  if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
+  else cutRelay(relay)
+  running.onLeave = () => {
+    cutRelay(relay)
+    // A slow caller may have paused it.
+    running.attempt.exchange?.resume()
+    return relay.cut?.isTerminated === false
+  }
+  const batch = createChunkBatch((bytes) => {
+    takeBytes(running, relay, bytes)
+  })
+  running.sink = (chunk) => {
+    if (isWithinLimit(running, chunk)) batch.push(chunk)
+  }
+  running.attempt.exchange?.resume()
+  const ending = await running.attempt.ended
+  running.sink = ignore
+  // What arrived with the end goes out before it; to a caller who has left nothing goes.
+  if (ending.kind === 'caller-gone') batch.drop()
+  else batch.flush()
+  return recordStream(running, head, ending, relay)
+}
+
+/** Owned by one relayed stream. */
+type Relay = {
+  readonly recorder: StreamRecorder
+  /** What was returned, as long as it is small. */
+  readonly kept: BodyKeeper | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly hasBegun: boolean
+  /** What had been seen when the caller left. */
+  cut: Observation | undefined
+}
+
+function cutRelay(relay: Relay): void {
+  relay.recorder.cut()
+  relay.cut = relay.recorder.observation()
+}
+
+function takeBytes(running: Running, { recorder, kept }: Relay, bytes: Buffer): void {
+  recorder.push(bytes)
+  if (running.hasLeft) {
+    // Beyond what was authorised nothing can be charged: there is nothing left to learn.
+    if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
+  } else {
+    kept?.push(bytes)
+    writeChunk(running, bytes)
+  }
+  // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+  if (recorder.events() > maxEvents) failAnswer(running)
+}
+
+function isOverMaximum({ sent }: Running, observation: Observation): boolean {
+  const { authorisation } = sent.bill
+  if (authorisation === undefined || observation.usage.kind !== 'exact') return false
+  return chargeUsage(authorisation, meterUsage(authorisation, observation, undefined)).isCapped
+}
+
+/**
+ * A slow caller pauses the upstream: nothing piles up here. One who takes nothing for as long as an upstream may be
+ * silent has left: a paused upstream is a connection that others wait for.
+ */
+function writeChunk(running: Running, chunk: Buffer): void {
+  const { sent, call, attempt } = running
+  if (call.response.write(chunk) || running.patience !== undefined) return
+  attempt.exchange?.pause()
+  running.patience = setTimeout(() => {
+    leave(running)
+  }, sent.chosen.route.behaviour.idleTimeoutMs)
+  call.response.once('drain', () => {
+    clearTimeout(running.patience)
+    running.patience = undefined
+    attempt.exchange?.resume()
+  })
+}
+
+function recordStream(
+  running: Running,
+  head: Head,
+  ending: Ending,
+  { recorder, kept, headers, cut, hasBegun }: Relay,
+): ExchangeRecord {
+  const seen = recorder.end()
+  const isDrained = running.drain !== undefined && cut !== undefined
+  const { isTerminated, hasError } = seen.observation
+  const { state, error } = isDrained
+    ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
+    : judgeStreamEnd(ending, isTerminated, hasError)
+  const body = kept?.body()
+  return {
+    ...commonRecord(running, head, seen.body),
+    state,
+    error,
+    returned: isDrained ? seen.returned : undefined,
+    drain: recordDrain(running, ending, isTerminated && !hasError),
+    observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
+    observedBody: body,
+    stream: hasBegun ? { chain: seen.chain, digests: seen.digests } : undefined,
+    answer: hasBegun
+      ? {
+          kind: 'streamed',
+          status: head.status,
+          headers,
+          endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
+          kept: state === 'complete' ? body : undefined,
+        }
+      : { kind: 'gone' },
+  }
+}
+
+/** Without the provider's own figure a caller who left pays for what was visible to it, as if nothing had been read on. */
+function observeDrained(seen: Observation, cut: Observation): Observation {
+  if (seen.usage.kind === 'exact') return seen
+  const { usage, isTerminated, hasError } = cut
+  return { ...seen, usage, isTerminated, hasError }
+}
+
+/** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */
+function createKeeper({ gateway, call, sent }: Running): BodyKeeper | undefined {
+  if (sent.bill.authorisation !== undefined) return createBodyKeeper(maxEstimatedBytes)
+  const isKept = isRepeatable(gateway.config.payment, call.request)
+  return isKept ? createBodyKeeper(maxKeptAnswerBytes) : undefined
+}
+
+function ignore(): void {
+  // The exchange is over: what still arrives was not returned and is not recorded.
+}

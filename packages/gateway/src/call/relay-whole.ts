@@ -1,0 +1,48 @@
+/** Relays an answer that is no stream: it is collected and judged, and leaves with its receipt. */
+import type { AdmittedPayment } from '../payment/admission.ts'
+import type { ReferenceRecorder } from '../references/record-references.ts'
+import { identityHeaders } from './deliver.ts'
+import { abortedByClient } from './ending.ts'
+import { recordBody, type ExchangeRecord } from './exchange.ts'
+import { judgeWholeAnswer } from './judge-answer.ts'
+import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
+import { releaseOr } from './release-payment.ts'
+import type { Head, Running } from './running-exchange.ts'
+
+/** Collects the answer while its payment settles. */
+export async function relayWhole(
+  running: Running,
+  head: Head,
+  payment: AdmittedPayment,
+  references: ReferenceRecorder | undefined,
+): Promise<ExchangeRecord> {
+  const isUsable = head.status === 200
+  // Settlement is awaited while the body arrives.
+  const released = isUsable ? payment.release() : undefined
+  const ending = await running.attempt.ended
+  // The reservation is ended only after its release has been decided.
+  await released
+  if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
+  const body = running.attempt.collected.bytes()
+  const { chosen, request } = running.sent
+  const expected = { meter: chosen.meter, form: request.route.answer }
+  const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
+  const common = {
+    ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
+    drain: recordDrain(running, ending, judged.state === 'complete'),
+    state: judged.state,
+    error: judged.error,
+    observation: judged.observation,
+    observedBody: body,
+  }
+  if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
+  if (running.hasLeft && judged.state !== 'complete') return { ...common, answer: { kind: 'gone' } }
+  const release = await releaseOr(running, released)
+  if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
+  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  if (judged.state === 'complete') references?.inBody(body)
+  return {
+    ...common,
+    answer: { kind: 'whole', status: head.status, headers, body, transform: 'identity' },
+  }
+}

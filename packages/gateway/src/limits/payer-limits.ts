@@ -1,0 +1,106 @@
+/** How often, and how often at a time, one payer may call (spec/payment.md PA25). Kept in memory, for so many payers. */
+
+/** What one payer may do; absent means: no limit. */
+export type CallLimits = {
+  readonly callsPerMinute?: number
+  /** Calls that may come at once after a silence; by default those of a minute. */
+  readonly burst?: number
+  readonly concurrentCalls?: number
+}
+
+/** A call that came too early. The headers say when to come again. */
+export type LimitReached = {
+  readonly code: 'rate-limited' | 'concurrency-limited'
+  readonly detail: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Owner of what is known of payers. */
+export type PayerLimits = {
+  /**
+   * Takes a call of this payer, or says why not. A call that was taken holds its place until `leave`.
+   *
+   * @param call - the id of the call, the same object at both ends.
+   * @param own - limits of this payer, each in place of the general one.
+   */
+  enter(call: Uint8Array, payer: string, own?: CallLimits): LimitReached | undefined
+  /** Gives the place back; does nothing for a call that holds none. */
+  leave(call: Uint8Array): void
+}
+
+/** Owned by the limits. */
+type Payer = { credit: number; atMs: number; running: number }
+
+const minuteMs = 60_000
+// Each takes some 200 bytes.
+const maxPayers = 50_000
+const maxSteps = 16
+
+/** Limits that hold for every payer. Without any, and without own ones, nothing is kept. */
+export function createPayerLimits(general: CallLimits, nowMs: () => number): PayerLimits {
+  const payers = new Map<string, Payer>()
+  const places = new Map<Uint8Array, Payer>()
+
+  return {
+    enter(call, name, own = noLimits) {
+      const callsPerMinute = own.callsPerMinute ?? general.callsPerMinute
+      const concurrentCalls = own.concurrentCalls ?? general.concurrentCalls
+      if (callsPerMinute === undefined && concurrentCalls === undefined) return undefined
+      const burst = own.burst ?? (own.callsPerMinute === undefined ? general.burst : undefined)
+      const most = burst ?? callsPerMinute ?? 0
+      const payer = payers.get(name) ?? { credit: most * minuteMs, atMs: nowMs(), running: 0 }
+      touch(payers, name, payer)
+      if (payer.running >= (concurrentCalls ?? Infinity)) return tooMany('concurrency-limited', 1)
+      if (callsPerMinute !== undefined) {
+        const waitMs = takeCall(payer, callsPerMinute, most, nowMs())
+        if (waitMs > 0) return tooMany('rate-limited', Math.ceil(waitMs / 1000))
+      }
+      payer.running++
+      places.set(call, payer)
+      return undefined
+    },
+    leave(call) {
+      // The usual gateway limits nobody.
+      if (places.size === 0) return
+      const payer = places.get(call)
+      if (payer !== undefined) payer.running--
+      places.delete(call)
+    },
+  }
+}
+
+const noLimits: CallLimits = {}
+
+/**
+ * Takes a call, or gives the time until there is one. Credit is whole: a minute times the calls of a minute, and a call
+ * costs `minuteMs` of it. A clock that goes back gives none.
+ */
+function takeCall(payer: Payer, perMinute: number, most: number, nowMs: number): number {
+  const gained = Math.max(0, nowMs - payer.atMs) * perMinute
+  payer.credit = Math.min(most * minuteMs, payer.credit + gained)
+  payer.atMs = nowMs
+  if (payer.credit < minuteMs) return (minuteMs - payer.credit) / perMinute
+  payer.credit -= minuteMs
+  return 0
+}
+
+/** The payer is the latest; of too many the one that has not called for longest is forgotten, unless it calls now. */
+function touch(payers: Map<string, Payer>, name: string, payer: Payer): void {
+  payers.delete(name)
+  payers.set(name, payer)
+  if (payers.size <= maxPayers) return
+  let steps = 0
+  for (const [oldest, { running }] of payers) {
+    if (running === 0 && oldest !== name) {
+      payers.delete(oldest)
+      return
+    }
+    if (++steps === maxSteps) return
+  }
+}
+
+function tooMany(code: LimitReached['code'], seconds: number): LimitReached {
+  // Clients that retry by themselves do so after this time.
+  const headers = { 'retry-after': String(seconds), 'x-should-retry': 'true' }
+  return { code, detail: '', headers }
+}
