@@ -1,10 +1,6 @@
 /** TLS that ends in the gateway, and a client that believes evidence instead of authorities. */
 import { once } from 'node:events'
-import {
-  createServer as createTcpServer,
-  connect as connectTcp,
-  type Server,
-} from 'node:net'
+import { createServer as createTcpServer, connect as connectTcp, type Server } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'

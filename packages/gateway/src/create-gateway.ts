@@ -10,6 +10,7 @@ import type { LoadedConfig } from './config/load-config.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
+import { createSealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool } from './keys/random-pool.ts'
 import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
@@ -62,6 +63,7 @@ export async function createGateway(
     build: buildDigest,
     configuration: digest,
   })
+  const sealed = config.listen.sealed ? createSealedKeys() : undefined
   const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
   const epochs = await createEpochs(terms, attester, {
     nowMs: nowMs(),
@@ -75,6 +77,7 @@ export async function createGateway(
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
       if (epoch.tls !== undefined) tls?.replace(epoch.tls)
+      if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')
@@ -86,6 +89,7 @@ export async function createGateway(
     payment: payment.scheme,
     epochs,
     tls,
+    sealed,
     receipts,
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),

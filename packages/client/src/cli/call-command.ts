@@ -3,6 +3,8 @@ import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
 import { ClientError } from '../errors.ts'
+import type { CountersignFetchOptions } from '../fetch-options.ts'
+import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
@@ -39,6 +41,7 @@ standard output, everything else on standard error. The payer is the wallet of t
   --base-url URL       another gateway, ending in /v1
   --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
   --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
+  --sealed             encrypt the whole call to a key that evidence stands behind
   --data DIR           folder of the network, default ./.countersign
 
 exit code: 0 the receipt is valid, 1 invalid, 2 incomplete, 64 wrong usage, 69 the call failed, 73 cannot save
@@ -65,6 +68,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'base-url': { type: 'string' },
     'api-key': { type: 'string' },
     attested: { type: 'boolean', default: false },
+    sealed: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
   })
   const prompt = onlyPositional(positionals, 'PROMPT')
@@ -109,6 +113,7 @@ async function findTarget(
     readonly 'base-url'?: string | undefined
     readonly 'api-key'?: string | undefined
     readonly attested: boolean
+    readonly sealed: boolean
     readonly data: string
   },
   { environment, nowMs }: CommandContext,
@@ -125,7 +130,7 @@ async function findTarget(
       : { baseUrl: given.replace(/\/$/, ''), model: '' }
   const { baseUrl } = state
   const model = values.model ?? state.model
-  const transport = values.attested ? { fetch: createAttestedFetch({ now: nowMs }) } : {}
+  const transport = createTransport(values, nowMs)
   const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']
   if (apiKey !== undefined) {
     return {
@@ -144,6 +149,16 @@ async function findTarget(
     ...transport,
   }
   return { fetch: countersignFetch(options), baseUrl, model }
+}
+
+function createTransport(
+  { attested, sealed }: { readonly attested: boolean; readonly sealed: boolean },
+  now: () => number,
+): Pick<CountersignFetchOptions, 'fetch'> {
+  const fetch = attested ? createAttestedFetch({ now }) : undefined
+  if (sealed)
+    return { fetch: createSealedFetch({ now, ...(fetch === undefined ? {} : { fetch }) }) }
+  return fetch === undefined ? {} : { fetch }
 }
 
 /** False when the answer broke off: its receipt is still worth having. */

@@ -7,6 +7,7 @@ import { handleCall } from '../call/handle-call.ts'
 import { createAttestedServer, patience } from './attested-server.ts'
 import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
+import { createSealedCalls, sealedPath } from '../sealed/serve-sealed.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
@@ -15,12 +16,20 @@ const origin = 'http://gateway.invalid'
 
 /** A server that is not listening yet; it ends TLS where the keyset has a key for it. */
 export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server | TlsServer {
-  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+  const fail = (response: ServerResponse) => (error: unknown) => {
+    gateway.log.error({ err: error }, 'a request failed')
+    sendProblem(response, 'internal-error')
+  }
+  const open = (request: IncomingMessage, response: ServerResponse): void => {
     // handleCall never rejects; what the other routes throw ends here.
-    route(gateway, isReady, request, response).catch((error: unknown) => {
-      gateway.log.error({ err: error }, 'a request failed')
-      sendProblem(response, 'internal-error')
-    })
+    route(gateway, isReady, request, response).catch(fail(response))
+  }
+  const unseal =
+    gateway.sealed === undefined ? undefined : createSealedCalls(gateway, gateway.sealed, open)
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const isSealed = request.url === sealedPath && request.method === 'POST'
+    if (unseal === undefined || !isSealed) open(request, response)
+    else unseal(request, response).catch(fail(response))
   }
   const server =
     gateway.tls === undefined

@@ -146,8 +146,8 @@ function conclude(
   run: CheckRun<AttestationCheckId>,
   policy: Policy | undefined,
 ): AttestationVerdict['verdict'] {
-  if (run.checks.some(({ status }) => status === 'failed')) return 'invalid'
-  const asked = new Set<string>([...base, ...(policy?.require ?? [])])
+  if (policy === undefined || run.checks.some(({ status }) => status === 'failed')) return 'invalid'
+  const asked = new Set<string>([...base, ...policy.require])
   const isComplete = run.checks.every(({ id, status }) => status === 'passed' || !asked.has(id))
   return isComplete ? 'valid' : 'incomplete'
 }

@@ -292,7 +292,6 @@ test('evidence of hardware is judged by whoever is given', async () => {
       return Promise.resolve({
         verdict: 'invalid',
         policy: 'p',
-        policy: 'p',
         policyDigest: '00',
         platform: 'amd-sev-snp',
         tier: undefined,
