@@ -1,17 +1,11 @@
 /** Sealed calls through a relay that records and changes what it likes (spec/sealed.md). */
-import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countersignFetch, ClientError } from '@countersign/client'
 import { createSealedFetch } from '@countersign/client/sealed-fetch'
 import { isCborMap } from '@countersign/protocol/bytes/cbor-encode'
 import { parseClaim } from '@countersign/protocol/receipt/claims'
-import {
-  createFrameReader,
-  encodeFrame,
-  encodeLastFrame,
-} from '@countersign/protocol/sealed/chunk-frames'
+import { encodeFrame } from '@countersign/protocol/sealed/chunk-frames'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
 import { productionPolicy } from '@countersign/protocol/verify/policy'
 import type { AttestationVerdict } from '@countersign/protocol/verify/verify-attestation'
@@ -27,89 +21,20 @@ import {
   type Script,
 } from '../packages/gateway/test/support/scripted-upstream.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from './provider/start.ts'
+import { cut, joinChunks, startRelay } from './sealed/relay.ts'
 
 let provider: TlsLoopbackProvider
 let gateway: RunningGateway
-const toClose: (() => unknown)[] = []
 
 beforeAll(async () => {
   provider = await startLoopbackProvider({})
   gateway = await startGateway({ provider })
 })
 
-afterEach(() => {
-  for (const close of toClose.splice(0)) close()
-})
-
 afterAll(async () => {
   await disposeGateway(gateway)
   await provider.stop()
 })
-
-/** What a relay does with a sealed call; without a rule it passes it on. */
-type Rules = {
-  readonly request?: (body: Buffer) => Buffer
-  readonly response?: (body: Buffer) => Buffer
-}
-
-type Relay = {
-  readonly url: string
-  readonly seen: () => string
-  readonly bodies: readonly Buffer[]
-}
-
-/** A relay in front of the gateway: reads every byte in both directions. */
-async function startRelay(rules: Rules = {}, target: string = gateway.url): Promise<Relay> {
-  const chunks: Buffer[] = []
-  const bodies: Buffer[] = []
-  const server = createServer((request, response) => {
-    void (async () => {
-      const isSealed = request.url === '/v1/sealed'
-      const body = await readAll(request)
-      chunks.push(Buffer.from(JSON.stringify([request.url, request.rawHeaders])), body)
-      if (isSealed) bodies.push(body)
-      const sent = isSealed ? (rules.request?.(body) ?? body) : body
-      const { method, headers, url } = request
-      const onward = httpRequest(`${target}${url ?? ''}`, {
-        method,
-        headers: { ...headers, 'content-length': sent.length },
-      })
-      onward.on('error', () => response.destroy())
-      onward.end(sent)
-      const [answer]: IncomingMessage[] = await once(onward, 'response')
-      if (answer === undefined) throw new Error('no answer')
-      response.writeHead(answer.statusCode ?? 0, answer.headers)
-      if (isSealed && rules.response !== undefined) {
-        const whole = await readAll(answer)
-        response.end(rules.response(whole))
-        return
-      }
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-      answer.on('error', () => response.destroy())
-      answer.pipe(response)
-    })().catch(() => response.destroy())
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  toClose.push(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return {
-    url: `http://127.0.0.1:${String(address.port)}`,
-    seen: () => Buffer.concat(chunks).toString('latin1'),
-    bodies,
-  }
-}
-
-async function readAll(message: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  message.on('data', (chunk: Buffer) => chunks.push(chunk))
-  await once(message, 'end')
-  return Buffer.concat(chunks)
-}
 
 const call = (stream: boolean): RequestInit => ({
   method: 'POST',
@@ -130,7 +55,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 test.each([true, false])(
   'a relay sees nothing of a call and its receipt (stream: %s)',
   async (stream) => {
-    const relay = await startRelay()
+    const relay = await startRelay(gateway.url)
     const verdicts: AttestationVerdict[] = []
     const sdk = countersignFetch({
       baseUrl: `${relay.url}/v1`,
@@ -173,23 +98,6 @@ test('an open call does not say that it was sealed, and a refused sealed one doe
   await refused.text()
   expect(sealedClaimOf((await sealed.receiptOf(refused)).bundle)).toBe('x25519-sha256-aes128gcm')
 })
-
-const nonceBytes = 16
-
-/** Cuts a sealed answer into its chunks, the last one apart. */
-function cut(body: Buffer): {
-  readonly nonce: Buffer
-  readonly chunks: Uint8Array[]
-  readonly last: Uint8Array
-} {
-  const reader = createFrameReader()
-  const chunks = [...reader.push(body.subarray(nonceBytes))]
-  return { nonce: body.subarray(0, nonceBytes), chunks, last: reader.end() }
-}
-
-function joinChunks({ nonce, chunks, last }: ReturnType<typeof cut>): Buffer {
-  return Buffer.concat([nonce, ...chunks.map(encodeFrame), encodeLastFrame(last)])
-}
 
 const changedAnswers: readonly (readonly [string, (body: Buffer) => Buffer])[] = [
   [
@@ -246,15 +154,12 @@ const changedAnswers: readonly (readonly [string, (body: Buffer) => Buffer])[] =
     },
   ],
   ['with bytes after its end', (body) => Buffer.concat([body, Buffer.from([0])])],
-  [
-    'with another nonce',
-    (body) => Buffer.concat([Buffer.alloc(nonceBytes), body.subarray(nonceBytes)]),
-  ],
+  ['with another nonce', (body) => joinChunks({ ...cut(body), nonce: Buffer.alloc(16) })],
   ['that is empty', () => Buffer.alloc(0)],
 ]
 
 test.each(changedAnswers)('an answer %s is refused', async (_, response) => {
-  const relay = await startRelay({ response })
+  const relay = await startRelay(gateway.url, { response })
   const fetch = createSealedFetch()
   const answered = fetch(`${relay.url}/v1/chat/completions`, call(true)).then((answer) =>
     answer.text(),
@@ -264,7 +169,7 @@ test.each(changedAnswers)('an answer %s is refused', async (_, response) => {
 
 test('the answer of another call is refused', async () => {
   const kept: Buffer[] = []
-  const relay = await startRelay({
+  const relay = await startRelay(gateway.url, {
     response: (body) => {
       kept.push(body)
       return kept[0] ?? body
@@ -299,7 +204,7 @@ const changedRequests: readonly (readonly [string, string, (body: Buffer) => Buf
 test.each(changedRequests)(
   'a sealed call %s is refused, and not made',
   async (_, code, request) => {
-    const relay = await startRelay({ request })
+    const relay = await startRelay(gateway.url, { request })
     await provider.reset()
     const refused = createSealedFetch()(`${relay.url}/v1/chat/completions`, call(false))
     expect(await codeOf(refused)).toContain(`sealed-refused`)
@@ -309,7 +214,7 @@ test.each(changedRequests)(
 )
 
 test('a call that is sent again is not made again', async () => {
-  const relay = await startRelay()
+  const relay = await startRelay(gateway.url)
   await provider.reset()
   const fetch = createSealedFetch()
   await (await fetch(`${relay.url}/v1/chat/completions`, call(false))).text()
@@ -321,6 +226,20 @@ test('a call that is sent again is not made again', async () => {
   })
   expect(again.status).toBe(409)
   expect(await again.text()).toContain('sealed-replayed')
+  expect(await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })).toHaveLength(1)
+})
+
+test('somebody on the way who calls the key unknown gets no second call', async () => {
+  await provider.reset()
+  const unknown = (): Response => new Response('{"code":"sealed-key-unknown"}', { status: 422 })
+  const fetch = createSealedFetch({
+    fetch: async (url, init) => {
+      const answer = await globalThis.fetch(url, init)
+      return url.endsWith('/v1/sealed') ? unknown() : answer
+    },
+  })
+  const refused = fetch(`${gateway.url}/v1/chat/completions`, call(false))
+  expect(await codeOf(refused)).toContain('sealed-refused')
   expect(await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })).toHaveLength(1)
 })
 
@@ -349,7 +268,7 @@ test('keys that have changed are attested anew', async () => {
 })
 
 test('a policy that takes no evidence seals nothing, and a gateway without the key says so', async () => {
-  const relay = await startRelay()
+  const relay = await startRelay(gateway.url)
   const strict = createSealedFetch({ policy: productionPolicy })
   expect(await codeOf(strict(`${relay.url}/v1/chat/completions`, call(false)))).toContain(
     'attestation-refused',
@@ -387,7 +306,7 @@ test('a piece of an answer arrives before the next one is made', async () => {
   }
   const upstream = await startScriptedUpstream(new Map([['slow', script]]))
   const slow = await startGateway({ provider: upstream })
-  const relay = await startRelay({}, slow.url)
+  const relay = await startRelay(slow.url)
   const body = createChatBody({ model: 'slow', stream: true }).toString()
   const answer = await createSealedFetch()(`${relay.url}/v1/chat/completions`, {
     method: 'POST',
@@ -407,7 +326,7 @@ test('a piece of an answer arrives before the next one is made', async () => {
 })
 
 test('the command line seals calls', async () => {
-  const relay = await startRelay()
+  const relay = await startRelay(gateway.url)
   const out = join(gateway.folder, 'sealed.countersign.json')
   const options = ['--base-url', `${relay.url}/v1`, '--model', 'loopback-echo', '--out', out]
   const { code, err } = await runCliProcess(['call', '--sealed', ...options, 'a secret prompt'], {

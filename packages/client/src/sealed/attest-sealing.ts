@@ -61,12 +61,14 @@ export async function attestSealing(
 const x25519 = { name: 'X25519' } as const
 
 async function ask(url: string, origin: string, fetch: UnderlyingFetch): Promise<Uint8Array> {
-  const unavailable = (detail: string, cause?: unknown): ClientError =>
-    new ClientError('attestation-unavailable', { detail, cause })
   const response = await fetch(url, { redirect: 'error' }).catch((cause: unknown) => {
     throw unavailable(origin, cause)
   })
   const body = await readBounded(response, maxAttestationBytes)
   if (response.status !== 200 || body === undefined) throw unavailable(`status ${response.status}`)
   return body
+}
+
+function unavailable(detail: string, cause?: unknown): ClientError {
+  return new ClientError('attestation-unavailable', { detail, cause })
 }

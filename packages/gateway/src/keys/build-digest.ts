@@ -20,7 +20,7 @@ export function computeBuildDigest(): Uint8Array {
 }
 
 /** The bundle holds the digests of the files beside it: they are as they were, or nothing starts. */
-export function digestBundle(bundle: string, measured: ReadonlyMap<string, string>): Uint8Array {
+function digestBundle(bundle: string, measured: ReadonlyMap<string, string>): Uint8Array {
   for (const [name, expected] of measured) {
     const found = hash('sha256', readFileSync(join(dirname(bundle), name)), 'hex')
     if (found !== expected) throw new Error(`${name} is not the file that was built`)

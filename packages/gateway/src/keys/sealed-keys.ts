@@ -9,8 +9,8 @@ export type SealedKeys = {
   replace(key: HpkeKey): void
   /** The keys that this head may mean. */
   find(head: Uint8Array): readonly HpkeKey[]
-  /** False when this secret was taken before, or there is no room to know: then the call must not be made. */
-  take(encapsulated: Uint8Array, nowMs: number): boolean
+  /** Only what is `new` may be made; with no room to remember it nobody could know later. */
+  take(encapsulated: Uint8Array, nowMs: number): 'new' | 'seen' | 'no-room'
 }
 
 /** How far the clock of a caller may be off, and how long a call may be on its way. */
@@ -36,9 +36,10 @@ export function createSealedKeys(): SealedKeys {
         taken.delete(name)
       }
       const name = hash('sha256', encapsulated, 'base64')
-      if (taken.has(name) || taken.size >= maxRemembered) return false
+      if (taken.has(name)) return 'seen'
+      if (taken.size >= maxRemembered) return 'no-room'
       taken.set(name, nowMs)
-      return true
+      return 'new'
     },
   }
 }

@@ -29,6 +29,7 @@ export type OpenedCall = {
 }
 
 const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM)
+const maxChunks = 16_384
 const lastChunk = Buffer.from('final')
 const noBytes = new Uint8Array(0)
 
@@ -45,6 +46,8 @@ export async function openSealedCall(
   const reader = createFrameReader()
   const chunks = reader.push(rest)
   const last = reader.end()
+  // Each costs more to open than it holds.
+  if (chunks.length > maxChunks) throw new SealedError('sealed-malformed')
   for (const key of keys.find(head)) {
     const context = await setUp(key, head, encapsulated)
     const plain: Uint8Array[] = []

@@ -85,8 +85,11 @@ function judge(
   const date = Date.parse(request.fields.find(([name]) => name === 'date')?.[1] ?? '')
   // False when there is no date, or none that can be read.
   const isNow = Math.abs(date - nowMs) <= sealedWindowMs
-  return isNow && keys.take(encapsulated, nowMs) ? undefined : 'sealed-replayed'
+  if (!isNow) return 'sealed-replayed'
+  return refusals[keys.take(encapsulated, nowMs)]
 }
+
+const refusals = { new: undefined, seen: 'sealed-replayed', 'no-room': 'overloaded' } as const
 
 function refuse(response: ServerResponse, error: unknown): void {
   if (error instanceof SealedError) sendProblem(response, 'sealed-malformed', error.message)
@@ -167,7 +170,10 @@ async function write(
 ): Promise<void> {
   for (let at = 0; at < plain.length; at += plainChunkBytes) {
     const sealed = await cipher.seal(plain.subarray(at, at + plainChunkBytes), false)
-    if (!response.write(encodeFrame(sealed))) await drained(response)
+    const hasRoom = response.write(encodeFrame(sealed))
+    // Of a caller who has left nothing more is heard.
+    if (response.destroyed) throw new Error('the caller has left')
+    if (!hasRoom) await drained(response)
   }
 }
 

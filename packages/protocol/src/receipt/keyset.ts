@@ -30,8 +30,7 @@ export type Keyset = {
 /** Longest life of a keyset (ST4.2). */
 export const maxKeysetLifetimeMs = 86_400_000
 
-/** Most bytes of a keyset document (ST4.1). */
-export const maxKeysetBytes = 4096
+const maxKeysetBytes = 4096
 
 /** Most hosts of a keyset (ST4.1). */
 export const maxUpstreams = 32

@@ -28,9 +28,14 @@ export type ResponseReader = {
 
 /** Most bytes of a section of fields, and of the method, the path and the authority. */
 const maxSectionBytes = 65_536
+/** Most pieces of the content of a request. */
+const maxPieces = 16_384
 const requestFraming = 2
 const responseFraming = 3
 const scheme = 'https'
+const methodForm = /^[A-Z]{1,16}$/
+const pathForm = /^\/[\u0021-\u007e]{0,8191}$/
+const authorityForm = /^[\u0021-\u007e]{1,255}$/
 const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]{1,256}$/
 const fieldValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 const noBytes = new Uint8Array(0)
@@ -82,13 +87,15 @@ export function parseRequest(bytes: Uint8Array): BinaryRequest {
   const pieces: Uint8Array[] = []
   for (let piece = need(reader.piece()); piece.length > 0; piece = need(reader.piece())) {
     pieces.push(piece)
+    // Each costs more than it holds.
+    if (pieces.length > maxPieces) throw malformed()
   }
   const trailers = need(reader.fields())
-  if (!reader.isEmpty() || trailers.length > 0 || need(sentScheme) !== scheme) throw malformed()
+  if (!reader.isEmpty() || trailers.length > 0 || sentScheme !== scheme) throw malformed()
   return {
-    method: need(method),
-    path: need(path),
-    authority: need(authority),
+    method: matching(methodForm, method),
+    path: matching(pathForm, path),
+    authority: matching(authorityForm, authority),
     fields: need(fields),
     body: concatBytes(...pieces),
   }
@@ -180,6 +187,8 @@ function createCursor(): Cursor {
   }
   const text = (): string | undefined => {
     const bytes = piece()
+    // A text takes many times the room of its bytes.
+    if (bytes !== undefined && bytes.length > maxSectionBytes) throw malformed()
     return bytes && toLatin1(bytes)
   }
   const fields = (): readonly Field[] | undefined => {
@@ -237,6 +246,12 @@ function fromLatin1(text: string): Uint8Array {
 function need<T>(value: T | undefined): T {
   if (value === undefined) throw malformed()
   return value
+}
+
+function matching(form: RegExp, text: string | undefined): string {
+  const found = need(text)
+  if (!form.test(found)) throw malformed()
+  return found
 }
 
 function malformed(): SealedError {

@@ -30,38 +30,35 @@ export function encodeLastFrame(sealed: Uint8Array): Uint8Array {
  * @throws SealedError `sealed-malformed`, `sealed-truncated`, from its methods.
  */
 export function createFrameReader(): FrameReader {
-  // Owned by this reader.
+  // Owned by this reader: what came, and how far it was read.
   let held = new Uint8Array(0)
+  let at = 0
   let isLast = false
 
   /** The next chunk, when it is whole. */
   function take(): Uint8Array | undefined {
-    const length = isLast ? undefined : readInteger(held, 0)
+    const length = isLast ? undefined : readInteger(held, at)
     if (length === undefined) return undefined
     if (length.value > maxChunkBytes) throw new SealedError('sealed-malformed')
-    isLast = length.value === 0
-    if (isLast) {
-      held = held.slice(length.end)
-      return undefined
-    }
     const end = length.end + length.value
-    if (held.length < end) return undefined
-    const chunk = held.slice(length.end, end)
-    held = held.slice(end)
-    return chunk
+    isLast = length.value === 0
+    if (!isLast && held.length < end) return undefined
+    at = end
+    return isLast ? undefined : held.slice(length.end, end)
   }
 
   return {
     push: (piece) => {
-      held = new Uint8Array(concatBytes(held, piece))
+      held = new Uint8Array(concatBytes(held.subarray(at), piece))
+      at = 0
       const chunks: Uint8Array[] = []
       for (let chunk = take(); chunk !== undefined; chunk = take()) chunks.push(chunk)
-      if (isLast && held.length > maxChunkBytes) throw new SealedError('sealed-malformed')
+      if (isLast && held.length - at > maxChunkBytes) throw new SealedError('sealed-malformed')
       return chunks
     },
     end: () => {
       if (!isLast) throw new SealedError('sealed-truncated')
-      return held
+      return held.subarray(at)
     },
   }
 }

@@ -9,9 +9,9 @@ export const sealedTypes = {
   response: 'message/ohttp-chunked-res',
 } as const
 
-/** Bytes of the head, and of the encapsulated secret after it. */
-export const headBytes = 7
-export const encapsulatedBytes = 32
+// The encapsulated secret follows the head.
+const headBytes = 7
+const encapsulatedBytes = 32
 
 // DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM: one suite, nothing to negotiate.
 const suite = Uint8Array.of(0x00, 0x20, 0x00, 0x01, 0x00, 0x01)

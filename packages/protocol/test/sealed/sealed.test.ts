@@ -82,12 +82,32 @@ test('a request survives, with and without a body', () => {
 
 const text = (value: string): Uint8Array =>
   concatBytes(encodeInteger(value.length), encodeUtf8(value))
-const control = (framing = 2, scheme = 'https'): Uint8Array =>
-  concatBytes(encodeInteger(framing), text('GET'), text(scheme), text('h'), text('/'))
+const control = (
+  framing = 2,
+  scheme = 'https',
+  method = 'GET',
+  authority = 'h',
+  path = '/',
+): Uint8Array => concatBytes(encodeInteger(framing), ...[method, scheme, authority, path].map(text))
 const zero = Uint8Array.of(0)
 
 test.each([
   ['another framing', concatBytes(control(0), zero, zero, zero)],
+  ['a method in lower case', concatBytes(control(2, 'https', 'get'), zero, zero, zero)],
+  ['an authority with a space', concatBytes(control(2, 'https', 'GET', 'a b'), zero, zero, zero)],
+  ['a path without a slash', concatBytes(control(2, 'https', 'GET', 'h', 'x'), zero, zero, zero)],
+  [
+    'a path of two lines',
+    concatBytes(control(2, 'https', 'GET', 'h', '/\r\na: b'), zero, zero, zero),
+  ],
+  [
+    'a text above 64 KiB',
+    concatBytes(control(2, 'https', 'GET', 'h', `/${'x'.repeat(65_536)}`), zero, zero, zero),
+  ],
+  [
+    '16,385 pieces',
+    concatBytes(control(), zero, ...Array.from({ length: 16_385 }, () => text('x')), zero, zero),
+  ],
   ['another scheme', concatBytes(control(2, 'http'), zero, zero, zero)],
   ['a name with a line feed', concatBytes(control(), text('a\nb'), text('c'), zero, zero, zero)],
   ['a name in upper case', concatBytes(control(), text('A'), text('c'), zero, zero, zero)],
