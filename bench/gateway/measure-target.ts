@@ -33,8 +33,8 @@ export type TargetReport = {
     readonly at1: { readonly p50Us: number; readonly p99Us: number }
     readonly at32: { readonly p50Us: number; readonly p99Us: number }
   }
-  /** Streams whose events come all at once. */
-  readonly burst: { readonly cpu: Cpu; readonly streams: number }
+  /** Streams whose events come all at once; null where none passes. */
+  readonly burst: { readonly cpu: Cpu; readonly streams: number } | null
   /** Streams of 100 events, one each 10 ms. `coreShare`: part of one core that the target used. */
   readonly paced: readonly {
     readonly streams: number
@@ -51,7 +51,7 @@ export type TargetReport = {
 }
 
 const generator = new URL('./generator.ts', import.meta.url)
-const minRequests = 100
+const minRequests = 30
 
 /** Measures one target. @throws Error when it did not do its work: a fault, too few requests, no valid receipt. */
 export async function measureTarget(target: Target, plan: Plan): Promise<TargetReport> {
@@ -71,15 +71,10 @@ export async function measureTarget(target: Target, plan: Plan): Promise<TargetR
     windows: plan.windows,
   })
   const verdict = await verifyLastReceipt(target, at32)
-  const burst = await runLoad(target, {
-    shape: 'burst',
-    connections: 8,
-    warmUpMs: plan.warmUpMs / 3,
-    windowMs: plan.windowMs,
-    windows: Math.min(3, plan.windows),
-  })
+  const burst = target.hasStreams ? await measureBurst(target, plan) : null
   const paced = []
-  for (const streams of plan.pacedStreams) paced.push(await measurePaced(target, plan, streams))
+  for (const streams of target.hasStreams ? plan.pacedStreams : [])
+    paced.push(await measurePaced(target, plan, streams))
   return {
     name: target.name,
     json: {
@@ -92,11 +87,22 @@ export async function measureTarget(target: Target, plan: Plan): Promise<TargetR
       at1: at1.latency,
       at32: at32.latency,
     },
-    burst: { cpu: cpuOf(target, burst), streams: burst.requests },
+    burst,
     paced,
     residentBytes: target.pids.length === 0 ? null : readResidentBytes(target.pids),
     verdict,
   }
+}
+
+async function measureBurst(target: Target, plan: Plan): Promise<TargetReport['burst']> {
+  const run = await runLoad(target, {
+    shape: 'burst',
+    connections: 8,
+    warmUpMs: plan.warmUpMs / 3,
+    windowMs: plan.windowMs,
+    windows: Math.min(3, plan.windows),
+  })
+  return { cpu: cpuOf(target, run), streams: run.requests }
 }
 
 async function measurePaced(

@@ -100,7 +100,7 @@ function toRow(
     added('p99Us'),
     json.at32.p50Us.toFixed(0),
     json.at32.p99Us.toFixed(0),
-    burst.cpu?.minUs.toFixed(0) ?? '–',
+    burst?.cpu?.minUs.toFixed(0) ?? '–',
     lag(100),
     lag(400),
     residentBytes === null ? '–' : (residentBytes / 1_048_576).toFixed(0),

@@ -1,6 +1,6 @@
 /** What is measured: the same calls, through nothing, through plain relays, and through this gateway. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import {
@@ -18,6 +18,7 @@ export const targetNames = [
   'direct',
   'nginx',
   'plain-relay',
+  'portkey',
   'gateway-passthrough',
   'gateway-receipts',
   'gateway-receipts-api-key',
@@ -33,11 +34,15 @@ export type Target = {
   readonly pids: readonly number[]
   readonly headers: Readonly<Record<string, string>>
   readonly hasReceipts: boolean
+  /** False where no stream passes at all. */
+  readonly hasStreams: boolean
   readonly stop: () => Promise<void>
 }
 
 const budgetAtomic = '1000000000000'
 const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
+const peers = join(import.meta.dirname, '../peers/node_modules')
+const portkeyMain = join(peers, '@portkey-ai/gateway/build/start-server.js')
 const apiKeyAdmin = new URL('../../packages/gateway/src/payment/api-key-admin.ts', import.meta.url)
 
 /** Starts a target in front of the mock upstream; `undefined` when it is not installed. */
@@ -46,7 +51,7 @@ export async function startTarget(
   upstreamPort: number,
   folder: string,
 ): Promise<Target | undefined> {
-  const plain = { name, headers: {}, hasReceipts: false }
+  const plain = { name, headers: {}, hasReceipts: false, hasStreams: true }
   switch (name) {
     case 'direct':
       return { ...plain, port: upstreamPort, pids: [], stop: () => Promise.resolve() }
@@ -57,6 +62,8 @@ export async function startTarget(
       const child = await startPinned(1, nodeCommand(program, [String(upstreamPort)]))
       return { ...plain, port: Number(child.hello['port']), pids: [child.pid], stop: child.stop }
     }
+    case 'portkey':
+      return existsSync(portkeyMain) ? await startPortkey(upstreamPort) : undefined
     case 'gateway-passthrough':
       return startGateway(name, upstreamPort, folder, { hasReceipts: false, hasApiKey: false })
     case 'gateway-receipts':
@@ -102,7 +109,8 @@ async function startGateway(
     nodeCommand(gatewayMain, ['--config', configFile, '--exit-with-parent']),
   )
   const port = Number(new URL(String(child.hello['url'])).port)
-  return { name, port, pids: [child.pid], headers, hasReceipts, stop: child.stop }
+  const pids = [child.pid]
+  return { name, port, pids, headers, hasReceipts, hasStreams: true, stop: child.stop }
 }
 
 function createApiKey(database: string): string {
@@ -129,6 +137,31 @@ async function startNginx(upstreamPort: number, parent: string): Promise<Target>
     pids: [child.pid],
     headers: {},
     hasReceipts: false,
+    hasStreams: true,
+    stop: () => stop(child),
+  }
+}
+
+/** Portkey's gateway as its package ships it, installed in bench/peers. It relays to the mock as to any OpenAI server. */
+async function startPortkey(upstreamPort: number): Promise<Target> {
+  const port = await findFreePort()
+  const command = [process.execPath, portkeyMain, `--port=${port}`, '--headless']
+  const child = spawnPinned(1, command)
+  child.stdout?.resume()
+  if (child.pid === undefined) throw new Error('portkey does not start')
+  await waitForPort(port)
+  return {
+    name: 'portkey',
+    port,
+    pids: [child.pid],
+    headers: {
+      authorization: 'Bearer bench',
+      'x-portkey-provider': 'openai',
+      'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1`,
+    },
+    hasReceipts: false,
+    // Its version 1.15.2 answers every stream with 500: it changes headers that are immutable (its issue 1389).
+    hasStreams: false,
     stop: () => stop(child),
   }
 }

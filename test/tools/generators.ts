@@ -5,6 +5,7 @@ import { generateContracts } from '../../packages/contracts/src/generate.ts'
 import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
 import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
+import { generateAdapterDigest } from './adapter-digest.ts'
 import { encodeMaterials, listMaterials } from './enclave/bill-of-materials.ts'
 import { bundleGateway } from './enclave/bundle-gateway.ts'
 import { readSourceTree, repositoryRoot } from './source-tree.ts'
@@ -34,6 +35,7 @@ export const generators: readonly Generator[] = [
       return Promise.resolve(new Map([['docs/countersign.config.schema.json', text]]))
     },
   },
+  { name: 'adapter digest', run: generateAdapterDigest },
   {
     name: 'bill of materials',
     run: async () => {

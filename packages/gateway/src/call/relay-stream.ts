@@ -22,6 +22,12 @@ import {
   type Head,
   type Running,
 } from './running-exchange.ts'
+import {
+  createTranslatedStream,
+  judgeTranslated,
+  type ReturnedStream,
+  type TranslatedStream,
+} from './translated-stream.ts'
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
@@ -49,7 +55,14 @@ export async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  const relay: Relay = { recorder, kept, headers, cut: undefined, hasBegun: release !== 'gone' }
+  const { translation } = running.sent.forwarded
+  const translated =
+    translation &&
+    createTranslatedStream(running, translation, maxEvents, (bytes) => {
+      writeChunk(running, bytes)
+    })
+  const hasBegun = release !== 'gone'
+  const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -70,7 +83,34 @@ export async function relayStream(
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  return recordStream(running, head, ending, relay)
+  const record = recordStream(running, head, ending, relay)
+  return translated === undefined
+    ? record
+    : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** What was returned is another stream than the one that the upstream sent. */
+function recordTranslated(
+  { sent }: Running,
+  ending: Ending,
+  record: ExchangeRecord,
+  returned: ReturnedStream,
+): ExchangeRecord {
+  const { answer } = record
+  if (answer.kind !== 'streamed') return { ...record, replayBody: returned.upstream }
+  const judged = judgeTranslated(returned, ending, record)
+  return {
+    ...record,
+    ...judged,
+    stream: returned.stream,
+    replayBody: returned.upstream,
+    answer: {
+      ...answer,
+      endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
+      kept: judged.state === 'complete' ? returned.kept : undefined,
+      translated: { transform: sent.forwarded.transform, body: returned.body },
+    },
+  }
 }
 
 /** Owned by one relayed stream. */
@@ -78,6 +118,8 @@ type Relay = {
   readonly recorder: StreamRecorder
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
+  /** Between the upstream and the caller, where their wires differ. */
+  readonly translated: TranslatedStream | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly hasBegun: boolean
   /** What had been seen when the caller left. */
@@ -89,14 +131,15 @@ function cutRelay(relay: Relay): void {
   relay.cut = relay.recorder.observation()
 }
 
-function takeBytes(running: Running, { recorder, kept }: Relay, bytes: Buffer): void {
+function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
   recorder.push(bytes)
+  translated?.push(bytes)
   if (running.hasLeft) {
     // Beyond what was authorised nothing can be charged: there is nothing left to learn.
     if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
   } else {
     kept?.push(bytes)
-    writeChunk(running, bytes)
+    if (translated === undefined) writeChunk(running, bytes)
   }
   // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
   if (recorder.events() > maxEvents) failAnswer(running)

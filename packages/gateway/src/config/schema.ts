@@ -213,6 +213,23 @@ const receipts = z
   })
   .prefault({})
 
+const translation = z
+  .strictObject({
+    keepDays: z
+      .int()
+      .min(0)
+      .max(30)
+      .default(1)
+      .describe('How long callers can fetch the provider’s bytes of a translated call; 0: never.'),
+    maxKeptBytes: z
+      .int()
+      .min(1024)
+      .max(1_099_511_627_776)
+      .default(268_435_456)
+      .describe('Of all those bytes together; the oldest go first.'),
+  })
+  .prefault({})
+
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -241,6 +258,7 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  translation,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),
