@@ -231,11 +231,12 @@ test('a call that is sent again is not made again', async () => {
 
 test('somebody on the way who calls the key unknown gets no second call', async () => {
   await provider.reset()
-  const unknown = (): Response => new Response('{"code":"sealed-key-unknown"}', { status: 422 })
   const fetch = createSealedFetch({
     fetch: async (url, init) => {
       const answer = await globalThis.fetch(url, init)
-      return url.endsWith('/v1/sealed') ? unknown() : answer
+      return url.endsWith('/v1/sealed')
+        ? new Response('{"code":"sealed-key-unknown"}', { status: 422 })
+        : answer
     },
   })
   const refused = fetch(`${gateway.url}/v1/chat/completions`, call(false))

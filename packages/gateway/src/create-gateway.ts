@@ -12,14 +12,14 @@ import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import { createSealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
-import { createRandomPool } from './keys/random-pool.ts'
+import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
 import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
-import { createPayment } from './payment/create-payment.ts'
+import { createPayment, type Payment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
-import { openReceiptStore } from './receipts/receipt-store.ts'
+import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
 import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
@@ -50,48 +50,12 @@ export async function createGateway(
   const payment = createPayment(config, { environment, clock: nowMs, log })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const buildDigest = computeBuildDigest()
-  const terms = {
-    issuer: config.issuer,
-    configDigest: digest,
-    buildDigest,
-    payees: payment.payees,
-    upstreams: listHosts(config),
-    ...(payment.settlementAddress === undefined
-      ? {}
-      : { settlementAddress: payment.settlementAddress }),
-  }
-  const attester = await openAttester(config.attestation, {
-    build: buildDigest,
-    configuration: digest,
-  })
-  const sealed = config.listen.sealed ? createSealedKeys() : undefined
-  const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
-  const epochs = await createEpochs(terms, attester, {
-    nowMs: nowMs(),
-    random,
-    previousKeysetDigest: receipts.lastKeysetDigest(),
-    plan: {
-      tlsNames: config.listen.tls?.names,
-      sealed: config.listen.sealed,
-      signSettlement: payment.signSettlement,
-    },
-    onEpoch: (epoch) => {
-      receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
-      if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
-    },
-    onError: (error) => {
-      log.error({ err: error }, 'the next keyset could not be attested')
-    },
-  })
+  const epochs = await openEpochs({ config, digest }, { payment, receipts, random, log })
   return {
     config,
     upstreams,
     payment: payment.scheme,
-    epochs,
-    tls,
-    sealed,
+    ...epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
@@ -118,6 +82,55 @@ export async function createGateway(
       upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
     ),
   }
+}
+
+/** The keys of the gateway, attested: nothing is signed, and nobody connects, before there is evidence for them. */
+async function openEpochs(
+  { config, digest }: LoadedConfig,
+  parts: {
+    readonly payment: Payment
+    readonly receipts: ReceiptStore
+    readonly random: RandomBytes
+    readonly log: Logger
+  },
+): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'>> {
+  const { payment, receipts, random, log } = parts
+  const buildDigest = computeBuildDigest()
+  const terms = {
+    issuer: config.issuer,
+    configDigest: digest,
+    buildDigest,
+    payees: payment.payees,
+    upstreams: listHosts(config),
+    ...(payment.settlementAddress === undefined
+      ? {}
+      : { settlementAddress: payment.settlementAddress }),
+  }
+  const attester = await openAttester(config.attestation, {
+    build: buildDigest,
+    configuration: digest,
+  })
+  const sealed = config.listen.sealed ? createSealedKeys() : undefined
+  const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
+  const epochs = await createEpochs(terms, attester, {
+    nowMs: Date.now(),
+    random,
+    previousKeysetDigest: receipts.lastKeysetDigest(),
+    plan: {
+      tlsNames: config.listen.tls?.names,
+      sealed: config.listen.sealed,
+      signSettlement: payment.signSettlement,
+    },
+    onEpoch: (epoch) => {
+      receipts.putKeyset(epoch)
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
+      if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onError: (error) => {
+      log.error({ err: error }, 'the next keyset could not be attested')
+    },
+  })
+  return { epochs, tls, sealed }
 }
 
 /** Without members that are not given. */
