@@ -10,6 +10,7 @@ import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
+import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
 import type { Translator } from '../translation/translator.ts'
@@ -23,6 +24,7 @@ export type Gateway = {
   readonly config: Config
   readonly upstreams: Upstreams
   readonly payment: PaymentScheme
+  readonly refunds: RefundDesk | undefined
   readonly epochs: Epochs
   /** The key that ends TLS, renewed with each epoch; `undefined` when TLS ends somewhere else. */
   readonly tls: TlsKeys | undefined
