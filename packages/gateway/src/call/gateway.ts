@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
+import type { SealedKeys } from '../keys/sealed-keys.ts'
+import type { TlsKeys } from '../keys/tls-keys.ts'
 import type { PayerLimits } from '../limits/payer-limits.ts'
 import type { UsageEstimator } from '../metering/usage-estimator.ts'
 import type { OwnerStore } from '../references/owner-store.ts'
@@ -30,6 +32,10 @@ export type Gateway = {
   /** Charges that are not on chain yet. */
   readonly unsettled: () => { readonly payments: number; readonly channels: number }
   readonly epochs: Epochs
+  /** The key that ends TLS, renewed with each epoch; `undefined` when TLS ends somewhere else. */
+  readonly tls: TlsKeys | undefined
+  /** The keys of sealed calls; `undefined` when none are taken. */
+  readonly sealed: SealedKeys | undefined
   readonly receipts: ReceiptStore
   /** Who made what is kept at providers. */
   readonly references: OwnerStore
