@@ -100,6 +100,8 @@ const ignore = (): void => undefined
 export function resolveOptions(options: CountersignFetchOptions): Settings {
   const origins = (options.hosts ?? [options.baseUrl]).map(readOrigin)
   if (origins.length === 0) throw invalid('hosts is empty')
+  // That of now: ours may be put in its place, for clients that take no `fetch`.
+  const platformFetch = globalThis.fetch
   return {
     origins: new Set(origins),
     means: readMeans(options),
@@ -107,7 +109,7 @@ export function resolveOptions(options: CountersignFetchOptions): Settings {
     maxHeldBytes: options.maxHeldBytes ?? defaultMaxHeldBytes,
     onReceipt: options.onReceipt ?? ignore,
     onReceiptError: options.onReceiptError ?? ignore,
-    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    fetch: options.fetch ?? ((url, init) => platformFetch(url, init)),
     now: options.now ?? Date.now,
     random: options.random ?? ((bytes) => crypto.getRandomValues(new Uint8Array(bytes))),
     delay: options.delay ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),

@@ -32,7 +32,12 @@ export const messagesWire: ProviderWire = {
     const block =
       toolCall === null
         ? { type: 'text', text }
-        : { type: 'tool_use', id: `toolu_${idPart}`, name: toolCall.name, input: JSON.parse(toolCall.arguments) }
+        : {
+            type: 'tool_use',
+            id: `toolu_${idPart}`,
+            name: toolCall.name,
+            input: JSON.parse(toolCall.arguments),
+          }
     const stop = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use' } as const
     const head = {
       model: chat.model,
@@ -73,7 +78,9 @@ function parse({ body }: WireRequest, needsLimit: boolean): ParsedChatRequest {
   return toChat(root, {
     prompt: textsOf(root['messages']).at(-1) ?? '',
     maxTokens: toLimit(root['max_tokens']),
-    tool: isCalled ? { name, required: toRequiredParameters(toObject(tool?.['input_schema'])) } : null,
+    tool: isCalled
+      ? { name, required: toRequiredParameters(toObject(tool?.['input_schema'])) }
+      : null,
   })
 }
 

@@ -1,7 +1,12 @@
 /** The methods of /v1beta/models/{model} of the loopback provider. */
 import { createHash } from 'node:crypto'
 import { createMessage, type Answer } from '../answer.ts'
-import { toObject, toRequiredParameters, type ChatRequest, type ParsedChatRequest } from '../chat-request.ts'
+import {
+  toObject,
+  toRequiredParameters,
+  type ChatRequest,
+  type ParsedChatRequest,
+} from '../chat-request.ts'
 import {
   readObject,
   refuse,

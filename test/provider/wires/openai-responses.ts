@@ -34,7 +34,9 @@ export const responsesWire: ProviderWire = {
     return toChat(root, {
       prompt,
       maxTokens: toLimit(root['max_output_tokens']),
-      tool: isCalled ? { name, required: toRequiredParameters(toObject(tool?.['parameters'])) } : null,
+      tool: isCalled
+        ? { name, required: toRequiredParameters(toObject(tool?.['parameters'])) }
+        : null,
     })
   },
   createAnswer(chat, { body }, nowMs) {

@@ -147,7 +147,9 @@ export function dialectOfPath(path: string): Dialect {
 /** Below `/v1/models/` the method tells Google's paths from a model's own entry. */
 export function isGooglePath(path: string): boolean {
   if (path.startsWith('/v1beta/')) return true
-  return path.startsWith('/v1/models/') && googleVersions.v1.has(path.slice(path.lastIndexOf(':') + 1))
+  return (
+    path.startsWith('/v1/models/') && googleVersions.v1.has(path.slice(path.lastIndexOf(':') + 1))
+  )
 }
 
 /** In whose form an upstream speaks. */
