@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { splitEvents } from '@countersign/protocol/receipt/event-chain'
+import { fuzzSplits } from './campaigns/fuzz-splits.ts'
+import { createDocument, cutElements } from './campaigns/stream-document.ts'
+import { chooseSeed, createRandom } from './tampering/random.ts'
+
+const count = 500
+
+test('however a stream is split, its bytes and the hashes in its receipt are the same', async () => {
+  const report = await fuzzSplits(count, chooseSeed(), { bigEvery: 20 })
+  console.log(JSON.stringify(report))
+  expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
+  expect(report.splits).toBeGreaterThanOrEqual(count)
+  expect(report.pieces).toBeGreaterThan(count * 10)
+  expect(report.bigEvents).toBeGreaterThan(0)
+  expect(report.verified).toBeGreaterThan(count / 50)
+  expect(Object.keys(report.byKind)).toHaveLength(4)
+}, 120_000)
+
+test('a byte that is turned, lost or added on the way is found', async () => {
+  const spoils = [
+    (body: Buffer) => Buffer.from(body.map((byte, at) => (at === 5 ? byte ^ 1 : byte))),
+    (body: Buffer) => body.subarray(1),
+    (body: Buffer) => Buffer.concat([body, Buffer.from('\n')]),
+  ]
+  for (const spoil of spoils) {
+    const { faults } = await fuzzSplits(1, 3, { spoil })
+    expect(faults.join('\n')).toContain('other bytes')
+    expect(faults.join('\n')).toContain('other claims')
+  }
+}, 60_000)
+
+test('both ways to cut events agree on ten thousand documents', () => {
+  const random = createRandom(chooseSeed())
+  let elements = 0
+  for (let round = 0; round < 10_000; round++) {
+    const { body } = createDocument(random)
+    const { events, rest } = splitEvents(body)
+    const expected = rest.length > 0 ? [...events, rest] : events
+    const cut = cutElements(body)
+    elements += cut.length
+    if (
+      Buffer.compare(Buffer.concat(expected), Buffer.concat(cut)) !== 0 ||
+      expected.length !== cut.length
+    ) {
+      expect(cut, `seed ${String(random.seed)}`).toEqual(expected)
+    }
+  }
+  expect(elements).toBeGreaterThan(50_000)
+})
