@@ -1,0 +1,261 @@
+/**
+ * The soak: a real gateway under mixed calls and a thousand aborted streams a minute. Memory and open descriptors stay
+ * flat, no request goes unanswered, and every call has exactly one statement.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
+import { parseStatement } from '@countersign/protocol/receipt/statement'
+import {
+  disposeGateway,
+  startGateway,
+  type RunningGateway,
+} from '../../packages/gateway/test/support/start-gateway.ts'
+import { everyUpstream } from '../../packages/gateway/test/support/wire-calls.ts'
+import { startLoopbackProvider } from '../provider/start.ts'
+import { createRandom } from '../tampering/random.ts'
+import { runLoad, type SoakCall } from './soak-load.ts'
+
+/** What was measured, and what of it is not as it must be. */
+export interface SoakReport {
+  readonly seed: number
+  readonly minutes: number
+  readonly answered: number
+  readonly left: number
+  readonly refused: number
+  readonly failed: readonly string[]
+  readonly statements: number
+  readonly residentMb: {
+    readonly first: number
+    readonly last: number
+    readonly slopePerMinute: number
+  }
+  readonly descriptors: { readonly first: number; readonly last: number; readonly most: number }
+  readonly faults: readonly string[]
+}
+
+/** What a soak is held to. */
+export const soakLimits = {
+  /** Slope of resident memory over the second half; judged from this length on, garbage hides it before. */
+  slopeMbPerMinute: 1,
+  slopeFromMinutes: 5,
+  /** Most open descriptors in the last third above those in the second. */
+  descriptors: 24,
+} as const
+
+const abortsPerMinute = 1000
+const callsPerMinute = 1200
+
+/** Runs a soak. */
+export async function soak(
+  minutes: number,
+  seed: number,
+  onProgress: (line: string) => void = () => undefined,
+): Promise<SoakReport> {
+  const provider = await startLoopbackProvider()
+  try {
+    const gateway = await startGateway({
+      config: { upstreams: everyUpstream(provider) },
+      logLevel: 'error',
+    })
+    try {
+      const calls: SoakCall[] = []
+      const samples = await sampleDuring(gateway.pid, onProgress, () =>
+        runLoad({
+          origin: gateway.url,
+          random: createRandom(seed),
+          minutes,
+          abortsPerMinute,
+          callsPerMinute,
+          onCall: (call) => calls.push(call),
+        }),
+      )
+      return { seed, minutes, ...(await judgeSoak(gateway, minutes, calls, samples)) }
+    } finally {
+      await disposeGateway(gateway)
+    }
+  } finally {
+    await provider.stop()
+  }
+}
+
+/** One look at the process. */
+export interface Sample {
+  readonly minute: number
+  readonly residentMb: number
+  readonly descriptors: number
+}
+
+async function sampleDuring(
+  pid: number,
+  onProgress: (line: string) => void,
+  run: () => Promise<void>,
+): Promise<readonly Sample[]> {
+  const startedMs = performance.now()
+  const samples: Sample[] = []
+  const look = (): void => {
+    const sample = {
+      minute: (performance.now() - startedMs) / 60_000,
+      residentMb: readResidentMb(pid),
+      descriptors: readdirSync(`/proc/${String(pid)}/fd`).length,
+    }
+    samples.push(sample)
+    if (samples.length % 30 === 0) onProgress(JSON.stringify(sample))
+  }
+  const timer = setInterval(look, 1000)
+  try {
+    await run()
+  } finally {
+    clearInterval(timer)
+  }
+  look()
+  return samples
+}
+
+function readResidentMb(pid: number): number {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'latin1')
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024
+}
+
+async function judgeSoak(
+  gateway: RunningGateway,
+  minutes: number,
+  calls: readonly SoakCall[],
+  samples: readonly Sample[],
+): Promise<Omit<SoakReport, 'seed' | 'minutes'>> {
+  const failed = calls.flatMap((call) =>
+    call.kind === 'failed' ? [`${call.what}: ${call.error}`] : [],
+  )
+  // The end waits for every call under way and writes every receipt.
+  const { code } = await gateway.stop()
+  const statements = readStatements(join(gateway.folder, 'data'))
+  const refusals = calls.flatMap((call) =>
+    call.kind === 'answered' && call.what === 'refusal' ? [call] : [],
+  )
+  const judged = judgeStatements(
+    calls,
+    statements,
+    refusals.map(({ statement }) => statement),
+  )
+  const memory = judgeSamples(samples, minutes)
+  return {
+    answered: calls.filter(({ kind }) => kind === 'answered').length,
+    left: calls.filter(({ kind }) => kind === 'left').length,
+    refused: refusals.length,
+    failed: failed.slice(0, 10),
+    statements: statements.length + refusals.length,
+    residentMb: memory.residentMb,
+    descriptors: memory.descriptors,
+    faults: [
+      ...(code === 0 ? [] : [`the gateway ended with ${String(code)}`]),
+      ...(failed.length === 0 ? [] : [`${String(failed.length)} calls had no proper answer`]),
+      ...judged,
+      ...memory.faults,
+    ],
+  }
+}
+
+/** A statement as the gateway kept it. `id` is empty for those of keysets. */
+export interface KeptStatement {
+  readonly id: string
+  readonly sequence: number
+}
+
+function readStatements(folder: string): readonly KeptStatement[] {
+  const database = new DatabaseSync(join(folder, 'receipts.db'), { readOnly: true })
+  try {
+    const rows = database
+      .prepare('SELECT statement FROM receipt UNION ALL SELECT statement FROM keyset')
+      .all()
+    return rows.map(({ statement }) => {
+      if (!(statement instanceof Uint8Array)) throw new Error('a row without a statement')
+      return readStatement(statement)
+    })
+  } finally {
+    database.close()
+  }
+}
+
+function readStatement(bytes: Uint8Array): KeptStatement {
+  const { payload } = parseStatement(bytes)
+  return { id: payload.type === 'keyset' ? '' : toHex(payload.id), sequence: payload.sequence }
+}
+
+/** Every call exactly one statement, and the numbers of all without holes or doubles. */
+export function judgeStatements(
+  calls: readonly SoakCall[],
+  kept: readonly KeptStatement[],
+  refusals: readonly string[],
+): readonly string[] {
+  const faults: string[] = []
+  const known = calls.flatMap((call) =>
+    call.kind === 'failed' || (call.kind === 'answered' && call.what === 'refusal')
+      ? []
+      : [call.id],
+  )
+  const ids = kept.map(({ id }) => id).filter((id) => id !== '')
+  const keptIds = new Set(ids)
+  if (keptIds.size !== ids.length) faults.push('a call has two statements')
+  if (new Set(known).size !== known.length) faults.push('two calls have one id')
+  const without = known.filter((id) => !keptIds.has(id))
+  if (without.length > 0) faults.push(`${String(without.length)} calls have no statement`)
+  const knownIds = new Set(known)
+  const unasked = ids.filter((id) => !knownIds.has(id))
+  if (unasked.length > 0) faults.push(`${String(unasked.length)} statements belong to no call`)
+  const refused = refusals.map((text) => readStatement(fromBase64url(text) ?? new Uint8Array(0)))
+  const numbers = [...kept, ...refused].map(({ sequence }) => sequence).toSorted((a, b) => a - b)
+  const [first = 0] = numbers
+  const wrong = numbers.filter((number, index) => number !== first + index)
+  if (numbers.length === 0 || wrong.length > 0) faults.push('the sequence has holes or doubles')
+  return faults
+}
+
+/** Memory and descriptors over time. */
+export function judgeSamples(
+  samples: readonly Sample[],
+  minutes: number,
+): Pick<SoakReport, 'residentMb' | 'descriptors' | 'faults'> {
+  const faults: string[] = []
+  const later = samples.slice(Math.floor(samples.length / 2))
+  const slopePerMinute = round(slopeOf(later))
+  if (minutes >= soakLimits.slopeFromMinutes && slopePerMinute > soakLimits.slopeMbPerMinute) {
+    faults.push(`memory grows by ${String(slopePerMinute)} MB a minute`)
+  }
+  const third = Math.floor(samples.length / 3)
+  const most = (part: readonly Sample[]): number =>
+    part.reduce((max, { descriptors }) => Math.max(max, descriptors), 0)
+  const first = most(samples.slice(third, 2 * third))
+  const last = most(samples.slice(2 * third))
+  if (third === 0) faults.push('too few samples')
+  if (last > first + soakLimits.descriptors) {
+    faults.push(`descriptors grew from ${String(first)} to ${String(last)}`)
+  }
+  return {
+    residentMb: {
+      first: round(later[0]?.residentMb ?? 0),
+      last: round(later.at(-1)?.residentMb ?? 0),
+      slopePerMinute,
+    },
+    descriptors: { first, last, most: most(samples) },
+    faults,
+  }
+}
+
+/** Slope of the least squares. */
+function slopeOf(samples: readonly Sample[]): number {
+  const count = samples.length
+  const meanX = samples.reduce((sum, { minute }) => sum + minute, 0) / count
+  const meanY = samples.reduce((sum, { residentMb }) => sum + residentMb, 0) / count
+  let above = 0
+  let below = 0
+  for (const { minute, residentMb } of samples) {
+    above += (minute - meanX) * (residentMb - meanY)
+    below += (minute - meanX) ** 2
+  }
+  return below === 0 ? 0 : above / below
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100
+}
