@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SoakCall } from './campaigns/soak-load.ts'
-import { judgeSamples, judgeStatements, soak } from './campaigns/soak.ts'
+import { judgeSamples, judgeStatements, soak, type Sample } from './campaigns/soak.ts'
 import { chooseSeed } from './tampering/random.ts'
 
 const minutes = 0.15
@@ -44,19 +44,24 @@ test('a hole, a double, a lost and a foreign statement are each found', () => {
   }
 })
 
+function toSamples(
+  residentMb: (minute: number) => number,
+  descriptors: (at: number) => number,
+): readonly Sample[] {
+  return Array.from({ length: 600 }, (_, at) => ({
+    minute: at / 60,
+    residentMb: residentMb(at / 60),
+    descriptors: descriptors(at),
+  }))
+}
+
 test('memory that grows and descriptors that stay open are found', () => {
-  const samples = (residentMb: (minute: number) => number, descriptors: (at: number) => number) =>
-    Array.from({ length: 600 }, (_, at) => ({
-      minute: at / 60,
-      residentMb: residentMb(at / 60),
-      descriptors: descriptors(at),
-    }))
-  const flat = samples(
+  const flat = toSamples(
     (minute) => 200 + Math.sin(minute),
     (at) => 60 + (at % 20),
   )
   expect(judgeSamples(flat, 10).faults).toEqual([])
-  const growing = samples(
+  const growing = toSamples(
     (minute) => 200 + 2 * minute,
     (at) => 60 + Math.floor(at / 5),
   )

@@ -97,7 +97,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
       const elapsed = Math.min((performance.now() - startedMs) / 60_000, minutes)
       for (; aborts < elapsed * abortsPerMinute; aborts++) begin(leaveStream(options, agent))
       for (; calls < elapsed * callsPerMinute; calls++) {
-        begin(call(options.origin, agent, random.pick(jobs)))
+        begin(makeCall(options.origin, agent, random.pick(jobs)))
       }
       if (elapsed < minutes) return
       clearInterval(timer)
@@ -108,7 +108,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
   agent.destroy()
 }
 
-async function call(origin: string, agent: Agent, job: Job): Promise<SoakCall> {
+async function makeCall(origin: string, agent: Agent, job: Job): Promise<SoakCall> {
   const { path, headers, body } = createWireCall(job.wire, job.model, job.more)
   return new Promise((resolve) => {
     const fail = (error: Error): void => {

@@ -36,7 +36,7 @@ export interface SoakReport {
 }
 
 /** What a soak is held to. */
-export const soakLimits = {
+const soakLimits = {
   /** Slope of resident memory over the second half; judged from this length on, garbage hides it before. */
   slopeMbPerMinute: 1,
   slopeFromMinutes: 5,
