@@ -48,7 +48,7 @@ function toSamples(
   residentMb: (minute: number) => number,
   descriptors: (at: number) => number,
 ): readonly Sample[] {
-  return Array.from({ length: 600 }, (_, at) => ({
+  return Array.from({ length: 1800 }, (_, at) => ({
     minute: at / 60,
     residentMb: residentMb(at / 60),
     descriptors: descriptors(at),
@@ -56,21 +56,29 @@ function toSamples(
 }
 
 test('memory that grows and descriptors that stay open are found', () => {
+  // Garbage comes and goes by half of what is held.
   const flat = toSamples(
-    (minute) => 200 + Math.sin(minute),
-    (at) => 60 + (at % 20),
+    (minute) => 200 + 50 * (minute % 2),
+    (at) => 60 + (at % 200),
   )
-  expect(judgeSamples(flat, 10).faults).toEqual([])
+  expect(judgeSamples(flat, 30)).toMatchObject({ slopeMbPerMinute: 0, faults: [] })
   const growing = toSamples(
-    (minute) => 200 + 2 * minute,
-    (at) => 60 + Math.floor(at / 5),
+    (minute) => 200 + 2 * minute + 50 * (minute % 2),
+    (at) => 60 + Math.floor(at / 50) + (at % 200),
   )
-  expect(judgeSamples(growing, 10).residentMb.slopePerMinute).toBe(2)
-  expect(judgeSamples(growing, 10).faults).toEqual([
-    'memory grows by 2 MB a minute',
-    'descriptors grew from 139 to 179',
+  const { slopeMbPerMinute, faults } = judgeSamples(growing, 30)
+  expect(slopeMbPerMinute).toBeGreaterThan(1.5)
+  expect(faults).toHaveLength(2)
+  expect(faults[0]).toMatch(/^memory grows by [\d.]+ MB a minute$/)
+  expect(faults[1]).toMatch(/^descriptors grew from \d+ to \d+$/)
+  const doubling = toSamples(
+    (minute) => 100 + 20 * minute,
+    () => 60,
+  )
+  expect(judgeSamples(doubling.slice(0, 360), 6).faults).toEqual([
+    expect.stringMatching(/^memory grew from 140 to 180/),
   ])
   // A short run shows the garbage, not a leak.
-  expect(judgeSamples(growing, 2).faults).toEqual(['descriptors grew from 139 to 179'])
-  expect(judgeSamples([], 10).faults).toEqual(['too few samples'])
+  expect(judgeSamples(doubling.slice(0, 120), 2).faults).toEqual([])
+  expect(judgeSamples([], 10).faults).toContain('too few samples')
 })

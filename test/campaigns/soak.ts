@@ -26,23 +26,24 @@ export interface SoakReport {
   readonly refused: number
   readonly failed: readonly string[]
   readonly statements: number
-  readonly residentMb: {
-    readonly first: number
-    readonly last: number
-    readonly slopePerMinute: number
-  }
+  /** The least in the second and in the last third: garbage comes and goes, what is held stays. */
+  readonly residentMb: { readonly first: number; readonly last: number; readonly most: number }
+  /** Of the least in each three minutes after the first third; null for runs with fewer than four of them. */
+  readonly slopeMbPerMinute: number | null
   readonly descriptors: { readonly first: number; readonly last: number; readonly most: number }
   readonly faults: readonly string[]
 }
 
 /** What a soak is held to. */
 const soakLimits = {
-  /** Slope of resident memory over the second half; judged from this length on, garbage hides it before. */
+  /** Growth of the least resident memory; judged from this length on, before that the heap still finds its size. */
+  memoryFactor: 1.15,
+  memoryFromMinutes: 5,
   slopeMbPerMinute: 1,
-  slopeFromMinutes: 5,
-  /** Most open descriptors in the last third above those in the second. */
-  descriptors: 24,
+  /** Growth of the fewest open descriptors. */
+  descriptors: 8,
 } as const
+const windowMinutes = 3
 
 const abortsPerMinute = 1000
 const callsPerMinute = 1200
@@ -146,6 +147,7 @@ async function judgeSoak(
     failed: failed.slice(0, 10),
     statements: statements.length + refusals.length,
     residentMb: memory.residentMb,
+    slopeMbPerMinute: memory.slopeMbPerMinute,
     descriptors: memory.descriptors,
     faults: [
       ...(code === 0 ? [] : [`the gateway ended with ${String(code)}`]),
@@ -211,49 +213,62 @@ export function judgeStatements(
   return faults
 }
 
-/** Memory and descriptors over time. */
+/** Memory and descriptors over time. The first third is warming up. */
 export function judgeSamples(
   samples: readonly Sample[],
   minutes: number,
-): Pick<SoakReport, 'residentMb' | 'descriptors' | 'faults'> {
-  const faults: string[] = []
-  const later = samples.slice(Math.floor(samples.length / 2))
-  const slopePerMinute = round(slopeOf(later))
-  if (minutes >= soakLimits.slopeFromMinutes && slopePerMinute > soakLimits.slopeMbPerMinute) {
-    faults.push(`memory grows by ${String(slopePerMinute)} MB a minute`)
-  }
+): Pick<SoakReport, 'residentMb' | 'slopeMbPerMinute' | 'descriptors' | 'faults'> {
   const third = Math.floor(samples.length / 3)
-  const most = (part: readonly Sample[]): number =>
-    part.reduce((max, { descriptors }) => Math.max(max, descriptors), 0)
-  const first = most(samples.slice(third, 2 * third))
-  const last = most(samples.slice(2 * third))
+  const middle = samples.slice(third, 2 * third)
+  const end = samples.slice(2 * third)
+  const residentMb = {
+    first: leastOf(middle.map((sample) => sample.residentMb)),
+    last: leastOf(end.map((sample) => sample.residentMb)),
+    most: mostOf(samples.map((sample) => sample.residentMb)),
+  }
+  const descriptors = {
+    first: leastOf(middle.map((sample) => sample.descriptors)),
+    last: leastOf(end.map((sample) => sample.descriptors)),
+    most: mostOf(samples.map((sample) => sample.descriptors)),
+  }
+  const slopeMbPerMinute = slopeOfFloor(samples.slice(third))
+  const faults: string[] = []
   if (third === 0) faults.push('too few samples')
-  if (last > first + soakLimits.descriptors) {
-    faults.push(`descriptors grew from ${String(first)} to ${String(last)}`)
+  const isLong = minutes >= soakLimits.memoryFromMinutes
+  if (isLong && residentMb.last > residentMb.first * soakLimits.memoryFactor) {
+    faults.push(`memory grew from ${String(residentMb.first)} to ${String(residentMb.last)} MB`)
   }
-  return {
-    residentMb: {
-      first: round(later[0]?.residentMb ?? 0),
-      last: round(later.at(-1)?.residentMb ?? 0),
-      slopePerMinute,
-    },
-    descriptors: { first, last, most: most(samples) },
-    faults,
+  if (slopeMbPerMinute !== null && slopeMbPerMinute > soakLimits.slopeMbPerMinute) {
+    faults.push(`memory grows by ${String(slopeMbPerMinute)} MB a minute`)
   }
+  if (descriptors.last > descriptors.first + soakLimits.descriptors) {
+    faults.push(`descriptors grew from ${String(descriptors.first)} to ${String(descriptors.last)}`)
+  }
+  return { residentMb, slopeMbPerMinute, descriptors, faults }
 }
 
-/** Slope of the least squares. */
-function slopeOf(samples: readonly Sample[]): number {
-  const count = samples.length
-  const meanX = samples.reduce((sum, { minute }) => sum + minute, 0) / count
-  const meanY = samples.reduce((sum, { residentMb }) => sum + residentMb, 0) / count
-  let above = 0
-  let below = 0
+/** Slope of the least squares through the least of each window. */
+function slopeOfFloor(samples: readonly Sample[]): number | null {
+  const windows = new Map<number, number>()
   for (const { minute, residentMb } of samples) {
-    above += (minute - meanX) * (residentMb - meanY)
-    below += (minute - meanX) ** 2
+    const window = Math.floor(minute / windowMinutes)
+    windows.set(window, Math.min(windows.get(window) ?? Infinity, residentMb))
   }
-  return below === 0 ? 0 : above / below
+  const points = [...windows].map(([window, mb]) => [window * windowMinutes, mb] as const)
+  if (points.length < 4) return null
+  const meanX = points.reduce((sum, [minute]) => sum + minute, 0) / points.length
+  const meanY = points.reduce((sum, [, mb]) => sum + mb, 0) / points.length
+  const above = points.reduce((sum, [minute, mb]) => sum + (minute - meanX) * (mb - meanY), 0)
+  const below = points.reduce((sum, [minute]) => sum + (minute - meanX) ** 2, 0)
+  return round(above / below)
+}
+
+function leastOf(values: readonly number[]): number {
+  return round(values.reduce((least, value) => Math.min(least, value), Infinity))
+}
+
+function mostOf(values: readonly number[]): number {
+  return round(values.reduce((most, value) => Math.max(most, value), 0))
 }
 
 function round(value: number): number {
