@@ -28,6 +28,9 @@ export interface LoadOptions {
   readonly onCall: (call: SoakCall) => void
 }
 
+/** Most connections that the load has open at a time. */
+export const maxConnections = 64
+
 const answerTimeoutMs = 60_000
 const tickMs = 100
 
@@ -82,7 +85,7 @@ const jobs: readonly Job[] = [
 /** Runs the load to its end. Resolves when every call has ended. */
 export async function runLoad(options: LoadOptions): Promise<void> {
   const { minutes, abortsPerMinute, callsPerMinute, random, onCall } = options
-  const agent = new Agent({ keepAlive: true, maxSockets: 256 })
+  const agent = new Agent({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: 16 })
   const running = new Set<Promise<void>>()
   const begin = (call: Promise<SoakCall>): void => {
     const ended = call.then(onCall).finally(() => running.delete(ended))

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
@@ -15,7 +16,7 @@ import {
 import { everyUpstream } from '../../packages/gateway/test/support/wire-calls.ts'
 import { startLoopbackProvider } from '../provider/start.ts'
 import { createRandom } from '../tampering/random.ts'
-import { runLoad, type SoakCall } from './soak-load.ts'
+import { maxConnections, runLoad, type SoakCall } from './soak-load.ts'
 
 /** What was measured, and what of it is not as it must be. */
 export interface SoakReport {
@@ -30,7 +31,8 @@ export interface SoakReport {
   readonly residentMb: { readonly first: number; readonly last: number; readonly most: number }
   /** Of the least in each three minutes after the first third; null for runs with fewer than four of them. */
   readonly slopeMbPerMinute: number | null
-  readonly descriptors: { readonly first: number; readonly last: number; readonly most: number }
+  /** Before the load, most under it, and after it when the callers have closed their connections. */
+  readonly descriptors: { readonly idle: number; readonly most: number; readonly after: number }
   readonly faults: readonly string[]
 }
 
@@ -40,9 +42,10 @@ const soakLimits = {
   memoryFactor: 1.15,
   memoryFromMinutes: 5,
   slopeMbPerMinute: 1,
-  /** Growth of the fewest open descriptors. */
+  /** Open descriptors beyond those of the connections that callers and upstreams may have. */
   descriptors: 8,
 } as const
+const upstreamConnections = 32
 const windowMinutes = 3
 
 const abortsPerMinute = 1000
@@ -56,11 +59,13 @@ export async function soak(
 ): Promise<SoakReport> {
   const provider = await startLoopbackProvider()
   try {
-    const gateway = await startGateway({
-      config: { upstreams: everyUpstream(provider) },
-      logLevel: 'error',
-    })
+    const upstreams = everyUpstream(provider).map((upstream) => ({
+      ...upstream,
+      connections: upstreamConnections,
+    }))
+    const gateway = await startGateway({ config: { upstreams }, logLevel: 'error' })
     try {
+      const idle = countDescriptors(gateway.pid)
       const calls: SoakCall[] = []
       const samples = await sampleDuring(gateway.pid, onProgress, () =>
         runLoad({
@@ -72,7 +77,12 @@ export async function soak(
           onCall: (call) => calls.push(call),
         }),
       )
-      return { seed, minutes, ...(await judgeSoak(gateway, minutes, calls, samples)) }
+      const most = Math.max(...samples.map((sample) => sample.descriptors))
+      const least = idle + upstreams.length * upstreamConnections
+      const descriptors = { idle, most, after: await countSettled(gateway.pid, least) }
+      const judged = await judgeSoak(gateway, minutes, calls, samples)
+      const faults = [...judged.faults, ...judgeDescriptors(descriptors, upstreams.length)]
+      return { seed, minutes, ...judged, descriptors, faults }
     } finally {
       await disposeGateway(gateway)
     }
@@ -99,7 +109,7 @@ async function sampleDuring(
     const sample = {
       minute: (performance.now() - startedMs) / 60_000,
       residentMb: readResidentMb(pid),
-      descriptors: readdirSync(`/proc/${String(pid)}/fd`).length,
+      descriptors: countDescriptors(pid),
     }
     samples.push(sample)
     if (samples.length % 30 === 0) onProgress(JSON.stringify(sample))
@@ -114,6 +124,16 @@ async function sampleDuring(
   return samples
 }
 
+function countDescriptors(pid: number): number {
+  return readdirSync(`/proc/${String(pid)}/fd`).length
+}
+
+/** Descriptors once the callers' connections are closed at this end too, which takes a moment: ten seconds at most. */
+async function countSettled(pid: number, enough: number): Promise<number> {
+  for (let round = 0; round < 100 && countDescriptors(pid) > enough; round++) await sleep(100)
+  return countDescriptors(pid)
+}
+
 function readResidentMb(pid: number): number {
   const status = readFileSync(`/proc/${String(pid)}/status`, 'latin1')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024
@@ -124,7 +144,7 @@ async function judgeSoak(
   minutes: number,
   calls: readonly SoakCall[],
   samples: readonly Sample[],
-): Promise<Omit<SoakReport, 'seed' | 'minutes'>> {
+): Promise<Omit<SoakReport, 'seed' | 'minutes' | 'descriptors'>> {
   const failed = calls.flatMap((call) =>
     call.kind === 'failed' ? [`${call.what}: ${call.error}`] : [],
   )
@@ -148,7 +168,6 @@ async function judgeSoak(
     statements: statements.length + refusals.length,
     residentMb: memory.residentMb,
     slopeMbPerMinute: memory.slopeMbPerMinute,
-    descriptors: memory.descriptors,
     faults: [
       ...(code === 0 ? [] : [`the gateway ended with ${String(code)}`]),
       ...(failed.length === 0 ? [] : [`${String(failed.length)} calls had no proper answer`]),
@@ -217,7 +236,7 @@ export function judgeStatements(
 export function judgeSamples(
   samples: readonly Sample[],
   minutes: number,
-): Pick<SoakReport, 'residentMb' | 'slopeMbPerMinute' | 'descriptors' | 'faults'> {
+): Pick<SoakReport, 'residentMb' | 'slopeMbPerMinute' | 'faults'> {
   const third = Math.floor(samples.length / 3)
   const middle = samples.slice(third, 2 * third)
   const end = samples.slice(2 * third)
@@ -225,11 +244,6 @@ export function judgeSamples(
     first: leastOf(middle.map((sample) => sample.residentMb)),
     last: leastOf(end.map((sample) => sample.residentMb)),
     most: mostOf(samples.map((sample) => sample.residentMb)),
-  }
-  const descriptors = {
-    first: leastOf(middle.map((sample) => sample.descriptors)),
-    last: leastOf(end.map((sample) => sample.descriptors)),
-    most: mostOf(samples.map((sample) => sample.descriptors)),
   }
   const slopeMbPerMinute = slopeOfFloor(samples.slice(third))
   const faults: string[] = []
@@ -241,10 +255,19 @@ export function judgeSamples(
   if (slopeMbPerMinute !== null && slopeMbPerMinute > soakLimits.slopeMbPerMinute) {
     faults.push(`memory grows by ${String(slopeMbPerMinute)} MB a minute`)
   }
-  if (descriptors.last > descriptors.first + soakLimits.descriptors) {
-    faults.push(`descriptors grew from ${String(descriptors.first)} to ${String(descriptors.last)}`)
-  }
-  return { residentMb, slopeMbPerMinute, descriptors, faults }
+  return { residentMb, slopeMbPerMinute, faults }
+}
+
+/** No more descriptors than connections explain: under the load, and after it without those of its callers. */
+export function judgeDescriptors(
+  { idle, most, after }: SoakReport['descriptors'],
+  upstreams: number,
+): readonly string[] {
+  const rest = idle + upstreams * upstreamConnections + soakLimits.descriptors
+  const faults: string[] = []
+  if (most > rest + maxConnections) faults.push(`${String(most)} descriptors are open under load`)
+  if (after > rest) faults.push(`${String(after)} descriptors stay open after the load`)
+  return faults
 }
 
 /** Slope of the least squares through the least of each window. */
