@@ -15,6 +15,7 @@ import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
+import { createOpenGradientSigner } from './profiles/open-gradient-signer.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
@@ -79,6 +80,10 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    openGradient:
+      config.profiles.openGradient === undefined
+        ? undefined
+        : { signer: createOpenGradientSigner(), attester },
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,

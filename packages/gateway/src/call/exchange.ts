@@ -33,7 +33,7 @@ export type ExchangeRecord = {
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
-  /** What was returned, where that is less than the upstream sent. */
+  /** What was returned, where that is not what the upstream sent. */
   readonly returned: BodyRecord | undefined
   /** How it went on for a caller who had left; `undefined` when it did not. */
   readonly drain: DrainRecord | undefined
@@ -57,7 +57,8 @@ export type RecordedAnswer =
       readonly status: number
       readonly headers: Readonly<Record<string, string>>
       readonly body: Buffer
-      readonly transform: 'identity' | 'gateway-error'
+      /** `identity`, `gateway-error`, or the name of what was added to the upstream's bytes. */
+      readonly transform: string
     }
   | {
       readonly kind: 'streamed'
@@ -67,6 +68,8 @@ export type RecordedAnswer =
       readonly endsCleanly: boolean
       /** The whole body, when it was small enough to be kept. */
       readonly kept: Buffer | undefined
+      /** As above. */
+      readonly transform: string
     }
   | { readonly kind: 'gone' }
 

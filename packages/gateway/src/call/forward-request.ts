@@ -1,5 +1,6 @@
 /** What goes upstream: the very bytes of the caller, or with the name of the model put in place of its public one. */
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import type { AnswerSigning } from '../profiles/open-gradient-answer.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { Bill } from './bill.ts'
 import type { CallRequest } from './call-request.ts'
@@ -23,6 +24,8 @@ export type SentCall = {
   readonly forwarded: ForwardedRequest
   readonly chosen: ChosenRoute
   readonly bill: Bill
+  /** What its answer is signed with besides, for clients of OpenGradient. */
+  readonly signing?: AnswerSigning | undefined
 }
 
 /** Makes the request for the upstream of a route. */

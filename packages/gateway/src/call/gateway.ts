@@ -8,6 +8,7 @@ import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
+import type { OpenGradientProfile } from '../profiles/serve-open-gradient.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache } from './answer-cache.ts'
@@ -25,6 +26,8 @@ export type Gateway = {
   readonly references: OwnerStore
   readonly estimator: UsageEstimator
   readonly answers: AnswerCache
+  /** `undefined` unless the configuration switches it on. */
+  readonly openGradient: OpenGradientProfile | undefined
   readonly pending: PendingCalls
   readonly payerLimits: PayerLimits
   /** What the request bodies of all calls under way take. */

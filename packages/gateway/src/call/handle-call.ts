@@ -5,6 +5,7 @@ import { refusalOfPath } from '../http/paths.ts'
 import { findWireRoute } from '../http/wire-routes.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
+import { prepareSigning } from '../profiles/sign-answer.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
 import { isRepeatable } from './answer-cache.ts'
 import { createBill, isUsed, settleBill, type Bill, type SettledBill } from './bill.ts'
@@ -75,6 +76,7 @@ async function serveCall(
   await needKeyset(gateway)
   const chosen = chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
+  const signing = prepareSigning(gateway, call, request)
   const bill = createBill(chosen, request)
   const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
@@ -89,7 +91,7 @@ async function serveCall(
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
     const forwarded = forwardRequest(call, request, chosen.route)
-    const sent = { request, forwarded, chosen, bill }
+    const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     const result = await settleCall(gateway, call, nonce, served).catch(

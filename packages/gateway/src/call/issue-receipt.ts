@@ -226,7 +226,7 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed':
-      return bodyClaim(returned, ['status', answer.status], ['transform', 'identity'])
+      return bodyClaim(returned, ['status', answer.status], ['transform', answer.transform])
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

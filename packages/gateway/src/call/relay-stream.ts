@@ -14,6 +14,7 @@ import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from '
 import { isCoded } from './judge-answer.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
+import { createReturnedStream, type ReturnedStream } from './returned-stream.ts'
 import {
   endDrain,
   failAnswer,
@@ -49,7 +50,14 @@ export async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  const relay: Relay = { recorder, kept, headers, cut: undefined, hasBegun: release !== 'gone' }
+  const relay: Relay = {
+    recorder,
+    kept,
+    rewriting: createRewriting(running, meter),
+    headers,
+    cut: undefined,
+    hasBegun: release !== 'gone',
+  }
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -69,7 +77,10 @@ export async function relayStream(
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
-  else batch.flush()
+  else {
+    batch.flush()
+    if (!running.hasLeft) writeReturned(running, relay.rewriting?.end())
+  }
   return recordStream(running, head, ending, relay)
 }
 
@@ -78,6 +89,8 @@ type Relay = {
   readonly recorder: StreamRecorder
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
+  /** What stands between the upstream's bytes and the returned ones. */
+  readonly rewriting: ReturnedStream | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly hasBegun: boolean
   /** What had been seen when the caller left. */
@@ -89,14 +102,14 @@ function cutRelay(relay: Relay): void {
   relay.cut = relay.recorder.observation()
 }
 
-function takeBytes(running: Running, { recorder, kept }: Relay, bytes: Buffer): void {
+function takeBytes(running: Running, { recorder, kept, rewriting }: Relay, bytes: Buffer): void {
   recorder.push(bytes)
   if (running.hasLeft) {
     // Beyond what was authorised nothing can be charged: there is nothing left to learn.
     if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
   } else {
     kept?.push(bytes)
-    writeChunk(running, bytes)
+    writeReturned(running, rewriting === undefined ? bytes : rewriting.push(bytes))
   }
   // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
   if (recorder.events() > maxEvents) failAnswer(running)
@@ -106,6 +119,10 @@ function isOverMaximum({ sent }: Running, observation: Observation): boolean {
   const { authorisation } = sent.bill
   if (authorisation === undefined || observation.usage.kind !== 'exact') return false
   return chargeUsage(authorisation, meterUsage(authorisation, observation, undefined)).isCapped
+}
+
+function writeReturned(running: Running, bytes: Buffer | undefined): void {
+  if (bytes !== undefined && bytes.length > 0) writeChunk(running, bytes)
 }
 
 /**
@@ -130,7 +147,7 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  { recorder, kept, headers, cut, hasBegun }: Relay,
+  { recorder, kept, rewriting, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
   const seen = recorder.end()
   const isDrained = running.drain !== undefined && cut !== undefined
@@ -139,22 +156,26 @@ function recordStream(
     ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
     : judgeStreamEnd(ending, isTerminated, hasError)
   const body = kept?.body()
+  const rewritten = rewriting?.record()
   return {
     ...commonRecord(running, head, seen.body),
     state,
     error,
-    returned: isDrained ? seen.returned : undefined,
+    returned: rewritten?.body ?? (isDrained ? seen.returned : undefined),
     drain: recordDrain(running, ending, isTerminated && !hasError),
     observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
     observedBody: body,
-    stream: hasBegun ? { chain: seen.chain, digests: seen.digests } : undefined,
+    stream: hasBegun
+      ? (rewritten?.stream ?? { chain: seen.chain, digests: seen.digests })
+      : undefined,
     answer: hasBegun
       ? {
           kind: 'streamed',
           status: head.status,
           headers,
           endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
-          kept: state === 'complete' ? body : undefined,
+          kept: state === 'complete' ? (rewritten ?? { kept: body }).kept : undefined,
+          transform: rewritten?.transform ?? 'identity',
         }
       : { kind: 'gone' },
   }
@@ -165,6 +186,17 @@ function observeDrained(seen: Observation, cut: Observation): Observation {
   if (seen.usage.kind === 'exact') return seen
   const { usage, isTerminated, hasError } = cut
   return { ...seen, usage, isTerminated, hasError }
+}
+
+/** Only what OpenGradient's clients ask for changes a stream on its way. */
+function createRewriting(
+  { gateway, call, sent: { signing } }: Running,
+  meter: MeterWire,
+): ReturnedStream | undefined {
+  if (signing === undefined) return undefined
+  const { payment, receipts } = gateway.config
+  const isKept = isRepeatable(payment, call.request)
+  return createReturnedStream(signing, meter, { hasReceipts: receipts.enabled, isKept })
 }
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */

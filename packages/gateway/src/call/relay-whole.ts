@@ -1,10 +1,11 @@
 /** Relays an answer that is no stream: it is collected and judged, and leaves with its receipt. */
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform, signWhole } from '../profiles/open-gradient-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
-import { judgeWholeAnswer } from './judge-answer.ts'
+import { judgeWholeAnswer, type JudgedAnswer } from './judge-answer.ts'
 import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
 import type { Head, Running } from './running-exchange.ts'
@@ -43,6 +44,18 @@ export async function relayWhole(
   if (judged.state === 'complete') references?.inBody(body)
   return {
     ...common,
-    answer: { kind: 'whole', status: head.status, headers, body, transform: 'identity' },
+    answer: { kind: 'whole', status: head.status, headers, ...signAnswer(running, body, judged) },
   }
+}
+
+/** The provider's own bytes, with OpenGradient's members added where they were asked for. */
+function signAnswer(
+  { sent: { signing } }: Running,
+  body: Buffer,
+  { state }: JudgedAnswer,
+): { readonly body: Buffer; readonly transform: string } {
+  const signed =
+    signing !== undefined && state === 'complete' ? signWhole(signing, body) : undefined
+  if (signed === undefined) return { body, transform: 'identity' }
+  return { body: signed, transform: openGradientTransform }
 }

@@ -207,6 +207,15 @@ const receipts = z
   })
   .prefault({})
 
+const profiles = z
+  .strictObject({
+    openGradient: z
+      .strictObject({})
+      .optional()
+      .describe('Also speak to clients of OpenGradient: a weaker statement beside the receipt.'),
+  })
+  .prefault({})
+
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -227,6 +236,7 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  profiles,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),

@@ -5,6 +5,7 @@ import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
 import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
+import { serveOpenGradient } from '../profiles/serve-open-gradient.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
@@ -60,6 +61,9 @@ async function routeGet(
   url: URL,
 ): Promise<void> {
   const { pathname } = url
+  const { openGradient } = gateway
+  if (openGradient !== undefined && (await serveOpenGradient(gateway, openGradient, response, url)))
+    return
   const [path = ''] = (request.url ?? '').split('?')
   if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
