@@ -156,26 +156,29 @@ function recordStream(
     ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
     : judgeStreamEnd(ending, isTerminated, hasError)
   const body = kept?.body()
-  const rewritten = rewriting?.record()
+  const written = rewriting?.record() ?? {
+    body: isDrained ? seen.returned : undefined,
+    stream: { chain: seen.chain, digests: seen.digests },
+    kept: body,
+    transform: 'identity',
+  }
   return {
     ...commonRecord(running, head, seen.body),
     state,
     error,
-    returned: rewritten?.body ?? (isDrained ? seen.returned : undefined),
+    returned: written.body,
     drain: recordDrain(running, ending, isTerminated && !hasError),
     observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
     observedBody: body,
-    stream: hasBegun
-      ? (rewritten?.stream ?? { chain: seen.chain, digests: seen.digests })
-      : undefined,
+    stream: hasBegun ? written.stream : undefined,
     answer: hasBegun
       ? {
           kind: 'streamed',
           status: head.status,
           headers,
           endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
-          kept: state === 'complete' ? (rewritten ?? { kept: body }).kept : undefined,
-          transform: rewritten?.transform ?? 'identity',
+          kept: state === 'complete' ? written.kept : undefined,
+          transform: written.transform,
         }
       : { kind: 'gone' },
   }

@@ -100,7 +100,8 @@ function keepTruthy(
 
 function describeMessage(message: PythonValue): PythonObject {
   if (!isPythonObject(message)) throw new NotHashable('a message must be an object')
-  const role = message.get('role')
+  const named = message.get('role')
+  const role = typeof named === 'string' ? named : ''
   const content = message.get('content') ?? null
   switch (role) {
     case 'system':

@@ -2,6 +2,7 @@
 import { constants, generateKeyPairSync, sign } from 'node:crypto'
 import { keccak256 } from '@countersign/protocol/crypto/keccak256'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import type { Attester } from '../enclave/attester.ts'
 import { hashMessage, hashText } from './open-gradient-hash.ts'
 
 /** The members that are added to an answer. */
@@ -21,6 +22,12 @@ export type OpenGradientSigner = {
   readonly publicKeyDer: Uint8Array
   /** Signs the output of a request. About 0.3 ms of the event loop. */
   sign(requestHash: Uint8Array, output: string, nowMs: number): TeeMembers
+}
+
+/** The profile of a gateway that has it switched on. */
+export type OpenGradientProfile = {
+  readonly signer: OpenGradientSigner
+  readonly attester: Attester
 }
 
 /** Makes a key of 2,048 bits. */

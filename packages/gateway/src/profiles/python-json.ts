@@ -20,8 +20,17 @@ export type PythonObject = ReadonlyMap<string, PythonValue>
 
 /** Parses JSON of bounded depth. @throws SyntaxError. */
 export function parsePythonJson(text: string): PythonValue {
-  const parsed: PythonValue = JSON.parse(text, revive)
+  const parsed: unknown = JSON.parse(text, revive)
+  if (!isPythonValue(parsed)) throw new SyntaxError('no JSON value')
   return parsed
+}
+
+/** `revive` makes all below it so. */
+function isPythonValue(value: unknown): value is PythonValue {
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return true
+  return (
+    Array.isArray(value) || value instanceof Map || (typeof value === 'object' && 'token' in value)
+  )
 }
 
 /** Whether this is a `dict`. */
@@ -113,11 +122,7 @@ function compareCodePoints(a: string, b: string): number {
   return left.length - right.length
 }
 
-function revive(
-  _name: string,
-  value: unknown,
-  context?: { readonly source?: string },
-): PythonValue | unknown {
+function revive(_name: string, value: unknown, context?: { readonly source?: string }): unknown {
   if (typeof value === 'number') return { token: context?.source ?? String(value) }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   // A number that was replaced already comes by no second time: members are revived before their object.

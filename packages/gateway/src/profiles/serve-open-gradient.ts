@@ -3,17 +3,10 @@ import type { ServerResponse } from 'node:http'
 import { createHash } from 'node:crypto'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { errorHeaders, sendWhole } from '../call/deliver.ts'
-import type { Attester } from '../enclave/attester.ts'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { sendProblem } from '../receipts/serve-receipts.ts'
-import type { OpenGradientSigner } from './open-gradient-signer.ts'
-
-/** The profile of a gateway that has it switched on. */
-export type OpenGradientProfile = {
-  readonly signer: OpenGradientSigner
-  readonly attester: Attester
-}
+import type { OpenGradientProfile } from './open-gradient-signer.ts'
 
 const nonceBytes = 20
 const domain = 'countersign/opengradient/v1'

@@ -1,6 +1,7 @@
 /** What a client of OpenGradient sends, reads and checks, written from the published sources of its SDKs. */
 import { constants, createPublicKey, verify } from 'node:crypto'
 import { keccak256 } from '@countersign/protocol/crypto/keccak256'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { callRaw, type RawResult } from '../../../../test/provider/raw-client.ts'
 import { hashMessage, hashRequest, hashText } from '../../src/profiles/open-gradient-hash.ts'
 
@@ -43,14 +44,13 @@ export async function isSignedBy(
   const key: { readonly public_key: string; readonly tee_id: string } = JSON.parse(body.toString())
   const publicKey = createPublicKey(key.public_key)
   const der = publicKey.export({ type: 'spki', format: 'der' })
-  const teeId = `0x${Buffer.from(keccak256(der)).toString('hex')}`
+  const teeId = `0x${toHex(keccak256(der))}`
   const wire = request.includes('"prompt"') ? 'openai-completions' : 'openai-chat'
   const requestHash = hashRequest(wire, request)
   const outputHash = hashText(output)
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
   if (members['tee_id'] !== teeId || key.tee_id !== teeId) return false
-  if (members['tee_request_hash'] !== hex(requestHash)) return false
-  if (members['tee_output_hash'] !== hex(outputHash)) return false
+  if (members['tee_request_hash'] !== toHex(requestHash)) return false
+  if (members['tee_output_hash'] !== toHex(outputHash)) return false
   const message = hashMessage(requestHash, outputHash, Number(members['tee_timestamp']))
   const { RSA_PKCS1_PSS_PADDING: padding } = constants
   const signature = Buffer.from(String(members['tee_signature']), 'base64')
