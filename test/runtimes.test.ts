@@ -1,12 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bundleForBrowsers } from './runtimes/browser-bundle.ts'
-import { findChromium, runInChromium } from './runtimes/chromium.ts'
+import { findChromium, runPage } from './runtimes/chromium.ts'
 import { findNodes, runOnNode } from './runtimes/node-versions.ts'
+import { judgeEvidenceVectors } from './runtimes/judge-evidence-vectors.ts'
 import type { RuntimeReport } from './runtimes/judge-vectors.ts'
 import { judgeVectors } from './runtimes/judge-vectors.ts'
 
@@ -50,7 +51,11 @@ for (const { major, program } of findNodes()) {
       return skip(`Node ${major} is not installed: npm ci --prefix test/runtimes`)
     }
     const url = pathToFileURL(join(folder, 'judge-vectors.mjs'))
-    const report = runOnNode(program, { bundle: url, cbor, bundles })
+    const report = runOnNode(program, {
+      bundle: url,
+      call: 'judgeVectors',
+      inputs: [cbor, bundles],
+    })
     expect(report.wrong).toEqual([])
     expect(report).toEqual(expected)
   })
@@ -60,9 +65,45 @@ test('the same bundle says the same in headless Chromium', async ({ skip }) => {
   const program = findChromium()
   if (program === undefined)
     return skip('neither chromium-headless-shell nor chromium is installed')
-  const report = await runInChromium(program, { ...texts, bundle })
+  const inputs = [texts.cbor, texts.bundles]
+  const report: RuntimeReport = JSON.parse(
+    await runPage(program, { bundle, call: 'judgeVectors', inputs }),
+  )
   expect(report.wrong).toEqual([])
   expect(report).toEqual(expected)
+}, 180_000)
+
+const evidence = new URL('../vectors/attestation/', import.meta.url)
+const evidenceFiles = readdirSync(evidence).map((name) => new URL(name, evidence))
+const evidenceEntry = `export { judgeEvidenceVectors } from './judge-evidence-vectors.ts'`
+
+test('the vectors of evidence come out the same on the oldest Node', async ({ skip }) => {
+  const program = findNodes().find(({ major }) => major === 20)?.program
+  if (program === undefined) return skip('Node 20 is not installed: npm ci --prefix test/runtimes')
+  const path = join(folder, 'judge-evidence-vectors.mjs')
+  writeFileSync(path, await bundleForBrowsers(evidenceEntry, { minify: false }))
+  const report = runOnNode(program, {
+    bundle: pathToFileURL(path),
+    call: judgeEvidenceVectors.name,
+    inputs: evidenceFiles,
+  })
+  expect(report.wrong).toEqual([])
+  expect(report.outcomes.length).toBeGreaterThan(500)
+}, 180_000)
+
+test('the vectors of evidence come out the same in headless Chromium', async ({ skip }) => {
+  const program = findChromium()
+  if (program === undefined)
+    return skip('neither chromium-headless-shell nor chromium is installed')
+  const report: RuntimeReport = JSON.parse(
+    await runPage(program, {
+      bundle: await bundleForBrowsers(evidenceEntry, { minify: false }),
+      call: judgeEvidenceVectors.name,
+      inputs: evidenceFiles.map((url) => readFileSync(url, 'utf8')),
+    }),
+  )
+  expect(report.wrong).toEqual([])
+  expect(report.outcomes.length).toBeGreaterThan(500)
 }, 180_000)
 
 test('verification for browsers stays below 20 kB gzipped', async () => {

@@ -2,6 +2,7 @@
 import { loadavg } from 'node:os'
 import { gzipSync } from 'node:zlib'
 import { appraisers } from '@countersign/protocol/attestation/verify-evidence'
+import { toBase64url } from '@countersign/protocol/bytes/text-encoding'
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
 import {
   gpuSample,
@@ -12,6 +13,8 @@ import {
 } from '../../test/attestation/samples.ts'
 import type { Sample } from '../../test/attestation/samples.ts'
 import { bundleForBrowsers } from '../../test/runtimes/browser-bundle.ts'
+import { findChromium, runPage } from '../../test/runtimes/chromium.ts'
+import { timeAppraisals, type TimedAppraisal } from '../../test/runtimes/judge-evidence-vectors.ts'
 
 /** What is said of one sample. Times are milliseconds. */
 type Row = {
@@ -37,6 +40,7 @@ export async function benchAttestation({
   const loadBefore = loadavg()[0] ?? 0
   const rows: Row[] = []
   for (const sample of samples) rows.push(await measure(sample, rounds))
+  const chromium = await measureInChromium(samples, rounds)
   const sizes = await measureSize()
   const report = {
     benchmark: 'attestation',
@@ -45,6 +49,7 @@ export async function benchAttestation({
     rounds,
     ...sizes,
     rows,
+    chromium,
   }
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : formatTable(report))
 }
@@ -75,6 +80,34 @@ async function measure({ name, platform, evidence, asOfMs }: Sample, rounds: num
   }
 }
 
+/** The same samples in headless Chromium; empty where it is not installed. */
+async function measureInChromium(
+  samples: readonly Sample[],
+  rounds: number,
+): Promise<readonly TimedAppraisal[]> {
+  const program = findChromium()
+  if (program === undefined) return []
+  const entry = `export { timeAppraisals } from './judge-evidence-vectors.ts'`
+  const stored = samples.map(({ name, platform, evidence: { raw, collateral }, asOfMs }) => ({
+    name,
+    clause: '',
+    platform,
+    raw: toBase64url(raw),
+    collateral: Object.fromEntries(
+      Array.from(collateral, ([part, bytes]) => [part, toBase64url(bytes)] as const),
+    ),
+    asOf: asOfMs,
+  }))
+  const timed: readonly TimedAppraisal[] = JSON.parse(
+    await runPage(program, {
+      bundle: await bundleForBrowsers(entry, { minify: true }),
+      call: timeAppraisals.name,
+      inputs: [JSON.stringify(stored), String(rounds)],
+    }),
+  )
+  return timed
+}
+
 async function measureSize(): Promise<{
   readonly minifiedBytes: number
   readonly gzipBytes: number
@@ -86,21 +119,24 @@ async function measureSize(): Promise<{
 
 function formatTable({
   rows,
+  chromium,
   node,
   loadBefore,
   gzipBytes,
 }: {
   readonly rows: readonly Row[]
+  readonly chromium: readonly TimedAppraisal[]
   readonly node: string
   readonly loadBefore: number
   readonly gzipBytes: number
 }): string {
-  const titles = ['platform', 'sample', 'bytes', 'p50 ms', 'p95 ms', 'CPU ms']
+  const titles = ['platform', 'sample', 'bytes', 'p50 ms', 'p95 ms', 'CPU ms', 'Chromium']
   const cells = rows.map(({ platform, sample, sizeBytes, p50Ms, p95Ms, cpuMs }) => [
     platform,
     sample,
     String(sizeBytes),
     ...[p50Ms, p95Ms, cpuMs].map((value) => value.toFixed(2)),
+    chromium.find(({ name }) => name === sample)?.p50Ms.toFixed(2) ?? '–',
   ])
   const lines = [titles, ...cells].map(([platform = '', sample = '', ...numbers]) =>
     [platform.padEnd(12), sample.padEnd(16), ...numbers.map((text) => text.padStart(8))].join(' '),

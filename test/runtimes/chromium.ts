@@ -7,7 +7,6 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { RuntimeReport } from './judge-vectors.ts'
 
 const programs = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 const flags = [
@@ -33,21 +32,6 @@ export interface PageJob {
 /** The Chromium of this machine. */
 export function findChromium(): string | undefined {
   return programs.find((program) => existsSync(program))
-}
-
-/** Runs a bundle of `judge-vectors.ts` in a fresh Chromium, over these texts. */
-export async function runInChromium(
-  program: string,
-  files: { readonly bundle: string; readonly cbor: string; readonly bundles: string },
-): Promise<RuntimeReport> {
-  const report: RuntimeReport = JSON.parse(
-    await runPage(program, {
-      bundle: files.bundle,
-      call: 'judgeVectors',
-      inputs: [files.cbor, files.bundles],
-    }),
-  )
-  return report
 }
 
 /** Calls a function in a fresh Chromium. @returns the JSON of what it returned. */

@@ -23,17 +23,17 @@ export function findNodes(): readonly NodeVersion[] {
   return wanted.map((major) => ({ major, program: programs.get(major) }))
 }
 
-/** Runs a bundle of `judge-vectors.ts` on a Node. The paths are those of the bundle and of the two files. */
+/** Calls a function of a bundle on a Node, with the texts of these files. */
 export function runOnNode(
   program: string,
-  paths: { readonly bundle: URL; readonly cbor: URL; readonly bundles: URL },
+  job: { readonly bundle: URL; readonly call: string; readonly inputs: readonly URL[] },
 ): RuntimeReport {
   const script = `
     import { readFileSync } from 'node:fs'
-    import { judgeVectors } from ${JSON.stringify(paths.bundle.href)}
-    const [cbor, bundles] = ${JSON.stringify([paths.cbor.href, paths.bundles.href])}
-    const read = (url) => readFileSync(new URL(url), 'utf8')
-    process.stdout.write(JSON.stringify(await judgeVectors(read(cbor), read(bundles))))
+    import { ${job.call} } from ${JSON.stringify(job.bundle.href)}
+    const inputs = ${JSON.stringify(job.inputs.map(({ href }) => href))}
+    const texts = inputs.map((url) => readFileSync(new URL(url), 'utf8'))
+    process.stdout.write(JSON.stringify(await ${job.call}(...texts)))
   `
   const { status, stdout, stderr } = spawnSync(program, ['--input-type=module', '--eval', script], {
     encoding: 'utf8',

@@ -5,6 +5,7 @@ import { generateContracts } from '../../packages/contracts/src/generate.ts'
 import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
 import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
+import { generateAdapterDigest } from './adapter-digest.ts'
 import { readSourceTree } from './source-tree.ts'
 
 /** One program that writes files. */
@@ -32,6 +33,7 @@ export const generators: readonly Generator[] = [
       return Promise.resolve(new Map([['docs/countersign.config.schema.json', text]]))
     },
   },
+  { name: 'adapter digest', run: generateAdapterDigest },
   { name: 'vectors', run: generateVectors },
   { name: 'vectors of evidence', run: generateEvidenceVectors },
 ]

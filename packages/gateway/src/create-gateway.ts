@@ -19,6 +19,7 @@ import { createOpenGradientSigner } from './profiles/open-gradient-signer.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
+import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -43,6 +44,7 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
+  const isTranslating = models.some(({ translate }) => translate)
   const payment = createPayment(config, { environment, clock: nowMs, log })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
@@ -84,6 +86,14 @@ export async function createGateway(
       config.profiles.openGradient === undefined
         ? undefined
         : { signer: createOpenGradientSigner(), attester },
+    // Loaded here and nowhere else: who does not translate does not pay for it.
+    translator: isTranslating
+      ? await (await import('./translation/translator.ts')).loadTranslator()
+      : undefined,
+    upstreamAnswers:
+      isTranslating && config.translation.keepDays > 0
+        ? openUpstreamAnswerStore(config.dataDir, config.translation.maxKeptBytes)
+        : undefined,
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
@@ -118,6 +128,7 @@ export async function closeGateway(gateway: Gateway): Promise<void> {
     // Receipts that wait are written whatever happened to the ledger.
     gateway.receipts.close()
     gateway.references.close()
+    gateway.upstreamAnswers?.close()
     await gateway.estimator.close()
     await gateway.upstreams.close()
   }

@@ -127,6 +127,12 @@ const table = {
     title: 'The request asks for a service tier, speed or place that has no price here.',
     hint: 'Leave out service_tier, speed and inference_geo.',
   },
+  'shutting-down': {
+    status: 503,
+    type: 'api_error',
+    title: 'This gateway is being stopped.',
+    hint: 'Try again on a new connection; nothing was charged.',
+  },
   'shared-account': {
     status: 400,
     type: 'invalid_request_error',
@@ -228,6 +234,24 @@ const table = {
     type: 'invalid_request_error',
     title: 'The request did not arrive in time.',
     hint: 'Send the whole request at once.',
+  },
+  'request-not-translatable': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The request cannot be translated for this model without changing it.',
+    hint: 'Leave it out, or call the model on the paths of its own provider.',
+  },
+  'answer-not-translatable': {
+    status: 502,
+    type: 'api_error',
+    title: 'The provider’s answer has no form on this path.',
+    hint: 'Call the model on the paths of its own provider; nothing was charged.',
+  },
+  'upstream-response-not-found': {
+    status: 404,
+    type: 'invalid_request_error',
+    title: 'No bytes of a provider are kept for this receipt and this token.',
+    hint: 'They are kept for translated calls, for the time in the operator’s configuration.',
   },
   'receipt-not-found': {
     status: 404,

@@ -41,9 +41,11 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
     })
   })
   server.closeIdleConnections()
+  gateway.pending.close()
   await atMost(gateway.config.limits.drainTimeoutMs, gateway.pending.drained())
   // Who is cut off now did not leave: their calls are signed as timeouts, and cost nothing.
   gateway.pending.stopAll()
+  server.closeIdleConnections()
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
   await gateway.pending.drained()
@@ -74,6 +76,8 @@ function removeOldReceipts(gateway: Gateway): void {
   const keepMs = gateway.config.receipts.keepDays * dayMs
   gateway.receipts.removeOlderThan(gateway.nowMs() - keepMs)
   gateway.references.removeOlderThan(gateway.nowMs() - keepMs)
+  const keepAnswersMs = gateway.config.translation.keepDays * dayMs
+  gateway.upstreamAnswers?.removeOlderThan(gateway.nowMs() - keepAnswersMs)
 }
 
 function urlOf(server: Server, host: string): string {

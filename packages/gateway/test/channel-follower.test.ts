@@ -23,13 +23,15 @@ function follow(depth: number): Following {
   const chain = new ForkingChain()
   const ledger = createLedger()
   const { client, contract } = chain
-  const follower = createFollower({ client, contract, depth, ledger, clock: () => chain.height })
+  const clock = (): number => chain.height * 1000
+  const follower = createFollower({ client, contract, depth, ledger, clock })
   return { chain, ledger, follower }
 }
 
 async function open({ ledger, follower }: Following, id: Hex): Promise<void> {
   const view = await follower.readChannel(id)
   ledger.apply({ type: 'channel-opened', channelId: id, config: sampleConfig, view })
+  follower.watch(id)
 }
 
 function viewOf({ ledger }: Following): { readonly depositedAtomic: bigint } | undefined {
@@ -91,7 +93,62 @@ test('a chain that does not answer leaves everything as it was, and nothing is m
   expect(follower.lastReadAtMs()).toBe(readAt)
   await follower.poll()
   expect(viewOf(following)?.depositedAtomic).toBe(100n)
-  expect(follower.lastReadAtMs()).toBe(chain.height)
+  expect(follower.lastReadAtMs()).toBe(chain.height * 1000)
+})
+
+test('a withdrawal in the block after a channel was read and before it is known is not missed', async () => {
+  const { chain, ledger, follower } = follow(1)
+  chain.mine([deposit(100n)])
+  const view = await follower.readChannel(channelId)
+  chain.mine([{ kind: 'withdraw', channelId, amount: 60n }])
+  // Another call, or the manager, reads on: the ledger does not know the channel yet.
+  await follower.poll()
+  ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
+  follower.watch(channelId)
+  chain.failures = 1
+  await expect(follower.poll()).rejects.toThrow('the node is away')
+  await follower.poll()
+  expect(ledger.state.channels.get(channelId)?.view.withdrawingAtomic).toBe(60n)
+  const before = chain.requests
+  await follower.poll()
+  expect(chain.requests).toBe(before + 1)
+})
+
+test('a node that stands still shows the time of its newest block', async () => {
+  const chain = new ForkingChain()
+  const { client, contract } = chain
+  const ledger = createLedger()
+  let nowMs = 0
+  const clock = (): number => nowMs
+  const follower = createFollower({ client, contract, depth: 1, ledger, clock })
+  for (let block = 0; block < 7; block++) chain.mine([])
+  nowMs = 8000
+  await follower.poll()
+  expect(follower.lastReadAtMs()).toBe(7000)
+  nowMs = 900_000
+  await follower.poll()
+  expect(follower.lastReadAtMs()).toBe(7000)
+  // A chain whose clock runs ahead makes nothing fresher than it is.
+  chain.mine([])
+  nowMs = 7500
+  await follower.poll()
+  expect(follower.lastReadAtMs()).toBe(7500)
+})
+
+test('a refund that paid nothing, and so left no event, is seen', async () => {
+  const following = follow(2)
+  const { chain, ledger, follower } = following
+  chain.mine([deposit(100n)])
+  chain.mine([])
+  await open(following, channelId)
+  ledger.apply({ type: 'refund-signed', channelId, amountAtomic: 40n })
+  chain.mine([{ kind: 'silent-refund', channelId, amount: 0n }])
+  await follower.poll()
+  const refunding = () => ledger.state.channels.get(channelId)?.refunding
+  expect(refunding()).toMatchObject({ minedAtBlock: BigInt(chain.height) })
+  chain.mine([])
+  await follower.poll()
+  expect(refunding()).toBeUndefined()
 })
 
 test('a channel cannot be read before the chain answered once', async () => {

@@ -188,7 +188,7 @@ test('ends the upstream with its caller where the model says so, and estimates',
 })
 
 test('charges a caller who left what was visible, when nobody counts in the rest of the stream', async () => {
-  const { receipt } = await streamAndLeave('drained', chunk('one'), `${chunk('x'.repeat(500))}`)
+  const { receipt } = await streamAndLeave('drained', chunk('one'), chunk('x'.repeat(500)))
   const { receipt: told } = await streamAndLeave(
     'drained',
     chunk('one'),

@@ -83,7 +83,7 @@ test('sends the allowed headers up and sets its own', async () => {
 })
 
 const dropped = [
-  'idempotency-key: abc-1',
+  'idempotency-key: abc-1-0123456789-defgh',
   'authorization: Bearer sk-caller',
   'x-api-key: sk-caller',
   'x-goog-api-key: sk-caller',

@@ -1,10 +1,15 @@
 import { expect, test } from 'vitest'
 import {
+  isCeilingUsed,
+  isNews,
   maxUsedCeilings,
   reduceChannel,
+  retireChannel,
   type ChannelAccount,
 } from '../src/payment/ledger/channel-account.ts'
 import type { CallReserved, ChannelEvent } from '../src/payment/ledger/channel-event.ts'
+import { createLedger, type LedgerEvent } from '../src/payment/ledger/ledger.ts'
+import { encodeRecord, parseRecord } from '../src/payment/ledger/record-codec.ts'
 import { callOf, reservationOf, sampleConfig, viewOf, wordOf } from './ledger/sample-events.ts'
 
 const channelId = wordOf(1)
@@ -72,6 +77,44 @@ test('a released strict voucher is usable again, and a charge of 0 is none', () 
   expect(run(released, strict(2, 100n, 100n)).running).toHaveLength(1)
 })
 
+test('a strict voucher that bought a call buys no second one, however little the first cost', () => {
+  const paid = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  // Whoever saw the voucher of 100 in a claim or a correction asks for a call of 60.
+  expect(refusalOf(paid, strict(2, 60n, 100n))).toBe('channel-ceiling-used')
+  // The payer's own next voucher may be lower than that one.
+  const lower = run(paid, strict(2, 20n, 60n), charge(2, 20n))
+  expect(refusalOf(lower, strict(3, 40n, 100n))).toBe('channel-ceiling-used')
+  expect(lower.signed?.ceilingAtomic).toBe(100n)
+})
+
+test('a voucher that is still good for a call never stands in a claim or a correction', () => {
+  const reserved = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n), strict(2, 100n, 140n))
+  expect(reserved.signed?.ceilingAtomic).toBe(100n)
+  const released = run(reserved, { type: 'call-released', channelId, callId: callOf(2) })
+  expect(released.signed?.ceilingAtomic).toBe(100n)
+  const again = run(released, strict(3, 100n, 140n), charge(3, 1n))
+  expect(again.signed?.ceilingAtomic).toBe(140n)
+})
+
+test('ceilings that bought a call are remembered, and more than that are refused', () => {
+  let account = open(100_000n)
+  for (let call = 1; call <= maxUsedCeilings + 1; call++) {
+    account = run(account, strict(call, 1000n, account.chargedAtomic + 1000n), charge(call, 1n))
+  }
+  expect(account.usedCeilings).toHaveLength(maxUsedCeilings)
+  expect(account.floorAtomic).toBe(1000n)
+  expect(isCeilingUsed(account, account.chargedAtomic)).toBe(true)
+})
+
+test('a ceiling of exactly what is charged is known to have bought a call, or not', () => {
+  const partly = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  expect(isCeilingUsed(partly, 40n)).toBe(false)
+  const fully = run(partly, strict(2, 60n + 1n, 101n), charge(2, 60n))
+  expect(isCeilingUsed(fully, 100n)).toBe(true)
+  // What was claimed before we knew the channel was claimed by vouchers that are public.
+  expect(isCeilingUsed(open(1000n, { claimedAtomic: 300n }), 300n)).toBe(true)
+})
+
 test('unique ceilings arrive in any order and buy one call each', () => {
   const account = run(open(1000n), unique(1, 100n, 300n), unique(2, 100n, 200n))
   expect(account).toMatchObject({ reservedAtomic: 200n, usedCeilings: [200n, 300n] })
@@ -105,14 +148,11 @@ test('only the advertised number of calls runs', () => {
   expect(refusalOf(account, unique(3, 10n, 30n, 2))).toBe('channel-busy')
 })
 
-test('a released unique ceiling buys again, one that fell out of the window does not', () => {
+test('a released unique ceiling buys nothing more, nor does one that fell out of the window', () => {
   let account = run(open(100_000n), unique(1, 1n, 1000n))
-  const again = run(
-    account,
-    { type: 'call-released', channelId, callId: callOf(1) },
-    unique(2, 1n, 1000n),
-  )
-  expect(again.running).toHaveLength(1)
+  const released = run(account, { type: 'call-released', channelId, callId: callOf(1) })
+  // A claim may have shown it to everybody.
+  expect(refusalOf(released, unique(2, 1n, 1000n))).toBe('channel-ceiling-used')
   for (let index = 1; index <= maxUsedCeilings; index++) {
     account = run(account, unique(1 + index, 1n, 1000n + BigInt(index)), charge(1 + index, 0n))
   }
@@ -149,6 +189,28 @@ test('a refund needs an idle channel and lasts until its nonce is used on chain'
   const paid = run(pending, seen(40n, { refundNonce: 1n }))
   expect(paid.refunding).toBeUndefined()
   expect(refusalOf({ ...idle, frozen: true }, refund)).toBe('channel-frozen')
+})
+
+test('a refund that a reorganisation takes back is still asked back, until its block is deep enough', () => {
+  const refund = { type: 'refund-signed', channelId, amountAtomic: 600n } as const
+  const signed = run(open(1000n), refund)
+  const young = { refundNonce: 1n, blockNumber: 9n, finalBlockNumber: 7n }
+  const mined = run(signed, seen(400n, young))
+  // The money is gone already, so what is left can be used; but there is one refund at a time.
+  expect(mined.refunding?.minedAtBlock).toBe(9n)
+  expect(run(mined, strict(1, 400n, 400n)).running).toHaveLength(1)
+  expect(refusalOf(mined, refund)).toBe('channel-withdrawing')
+  // The block is taken back: whoever has the signature can send it again.
+  const back = run(mined, seen(1000n, { blockNumber: 9n, finalBlockNumber: 7n }))
+  expect(refusalOf(back, strict(1, 400n, 400n))).toBe('channel-withdrawing')
+  expect(isNews(back, { ...back.view, ...young })).toBe(true)
+  const again = run(back, seen(400n, { ...young, blockNumber: 10n, finalBlockNumber: 8n }))
+  const later = { ...again.view, blockNumber: 12n, finalBlockNumber: 10n }
+  expect(isNews(again, { ...later, finalBlockNumber: 9n })).toBe(false)
+  expect(isNews(again, later)).toBe(true)
+  const paid = run(again, { type: 'channel-seen', channelId, view: later })
+  expect(paid.refunding).toBeUndefined()
+  expect(isNews(paid, later)).toBe(false)
 })
 
 test('a channel that somebody else claimed from is frozen', () => {
@@ -210,4 +272,61 @@ test.each<readonly [string, ChannelEvent]>([
 
 test('an event of an unknown channel is refused', () => {
   expect(refusalOf(undefined, charge(1, 1n))).toBe('channel-unknown')
+})
+
+test('a channel without money is retired, and its old vouchers buy nothing when it is filled again', () => {
+  const ledger = createLedger()
+  const opened = { type: 'channel-opened', channelId, config: sampleConfig } as const
+  const apply = (event: LedgerEvent): string => {
+    const step = ledger.apply(event)
+    return step.kind === 'refused' ? step.code : 'accepted'
+  }
+  const retire = { type: 'channel-retired', channelId } as const
+  expect(apply(retire)).toBe('channel-unknown')
+  expect(apply({ ...opened, view: viewOf(1000n) })).toBe('accepted')
+  expect(apply(retire)).toBe('still-needed')
+  for (const event of [strict(1, 100n, 100n), charge(1, 40n)]) apply(event)
+  expect(apply(seen(40n, { claimedAtomic: 40n, withdrawingAtomic: 1n }))).toBe('accepted')
+  expect(apply(retire)).toBe('still-needed')
+  apply(seen(40n, { claimedAtomic: 40n }))
+  expect(apply(retire)).toBe('accepted')
+  expect(ledger.state.channels.size).toBe(0)
+  const copy = createLedger()
+  for (const event of ledger.dump()) copy.apply(parseRecord(encodeRecord(event)))
+  expect(copy.state).toEqual(ledger.state)
+  expect(apply({ ...opened, view: viewOf(2000n, { claimedAtomic: 40n }) })).toBe('accepted')
+  expect(ledger.state.retired.size).toBe(0)
+  expect(apply(strict(2, 60n, 100n))).toBe('channel-ceiling-used')
+  expect(apply(strict(2, 100n, 140n))).toBe('accepted')
+})
+
+test('a retired channel whose claim was taken back owes it, and one that was claimed more is frozen', () => {
+  const rest = retireChannel(
+    run(open(1000n), strict(1, 100n, 100n), charge(1, 40n), seen(40n, { claimedAtomic: 40n })),
+  )
+  const reopen = (claimedAtomic: bigint): ChannelAccount | undefined => {
+    const view = viewOf(1000n, { claimedAtomic })
+    const event = { type: 'channel-opened', channelId, config: sampleConfig, view } as const
+    const step = reduceChannel(undefined, event, rest)
+    return step.kind === 'accepted' ? step.next : undefined
+  }
+  expect(reopen(0n)).toMatchObject({ chargedAtomic: 40n, unclaimedSinceMs: 0, frozen: false })
+  expect(reopen(40n)).toMatchObject({ unclaimedSinceMs: undefined, frozen: false })
+  expect(reopen(41n)?.frozen).toBe(true)
+  // Of a channel that was never charged nothing is kept.
+  const ledger = createLedger()
+  const view = viewOf(10n)
+  ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
+  ledger.apply(seen(0n))
+  ledger.apply({ type: 'channel-retired', channelId })
+  expect(ledger.dump()).toEqual([])
+})
+
+test('a frozen channel thaws, but not when somebody else claimed from it', () => {
+  const account = run(open(1000n), strict(1, 100n, 100n), charge(1, 40n))
+  const thaw = { type: 'channel-thawed', channelId } as const
+  const frozen = run(account, { type: 'channel-frozen', channelId })
+  expect(retireChannel({ ...frozen, view: viewOf(0n) })).toBeUndefined()
+  expect(run(frozen, thaw).frozen).toBe(false)
+  expect(refusalOf(run(account, seen(1000n, { claimedAtomic: 41n })), thaw)).toBe('channel-frozen')
 })

@@ -22,5 +22,6 @@ test('no random history charges what was not signed, deposited or receipted', as
   expect(tally.get('receipts')).toBeGreaterThan(20_000)
   expect(tally.get('uptoCharged')).toBeGreaterThan(1000)
   expect(tally.get('frozen')).toBeGreaterThan(100)
+  expect(tally.get('retired')).toBeGreaterThan(1000)
   expect(tally.get('mostRunning')).toBeGreaterThan(5)
 })

@@ -9,21 +9,21 @@ import { addressOf, callOf, permitOf, wordOf } from './ledger/sample-events.ts'
 
 const payer = addressOf(1)
 
-function reserve(nonce: bigint, amount: bigint, maxExposureAtomic = 1000n): LedgerEvent {
+function reserve(
+  nonce: bigint,
+  amount: bigint,
+  maxExposureAtomic = 1000n,
+  fundsAtomic = 1000n,
+): LedgerEvent {
   return {
     type: 'upto-reserved',
     payer,
     permit: permitOf(nonce, amount),
     callId: callOf(Number(nonce)),
     requestHash: wordOf(1),
+    fundsAtomic,
     maxExposureAtomic,
   }
-}
-
-function ledgerWith(fundsAtomic: bigint): Ledger {
-  const ledger = createLedger()
-  ledger.apply({ type: 'payer-seen', payer, fundsAtomic })
-  return ledger
 }
 
 function codeOf(ledger: Ledger, event: LedgerEvent): string {
@@ -32,7 +32,7 @@ function codeOf(ledger: Ledger, event: LedgerEvent): string {
 }
 
 test('a payment buys once, whatever is charged', () => {
-  const ledger = ledgerWith(1000n)
+  const ledger = createLedger()
   expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
   expect(codeOf(ledger, reserve(1n, 100n))).toBe('payment-in-progress')
   ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 0n })
@@ -41,21 +41,21 @@ test('a payment buys once, whatever is charged', () => {
 })
 
 test('a released payment is new again', () => {
-  const ledger = ledgerWith(1000n)
+  const ledger = createLedger()
   ledger.apply(reserve(1n, 100n))
   expect(codeOf(ledger, { type: 'upto-released', payer, nonce: 1n })).toBe('accepted')
   expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
 })
 
 test('calls together never promise more than the payer has, nor more than we risk', () => {
-  const ledger = ledgerWith(250n)
-  expect(codeOf(createLedger(), reserve(1n, 1n))).toBe('payer-funds-exceeded')
-  expect(codeOf(ledger, reserve(1n, 100n))).toBe('accepted')
-  expect(codeOf(ledger, reserve(2n, 100n))).toBe('accepted')
-  expect(codeOf(ledger, reserve(3n, 51n))).toBe('payer-funds-exceeded')
+  const ledger = createLedger()
+  expect(codeOf(ledger, reserve(1n, 1n, 1000n, 0n))).toBe('payer-funds-exceeded')
+  expect(codeOf(ledger, reserve(1n, 100n, 1000n, 250n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(2n, 100n, 1000n, 250n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(3n, 51n, 1000n, 250n))).toBe('payer-funds-exceeded')
   ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 60n })
-  expect(codeOf(ledger, reserve(3n, 90n, 249n))).toBe('payer-exposure-exceeded')
-  expect(codeOf(ledger, reserve(3n, 90n))).toBe('accepted')
+  expect(codeOf(ledger, reserve(3n, 90n, 249n, 250n))).toBe('payer-exposure-exceeded')
+  expect(codeOf(ledger, reserve(3n, 90n, 1000n, 250n))).toBe('accepted')
   // Settled: the chain has taken it from the balance.
   ledger.apply({ type: 'upto-settled', payer, nonce: 1n })
   expect(ledger.state.payers.get(payer)).toMatchObject({
@@ -64,8 +64,26 @@ test('calls together never promise more than the payer has, nor more than we ris
   })
 })
 
+test('payers that were refused, and payers that owe nothing, are not remembered', () => {
+  const ledger = createLedger()
+  for (let each = 1; each <= 100; each++) {
+    const refused = { ...reserve(1n, 100n, 1000n, 50n), payer: addressOf(each) }
+    expect(codeOf(ledger, refused)).toBe('payer-funds-exceeded')
+  }
+  expect(ledger.state.payers.size).toBe(0)
+  for (const end of ['upto-released', 'upto-charged', 'upto-settled'] as const) {
+    const nonce = end === 'upto-released' ? 1n : 2n
+    if (end !== 'upto-settled') expect(codeOf(ledger, reserve(nonce, 100n))).toBe('accepted')
+    expect(ledger.state.payers.size).toBe(1)
+    expect(codeOf(ledger, { type: end, payer, nonce, amountAtomic: 5n })).toBe('accepted')
+  }
+  expect(ledger.state.payers.size).toBe(0)
+  // Its payment is: it was used.
+  expect(ledger.state.payments.size).toBe(1)
+})
+
 test('a failed settlement counts against the payer for ever', () => {
-  const ledger = ledgerWith(1000n)
+  const ledger = createLedger()
   ledger.apply(reserve(1n, 100n))
   ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 60n })
   ledger.apply({ type: 'upto-failed', payer, nonce: 1n })
@@ -91,7 +109,7 @@ test.each<readonly [string, LedgerEvent]>([
   ['call-unknown', { type: 'receipt-issued', callId: callOf(9) }],
   ['transaction-unknown', { type: 'transaction-ended', hash: wordOf(9) }],
 ])('what only a mistake of ours sends is refused: %s', (code, event) => {
-  const ledger = ledgerWith(1000n)
+  const ledger = createLedger()
   ledger.apply(reserve(1n, 100n))
   ledger.apply({ type: 'upto-progressed', payer, nonce: 1n, amountAtomic: 5n })
   ledger.apply(reserve(2n, 100n))

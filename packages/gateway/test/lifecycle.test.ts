@@ -1,8 +1,10 @@
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parseBundle } from '@countersign/protocol'
-import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseKeyset, type Keyset } from '@countersign/protocol/receipt/keyset'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { callRaw, type RawResult } from '../../../test/provider/raw-client.ts'
@@ -105,6 +107,38 @@ test('signs calls that outlast its patience as timeouts of its own, never as abo
     const { claims } = await expectVerified(second.url, answer, body)
     expect(claims['outcome']).toMatchObject({ state: 'timeout', error: 'shutdown' })
   }
+})
+
+test('takes no further call on a connection that is still open, and says so with a signed refusal', async () => {
+  const gateway = await start()
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => {
+    agent.destroy()
+  })
+  // The second call waits for the connection of the first.
+  const body = createChatBody({ model: 'loopback-slow-20', stream: true })
+  const first = request(`${gateway.url}/v1/chat/completions`, { agent, method: 'POST' }).end(body)
+  const second = request(`${gateway.url}/v1/chat/completions`, { agent, method: 'POST' }).end(body)
+  const [stream] = await once(first, 'response')
+  // Keeps the process alive meanwhile.
+  const other = begin(gateway.url, createChatBody({ model: 'loopback-slow-80', stream: true }))
+  await Promise.all([once(stream, 'data'), other.begun])
+  gateway.terminate()
+  await once(stream.resume(), 'end')
+  expect(stream.trailers['x-receipt-statement']).toMatch(/^[A-Za-z0-9_-]+$/)
+  const [refused] = await once(second, 'response')
+  expect(refused.statusCode).toBe(503)
+  expect(refused.headers).toMatchObject({ connection: 'close', 'retry-after': '1' })
+  const pieces: Buffer[] = []
+  refused.on('data', (piece: Buffer) => pieces.push(piece))
+  await once(refused, 'end')
+  expect(JSON.parse(Buffer.concat(pieces).toString())).toMatchObject({ code: 'shutting-down' })
+  const { payload } = parseStatement(
+    fromBase64url(refused.headers['x-receipt-statement']) ?? Buffer.alloc(0),
+  )
+  expect(payload).toMatchObject({ type: 'refusal', charge: { amountAtomic: 0n } })
+  expect((await other.answer).failure).toBeNull()
+  expect(await gateway.ended).toEqual({ code: 0, signal: null })
 })
 
 test('ends at once when nothing is under way, also with idle connections and its parent still there', async () => {

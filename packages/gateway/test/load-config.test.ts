@@ -252,12 +252,15 @@ function memberNames(schema: unknown): readonly string[] {
   return [...own, ...Object.values(schema).flatMap(memberNames)]
 }
 
-test('documents every member, with an example that is valid', () => {
+test('documents every member, with examples that are valid', () => {
   const text = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8')
   const names = new Set(memberNames(createConfigJsonSchema()))
   expect(names.size).toBeGreaterThan(30)
   const words = new Set(text.match(/[A-Za-z$]+/g))
   for (const name of names) expect(words, name).toContain(name)
-  const [, example = ''] = /```json\n([^]*?)```/.exec(text) ?? []
-  expect(parseConfig(example, folder).config.issuer).toBe('https://gateway.example')
+  const examples = [...text.matchAll(/```json\n([^]*?)```/g)].map(([, example = '']) => example)
+  expect(examples).toHaveLength(2)
+  for (const example of examples) {
+    expect(parseConfig(example, folder).config.issuer).toBe('https://gateway.example')
+  }
 })

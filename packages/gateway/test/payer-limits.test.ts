@@ -95,15 +95,16 @@ test('limits of a payer stand in place of the general ones, each by itself', () 
 
 test('forgets the payer who has not called for longest, and nobody who is calling', () => {
   const setup = setUp({ callsPerMinute: 1 })
-  const held = new Uint8Array(16)
-  expect(setup.limits.enter(held, 'held')).toBeUndefined()
+  // As many as are looked at in one step, and more.
+  const held = Array.from({ length: 40 }, (_, index) => `held ${index}`)
+  for (const name of held) expect(setup.limits.enter(new Uint8Array(16), name)).toBeUndefined()
   expect(call(setup, 'early')).toBeUndefined()
-  expect(call(setup, 'late')).toBeUndefined()
-  for (let count = 0; count < 49_998; count++) call(setup, `other ${count}`)
-  // There is room for 50,000: the first that was let go was not the one that is calling.
-  expect(call(setup, 'late')).toBe('rate-limited 60')
-  expect(call(setup, 'held')).toBe('rate-limited 60')
+  for (let count = 0; count < 100_000; count++) call(setup, `other ${count}`)
+  expect(call(setup, 'other 99999')).toBe('rate-limited 60')
+  expect(call(setup, 'other 60000')).toBe('rate-limited 60')
+  for (const name of held) expect(call(setup, name)).toBe('rate-limited 60')
   expect(call(setup, 'early')).toBeUndefined()
+  expect(call(setup, 'other 40000')).toBeUndefined()
 })
 
 test('never takes more in any stretch of time than the rate and the burst allow', () => {

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { keyRegistryAbi } from '@countersign/contracts/key-registry'
-import { planOperator, planRegistry } from '@countersign/contracts/operator'
-import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
+import { multicall3Abi } from '@countersign/contracts/multicall3'
+import { permit2Abi } from '@countersign/contracts/permit2'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
@@ -17,9 +16,8 @@ import {
 } from '@countersign/protocol/payment/presented-payment'
 import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import { createUptoOffer, type UptoTerms } from '@countersign/protocol/payment/upto-payload'
-import { createWalletClient, encodeFunctionData, http, keccak256, toHex } from 'viem'
+import { encodeFunctionData, keccak256, toHex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
-import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
 import { loadEvmCurve } from '../src/payment/evm-curve.ts'
@@ -34,14 +32,15 @@ import {
   type UptoContext,
   type UptoReservation,
 } from '../src/payment/upto/admit-upto-payment.ts'
+import { createUptoUseFinder } from '../src/payment/upto/find-use.ts'
 import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
 import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
-import { nextPayerKey } from './payment/channel-fixture.ts'
+import { createApprovedPayer, walletOf } from './payment/approved-payer.ts'
 import { lower } from './payment/channel-payer.ts'
+import { deployOperator } from './payment/operator.ts'
 
 const payTo = privateKeyToAddress(keccak256('0x55'))
-const gatewayId = keccak256('0x66')
 const permit2 = lower(baseSepoliaX402.permit2)
 const permit2Domain = createPermit2Domain(84_532n, permit2)
 const directory = mkdtempSync(join(tmpdir(), 'countersign-upto-'))
@@ -56,8 +55,10 @@ let calls = 0
 beforeAll(async () => {
   chain = await startTestChain()
   const settlementKey = chain.nextSettlementKey()
-  const settler = await deployOperator(settlementKey)
-  payerKey = await createApprovedPayer()
+  const operator = await deployOperator(chain, keccak256('0x66'), payTo)
+  await operator.registerKey(settlementKey)
+  const { settler } = operator
+  payerKey = await createApprovedPayer(chain)
   const curve = await loadEvmCurve()
   const account = privateKeyToAccount(settlementKey)
   const terms: UptoTerms = {
@@ -97,6 +98,7 @@ beforeAll(async () => {
     hashCharge: createUptoChargeHasher(84_532n, lower(settler)),
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
     simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),
     clock: Date.now,
   }
@@ -118,67 +120,6 @@ afterAll(async () => {
   rmSync(directory, { recursive: true })
 })
 
-/** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
-async function deployOperator(attestedKey: Hex): Promise<Hex> {
-  const account = privateKeyToAccount(chain.nextSettlementKey())
-  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
-  const x402 = baseSepoliaX402
-  const roles = { minDelaySeconds: 0, proposers: [account.address], guardian: account.address }
-  const { timelock, registry } = planRegistry({ x402, ...roles })
-  const contracts = planOperator({ x402, registry: registry.address, gatewayId, payeeOwner: payTo })
-  const { timestamp } = await chain.client.getBlock()
-  const from = Number(timestamp)
-  const key = privateKeyToAddress(attestedKey)
-  const register = encodeFunctionData({
-    abi: keyRegistryAbi,
-    functionName: 'registerKey',
-    args: [gatewayId, key, from, from + 86_400, keccak256('0x77')],
-  })
-  const call = [registry.address, 0n, register, wordOf(0), wordOf(0)] as const
-  const abi = registryTimelockAbi
-  const sends = [
-    timelock,
-    registry,
-    contracts.settler,
-    {
-      to: timelock.address,
-      data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }),
-    },
-    {
-      to: timelock.address,
-      data: encodeFunctionData({ abi, functionName: 'execute', args: call }),
-    },
-  ]
-  for (const [nonce, { to, data }] of sends.entries()) {
-    const hash = await wallet.sendTransaction({ to, data, nonce, gas: 4_000_000n })
-    expect((await chain.mined(hash)).status).toBe('success')
-  }
-  return contracts.settler.address
-}
-
-/** A payer that lets Permit2 move its money, as `upto` needs. */
-async function createApprovedPayer(): Promise<Hex> {
-  const key = nextPayerKey(chain)
-  const address = privateKeyToAddress(key)
-  const transport = http(chain.rpcUrl)
-  const giver = privateKeyToAccount(chain.nextSettlementKey())
-  const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
-  await chain.mined(await gas.sendTransaction({ to: address, value: 10n ** 16n }))
-  const wallet = createWalletClient({
-    account: privateKeyToAccount(key),
-    chain: baseSepolia,
-    transport,
-  })
-  const approve = { functionName: 'approve', args: [permit2, 1n << 255n] } as const
-  const hash = await wallet.writeContract({
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    ...approve,
-  })
-  await chain.mined(hash)
-  return key
-}
-
 async function readFunds(payer: Hex): Promise<bigint> {
   const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
   const balance = await chain.client.readContract({
@@ -192,6 +133,15 @@ async function readFunds(payer: Hex): Promise<bigint> {
     args: [payer, permit2],
   })
   return balance < allowance ? balance : allowance
+}
+
+async function balanceOf(owner: Hex): Promise<bigint> {
+  return chain.client.readContract({
+    address: baseSepoliaUsdc.address,
+    abi: testUsdcAbi,
+    functionName: 'balanceOf',
+    args: [owner],
+  })
 }
 
 const requestHash = wordOf(0xabc)
@@ -276,16 +226,8 @@ test('of a signed maximum exactly the charge is settled, once', async () => {
   expect(codeOf(await admit(payment, 5000n))).toBe('payment-already-used')
   await settleUntil(() => stateOf(1n) === 'settled')
   await stepUptoSettlements(settlement)
-  const read = {
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    functionName: 'balanceOf',
-  } as const
-  expect(await chain.client.readContract({ ...read, args: [payTo] })).toBe(1234n)
-  const payer = privateKeyToAddress(payerKey)
-  expect(await chain.client.readContract({ ...read, args: [payer] })).toBe(
-    payerBalanceAtomic - 1234n,
-  )
+  expect(await balanceOf(payTo)).toBe(1234n)
+  expect(await balanceOf(privateKeyToAddress(payerKey))).toBe(payerBalanceAtomic - 1234n)
   expect(ledger.state.transactions.size).toBe(0)
 })
 
@@ -308,25 +250,102 @@ test('a payer may not owe more than we risk', async () => {
   await running.release()
 })
 
-test('a charge that the chain refuses counts against its payer', async () => {
-  // The payer uses the nonce up for nothing while the call runs: here, by a payment that is settled twice.
-  const reservation = expectReservation(await admit(pay(20n, 100n), 100n))
-  await reservation.charge(60n)
-  await settleUntil(() => stateOf(20n) === 'settled')
-  const record = ledger.state.payments.get(paymentKey(lower(privateKeyToAddress(payerKey)), 20n))
-  if (record === undefined) throw new Error('the payment is gone')
-  ledger.apply({
-    type: 'payment-restored',
-    record: { ...record, state: { kind: 'charged', chargedAtomic: 60n } },
+/** Settles like a stranger that found our bytes in the mempool: directly, or wrapped so that nothing shows it. */
+async function settleAsStranger(nonce: bigint, isWrapped: boolean): Promise<void> {
+  const stranger = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+  const found = Promise.withResolvers<{ readonly to: Hex; readonly data: Hex }>()
+  const peek: typeof settlement.simulate = (call) => {
+    found.resolve(call)
+    throw new Error('not now')
+  }
+  await expect(stepUptoSettlements({ ...settlement, simulate: peek })).rejects.toThrow('not now')
+  expect(stateOf(nonce)).toBe('charged')
+  const { to, data } = await found.promise
+  const wrapped = {
+    to: lower(baseSepoliaX402.multicall3),
+    data: encodeFunctionData({
+      abi: multicall3Abi,
+      functionName: 'aggregate3',
+      args: [[{ target: to, allowFailure: false, callData: data }]],
+    }),
+  }
+  const hash = await stranger.sendTransaction(isWrapped ? wrapped : { to, data })
+  expect((await chain.mined(hash)).status).toBe('success')
+}
+
+test.each([false, true])(
+  'a charge that a stranger settles first is paid, and nothing is held against its payer: %s',
+  async (isWrapped) => {
+    const nonce = isWrapped ? 41n : 40n
+    await expectReservation(await admit(pay(nonce, 100n), 100n)).charge(60n)
+    const before = await balanceOf(payTo)
+    await settleAsStranger(nonce, isWrapped)
+    await settleUntil(() => stateOf(nonce) === 'settled')
+    expect(await balanceOf(payTo)).toBe(before + 60n)
+    expect(ledger.state.payers.size).toBe(0)
+  },
+)
+
+test('our settlement that comes second is judged by what the chain holds, not by its own receipt', async () => {
+  await expectReservation(await admit(pay(45n, 100n), 100n)).charge(60n)
+  // Whoever sends first: ours is simulated before, and mined after the stranger's.
+  const simulate: typeof settlement.simulate = async (call) => {
+    await settlement.simulate(call)
+    const stranger = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+    await stranger.sendTransaction({ ...call, gas: 400_000n, maxPriorityFeePerGas: 10n ** 10n })
+  }
+  await stepUptoSettlements({ ...settlement, simulate })
+  await settleUntil(() => stateOf(45n) === 'settled')
+  expect(ledger.state.transactions.size).toBe(0)
+})
+
+test('a charge whose nonce its payer used up counts against it for ever', async () => {
+  await expectReservation(await admit(pay(50n, 100n), 100n)).charge(60n)
+  const owner = privateKeyToAccount(payerKey)
+  const hash = await walletOf(chain, owner).writeContract({
+    address: permit2,
+    abi: permit2Abi,
+    functionName: 'invalidateUnorderedNonces',
+    args: [0n, 1n << 50n],
   })
-  const payer = ledger.state.payers.get(record.payer)
-  if (payer === undefined) throw new Error('the payer is gone')
-  ledger.apply({ type: 'payer-restored', account: { ...payer, unsettledAtomic: 60n } })
-  await settleUntil(() => stateOf(20n) === 'failed')
-  expect(ledger.state.payers.get(record.payer)).toMatchObject({
-    unsettledAtomic: 0n,
-    failedAtomic: 60n,
-  })
+  await chain.mined(hash)
+  await settleUntil(() => stateOf(50n) === 'failed')
+  expect(ledger.state.payers.get(lower(owner.address))).toMatchObject({ failedAtomic: 60n })
+})
+
+test('a charge that cannot be paid is tried until it expires', async () => {
+  await expectReservation(await admit(pay(51n, 100n), 100n)).charge(60n)
+  const owner = privateKeyToAccount(payerKey)
+  const allow = async (amount: bigint): Promise<void> => {
+    const hash = await walletOf(chain, owner).writeContract({
+      address: baseSepoliaUsdc.address,
+      abi: testUsdcAbi,
+      functionName: 'approve',
+      args: [permit2, amount],
+    })
+    await chain.mined(hash)
+  }
+  await allow(0n)
+  await stepUptoSettlements(settlement)
+  expect(stateOf(51n)).toBe('charged')
+  await stepUptoSettlements({ ...settlement, clock: () => Date.now() + 121_000 })
+  expect(stateOf(51n)).toBe('failed')
+  await allow(1n << 255n)
+})
+
+test('all payers together may not owe more than we risk', async () => {
+  const small = { ...context, maxTotalExposureAtomic: 150n }
+  const admitSmall = (nonce: bigint): Promise<UptoAdmission> =>
+    admitUptoPayment(small, {
+      presented: pay(nonce, 100n),
+      offer: createUptoOffer(context.terms, 100n, 'http://x/'),
+      callId: `${nonce}`.padStart(32, '0'),
+      requestHash,
+    })
+  const first = expectReservation(await admitSmall(60n))
+  expect(codeOf(await admitSmall(61n))).toBe('payer-exposure-exceeded')
+  await first.release()
+  await expectReservation(await admitSmall(61n)).release()
 })
 
 test('a payment that is bound to a request buys no other', async () => {

@@ -84,9 +84,11 @@ test('refuses calls above the rate with a signed 429 that says when to come agai
   expect((await call(createKey())).status).toBe(200)
 })
 
+function read(dialect: 'anthropic' | 'google'): unknown {
+  return JSON.parse(createErrorBody('rate-limited', '', dialect).toString())
+}
+
 test('writes such refusals in the form of each wire', () => {
-  const read = (dialect: 'anthropic' | 'google'): unknown =>
-    JSON.parse(createErrorBody('rate-limited', '', dialect).toString())
   expect(read('anthropic')).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } })
   expect(read('google')).toMatchObject({ error: { code: 429, status: 'RESOURCE_EXHAUSTED' } })
 })

@@ -273,3 +273,23 @@ test('does not ask again, and charges nothing, for a caller who left while it wa
   expect(upstream.requests).toHaveLength(2)
   expect(chargedAtomic()).toBe(before)
 })
+
+test('ends a call that waits for its next attempt when the gateway stops', async () => {
+  const refused = Promise.withResolvers<void>()
+  upstream.answer = (response) => {
+    response.once('finish', refused.resolve)
+    answerError(response, 503, { 'retry-after': '20' })
+  }
+  const models = [{ id: 'm', priceAtomic: '7' }]
+  const retry = { attempts: 2, maxDelayMs: 30_000 }
+  const stopping = await startGateway({
+    config: { upstreams: [{ name: 'a', baseUrl: upstream.url, models, retry }] },
+    limits: { drainTimeoutMs: 50 },
+  })
+  const answer = postChat(stopping.url, createChatBody({ model: 'm', stream: true }))
+  await refused.promise
+  expect(await stopping.stop()).toEqual({ code: 0, signal: null })
+  expect((await answer).status).toBe(504)
+  expect(upstream.requests).toHaveLength(1)
+  await disposeGateway(stopping)
+})

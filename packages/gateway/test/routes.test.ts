@@ -213,19 +213,18 @@ function answerResponse(name: string): RecordingUpstream['answer'] {
   }
 }
 
+async function respond(more: object): Promise<RawResult> {
+  return callRaw({
+    url: `${gateway.url}/v1/responses`,
+    method: 'POST',
+    body: JSON.stringify({ model: 'even', input: 'x', ...more }),
+    headers: { ...headers, 'content-type': 'application/json' },
+  })
+}
+
 test('sends what refers to an earlier answer to the upstream that has it, and nowhere else', async () => {
   a.answer = answerResponse('a')
   b.answer = answerResponse('b')
-  const respond = async (more: object): Promise<RawResult> => {
-    const body = JSON.stringify({ model: 'even', input: 'x', ...more })
-    const url = `${gateway.url}/v1/responses`
-    return callRaw({
-      url,
-      method: 'POST',
-      body,
-      headers: { ...headers, 'content-type': 'application/json' },
-    })
-  }
   let owners = new Set<string>()
   for (let round = 0; round < 60 && owners.size < 2; round++) {
     const first: { readonly id: string } = JSON.parse((await respond({})).body.toString())

@@ -13,7 +13,10 @@ const packageMayImport: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** Entry points that a package may find with `import.meta.resolve`, to start them as processes of their own. */
 const mayStart: ReadonlyMap<string, readonly string[]> = new Map([
-  ['client', ['@countersign/gateway/main', '@countersign/contracts/chain']],
+  [
+    'client',
+    ['@countersign/gateway/main', '@countersign/gateway/replay', '@countersign/contracts/chain'],
+  ],
 ])
 
 /** Packages of others that `protocol` may import; Node's own modules are none of them. */

@@ -81,29 +81,33 @@ type Values = {
   readonly 'concurrent-calls'?: string | undefined
 }
 
-function readAction(positionals: readonly string[], values: Values): readonly string[] {
-  const { name, budget } = values
-  const [verb, id, ...rest] = positionals
+function readAction([verb, id, ...rest]: readonly string[], values: Values): readonly string[] {
   if (rest.length > 0) throw new UsageError('too many arguments')
-  const limits = readLimits(values)
-  const amount = budget === undefined ? [] : [`--budget=${parseAtomic('--budget', budget)}`]
-  if (verb === 'create' && id === undefined) {
-    if (name === undefined || budget === undefined) {
-      throw new UsageError('keys create takes --name NAME and --budget ATOMIC')
-    }
-    return ['create', `--name=${name}`, ...amount, ...limits]
-  }
-  if (name !== undefined) throw new UsageError('only keys create takes --name')
+  if (verb === 'create' && id === undefined) return readCreate(values)
+  if (values.name !== undefined) throw new UsageError('only keys create takes --name')
+  const changes = [...readBudget(values), ...readLimits(values)]
   if (verb === 'limit' && id !== undefined) {
-    if (amount.length + limits.length === 0) throw new UsageError('keys limit takes what to limit')
-    return ['limit', id, ...amount, ...limits]
+    if (changes.length === 0) throw new UsageError('keys limit takes what to limit')
+    return ['limit', id, ...changes]
   }
-  if (amount.length + limits.length > 0) {
+  if (changes.length > 0) {
     throw new UsageError('only keys create and keys limit take --budget and limits')
   }
   if (verb === 'list' && id === undefined) return ['list']
   if (verb === 'revoke' && id !== undefined) return ['revoke', id]
   throw new UsageError('keys takes create, list, limit ID or revoke ID')
+}
+
+function readCreate(values: Values): readonly string[] {
+  const { name, budget } = values
+  if (name === undefined || budget === undefined) {
+    throw new UsageError('keys create takes --name NAME and --budget ATOMIC')
+  }
+  return ['create', `--name=${name}`, ...readBudget(values), ...readLimits(values)]
+}
+
+function readBudget({ budget }: Values): readonly string[] {
+  return budget === undefined ? [] : [`--budget=${parseAtomic('--budget', budget)}`]
 }
 
 function readLimits(values: Values): readonly string[] {

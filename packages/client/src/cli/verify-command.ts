@@ -20,6 +20,12 @@ import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { withProgress } from './progress.ts'
 import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
 import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
+import {
+  exitCodeOfReplay,
+  formatReplay,
+  replayTranslation,
+  type ReplayFiles,
+} from './replay-translation.ts'
 import { formatVerdict } from './verdict-text.ts'
 
 const maxPolicyBytes = 65_536
@@ -40,6 +46,8 @@ Judges a bundle (*.countersign.json) without a network, check by check.
 ${policyPinHelp}
   --request FILE      the request body that you sent: must be the very bytes
   --response FILE     the response body that you got: must be the very bytes
+  --replay            run the translation of the call again (spec/translation.md TR8); needs --request and
+  --upstream-response FILE  the provider's bytes, from GET /v1/receipts/ID/upstream-response
   --prefix            the response is only the beginning of a stream, up to the end of an event
   --nonce TEXT        the x-receipt-nonce that you sent (base64url)
   --now TIME          judge as of this time, for example 2026-11-21T12:00:00Z
@@ -68,6 +76,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'policy-digest': { type: 'string' },
     request: { type: 'string' },
     response: { type: 'string' },
+    'upstream-response': { type: 'string' },
+    replay: { type: 'boolean', default: false },
     prefix: { type: 'boolean', default: false },
     nonce: { type: 'string' },
     now: { type: 'string' },
@@ -79,6 +89,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   if (values.prefix && values.response === undefined) {
     throw new UsageError('--prefix says something about --response, which is missing')
   }
+  const replayFiles = await readReplayFiles(values)
   const policy = await readPolicy(values.policy)
   const bundle = await readFileBounded(file, maxBundleBytes)
   const held: Held = {
@@ -101,8 +112,34 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { evidence } = verdict
   const json = evidence === undefined ? verdict : { ...verdict, evidence: toJson(evidence) }
   const text = evidence === undefined ? '' : `\n${formatJudgement(evidence, out)}`
-  out.write(values.json ? `${JSON.stringify(json)}\n` : formatVerdict(verdict, out) + text)
-  return exitCodeOf(verdict)
+  const replay = replayFiles && (await replayTranslation(bundle, replayFiles, context.environment))
+  const replayText = replay === undefined ? '' : formatReplay(replay, out)
+  out.write(
+    values.json
+      ? `${JSON.stringify(replay === undefined ? json : { ...json, replay })}\n`
+      : formatVerdict(verdict, out) + text + replayText,
+  )
+  return worse(exitCodeOf(verdict), replay === undefined ? exitCodes.ok : exitCodeOfReplay(replay))
+}
+
+/** A failure is worse than an open question. */
+function worse(a: ExitCode, b: ExitCode): ExitCode {
+  if (a === exitCodes.invalid || b === exitCodes.invalid) return exitCodes.invalid
+  return a === exitCodes.ok ? b : a
+}
+
+async function readReplayFiles(values: {
+  readonly replay: boolean
+  readonly request?: string | undefined
+  readonly 'upstream-response'?: string | undefined
+}): Promise<ReplayFiles | undefined> {
+  const { replay, request, 'upstream-response': upstreamResponse } = values
+  if (!replay && upstreamResponse === undefined) return undefined
+  if (!replay || request === undefined || upstreamResponse === undefined) {
+    throw new UsageError('--replay, --request and --upstream-response belong together')
+  }
+  const upstreamBytes = await readFileBounded(upstreamResponse, maxBodyBytes)
+  return { request, upstreamResponse, upstreamBytes }
 }
 
 async function readPolicy(policy: string): Promise<Uint8Array> {

@@ -8,7 +8,7 @@ import { ClientError } from '../errors.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 
 /** A program of the network. */
-export type ProgramName = 'chain' | 'gateway' | 'api-key-admin'
+export type ProgramName = 'chain' | 'gateway' | 'api-key-admin' | 'replay'
 
 /** What a child is given. */
 export type ProgramStart = {
@@ -83,6 +83,7 @@ export async function startProgram(start: ProgramStart): Promise<RunningProgram>
 function resolveProgram(program: ProgramName): string {
   try {
     if (program === 'chain') return import.meta.resolve('@countersign/contracts/chain')
+    if (program === 'replay') return import.meta.resolve('@countersign/gateway/replay')
     const gateway = import.meta.resolve('@countersign/gateway/main')
     if (program === 'gateway') return gateway
     const extension = gateway.slice(gateway.lastIndexOf('.'))

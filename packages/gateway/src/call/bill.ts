@@ -30,18 +30,27 @@ export type SettledBill = {
   readonly claim: CborValue | undefined
 }
 
+/** A request as the upstream gets it. */
+type BilledRequest = { readonly body: Buffer; readonly translation?: object }
+
 /**
  * Bounds the price of a request.
  *
  * @throws CallRefused `request-malformed`, `service-not-priced`.
  */
-export function createBill({ route, meter }: ChosenRoute, request: CallRequest): Bill {
+export function createBill(
+  { route, meter }: ChosenRoute,
+  request: CallRequest,
+  forwarded: BilledRequest,
+): Bill {
   if (route.metering === undefined || meter === undefined) {
     return { priceAtomic: route.priceAtomic, authorisation: undefined }
   }
   const { sheet, limits } = route.metering
   const isForm = request.parts.length > 0
-  const measure = isForm ? measureFormCall(request) : measureRequest(meter, request.body)
+  const measure = isForm
+    ? measureFormCall(request)
+    : measureRequest(meter, billedBody(request, forwarded))
   if (measure === 'request-unreadable') {
     throw refuse('request-malformed', 'A limit in the body is in a form that cannot be priced.')
   }
@@ -51,11 +60,19 @@ export function createBill({ route, meter }: ChosenRoute, request: CallRequest):
   return { priceAtomic: maximumAtomic, authorisation: { sheet, limits, bound, maximumAtomic } }
 }
 
+/** What the provider reads. Where only a name was replaced, the caller's own bytes: callers can work out the bound. */
+function billedBody(
+  { body }: Pick<CallRequest, 'body'>,
+  { translation, body: forwarded }: BilledRequest,
+): Buffer {
+  return translation === undefined ? body : forwarded
+}
+
 /** Meters a call that is over. Only what no provider counted is estimated, in a worker. */
 export async function settleBill(
   gateway: Gateway,
   { priceAtomic, authorisation }: Bill,
-  request: CallRequest,
+  { request, forwarded }: { readonly request: CallRequest; readonly forwarded: BilledRequest },
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
   if (authorisation === undefined || !isUsed(exchange)) {
@@ -63,7 +80,7 @@ export async function settleBill(
   }
   const { observation } = exchange
   const estimate = needsEstimate(authorisation, observation)
-    ? await estimateUsage(gateway, authorisation, request, exchange)
+    ? await estimateUsage(gateway, authorisation, billedBody(request, forwarded), exchange)
     : undefined
   const metered = meterUsage(authorisation, observation, estimate)
   const charge = chargeUsage(authorisation, metered)
@@ -77,7 +94,7 @@ export async function settleBill(
 async function estimateUsage(
   { estimator }: Gateway,
   { limits, bound }: Authorisation,
-  { body }: CallRequest,
+  body: Buffer,
   { observedBody, upstreamBody, returned = upstreamBody, answer }: ExchangeRecord,
 ): Promise<UsageEstimate> {
   const isStream = answer.kind === 'streamed'

@@ -2,6 +2,7 @@
 import { findMeterWire } from '../metering/meter-wire.ts'
 import type { MeterWire } from '../metering/observe-usage.ts'
 import { findOwn } from '../references/check-references.ts'
+import type { Adapter } from '../translation/adapters.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
@@ -19,6 +20,8 @@ export type ChosenRoute = {
   readonly meter: MeterWire | undefined
   /** A response that this caller made: nothing is paid for it again. */
   readonly isOwn: boolean
+  /** What stands between the caller's wire and the provider's, where they differ. */
+  readonly adapter?: Adapter
 }
 
 /**
@@ -34,6 +37,8 @@ export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest):
   const { upstreams } = gateway
   const route = upstreams.find(request.model, request.route.dialect)
   if (route === undefined) {
+    const translated = upstreams.findTranslated(request.model, request.route.wire)
+    if (translated !== undefined) return toTranslated(gateway, translated)
     const dialect = upstreams.dialectOf(request.model)
     throw refuse('model-not-found', dialect === undefined ? '' : otherWire[dialect])
   }
@@ -41,6 +46,17 @@ export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest):
   if (route.others.length === 0) return { ...onlyRoute, route, meter, isOwn: false }
   const [first = route, ...others] = orderRoutes(gateway, route, request)
   return { route: first, others, isChoice: true, meter, isOwn: false }
+}
+
+/** The request is translated once, for one name of the model: only routes with that name take it. */
+function toTranslated(
+  gateway: Gateway,
+  { route, adapter }: { readonly route: Route; readonly adapter: Adapter },
+): ChosenRoute {
+  const named = route.others.filter(({ upstreamModel }) => upstreamModel === route.upstreamModel)
+  const [first = route, ...others] = drawRoutes([route, ...named], gateway.random)
+  const isChoice = named.length > 0
+  return { route: first, others, isChoice, meter: adapter.meter, isOwn: false, adapter }
 }
 
 const onlyRoute = { others: [], isChoice: false } as const
@@ -53,9 +69,9 @@ function orderRoutes(
 ): readonly Route[] {
   const routes = [route, ...route.others]
   if (references.length === 0) return drawRoutes(routes, gateway.random)
-  const isOwner = ({ upstream }: Route): boolean =>
-    references.every((id) => gateway.references.get(id)?.upstream === upstream.name)
-  return routes.filter(isOwner).slice(0, 1)
+  // All of them must be there, or the call is refused before it is sent (requireOwn).
+  const owner = gateway.references.get(references[0] ?? '')?.upstream
+  return routes.filter(({ upstream }) => upstream.name === owner).slice(0, 1)
 }
 
 const otherWire = {
@@ -72,6 +88,6 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')
   const { behaviour } = upstream
-  const common = { metering: undefined, weight: 1, others: [] }
+  const common = { metering: undefined, weight: 1, others: [], isTranslated: false }
   return { upstream, model, upstreamModel: model, priceAtomic: 0n, behaviour, ...common }
 }

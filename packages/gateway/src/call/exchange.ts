@@ -33,7 +33,7 @@ export type ExchangeRecord = {
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
-  /** What was returned, where that is not what the upstream sent. */
+  /** What was returned, where that is less than the upstream sent. */
   readonly returned: BodyRecord | undefined
   /** How it went on for a caller who had left; `undefined` when it did not. */
   readonly drain: DrainRecord | undefined
@@ -48,6 +48,8 @@ export type ExchangeRecord = {
   /** Attempts before the one that is recorded here. */
   readonly failed: readonly FailedAttempt[]
   readonly answer: RecordedAnswer
+  /** The upstream's bytes, where the caller may want to replay their translation. */
+  readonly replayBody?: Buffer | undefined
 }
 
 /** How the answer goes, or went, to the caller. */
@@ -57,7 +59,7 @@ export type RecordedAnswer =
       readonly status: number
       readonly headers: Readonly<Record<string, string>>
       readonly body: Buffer
-      /** `identity`, `gateway-error`, or the name of what was added to the upstream's bytes. */
+      /** `identity`, `gateway-error`, or the name of an adapter or of a profile. */
       readonly transform: string
     }
   | {
@@ -68,8 +70,8 @@ export type RecordedAnswer =
       readonly endsCleanly: boolean
       /** The whole body, when it was small enough to be kept. */
       readonly kept: Buffer | undefined
-      /** As above. */
-      readonly transform: string
+      /** What was returned, where that is not what the upstream sent. */
+      readonly translated?: { readonly transform: string; readonly body: BodyRecord }
     }
   | { readonly kind: 'gone' }
 
@@ -164,6 +166,43 @@ export function createStreamRecorder(
         digests,
         observation: observer.result(),
       }
+    },
+  }
+}
+
+/** Hashes what is returned where that is not what the upstream sent. */
+export type ReturnedRecorder = {
+  push(chunk: Buffer): void
+  /** Events so far. */
+  events(): number
+  end(): {
+    readonly body: BodyRecord
+    readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array }
+  }
+}
+
+/** A recorder of one returned stream. */
+export function createReturnedRecorder(hasReceipts: boolean): ReturnedRecorder {
+  const splitter = createEventSplitter()
+  const hasher = hasReceipts ? createStreamHasher() : undefined
+  let bytes = 0
+  let events = 0
+  return {
+    push(chunk) {
+      bytes += chunk.length
+      hasher?.takeChunk(chunk)
+      for (const event of splitter.push(chunk)) {
+        events++
+        hasher?.takeEvent(event)
+      }
+    },
+    events: () => events,
+    end() {
+      // What follows the last event is the last element (RC5.1).
+      const { element } = splitter.end()
+      if (element.length > 0) hasher?.takeEvent(element)
+      const { sha256, chain, digests } = hasher?.end() ?? notHashed
+      return { body: { bytes, sha256 }, stream: { chain, digests } }
     },
   }
 }

@@ -7,6 +7,7 @@ import type { CallRequest } from './call-request.ts'
 import type { ChosenRoute } from './choose-route.ts'
 import type { Call } from './open-call.ts'
 import { once } from './once.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 
 /** A request as the upstream gets it. */
 export type ForwardedRequest = {
@@ -14,8 +15,10 @@ export type ForwardedRequest = {
   readonly bodyDigest: () => Uint8Array
   /** From the base URL on, query included. */
   readonly path: string
-  /** `identity`, or `model-name`: the bytes of the name alone were replaced. */
-  readonly transform: 'identity' | 'model-name'
+  /** `identity`; `model-name`: the bytes of the name alone were replaced; or the name of an adapter. */
+  readonly transform: string
+  /** In place of the caller's headers, and what its answer goes through. */
+  readonly translation?: AnswerTranslation
 }
 
 /** A call on its way to an upstream. */

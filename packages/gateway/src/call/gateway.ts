@@ -10,6 +10,8 @@ import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
+import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
+import type { Translator } from '../translation/translator.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache } from './answer-cache.ts'
 import type { MemoryBudget } from './memory-budget.ts'
@@ -28,6 +30,10 @@ export type Gateway = {
   readonly answers: AnswerCache
   /** `undefined` unless the configuration switches it on. */
   readonly openGradient: OpenGradientProfile | undefined
+  /** Between wires; `undefined` when no model is translated. */
+  readonly translator: Translator | undefined
+  /** The providers' bytes of translated calls; `undefined` when none are kept. */
+  readonly upstreamAnswers: UpstreamAnswerStore | undefined
   readonly pending: PendingCalls
   readonly payerLimits: PayerLimits
   /** What the request bodies of all calls under way take. */

@@ -16,13 +16,14 @@ import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream, type ServedExchange } from './exchange-with-upstream.ts'
-import { forwardRequest } from './forward-request.ts'
+import { forwardRequest, type ForwardedRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
+import { forwardTranslated } from './translate-call.ts'
 
 /** How long a repeated call waits for the receipt of the first. */
 const maxReceiptMs = 10_000
@@ -76,8 +77,9 @@ async function serveCall(
   await needKeyset(gateway)
   const chosen = chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
-  const signing = prepareSigning(gateway, call, request)
-  const bill = createBill(chosen, request)
+  const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
+  const forwarded = await forward(gateway, call, request, chosen)
+  const bill = createBill(chosen, request, forwarded)
   const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
   const { payment } = admission
@@ -90,7 +92,6 @@ async function serveCall(
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const forwarded = forwardRequest(call, request, chosen.route)
     const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
@@ -114,7 +115,7 @@ async function settleCall(
   nonce: Uint8Array | undefined,
   { sent, exchange }: ServedExchange,
 ): Promise<CallResult> {
-  const settled = await settleBill(gateway, sent.bill, sent.request, exchange)
+  const settled = await settleBill(gateway, sent.bill, sent, exchange)
   const draft = gateway.config.receipts.enabled
     ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
     : undefined
@@ -136,12 +137,25 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
       draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
     deliverAnswer(call, exchange.answer, receipt)
     keepAnswer(gateway, call, exchange, receipt)
+    keepUpstreamAnswer(gateway, call, exchange)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
     gateway.metrics.observeRefusal('receipt-failed')
     answerUnsigned(call)
   }
+}
+
+/** Nothing is translated unless the configuration says so of the model. */
+async function forward(
+  { translator }: Gateway,
+  call: Call,
+  request: CallRequest,
+  { route, adapter }: ChosenRoute,
+): Promise<ForwardedRequest> {
+  if (adapter === undefined || translator === undefined) return forwardRequest(call, request, route)
+  const { upstreamModel } = route
+  return forwardTranslated(call, request, { translator, adapter, upstreamModel })
 }
 
 function acceptHead(call: Call, { route }: CallRequest): Uint8Array | undefined {
@@ -170,6 +184,7 @@ async function receiveRequest(
   received: BodySoFar,
 ): Promise<CallRequest> {
   const { limits } = gateway.config
+  if (gateway.pending.isClosed) throw refuse('shutting-down')
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
   const { request, path } = call
   const body = await readBody(request, limits.maxRequestBytes, received, gateway.requestMemory)
@@ -226,6 +241,20 @@ function keepAnswer(
   gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
 }
 
+/** For a replay of the translation. Bytes that were not kept whole are of no use for it. */
+function keepUpstreamAnswer(
+  { upstreamAnswers, config, log, nowMs }: Gateway,
+  call: Call,
+  { replayBody, upstreamBody }: ExchangeRecord,
+): void {
+  if (replayBody?.length !== upstreamBody.bytes || !config.receipts.enabled) return
+  try {
+    upstreamAnswers?.put(call.idHex, call.token(), replayBody, nowMs())
+  } catch (error) {
+    log.error({ err: error }, 'the bytes of a translated answer could not be kept')
+  }
+}
+
 async function answerRefusal(
   gateway: Gateway,
   call: Call,
@@ -255,7 +284,8 @@ async function answerRefusal(
     : undefined
   gateway.metrics.observeRefusal(code)
   // What is left of a body that was not read would be taken for the next request.
-  const close = call.request.complete ? {} : { connection: 'close' }
+  const isLast = !call.request.complete || gateway.pending.isClosed
+  const close = !isLast ? {} : { connection: 'close' }
   sendWhole(
     call.response,
     status,

@@ -5,10 +5,13 @@ import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/proto
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
+import { adapterVersion } from '../translation/adapters.ts'
+import { adapterDigest } from '../translation/generated/adapter-digest.ts'
 import { findAttachments, type Attachment } from './attachments.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord, type FailedAttempt } from './exchange.ts'
-import type { SentCall } from './forward-request.ts'
+import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
@@ -102,7 +105,7 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, chosen, settled, exchange }: EndedCall,
+  { request, forwarded, chosen, settled, exchange }: EndedCall,
 ): void {
   const { model, upstreamModel, upstream } = chosen.route
   if (exchange.failed.length > 0 || chosen.isChoice) {
@@ -112,6 +115,9 @@ function addOccasionalClaims(
   if (drain !== undefined) claims.set('drain', pairs(['end', drain.end], ['left', drain.leftMs]))
   if (upstreamModel !== model) claims.set('routing', pairs(['model', upstreamModel]))
   if (settled.claim !== undefined) claims.set('metering', settled.claim)
+  if (forwarded.translation !== undefined) {
+    claims.set('translation', describeTranslation(forwarded, forwarded.translation))
+  }
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
@@ -123,6 +129,19 @@ function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): Cbor
     ['count', failed.length + 1],
     ['failed', failed.map((each) => pairs(['error', each.error], ['upstream', each.upstream]))],
     ['upstream', upstream],
+  )
+}
+
+/** What turned the one request into the other, and the answer back (RC4.11). */
+function describeTranslation(
+  { path }: ForwardedRequest,
+  { adapter: { name } }: AnswerTranslation,
+): CborValue {
+  return pairs(
+    ['name', name],
+    ['path', path],
+    ['digest', Buffer.from(adapterDigest, 'hex')],
+    ['version', adapterVersion],
   )
 }
 
@@ -225,8 +244,10 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
-    case 'streamed':
-      return bodyClaim(returned, ['status', answer.status], ['transform', answer.transform])
+    case 'streamed': {
+      const { body, transform } = answer.translated ?? { body: returned, transform: 'identity' }
+      return bodyClaim(body, ['status', answer.status], ['transform', transform])
+    }
     case 'gone':
       return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
   }

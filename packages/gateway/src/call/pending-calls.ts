@@ -18,6 +18,9 @@ export type PendingCalls = {
   drained(): Promise<void>
   /** Stops every call under way. */
   stopAll(): void
+  /** From here on no call is taken: those that still come on open connections are refused. */
+  close(): void
+  readonly isClosed: boolean
 }
 
 /** A place in the list; owned by the list. */
@@ -34,7 +37,14 @@ export type PendingEntry = {
 export function createPendingCalls(): PendingCalls {
   const entries: PendingEntry[] = []
   let drainListeners: (() => void)[] = []
+  let isClosed = false
   return {
+    get isClosed() {
+      return isClosed
+    },
+    close: () => {
+      isClosed = true
+    },
     get size() {
       return entries.length
     },

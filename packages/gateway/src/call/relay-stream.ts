@@ -3,8 +3,11 @@ import type { MeterWire } from '../metering/observe-usage.ts'
 import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform } from '../profiles/open-gradient-answer.ts'
+import { signStream } from '../profiles/sign-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
@@ -14,7 +17,6 @@ import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from '
 import { isCoded } from './judge-answer.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
-import { createReturnedStream, type ReturnedStream } from './returned-stream.ts'
 import {
   endDrain,
   failAnswer,
@@ -23,6 +25,12 @@ import {
   type Head,
   type Running,
 } from './running-exchange.ts'
+import {
+  createTranslatedStream,
+  judgeTranslated,
+  type ReturnedStream,
+  type TranslatedStream,
+} from './translated-stream.ts'
 
 /** Most events of a stream. */
 const maxEvents = 1_000_000
@@ -50,14 +58,14 @@ export async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  const relay: Relay = {
-    recorder,
-    kept,
-    rewriting: createRewriting(running, meter),
-    headers,
-    cut: undefined,
-    hasBegun: release !== 'gone',
-  }
+  const rewriting = findRewriting(running)
+  const translated =
+    rewriting &&
+    createTranslatedStream(running, rewriting, maxEvents, (bytes) => {
+      writeChunk(running, bytes)
+    })
+  const hasBegun = release !== 'gone'
+  const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -77,11 +85,45 @@ export async function relayStream(
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
-  else {
-    batch.flush()
-    if (!running.hasLeft) writeReturned(running, relay.rewriting?.end())
+  else batch.flush()
+  const record = recordStream(running, head, ending, relay)
+  return translated === undefined
+    ? record
+    : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** What a stream goes through on its way, if anything. */
+function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | undefined {
+  const { forwarded, signing } = sent
+  if (forwarded.translation !== undefined || signing === undefined) return forwarded.translation
+  return { stream: (write) => signStream(signing, write) }
+}
+
+/** What was returned is another stream than the one that the upstream sent. */
+function recordTranslated(
+  { sent }: Running,
+  ending: Ending,
+  record: ExchangeRecord,
+  returned: ReturnedStream,
+): ExchangeRecord {
+  const { answer } = record
+  if (answer.kind !== 'streamed') return { ...record, replayBody: returned.upstream }
+  const judged = judgeTranslated(returned, ending, record)
+  return {
+    ...record,
+    ...judged,
+    stream: returned.stream,
+    replayBody: sent.signing === undefined ? returned.upstream : undefined,
+    answer: {
+      ...answer,
+      endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
+      kept: judged.state === 'complete' ? returned.kept : undefined,
+      translated: {
+        transform: sent.signing === undefined ? sent.forwarded.transform : openGradientTransform,
+        body: returned.body,
+      },
+    },
   }
-  return recordStream(running, head, ending, relay)
 }
 
 /** Owned by one relayed stream. */
@@ -89,8 +131,8 @@ type Relay = {
   readonly recorder: StreamRecorder
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
-  /** What stands between the upstream's bytes and the returned ones. */
-  readonly rewriting: ReturnedStream | undefined
+  /** Between the upstream and the caller, where their wires differ. */
+  readonly translated: TranslatedStream | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly hasBegun: boolean
   /** What had been seen when the caller left. */
@@ -102,14 +144,15 @@ function cutRelay(relay: Relay): void {
   relay.cut = relay.recorder.observation()
 }
 
-function takeBytes(running: Running, { recorder, kept, rewriting }: Relay, bytes: Buffer): void {
+function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
   recorder.push(bytes)
+  translated?.push(bytes)
   if (running.hasLeft) {
     // Beyond what was authorised nothing can be charged: there is nothing left to learn.
     if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
   } else {
     kept?.push(bytes)
-    writeReturned(running, rewriting === undefined ? bytes : rewriting.push(bytes))
+    if (translated === undefined) writeChunk(running, bytes)
   }
   // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
   if (recorder.events() > maxEvents) failAnswer(running)
@@ -119,10 +162,6 @@ function isOverMaximum({ sent }: Running, observation: Observation): boolean {
   const { authorisation } = sent.bill
   if (authorisation === undefined || observation.usage.kind !== 'exact') return false
   return chargeUsage(authorisation, meterUsage(authorisation, observation, undefined)).isCapped
-}
-
-function writeReturned(running: Running, bytes: Buffer | undefined): void {
-  if (bytes !== undefined && bytes.length > 0) writeChunk(running, bytes)
 }
 
 /**
@@ -147,7 +186,7 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  { recorder, kept, rewriting, headers, cut, hasBegun }: Relay,
+  { recorder, kept, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
   const seen = recorder.end()
   const isDrained = running.drain !== undefined && cut !== undefined
@@ -156,29 +195,22 @@ function recordStream(
     ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
     : judgeStreamEnd(ending, isTerminated, hasError)
   const body = kept?.body()
-  const written = rewriting?.record() ?? {
-    body: isDrained ? seen.returned : undefined,
-    stream: { chain: seen.chain, digests: seen.digests },
-    kept: body,
-    transform: 'identity',
-  }
   return {
     ...commonRecord(running, head, seen.body),
     state,
     error,
-    returned: written.body,
+    returned: isDrained ? seen.returned : undefined,
     drain: recordDrain(running, ending, isTerminated && !hasError),
     observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
     observedBody: body,
-    stream: hasBegun ? written.stream : undefined,
+    stream: hasBegun ? { chain: seen.chain, digests: seen.digests } : undefined,
     answer: hasBegun
       ? {
           kind: 'streamed',
           status: head.status,
           headers,
           endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
-          kept: state === 'complete' ? written.kept : undefined,
-          transform: written.transform,
+          kept: state === 'complete' ? body : undefined,
         }
       : { kind: 'gone' },
   }
@@ -189,17 +221,6 @@ function observeDrained(seen: Observation, cut: Observation): Observation {
   if (seen.usage.kind === 'exact') return seen
   const { usage, isTerminated, hasError } = cut
   return { ...seen, usage, isTerminated, hasError }
-}
-
-/** Only what OpenGradient's clients ask for changes a stream on its way. */
-function createRewriting(
-  { gateway, call, sent: { signing } }: Running,
-  meter: MeterWire,
-): ReturnedStream | undefined {
-  if (signing === undefined) return undefined
-  const { payment, receipts } = gateway.config
-  const isKept = isRepeatable(payment, call.request)
-  return createReturnedStream(signing, meter, { hasReceipts: receipts.enabled, isKept })
 }
 
 /** What is kept of a stream: for the caller who asks again, and for an estimate of what it used. */

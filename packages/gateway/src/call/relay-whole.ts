@@ -1,7 +1,9 @@
 /** Relays an answer that is no stream: it is collected and judged, and leaves with its receipt. */
+import type { GatewayErrorCode } from '../errors.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { openGradientTransform, signWhole } from '../profiles/open-gradient-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
+import { AnswerNotTranslatable } from '../translation/answer-part.ts'
 import { identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
@@ -38,13 +40,17 @@ export async function relayWhole(
   }
   if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
   if (running.hasLeft && judged.state !== 'complete') return { ...common, answer: { kind: 'gone' } }
+  const translated = await translateAnswer(running, head, body, judged)
+  if (translated?.kind === 'failed') return { ...common, ...translated.record }
   const release = await releaseOr(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
   const headers = { ...identityHeaders(head.headers), ...release.headers }
   if (judged.state === 'complete') references?.inBody(body)
+  const answer = translated ?? signAnswer(running, body, judged)
   return {
     ...common,
-    answer: { kind: 'whole', status: head.status, headers, ...signAnswer(running, body, judged) },
+    ...(translated === undefined ? {} : { replayBody: body }),
+    answer: { ...answer, kind: 'whole', status: head.status, headers },
   }
 }
 
@@ -58,4 +64,40 @@ function signAnswer(
     signing !== undefined && state === 'complete' ? signWhole(signing, body) : undefined
   if (signed === undefined) return { body, transform: 'identity' }
   return { body: signed, transform: openGradientTransform }
+}
+
+type TranslatedAnswer =
+  | { readonly kind: 'translated'; readonly body: Buffer; readonly transform: string }
+  | {
+      readonly kind: 'failed'
+      readonly record: Pick<ExchangeRecord, 'state' | 'error' | 'answer' | 'replayBody'>
+    }
+
+/** The answer on the caller's wire; `undefined` where that is the provider's, or nobody is there to have it. */
+async function translateAnswer(
+  running: Running,
+  { status }: Head,
+  body: Buffer,
+  { state, error }: JudgedAnswer,
+): Promise<TranslatedAnswer | undefined> {
+  const { translation, transform } = running.sent.forwarded
+  if (translation === undefined || running.hasLeft) return undefined
+  const fail = (code: GatewayErrorCode, cause: string | null): TranslatedAnswer => {
+    const answer = gatewayError(running, code)
+    return {
+      kind: 'failed',
+      record: { state: 'upstream-error', error: cause, answer, replayBody: body },
+    }
+  }
+  if (state !== 'complete') {
+    // On the caller's wire a body of status 200 is an answer.
+    if (status < 400) return fail('upstream-failed', error)
+    return { kind: 'translated', body: translation.error(status, body), transform }
+  }
+  try {
+    return { kind: 'translated', body: await translation.whole(body), transform }
+  } catch (fault) {
+    if (!(fault instanceof AnswerNotTranslatable)) throw fault
+    return fail('answer-not-translatable', 'answer-not-translatable')
+  }
 }

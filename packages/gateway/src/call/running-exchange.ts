@@ -161,7 +161,7 @@ export function startAttempt(running: Running): void {
     method: sent.request.route.method,
     path: sent.forwarded.path,
     body: sent.forwarded.body,
-    headers: call.request.headers,
+    headers: sent.forwarded.translation?.headers ?? call.request.headers,
     firstByteTimeoutMs: behaviour.firstByteTimeoutMs,
     idleTimeoutMs: behaviour.idleTimeoutMs,
   }

@@ -108,7 +108,11 @@ function fallBack(running: Running): void {
   const { call, sent } = running
   const [route, ...remaining] = running.remaining
   if (route === undefined) return
-  const forwarded = forwardRequest(call, sent.request, route)
+  // What was translated is the same for every route of a translated call.
+  const forwarded =
+    sent.forwarded.translation === undefined
+      ? forwardRequest(call, sent.request, route)
+      : sent.forwarded
   running.sent = { ...sent, forwarded, chosen: { ...sent.chosen, route } }
   running.remaining = remaining
   running.attemptsHere = 0

@@ -24,6 +24,8 @@ export type CatalogueModel = {
   readonly weight: number
   /** Further upstreams that serve it. */
   readonly routes: readonly CatalogueRoute[]
+  /** Whether callers of another wire may ask for it. */
+  readonly translate: boolean
   readonly behaviour: BehaviourConfig
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
@@ -97,6 +99,7 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
     upstreamModel,
     weight,
     routes,
+    translate: model.translate,
     behaviour,
     sheet,
     limits,

@@ -104,6 +104,12 @@ export const modelSchema = z.strictObject({
     .max(7)
     .default([])
     .describe('Further upstreams that serve the same model, at the same price.'),
+  translate: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Also serve callers of another wire: chat for Claude and Gemini, messages for OpenAI.',
+    ),
   ...modelBehaviour,
   price,
   limits,

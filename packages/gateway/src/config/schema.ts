@@ -216,6 +216,23 @@ const profiles = z
   })
   .prefault({})
 
+const translation = z
+  .strictObject({
+    keepDays: z
+      .int()
+      .min(0)
+      .max(30)
+      .default(1)
+      .describe('How long callers can fetch the provider’s bytes of a translated call; 0: never.'),
+    maxKeptBytes: z
+      .int()
+      .min(1024)
+      .max(1_099_511_627_776)
+      .default(268_435_456)
+      .describe('Of all those bytes together; the oldest go first.'),
+  })
+  .prefault({})
+
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -236,6 +253,7 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  translation,
   profiles,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })

@@ -3,13 +3,15 @@ import type { IncomingMessage } from 'node:http'
 import type { Gateway } from '../call/gateway.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { usageKinds } from '../metering/usage.ts'
-import type { ListedModel } from '../upstream/upstreams.ts'
+import type { ListedModel, Route } from '../upstream/upstreams.ts'
 import type { Dialect } from './wire-routes.ts'
 
 /** The list that this request asks for: its path and its version header say on which wire. */
 export function listModels(gateway: Gateway, request: IncomingMessage, path: string): unknown {
   const dialect = dialectOfModels(request, path)
-  const models = gateway.upstreams.models.filter((model) => model.dialect === dialect)
+  const models = gateway.upstreams.models.filter(
+    (model) => model.dialect === dialect || model.translatedDialect === dialect,
+  )
   const described = models.map((model) => describeModel(gateway, dialect, model))
   switch (dialect) {
     case 'openai':
@@ -34,11 +36,18 @@ export function findModel(
 ): object | undefined {
   const dialect = dialectOfModels(request, path)
   const id = decodeName(path.slice(path.indexOf('/models/') + '/models/'.length))
-  const route = id === undefined ? undefined : gateway.upstreams.find(id, dialect)
+  const route = id === undefined ? undefined : findRoute(gateway, id, dialect)
   if (route === undefined) return undefined
   const { model, upstream, metering, priceAtomic } = route
   const sheet = metering?.sheet ?? createCallSheet(priceAtomic)
   return describeModel(gateway, dialect, { id: model, upstream: upstream.name, sheet })
+}
+
+function findRoute({ upstreams }: Gateway, id: string, dialect: Dialect): Route | undefined {
+  const wire = dialect === 'openai' ? 'openai-chat' : 'anthropic-messages'
+  const native = upstreams.find(id, dialect)
+  if (native !== undefined || dialect === 'google') return native
+  return upstreams.findTranslated(id, wire)?.route
 }
 
 /** In whose form models are described. */

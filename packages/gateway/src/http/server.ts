@@ -8,6 +8,10 @@ import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
 import { serveOpenGradient } from '../profiles/serve-open-gradient.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
+import {
+  isUpstreamResponsePath,
+  serveUpstreamResponse,
+} from '../receipts/serve-upstream-response.ts'
 import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-receipts.ts'
 
 const origin = 'http://gateway.invalid'
@@ -65,7 +69,8 @@ async function routeGet(
   if (openGradient !== undefined && (await serveOpenGradient(gateway, openGradient, response, url)))
     return
   const [path = ''] = (request.url ?? '').split('?')
-  if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
+  if (isUpstreamResponsePath(pathname)) serveUpstreamResponse(gateway, request, response, pathname)
+  else if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
   else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
   else if (isModelPath(path)) sendModel(gateway, request, response, path)

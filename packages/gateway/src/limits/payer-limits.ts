@@ -36,6 +36,11 @@ const minuteMs = 60_000
 const maxPayers = 50_000
 const maxSteps = 16
 
+/** A number of calls as an operator writes it: 1 to 999,999. */
+export function parseCallCount(text: string): number | undefined {
+  return /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined
+}
+
 /** Limits that hold for every payer. Without any, and without own ones, nothing is kept. */
 export function createPayerLimits(general: CallLimits, nowMs: () => number): PayerLimits {
   const payers = new Map<string, Payer>()
@@ -84,18 +89,20 @@ function takeCall(payer: Payer, perMinute: number, most: number, nowMs: number):
   return 0
 }
 
-/** The payer is the latest; of too many the one that has not called for longest is forgotten, unless it calls now. */
+/**
+ * The payer is the latest; of too many the one that has not called for longest is forgotten. Who has a call under way
+ * counts as calling: a few long calls at the front must not keep everybody else in memory.
+ */
 function touch(payers: Map<string, Payer>, name: string, payer: Payer): void {
   payers.delete(name)
   payers.set(name, payer)
   if (payers.size <= maxPayers) return
   let steps = 0
-  for (const [oldest, { running }] of payers) {
-    if (running === 0 && oldest !== name) {
-      payers.delete(oldest)
-      return
-    }
-    if (++steps === maxSteps) return
+  for (const [oldest, other] of payers) {
+    if (oldest === name || ++steps > maxSteps) return
+    payers.delete(oldest)
+    if (other.running === 0) return
+    payers.set(oldest, other)
   }
 }
 

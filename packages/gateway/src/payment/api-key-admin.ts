@@ -1,6 +1,7 @@
 /** Makes, lists, limits and revokes API keys, also while a gateway runs: `node api-key-admin.ts --database FILE COMMAND`. */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { parseCallCount } from '../limits/payer-limits.ts'
 import {
   openApiKeyStore,
   type ApiKeyEntry,
@@ -74,18 +75,12 @@ function parseCommand([verb, id, ...rest]: readonly string[], values: Values): C
   const limits = parseLimits(values)
   const isLimited = Object.keys(limits).length > 0
   if (rest.length > 0) return undefined
-  switch (verb) {
-    case 'list':
-      return id === undefined && !isLimited ? { kind: 'list' } : undefined
-    case 'revoke':
-      return id !== undefined && !isLimited ? { kind: 'revoke', id } : undefined
-    case 'limit':
-      return id !== undefined && isLimited ? { kind: 'limit', id, limits } : undefined
-    case 'create':
-      return id === undefined ? parseCreate(values, limits) : undefined
-    default:
-      return undefined
-  }
+  if (verb === 'create') return id === undefined ? parseCreate(values, limits) : undefined
+  if (verb === 'limit')
+    return id !== undefined && isLimited ? { kind: 'limit', id, limits } : undefined
+  if (isLimited) return undefined
+  if (verb === 'list' && id === undefined) return { kind: 'list' }
+  return verb === 'revoke' && id !== undefined ? { kind: 'revoke', id } : undefined
 }
 
 function parseCreate(
@@ -101,8 +96,8 @@ function parseCreate(
 function parseLimits(values: Values): KeyLimitChanges {
   const budgetAtomic = parseOption(values.budget, parseAmountAtomic)
   const dailyBudgetAtomic = parseOption(values['daily-budget'], orNone(parseAmountAtomic))
-  const callsPerMinute = parseOption(values['calls-per-minute'], orNone(parseCount))
-  const concurrentCalls = parseOption(values['concurrent-calls'], orNone(parseCount))
+  const callsPerMinute = parseOption(values['calls-per-minute'], orNone(parseCallCount))
+  const concurrentCalls = parseOption(values['concurrent-calls'], orNone(parseCallCount))
   return {
     ...(budgetAtomic === undefined ? {} : { budgetAtomic }),
     ...(dailyBudgetAtomic === undefined ? {} : { dailyBudgetAtomic }),
@@ -122,10 +117,6 @@ function parseOption<T>(text: string | undefined, parse: Parser<T>): T | undefin
 
 function orNone<T>(parse: Parser<T>): Parser<T | 'none'> {
   return (text) => (text === 'none' ? 'none' : parse(text))
-}
-
-function parseCount(text: string): number | undefined {
-  return /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined
 }
 
 function runCommand(

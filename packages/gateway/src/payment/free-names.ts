@@ -75,14 +75,18 @@ export function createFreeNames(payment: AdmittedPayment, clock: () => number): 
 
 const malformed = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
 
-/** A few at a time, oldest first: those whose time is over, and of too many those that have ended. */
+/**
+ * A few at a time, oldest first: those whose time is over, and of too many those that have ended. Those that run go to
+ * the end, or a few long ones would keep all others in memory.
+ */
 function forget(calls: Map<string, NamedCall>, nowMs: number): void {
   let steps = 0
-  for (const [name, { endedMs }] of calls) {
+  for (const [name, call] of calls) {
+    const { endedMs } = call
     if (++steps > maxSteps) return
-    if (endedMs === undefined) continue
-    if (endedMs + rememberMs > nowMs && calls.size < maxNames) return
+    if (endedMs !== undefined && endedMs + rememberMs > nowMs && calls.size < maxNames) return
     calls.delete(name)
+    if (endedMs === undefined) calls.set(name, call)
   }
 }
 

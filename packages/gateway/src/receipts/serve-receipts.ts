@@ -96,9 +96,15 @@ export function sendProblem(
   )
 }
 
-function holdsToken({ headers }: IncomingMessage, receipt: StoredReceipt): boolean {
+/** The access token that a request shows. */
+export function readToken({ headers }: IncomingMessage): string | undefined {
   const bearer = headers.authorization?.startsWith('Bearer ') === true
   const token = headers['x-receipt-token'] ?? (bearer ? headers.authorization?.slice(7) : undefined)
-  if (typeof token !== 'string') return false
+  return typeof token === 'string' ? token : undefined
+}
+
+function holdsToken(request: IncomingMessage, receipt: StoredReceipt): boolean {
+  const token = readToken(request)
+  if (token === undefined) return false
   return timingSafeEqual(hash('sha256', token, 'buffer'), receipt.tokenDigest)
 }

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { Pool, type Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
-import { dialectOfKind, type Dialect, type UpstreamKind } from '../http/wire-routes.ts'
+import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
 import type { Catalogue, CatalogueModel } from '../catalogue/catalogue.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
 import { createEvidenceConnector } from './tls-evidence.ts'
 
@@ -26,6 +27,8 @@ export type Route = {
   readonly weight: number
   /** Further routes of the same model, of the same kind, at the same price. */
   readonly others: readonly Route[]
+  /** Whether callers of another wire may ask for it. */
+  readonly isTranslated: boolean
 }
 
 /** One provider. */
@@ -47,6 +50,8 @@ export type ListedModel = {
   readonly id: string
   readonly upstream: string
   readonly dialect: Dialect
+  /** The other dialect in which it is served, translated. */
+  readonly translatedDialect: Dialect | undefined
   readonly sheet: PriceSheet
 }
 
@@ -54,6 +59,11 @@ export type ListedModel = {
 export type Upstreams = {
   /** Where a call of this wire goes; `undefined` when no upstream of the wire has the model. */
   find(model: string, dialect: Dialect): Route | undefined
+  /** Where a call of another wire goes, and what translates it. */
+  findTranslated(
+    model: string,
+    wire: Wire,
+  ): { readonly route: Route; readonly adapter: Adapter } | undefined
   /** The wire on which a model is to be had. */
   dialectOf(model: string): Dialect | undefined
   /** An upstream by its name. */
@@ -89,8 +99,9 @@ export function createUpstreams(
   let longestCallMs = config.limits.totalTimeoutMs
   for (const { route, sheet } of readRoutes(config, catalogue, upstreams)) {
     longestCallMs = Math.max(longestCallMs, ...allRoutes(route).map(totalTimeoutOf))
-    const { dialect, name } = route.upstream
-    listed.push({ id: route.model, upstream: name, dialect, sheet })
+    const { dialect, kind, name } = route.upstream
+    const translatedDialect = route.isTranslated ? findTranslatedDialect(kind) : undefined
+    listed.push({ id: route.model, upstream: name, dialect, translatedDialect, sheet })
     if (route.model === anyModel) wildcards.set(dialect, route)
     else routes.set(route.model, route)
   }
@@ -106,6 +117,12 @@ export function createUpstreams(
       if (route !== undefined) return route.upstream.dialect === dialect ? route : undefined
       const wildcard = model === anyModel ? undefined : wildcards.get(dialect)
       return wildcard && { ...wildcard, model, upstreamModel: model }
+    },
+    findTranslated(model, wire) {
+      const route = routes.get(model)
+      if (route?.isTranslated !== true) return undefined
+      const adapter = findAdapter(wire, route.upstream.kind)
+      return adapter && { route, adapter }
     },
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
@@ -146,15 +163,18 @@ function readRoutes(
 
 function toCallRoute(upstream: Upstream, model: string, priceAtomic: bigint): Route {
   const { behaviour } = upstream
-  const common = { metering: undefined, weight: 1, others: [] }
+  const common = { metering: undefined, weight: 1, others: [], isTranslated: false }
   return { upstream, model, upstreamModel: model, priceAtomic, behaviour, ...common }
 }
 
 function toRoute(
   config: Config,
   upstream: Upstream,
-  { name, upstreamModel, sheet, limits, behaviour }: CatalogueModel,
+  { name, upstreamModel, sheet, limits, behaviour, translate }: CatalogueModel,
 ): Route {
+  if (translate && findTranslatedDialect(upstream.kind) === undefined) {
+    throw new ConfigError(`model ${JSON.stringify(name)}: ${upstream.kind} is not translated`)
+  }
   const upstreamConfig = config.upstreams.find((each) => each.name === upstream.name)
   return {
     upstream,
@@ -165,6 +185,7 @@ function toRoute(
     behaviour: createRouteBehaviour(config, upstreamConfig ?? {}, behaviour),
     weight: 1,
     others: [],
+    isTranslated: translate,
   }
 }
 

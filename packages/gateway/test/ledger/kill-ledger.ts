@@ -14,6 +14,10 @@ export type KillTally = {
   interrupted: number
   /** Sums that were compared. */
   compared: number
+  /** Channels that were found retired. */
+  retired: number
+  /** The last step of refunds. */
+  refundSteps: number
 }
 
 type Line = {
@@ -26,6 +30,10 @@ type Line = {
     readonly chargedAtomic: string
     readonly running: number
   }[]
+  readonly retired?: readonly { readonly channelId: string; readonly chargedAtomic: string }[]
+  /** Of the first line: what was found. */
+  readonly refunds?: number
+  readonly rank?: number
   readonly payments?: readonly { readonly callId: string; readonly chargedAtomic: string }[]
 }
 
@@ -45,7 +53,14 @@ export async function killLedger(
 ): Promise<KillTally> {
   const random = createRandom(seed)
   const calls = new Map<string, Call>()
-  const tally: KillTally = { kills: 0, receipts: 0, interrupted: 0, compared: 0 }
+  const tally: KillTally = {
+    kills: 0,
+    receipts: 0,
+    interrupted: 0,
+    compared: 0,
+    retired: 0,
+    refundSteps: -1,
+  }
   for (let round = 0; round <= kills; round++) {
     const isLast = round === kills
     const lines = await runUntilKilled(directory, (seed % 1000) * 10_000 + round + 1, {
@@ -55,6 +70,7 @@ export async function killLedger(
       delayMs: isLast ? 0 : random.below(4),
     })
     assert.equal(lines[0]?.what, 'open', 'the process did not open its ledger')
+    compareRefunds(lines, tally)
     for (const line of lines) {
       if (line.what === 'ready') compare(calls, lines[0], tally)
       else collect(calls, line, tally)
@@ -65,6 +81,14 @@ export async function killLedger(
     if (receiptAtomic === 0n) tally.interrupted++
   }
   return tally
+}
+
+/** A step that was durable is found again; at most the next one was written without being told. */
+function compareRefunds([found, ...lines]: readonly [Line, ...Line[]], tally: KillTally): void {
+  const { refunds = -1 } = found
+  assert.ok(refunds === tally.refundSteps || refunds === tally.refundSteps + 1, 'a refund is lost')
+  tally.refundSteps = refunds
+  for (const { what, rank = -1 } of lines) if (what === 'refunds') tally.refundSteps = rank
 }
 
 function collect(calls: Map<string, Call>, line: Line, tally: KillTally): void {
@@ -96,6 +120,11 @@ function compare(calls: ReadonlyMap<string, Call>, found: Line, tally: KillTally
       sums.get(channelId) ?? 0n,
       `charges and receipts of ${channelId}`,
     )
+    tally.compared++
+  }
+  for (const { channelId, chargedAtomic } of found.retired ?? []) {
+    assert.equal(BigInt(chargedAtomic), sums.get(channelId) ?? 0n, `receipts of ${channelId}`)
+    tally.retired++
     tally.compared++
   }
   for (const { callId, chargedAtomic } of found.payments ?? []) {

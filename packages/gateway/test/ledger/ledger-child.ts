@@ -20,6 +20,7 @@ const seed = Number(seedText)
 const channelCount = 6
 const workersPerChannel = 4
 const payer = addressOf(77)
+const refundedChannel = wordOf(99)
 let calls = 0
 
 const ledger = await openDurableLedger({
@@ -37,6 +38,11 @@ say('open', {
     chargedAtomic: `${chargedAtomic}`,
     running: running.length,
   })),
+  retired: Array.from(ledger.state.retired, ([channelId, { chargedAtomic }]) => ({
+    channelId,
+    chargedAtomic: `${chargedAtomic}`,
+  })),
+  refunds: rankOfRefunds(),
   payments: [...ledger.state.payments.values()].map(({ callId, state }) => ({
     callId,
     chargedAtomic: state.kind === 'running' ? 'running' : `${state.chargedAtomic}`,
@@ -46,9 +52,13 @@ for (const { callId, amountAtomic, payment } of ledger.state.owedReceipts.values
   receipt(payment.kind === 'channel' ? payment.channelId : 'upto', callId, amountAtomic)
 }
 say('ready', {})
-expectAccepted({ type: 'payer-seen', payer, fundsAtomic: 10n ** 15n })
 const workers = Array.from({ length: channelCount }, (_, index) => startChannel(index + 1))
-await Promise.all([...workers, chargeUpto(createRandom(seed + 1000))])
+await Promise.all([
+  ...workers,
+  retireChannel(channelCount + 1, createRandom(seed + 2000)),
+  refundChannel(),
+  chargeUpto(createRandom(seed + 1000)),
+])
 
 async function startChannel(index: number): Promise<void> {
   const channelId = wordOf(index)
@@ -65,9 +75,76 @@ async function startChannel(index: number): Promise<void> {
   )
 }
 
-async function chargeChannel(index: number, random: Random): Promise<never> {
+/** It is charged, claimed, emptied, retired and filled again: its receipts must add up over all of that. */
+async function retireChannel(index: number, random: Random): Promise<never> {
   const channelId = wordOf(index)
   for (;;) {
+    const { chargedAtomic = 0n } =
+      ledger.state.retired.get(channelId) ?? ledger.state.channels.get(channelId) ?? {}
+    // Also after a kill between its last claim and its retirement.
+    const view = viewOf(10n ** 15n, { claimedAtomic: chargedAtomic })
+    expectAccepted(
+      ledger.state.channels.has(channelId)
+        ? { type: 'channel-seen', channelId, view }
+        : { type: 'channel-opened', channelId, config: sampleConfig, view },
+    )
+    await chargeCalls(index, random, 3)
+    const totalAtomic = ledger.state.channels.get(channelId)?.chargedAtomic ?? 0n
+    const emptied = viewOf(totalAtomic, { claimedAtomic: totalAtomic })
+    expectAccepted({ type: 'channel-frozen', channelId })
+    expectAccepted({ type: 'channel-thawed', channelId })
+    expectAccepted({ type: 'channel-seen', channelId, view: emptied })
+    await ledger.durable()
+    expectAccepted({ type: 'channel-retired', channelId })
+    // Long enough to be killed in this state: each waits for a group that others write.
+    for (let group = 0; group < 30; group++) await ledger.durable()
+  }
+}
+
+/** One refund after the other. Each step has a rank, and a successor must find the last that was durable, or the next. */
+async function refundChannel(): Promise<never> {
+  const channelId = refundedChannel
+  if (!ledger.state.channels.has(channelId)) {
+    const view = viewOf(10n ** 15n)
+    expectAccepted({ type: 'channel-opened', channelId, config: sampleConfig, view })
+    await ledger.durable()
+    say('refunds', { rank: rankOfRefunds() })
+  }
+  for (;;) {
+    const account = ledger.state.channels.get(channelId)
+    if (account === undefined) throw new Error('the channel is gone')
+    const { view, refunding } = account
+    const blockNumber = view.blockNumber + 1n
+    if (refunding === undefined) {
+      expectAccepted({ type: 'refund-signed', channelId, amountAtomic: 1n })
+    } else if (refunding.minedAtBlock === undefined) {
+      const refundNonce = view.refundNonce + 1n
+      const mined = { ...view, blockNumber, refundNonce }
+      expectAccepted({ type: 'channel-seen', channelId, view: mined })
+    } else {
+      const final = { ...view, blockNumber, finalBlockNumber: blockNumber }
+      expectAccepted({ type: 'channel-seen', channelId, view: final })
+    }
+    await ledger.durable()
+    say('refunds', { rank: rankOfRefunds() })
+  }
+}
+
+function rankOfRefunds(): number {
+  const account = ledger.state.channels.get(refundedChannel)
+  if (account === undefined) return -1
+  const { view, refunding } = account
+  const step = refunding === undefined ? 0 : refunding.minedAtBlock === undefined ? 1 : -1
+  return Number(view.refundNonce) * 3 + step
+}
+
+async function chargeChannel(index: number, random: Random): Promise<never> {
+  for (;;) await chargeCalls(index, random, 1)
+}
+
+async function chargeCalls(index: number, random: Random, count: number): Promise<void> {
+  const channelId = wordOf(index)
+  for (let done = 0; done < count; done++) {
     const account = ledger.state.channels.get(channelId)
     if (account === undefined) throw new Error('the channel is gone')
     const call = nextCall()
@@ -75,7 +152,7 @@ async function chargeChannel(index: number, random: Random): Promise<never> {
     const committed = account.chargedAtomic + account.reservedAtomic + amount
     const signed = account.signed?.ceilingAtomic ?? 0n
     const ceiling = signed >= committed ? signed + 1n : committed
-    const strict = index <= 2
+    const strict = index <= 2 || index > channelCount
     const reserved = reservationOf(
       channelId,
       call,
@@ -111,6 +188,7 @@ async function chargeUpto(random: Random): Promise<never> {
       permit,
       callId,
       requestHash: wordOf(call),
+      fundsAtomic: 10n ** 15n,
       maxExposureAtomic: 10n ** 15n,
     })
     await ledger.durable()

@@ -40,6 +40,7 @@ export function viewOf(depositedAtomic: bigint, changes: Partial<ChainView> = {}
     withdrawRequestedAtSeconds: 0n,
     refundNonce: 0n,
     blockNumber: 1n,
+    finalBlockNumber: changes.blockNumber ?? 1n,
     ...changes,
   }
 }

@@ -3,12 +3,14 @@ import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import {
   availableAtomic,
+  isCeilingUsed,
   maxUsedCeilings,
   signedCeilingAtomic,
   type ChannelAccount,
 } from '../../src/payment/ledger/channel-account.ts'
 import type { ChainView } from '../../src/payment/ledger/channel-event.ts'
 import { createLedger, type Ledger, type LedgerEvent } from '../../src/payment/ledger/ledger.ts'
+import { createPayerAccount } from '../../src/payment/ledger/upto-account.ts'
 import { encodeRecord, parseRecord } from '../../src/payment/ledger/record-codec.ts'
 import { createRandom, type Random } from './random.ts'
 import {
@@ -30,6 +32,7 @@ export type ScheduleTally = {
   mostRunning: number
   frozen: number
   uptoCharged: number
+  retired: number
 }
 
 /** What the model remembers of one channel. */
@@ -37,7 +40,9 @@ type ChannelModel = {
   readonly channelId: Hex
   readonly baseAtomic: bigint
   receiptsAtomic: bigint
-  /** Ceilings that bought a call, since the ceilings are unique. */
+  /** What the latest refund took. */
+  refundedAtomic: bigint
+  /** Ceilings that bought a call. */
   readonly boughtBy: Map<bigint, string>
   chain: ChainView
 }
@@ -63,6 +68,7 @@ export function createTally(): ScheduleTally {
     mostRunning: 0,
     frozen: 0,
     uptoCharged: 0,
+    retired: 0,
   }
 }
 
@@ -76,6 +82,7 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
       channelId: wordOf(index + 1),
       baseAtomic: claimedAtomic,
       receiptsAtomic: 0n,
+      refundedAtomic: 0n,
       boughtBy: new Map(),
       chain: viewOf(claimedAtomic + random.amount(5000), { claimedAtomic }),
     }
@@ -92,7 +99,6 @@ export function runSchedule(seed: number, tally: ScheduleTally): void {
   for (const { channelId, chain: view } of channels) {
     step(world, { type: 'channel-opened', channelId, config: sampleConfig, view })
   }
-  step(world, { type: 'payer-seen', payer: world.payer, fundsAtomic: 1000n })
   const length = 8 + random.below(40)
   for (let index = 0; index < length; index++) {
     if (random.chance(20)) stepUpto(world)
@@ -137,6 +143,7 @@ function writeReceipt(
 function snapshot({ state }: Ledger): readonly unknown[] {
   return [
     ...state.channels.values(),
+    ...state.retired.values(),
     ...state.payers.values(),
     ...state.payments.values(),
     ...state.owedReceipts.values(),
@@ -147,6 +154,10 @@ function stepChannel(world: World, model: ChannelModel): void {
   const { random } = world
   const account = world.ledger.state.channels.get(model.channelId)
   ok(account !== undefined)
+  if (random.chance(3)) {
+    retireAndReopen(world, model, account)
+    return
+  }
   const dice = random.below(100)
   const idle = account.running.length === 0 && random.chance(80)
   if (dice < 45 || (dice < 75 && idle)) reserve(world, model, account)
@@ -158,7 +169,23 @@ function stepChannel(world: World, model: ChannelModel): void {
   } else if (dice < 85) {
     const totalAtomic = account.chargedAtomic - (random.chance(30) ? random.amount(100) : 0n)
     step(world, { type: 'claim-sent', channelId: model.channelId, totalAtomic, atMs: 1 })
-  } else moveChain(world, model, account)
+  } else if (dice < 88) step(world, { type: 'channel-thawed', channelId: model.channelId })
+  else moveChain(world, model, account)
+}
+
+/** Emptied, forgotten and filled again: what was bought stays bought. */
+function retireAndReopen(world: World, model: ChannelModel, account: ChannelAccount): void {
+  const { random, tally } = world
+  const { channelId } = model
+  const depositedAtomic = account.view.claimedAtomic
+  const view = { ...account.view, depositedAtomic, withdrawingAtomic: 0n }
+  model.chain = view
+  step(world, { type: 'channel-seen', channelId, view })
+  if (!step(world, { type: 'channel-retired', channelId })) return
+  tally.retired++
+  ok(!world.ledger.state.channels.has(channelId))
+  model.chain = { ...view, depositedAtomic: depositedAtomic + 1n + random.amount(5000) }
+  ok(step(world, { type: 'channel-opened', channelId, config: sampleConfig, view: model.chain }))
 }
 
 function reserve(world: World, model: ChannelModel, account: ChannelAccount): void {
@@ -188,10 +215,9 @@ function reserve(world: World, model: ChannelModel, account: ChannelAccount): vo
   const available = availableAtomic(next)
   ok(next.chargedAtomic + next.reservedAtomic <= available, 'reserved more than is there')
   ok(ceilingAtomic <= available, 'a ceiling above the balance')
-  if (next.mode === 'unique-ceiling') {
-    ok(!model.boughtBy.has(ceilingAtomic), 'one ceiling bought two calls')
-    model.boughtBy.set(ceilingAtomic, event.callId)
-  } else strictEqual(account.running.length, 0)
+  ok(!model.boughtBy.has(ceilingAtomic), 'one ceiling bought two calls')
+  model.boughtBy.set(ceilingAtomic, event.callId)
+  if (next.mode === 'strict') strictEqual(account.running.length, 0)
 }
 
 function end(world: World, model: ChannelModel, account: ChannelAccount): void {
@@ -203,7 +229,8 @@ function end(world: World, model: ChannelModel, account: ChannelAccount): void {
   const dice = random.below(100)
   if (dice < 20) {
     if (!step(world, { type: 'call-released', channelId, callId })) return
-    if (call !== undefined) model.boughtBy.delete(call.ceilingAtomic)
+    // A strict voucher is good again, and was shown to nobody.
+    if (call !== undefined && account.mode === 'strict') model.boughtBy.delete(call.ceilingAtomic)
   } else if (dice < 35) {
     const provenAtomic = random.amount(320)
     step(world, { type: 'call-progressed', channelId, callId, provenAtomic })
@@ -219,25 +246,46 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   const { random } = world
   const { chain } = model
   const blockNumber = chain.blockNumber + 1n
-  const free = chain.depositedAtomic - chain.claimedAtomic
+  const finalBlockNumber = blockNumber - random.pick([0n, 0n, 1n, 2n])
+  const unclaimed = chain.depositedAtomic - chain.claimedAtomic
+  const free = unclaimed > 0n ? unclaimed : 0n
+  const taken = chain.withdrawingAtomic < free ? chain.withdrawingAtomic : free
   const claim = account.claim?.totalAtomic ?? 0n
   const withdrawn = {
     ...chain,
     blockNumber,
-    depositedAtomic: chain.depositedAtomic - chain.withdrawingAtomic,
+    finalBlockNumber,
+    depositedAtomic: chain.depositedAtomic - taken,
     withdrawingAtomic: 0n,
   }
-  const stolen = { ...chain, blockNumber, claimedAtomic: account.chargedAtomic + 1n }
+  const stolen = {
+    ...chain,
+    blockNumber,
+    finalBlockNumber,
+    claimedAtomic: account.chargedAtomic + 1n,
+  }
   const usual: readonly ChainView[] = [
-    { ...chain, blockNumber, depositedAtomic: chain.depositedAtomic + random.amount(2000) },
     {
       ...chain,
       blockNumber,
+      finalBlockNumber,
+      depositedAtomic: chain.depositedAtomic + random.amount(2000),
+    },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
       claimedAtomic: claim > chain.claimedAtomic ? claim : chain.claimedAtomic,
     },
-    { ...chain, blockNumber, withdrawingAtomic: free / 2n, withdrawRequestedAtSeconds: 5n },
-    { ...chain, blockNumber, refundNonce: chain.refundNonce + 1n },
-    { ...chain, blockNumber, claimedAtomic: model.baseAtomic },
+    {
+      ...chain,
+      blockNumber,
+      finalBlockNumber,
+      withdrawingAtomic: free / 2n,
+      withdrawRequestedAtSeconds: 5n,
+    },
+    refund(model, account, { ...chain, blockNumber, finalBlockNumber }),
+    { ...chain, blockNumber, finalBlockNumber, claimedAtomic: model.baseAtomic },
   ]
   const drained = chain.withdrawingAtomic > 0n && random.chance(60)
   const next = random.chance(1) ? stolen : drained ? withdrawn : random.pick(usual)
@@ -245,20 +293,45 @@ function moveChain(world: World, model: ChannelModel, account: ChannelAccount): 
   step(world, { type: 'channel-seen', channelId: model.channelId, view: next })
 }
 
+/** The refund that was signed is paid, or a reorganisation takes it back; without one the nonce moves by itself. */
+function refund(model: ChannelModel, { refunding }: ChannelAccount, chain: ChainView): ChainView {
+  if (refunding === undefined) return { ...chain, refundNonce: chain.refundNonce + 1n }
+  const { depositedAtomic, claimedAtomic } = chain
+  if (refunding.minedAtBlock !== undefined) {
+    return {
+      ...chain,
+      depositedAtomic: depositedAtomic + model.refundedAtomic,
+      refundNonce: refunding.nonce,
+    }
+  }
+  const free = depositedAtomic > claimedAtomic ? depositedAtomic - claimedAtomic : 0n
+  model.refundedAtomic = refunding.amountAtomic < free ? refunding.amountAtomic : free
+  return {
+    ...chain,
+    depositedAtomic: depositedAtomic - model.refundedAtomic,
+    refundNonce: refunding.nonce + 1n,
+  }
+}
+
 function stepUpto(world: World): void {
   const { random, payer } = world
   const nonce = random.amount(6)
   const dice = random.below(100)
-  if (dice < 15) step(world, { type: 'payer-seen', payer, fundsAtomic: random.amount(2000) })
-  else if (dice < 55) {
-    step(world, {
+  if (dice < 55) {
+    const fundsAtomic = random.pick([1000n, random.amount(2000)])
+    const accepted = step(world, {
       type: 'upto-reserved',
       payer,
       permit: permitOf(nonce, random.amount(400)),
       callId: callOf(100_000 + ++world.calls),
       requestHash: wordOf(1),
+      fundsAtomic,
       maxExposureAtomic: 1500n,
     })
+    const account = world.ledger.state.payers.get(payer)
+    if (!accepted) return
+    ok(account !== undefined)
+    ok(account.reservedAtomic + account.unsettledAtomic <= fundsAtomic, 'more than the payer has')
   } else if (dice < 85) {
     const amountAtomic = random.amount(420)
     const type = random.chance(80) ? 'upto-charged' : 'upto-progressed'
@@ -282,6 +355,12 @@ function checkChannel({ ledger, tally }: World, model: ChannelModel): void {
   )
   strictEqual(chargedAtomic - baseAtomic, model.receiptsAtomic, 'charged is not what receipts say')
   ok(chargedAtomic + reservedAtomic <= (signed > baseAtomic ? signed : baseAtomic), 'C + R > S')
+  ok(
+    account.signed === undefined ||
+      isCeilingUsed(account, account.signed.ceilingAtomic) ||
+      account.signed.ceilingAtomic < chargedAtomic,
+    'claims show a voucher that is good for a call',
+  )
   ok(account.frozen || view.claimedAtomic <= chargedAtomic, 'claimed more than charged')
   ok((account.claim?.totalAtomic ?? 0n) <= chargedAtomic, 'a claim above the charges')
   ok(account.mode === 'unique-ceiling' || running.length <= 1, 'two strict calls at once')
@@ -297,8 +376,7 @@ function checkChannel({ ledger, tally }: World, model: ChannelModel): void {
 }
 
 function checkPayer({ ledger, payer, uptoCharges }: World): void {
-  const account = ledger.state.payers.get(payer)
-  if (account === undefined) return
+  const account = ledger.state.payers.get(payer) ?? createPayerAccount(payer)
   const sums = { reserved: 0n, charged: 0n, failed: 0n }
   for (const { state, permit } of ledger.state.payments.values()) {
     if (state.kind === 'running') sums.reserved += permit.amountAtomic

@@ -35,12 +35,18 @@ export type Fixture = {
   readonly options: ChannelSchemeOptions
   readonly payTo: Hex
   readonly key: Hex
+  readonly settlementKey: Hex
 }
 
 /** Opens the scheme with a payee of its own; it is closed when the test ends. */
 export async function startScheme(
   chain: TestChain,
-  changes: Partial<ChannelSchemeOptions> = {},
+  {
+    receiverAuthorizer,
+    ...changes
+  }: Partial<ChannelSchemeOptions> & {
+    readonly receiverAuthorizer?: string
+  } = {},
 ): Promise<Fixture> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-channel-'))
   const settlementKey = chain.nextSettlementKey()
@@ -53,7 +59,7 @@ export async function startScheme(
     assetVersion: '2',
     payTo,
     maxTimeoutSeconds: 600,
-    receiverAuthorizer: privateKeyToAddress(settlementKey),
+    receiverAuthorizer: receiverAuthorizer ?? privateKeyToAddress(settlementKey),
     withdrawDelaySeconds: 900,
     minDepositAtomic: 1000n,
     maxRunningCalls: 8,
@@ -82,7 +88,7 @@ export async function startScheme(
     rmSync(directory, { recursive: true })
   })
   await scheme.manager.step()
-  return { chain, scheme, options, payTo, key: nextPayerKey(chain) }
+  return { chain, scheme, options, payTo, key: nextPayerKey(chain), settlementKey }
 }
 
 /** The chain gives accounts; channels need the key. */

@@ -25,7 +25,7 @@ export type ForkSlot = {
 /** What a block does to a channel. */
 export type ForkChange =
   | {
-      readonly kind: 'deposit' | 'claim' | 'withdraw'
+      readonly kind: 'deposit' | 'claim' | 'withdraw' | 'silent-refund'
       readonly channelId: Hex
       readonly amount: bigint
     }
@@ -123,7 +123,9 @@ export class ForkingChain {
     if (method === 'eth_getLogs') {
       const block = this.#blocks.find(({ hash }) => hash === Object(params[0]).blockHash)
       if (block === undefined) throw new Error('unknown block')
-      return block.changes.map((change, index) => toRpcLog(block, change, index))
+      return block.changes.flatMap((change, index) => {
+        return change.kind === 'silent-refund' ? [] : toRpcLog(block, change, change.kind, index)
+      })
     }
     if (method === 'eth_call') return this.#call(Object(params[0]).data, String(params[1]))
     throw new Error(`not answered: ${method}`)
@@ -160,6 +162,8 @@ function applyChange(slot: ForkSlot, { kind, amount }: ForkChange): ForkSlot {
       return { ...slot, claimedAtomic: slot.claimedAtomic + taken }
     case 'withdraw':
       return { ...slot, withdrawingAtomic: taken }
+    case 'silent-refund':
+      return { ...slot, refundNonce: slot.refundNonce + 1n }
     case 'refund':
       return {
         ...slot,
@@ -169,11 +173,18 @@ function applyChange(slot: ForkSlot, { kind, amount }: ForkChange): ForkSlot {
   }
 }
 
+/** Its height is its time. */
 function toRpcBlock({ number, hash, parentHash }: Block): object {
-  return { number: numberToHex(number), hash, parentHash, timestamp: '0x0', transactions: [] }
+  const timestamp = numberToHex(number)
+  return { number: numberToHex(number), hash, parentHash, timestamp, transactions: [] }
 }
 
-function toRpcLog({ number, hash }: Block, change: ForkChange, index: number): object {
+function toRpcLog(
+  { number, hash }: Block,
+  change: ForkChange,
+  kind: Exclude<ForkChange['kind'], 'silent-refund'>,
+  index: number,
+): object {
   const { channelId, amount } = change
   const abi = batchSettlementAbi
   const one = encodeAbiParameters([{ type: 'uint128' }], [amount])
@@ -207,7 +218,7 @@ function toRpcLog({ number, hash }: Block, change: ForkChange, index: number): o
       topics: encodeEventTopics({ abi, eventName: 'WithdrawInitiated', args: { channelId } }),
       data: two,
     },
-  }[change.kind]
+  }[kind]
   return {
     ...named,
     address,

@@ -31,14 +31,16 @@ export interface RecordingUpstream {
 /** Starts it. */
 export async function startRecordingUpstream(answer: Answerer): Promise<RecordingUpstream> {
   const waiting: { readonly count: number; readonly wake: () => void }[] = []
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await readAll(request)
+    const { method = '', url: path = '' } = request
+    const arrived = { method, path, body, atMs: performance.now() }
+    const index = upstream.requests.push(arrived) - 1
+    for (const { count, wake } of waiting) if (count <= index + 1) wake()
+    await upstream.answer(response, arrived, index)
+  }
   const server = createServer((request, response) => {
-    void readAll(request).then(async (body) => {
-      const { method = '', url: path = '' } = request
-      const arrived = { method, path, body, atMs: performance.now() }
-      const index = upstream.requests.push(arrived) - 1
-      for (const { count, wake } of waiting) if (count <= index + 1) wake()
-      await upstream.answer(response, arrived, index)
-    })
+    void serve(request, response)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

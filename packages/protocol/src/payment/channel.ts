@@ -29,6 +29,7 @@ export type BatchDomain = {
   hashChannelId(config: ChannelConfig): Hex
   /** The hot one: two hashes over buffers that are made once. The result is a new array. */
   hashVoucher(channelId: Uint8Array, maxClaimableAtomic: bigint): Uint8Array
+  /** Signed by the receiver authorizer for the contract, and by the payer to ask for exactly that (PA19.2). */
   hashRefund(channelId: Hex, nonce: bigint, amountAtomic: bigint): Uint8Array
   hashClaimBatch(entries: readonly ClaimEntry[]): Uint8Array
 }

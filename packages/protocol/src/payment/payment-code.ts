@@ -44,6 +44,8 @@ const table = {
   'payment-spender-mismatch': [402, 'invalid_permit2_spender'],
   'payment-version-unsupported': [400, 'invalid_x402_version'],
   'refund-amount-invalid': [402, 'invalid_batch_settlement_evm_refund_amount_invalid'],
+  'refund-nonce-mismatch': [402, 'countersign_refund_nonce_mismatch'],
+  'refund-signature-required': [402, 'countersign_refund_signature_required'],
 } as const
 
 /** All codes. */

@@ -1,7 +1,8 @@
 /** What a payer says beside its payment: the request it is for, a name for the call, the mode of its channel. */
 import type { JsonMap } from '../bytes/json-decode.ts'
 import { fromHex } from '../bytes/text-encoding.ts'
-import { isJsonMap, malformed } from './json-members.ts'
+import { parseEvmSignature, type EvmSignature } from './evm-signature.ts'
+import { isJsonMap, malformed, readDecimal } from './json-members.ts'
 import { PaymentError } from './payment-code.ts'
 import type { PresentedPayment } from './presented-payment.ts'
 
@@ -15,6 +16,10 @@ export type PaymentExtensions = {
   readonly identifier: { readonly kind: 'none' } | { readonly kind: 'given'; readonly id: string }
   /** How the payer uses its channel (PA18). */
   readonly channelMode: 'strict' | 'unique-ceiling'
+  /** The payer's own signature under a refund; who made it is not judged yet (PA19.2). */
+  readonly refund:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'signed'; readonly nonce: bigint; readonly signature: EvmSignature }
 }
 
 const identifierForm = /^[a-zA-Z0-9_-]{16,128}$/
@@ -23,13 +28,15 @@ const wordForm = /^[0-9a-f]{64}$/
 /**
  * Reads what stands in `extensions`; extensions that we do not know are ignored.
  *
- * @throws PaymentError `payment-malformed`, or `payment-extension-mismatch` for an `info` other than ours.
+ * @throws PaymentError `payment-malformed`, `payment-signature-malformed`, or `payment-extension-mismatch` for an `info`
+ * other than ours.
  */
 export function parsePaymentExtensions({ extensions }: PresentedPayment): PaymentExtensions {
   return {
     binding: parseBinding(readInfo(extensions, 'countersign-request')),
     identifier: parseIdentifier(readInfo(extensions, 'payment-identifier')),
     channelMode: parseMode(readInfo(extensions, 'countersign-concurrency')),
+    refund: parseRefund(readInfo(extensions, 'countersign-refund')),
   }
 }
 
@@ -70,11 +77,21 @@ function parseIdentifier(info: JsonMap | undefined): PaymentExtensions['identifi
   return { kind: 'given', id }
 }
 
-/** Stock clients echo what is advertised, so the mode is never in what we advertise: only our client adds it. */
+/** Not advertised, so that stock clients do not echo it: who sends it must mean it, and say nothing else. */
 function parseMode(info: JsonMap | undefined): PaymentExtensions['channelMode'] {
-  if (info === undefined || !info.has('mode')) return 'strict'
-  if (info.get('mode') !== 'unique-ceiling') throw mismatch('countersign-concurrency')
+  if (info === undefined) return 'strict'
+  if (info.size !== 1 || info.get('mode') !== 'unique-ceiling') {
+    throw mismatch('countersign-concurrency')
+  }
   return 'unique-ceiling'
+}
+
+function parseRefund(info: JsonMap | undefined): PaymentExtensions['refund'] {
+  if (info === undefined) return { kind: 'none' }
+  if (info.get('version') !== 1) throw mismatch('countersign-refund')
+  if (info.size !== 3) throw malformed('The refund has other members than nonce and signature.')
+  const nonce = readDecimal(info, 'nonce')
+  return { kind: 'signed', nonce, signature: parseEvmSignature(info.get('signature')) }
 }
 
 function mismatch(name: string): PaymentError {

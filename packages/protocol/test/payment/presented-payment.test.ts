@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createChannelOffer } from '@countersign/protocol/payment/channel-payload'
 import { checkAccepted } from '@countersign/protocol/payment/metered-offer'
 import { PaymentError } from '@countersign/protocol/payment/payment-code'
+import { parseEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { parsePaymentExtensions } from '@countersign/protocol/payment/payment-extensions'
 import { parsePaymentHeader } from '@countersign/protocol/payment/presented-payment'
 import { createUptoOffer } from '@countersign/protocol/payment/upto-payload'
@@ -143,26 +144,33 @@ function extensionsOf(extensions: Json): ReturnType<typeof parsePaymentExtension
 
 const digest = 'ab'.repeat(32)
 const salt = 'cd'.repeat(32)
+const refundSignature = `0x${'11'.repeat(64)}1b`
 
 test('extensions are read when they are there', () => {
   expect(extensionsOf({ unknown: 1 })).toEqual({
     binding: { kind: 'none' },
     identifier: { kind: 'none' },
     channelMode: 'strict',
+    refund: { kind: 'none' },
   })
   // What a client echoes that knows none of them.
   expect(
     extensionsOf({
       'countersign-request': { info: { version: 1 } },
       'payment-identifier': { info: { required: false } },
-      'countersign-concurrency': { info: { max: 64 } },
     }),
-  ).toEqual({ binding: { kind: 'none' }, identifier: { kind: 'none' }, channelMode: 'strict' })
+  ).toEqual({
+    binding: { kind: 'none' },
+    identifier: { kind: 'none' },
+    channelMode: 'strict',
+    refund: { kind: 'none' },
+  })
   expect(
     extensionsOf({
       'countersign-request': { info: { version: 1, requestHash: digest, salt } },
       'payment-identifier': { info: { required: false, id: 'a'.repeat(16) } },
       'countersign-concurrency': { info: { mode: 'unique-ceiling' } },
+      'countersign-refund': { info: { version: 1, nonce: '7', signature: refundSignature } },
     }),
   ).toEqual({
     binding: {
@@ -172,6 +180,7 @@ test('extensions are read when they are there', () => {
     },
     identifier: { kind: 'given', id: 'a'.repeat(16) },
     channelMode: 'unique-ceiling',
+    refund: { kind: 'signed', nonce: 7n, signature: parseEvmSignature(refundSignature) },
   })
 })
 
@@ -194,6 +203,25 @@ test.each<readonly [string, string, Json]>([
   ['payment-malformed', 'payment-identifier', { info: { required: false, id: 'short' } }],
   ['payment-malformed', 'payment-identifier', { info: { required: false, id: 1 } }],
   ['payment-extension-mismatch', 'countersign-concurrency', { info: { mode: 'other' } }],
+  ['payment-extension-mismatch', 'countersign-concurrency', { info: {} }],
+  ['payment-extension-mismatch', 'countersign-concurrency', { info: { max: 64 } }],
+  [
+    'payment-extension-mismatch',
+    'countersign-concurrency',
+    { info: { mode: 'unique-ceiling', max: 64 } },
+  ],
+  ['payment-extension-mismatch', 'countersign-refund', { info: { version: 2 } }],
+  ['payment-malformed', 'countersign-refund', { info: { version: 1, nonce: '7' } }],
+  [
+    'payment-malformed',
+    'countersign-refund',
+    { info: { version: 1, nonce: 7, signature: refundSignature } },
+  ],
+  [
+    'payment-signature-malformed',
+    'countersign-refund',
+    { info: { version: 1, nonce: '7', signature: refundSignature.replace(/1b$/, '00') } },
+  ],
 ])('%s: extension %s', (code, name, extension) => {
   expect(codeOf(() => extensionsOf({ [name]: extension }))).toBe(code)
 })

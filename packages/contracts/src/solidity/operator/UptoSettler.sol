@@ -22,6 +22,9 @@ contract UptoSettler is AttestedKeys {
 
     x402UptoPermit2Proxy public immutable PROXY;
 
+    /// @notice This payment was settled. Whoever sent it: the proxy's own event does not say which payment it was.
+    event ChargeSettled(address indexed payer, uint256 indexed nonce, uint256 amount);
+
     error InvalidProxy();
     error UntrustedCharge();
 
@@ -42,6 +45,7 @@ contract UptoSettler is AttestedKeys {
     ) external {
         _requireCharge(permit, amount, owner, witness.to, chargeSignature);
         PROXY.settle(permit, amount, owner, witness, signature);
+        emit ChargeSettled(owner, permit.nonce, amount);
     }
 
     function settleWithPermit(
@@ -55,6 +59,7 @@ contract UptoSettler is AttestedKeys {
     ) external {
         _requireCharge(permit, amount, owner, witness.to, chargeSignature);
         PROXY.settleWithPermit(permit2612, permit, amount, owner, witness, signature);
+        emit ChargeSettled(owner, permit.nonce, amount);
     }
 
     /// @notice What the attested key signs.

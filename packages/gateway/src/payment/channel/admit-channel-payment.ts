@@ -31,6 +31,7 @@ import {
   type ChannelState,
   type CorrectiveExtra,
 } from './channel-state.ts'
+import { isClaimLate } from './claims.ts'
 import { bringDeposit } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
 
@@ -82,11 +83,19 @@ export type ChannelAdmission =
   | { readonly kind: 'admitted'; readonly reservation: ChannelReservation }
   | ChannelRefusal
 
-const corrected: ReadonlySet<PaymentCode> = new Set([
+const corrected: ReadonlySet<string> = new Set<PaymentCode>([
   'channel-ceiling-mismatch',
   'channel-ceiling-too-low',
   'channel-ceiling-used',
 ])
+
+/** However long the delay of channels is: a node that lags so far behind needs its operator. */
+const maxStaleMs = 900_000
+
+/** Whether a refusal for this reason shows the state of the channel: only to whoever signed a voucher of it. */
+function isCorrected(code: string): boolean {
+  return corrected.has(code)
+}
 
 /**
  * Judges a payment and reserves the ceiling of the call. A refusal leaves nothing behind. Resolves when the reservation
@@ -99,10 +108,16 @@ export async function admitChannelPayment(
   try {
     const { payment, event } = readCall(context, call)
     const account = await findAccount(context, payment, event)
+    if (isClaimLate(account, context.clock())) {
+      throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
+    }
     // Tried before the signature is checked: a dry run costs a microsecond, a signature fifty.
     const tried = reduceChannel(account, event)
+    // Channel ids are public: what was charged is told to nobody but the payer.
+    if (tried.kind === 'accepted' || isCorrected(tried.code)) {
+      checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
+    }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
-    checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
     await context.ledger.durable()
@@ -123,8 +138,9 @@ function readCall(
   if (payment.action.kind === 'refund') {
     throw new PaymentError('payment-malformed', 'A refund buys no call.')
   }
-  // A third of the delay is left for claiming what is admitted now (PA21.4).
-  if ((clock() - follower.lastReadAtMs()) * 3 > terms.withdrawDelaySeconds * 1000) {
+  // Two thirds of the delay are left for claiming what is admitted now (PA21.4).
+  const limitMs = Math.min((terms.withdrawDelaySeconds * 1000) / 3, maxStaleMs)
+  if (clock() - follower.lastReadAtMs() > limitMs) {
     throw new PaymentError('channel-chain-stale', 'The chain was not read for too long.')
   }
   const { channelId, maxClaimableAtomic: ceilingAtomic, signature } = payment.voucher
@@ -157,14 +173,36 @@ async function findAccount(
   if (payment.action.kind === 'deposit') {
     checkVoucherSigner(context, decodeChannelId(channelId), payment)
     // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
-    if (known !== undefined && !fitsAfter(known, payment.action.deposit.amountAtomic, event)) {
-      return known
-    }
+    const account = known ?? imagineChannel(context, payment)
+    if (!fitsAfter(account, payment.action.deposit.amountAtomic, event)) return account
     return bringDeposit(context, payment, payment.action.deposit)
   }
   if (known !== undefined) return known
   checkVoucherSigner(context, decodeChannelId(channelId), payment)
   return openChannel(context, payment.config, channelId)
+}
+
+/** A channel that the ledger does not know, before its first deposit. */
+function imagineChannel(
+  { ledger }: ChannelContext,
+  { config, voucher: { channelId } }: ChannelPayment,
+): ChannelAccount {
+  const retired = ledger.state.retired.get(channelId)
+  // An empty channel holds what was claimed of it.
+  const claimedAtomic = retired?.chargedAtomic ?? 0n
+  const view = {
+    depositedAtomic: claimedAtomic,
+    claimedAtomic,
+    withdrawingAtomic: 0n,
+    withdrawRequestedAtSeconds: 0n,
+    refundNonce: 0n,
+    blockNumber: 0n,
+    finalBlockNumber: 0n,
+  }
+  const event = { type: 'channel-opened', channelId, config, view } as const
+  const opened = reduceChannel(undefined, event, retired)
+  if (opened.kind === 'refused') throw new Error('a new channel cannot be refused')
+  return opened.next
 }
 
 function fitsAfter(account: ChannelAccount, amountAtomic: bigint, event: CallReserved): boolean {
@@ -211,6 +249,6 @@ export function refuseChannel({ code }: LedgerRefusal, account: ChannelAccount):
     kind: 'refused',
     code,
     detail: describePaymentCode(code).reason,
-    correction: corrected.has(code) ? describeCorrection(account) : undefined,
+    correction: isCorrected(code) ? describeCorrection(account) : undefined,
   }
 }

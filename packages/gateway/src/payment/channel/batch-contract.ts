@@ -1,5 +1,7 @@
 /** What we read of the batch contract, and the transactions that we send to it. */
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
+import { permit2Abi } from '@countersign/contracts/permit2'
+import { eip3009ABI } from '@x402/evm'
 import type { ChannelConfig } from '@countersign/protocol/payment/channel'
 import type { Deposit } from '@countersign/protocol/payment/channel-deposit'
 import { encodeEvmSignature, type EvmSignature } from '@countersign/protocol/payment/evm-signature'
@@ -82,6 +84,40 @@ export async function readBlockLogs(
     if (log.eventName === 'Deposited') deposits.push({ channelId, amountAtomic: log.args.amount })
   }
   return { touched, deposits }
+}
+
+/** Whether the token or Permit2 took this authorization already, or its payer cancelled it. */
+export async function isDepositUsed(
+  client: PublicClient,
+  contracts: { readonly token: Hex; readonly permit2: Hex },
+  payer: Hex,
+  { authorization }: Deposit,
+): Promise<boolean> {
+  if (authorization.kind === 'erc3009') {
+    return client.readContract({
+      address: contracts.token,
+      abi: eip3009ABI,
+      functionName: 'authorizationState',
+      args: [payer, authorization.transfer.nonce],
+    })
+  }
+  return isPermit2NonceUsed(client, contracts.permit2, payer, authorization.permit.nonce)
+}
+
+/** Permit2 keeps a bit for each nonce. */
+export async function isPermit2NonceUsed(
+  client: PublicClient,
+  permit2: Hex,
+  owner: Hex,
+  nonce: bigint,
+): Promise<boolean> {
+  const bitmap = await client.readContract({
+    address: permit2,
+    abi: permit2Abi,
+    functionName: 'nonceBitmap',
+    args: [owner, nonce >> 8n],
+  })
+  return ((bitmap >> (nonce & 255n)) & 1n) === 1n
 }
 
 /** `claimWithSignature`: anybody may send it, the signature is the receiver authorizer's. */

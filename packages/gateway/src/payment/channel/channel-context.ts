@@ -1,5 +1,6 @@
 /** What the steps of `batch-settlement` share. */
 import type { BatchDomain } from '@countersign/protocol/payment/channel'
+import type { Deposit } from '@countersign/protocol/payment/channel-deposit'
 import type { ChannelPayment, ChannelTerms } from '@countersign/protocol/payment/channel-payload'
 import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
@@ -16,6 +17,21 @@ import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerEvent } from '../ledger/ledger.ts'
 import type { ClaimPolicy } from './claims.ts'
 import type { Follower } from './follower.ts'
+import { RefundRefused, SettlementKeyUntrusted, type IsAuthorized } from './settlement-key.ts'
+
+/** Runs work after all that was given before, whatever became of that. */
+export type InTurn = <T>(work: () => Promise<T>) => Promise<T>
+
+/** A line of its own. */
+export function createTurns(): InTurn {
+  // Owned by the returned function.
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const turn = last.then(work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
+}
 
 /** One scheme while it runs. */
 export type ChannelContext = {
@@ -30,16 +46,22 @@ export type ChannelContext = {
   readonly sender: Sender
   /** Signs as the receiver authorizer, or as a key that its contract knows. */
   readonly sign: (digest: Uint8Array) => EvmSignature
+  /** Whether the receiver authorizer accepts that signature now. */
+  readonly isAuthorized: IsAuthorized
   readonly simulate: (call: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
   /** The receipt of a transaction, once it has the configured depth. */
   readonly findReceipt: (hash: Hex) => Promise<TransactionReceipt | undefined>
+  /** Runs work that sends transactions of channels, one after the other; owned by the manager. */
+  readonly inTurn: InTurn
   readonly claimPolicy: ClaimPolicy
   /** How long a call waits for its deposit. */
   readonly depositTimeoutMs: number
   /** Channels that are being read for the first time; owned by openChannel. */
   readonly opening: Map<Hex, Promise<ChannelAccount>>
-  /** Deposits that are being sent, by the nonce they use up; owned by bringDeposit. */
-  readonly depositing: Map<Hex, Promise<void>>
+  /** Whether an authorization is used up, or cancelled. Rejects when the chain does not answer. */
+  readonly isDepositUsed: (payer: Hex, deposit: Deposit) => Promise<boolean>
+  /** Deposits that are being sent, by what tells them apart; owned by bringDeposit. */
+  readonly depositing: Map<string, Promise<void>>
   readonly clock: () => number
   readonly signal: AbortSignal
 }
@@ -81,6 +103,11 @@ export function toPaymentError(error: unknown): PaymentError {
     error instanceof MaybeSent
   ) {
     return new PaymentError('chain-unreachable', 'The chain does not answer.', { cause: error })
+  }
+  if (error instanceof SettlementKeyUntrusted || error instanceof RefundRefused) {
+    return new PaymentError('chain-unreachable', 'The chain does not take it yet.', {
+      cause: error,
+    })
   }
   throw error
 }

@@ -2,9 +2,11 @@
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { parseAddress } from '@countersign/protocol/payment/evm-word'
 import { pause } from '../exact/pause.ts'
+import { retireChannel } from '../ledger/channel-account.ts'
 import { encodeSettle } from './batch-contract.ts'
-import type { ChannelContext } from './channel-context.ts'
+import { applyOwn, type ChannelContext } from './channel-context.ts'
 import { selectClaims, sendClaims } from './claims.ts'
+import { reexamineChannel, type Reexamination } from './reexamine-channel.ts'
 import { resendRefunds } from './refund.ts'
 import { sendJournaled } from './transaction-book.ts'
 
@@ -16,6 +18,8 @@ export type ChannelManager = {
   claimAll(): Promise<readonly Hex[]>
   /** Has the contract pay the receiver what was claimed. */
   settle(): Promise<Hex>
+  /** For the operator: looks again at a channel that is frozen, and thaws it when nothing is wrong with it any more. */
+  reexamine(channelId: Hex): Promise<Reexamination>
   /** Resolves when no step is running. */
   stopped(): Promise<void>
   /** Steps until the signal of the context is aborted; a failed step is told and tried again. */
@@ -26,22 +30,17 @@ const gasOfSettle = 150_000n
 
 /** The manager of one scheme. Its steps never run at the same time. */
 export function createChannelManager(context: ChannelContext): ChannelManager {
-  const { ledger, follower, terms, contract: to, claimPolicy, clock, signal } = context
-  // Owned by `inTurn`.
-  let last: Promise<unknown> = Promise.resolve()
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = last.then(work)
-    last = turn.catch(() => undefined)
-    return turn
-  }
+  const { ledger, follower, terms, contract: to, claimPolicy, clock, signal, inTurn } = context
 
   async function step(): Promise<void> {
     // In this order: what a receipt shows, the reading after it shows too.
     await endTransactions(context)
     await follower.poll()
-    await resendRefunds(context)
+    retireChannels(context)
+    const [fault, ...others] = await resendRefunds(context)
     await sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), false))
+    if (others.length > 0) throw new AggregateError([fault, ...others], 'refunds were not sent')
+    if (fault !== undefined) throw fault
   }
 
   return {
@@ -56,9 +55,8 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
         const data = encodeSettle(receiver, token)
         return sendJournaled(context, { to, data, gas: gasOfSettle }, { kind: 'settle' }, [])
       }),
-    stopped: async () => {
-      await last
-    },
+    reexamine: (channelId) => inTurn(() => reexamineChannel(context, channelId)),
+    stopped: () => inTurn(async () => undefined),
     run: async (intervalMs, onFault) => {
       while (!signal.aborted) {
         try {
@@ -73,6 +71,18 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
         }
       }
     },
+  }
+}
+
+/** Blocks after which nobody expects a reorganisation to bring money back. */
+const retireAfterBlocks = 128n
+
+/** Channels without money leave the records: opening one costs its payer next to nothing. */
+function retireChannels({ ledger, follower }: ChannelContext): void {
+  const before = follower.headNumber() - retireAfterBlocks
+  for (const account of ledger.state.channels.values()) {
+    if (account.view.blockNumber > before || retireChannel(account) === undefined) continue
+    applyOwn(ledger, { type: 'channel-retired', channelId: account.channelId })
   }
 }
 

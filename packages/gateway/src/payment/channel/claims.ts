@@ -1,13 +1,20 @@
 /** Which channels are claimed when, and how a row that the contract refuses holds up no other (spec/payment.md PA21.3). */
-import type { BatchDomain } from '@countersign/protocol/payment/channel'
-import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { decodeChannelId, type BatchDomain } from '@countersign/protocol/payment/channel'
+import { parseEvmSignature, type EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import { ContractFunctionRevertedError, BaseError, ExecutionRevertedError } from 'viem'
+import type { EvmCurve } from '../evm-curve.ts'
 import type { Sender } from '../exact/sender.ts'
-import { signedCeilingAtomic, type ChannelAccount } from '../ledger/channel-account.ts'
+import type { ChannelAccount } from '../ledger/channel-account.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerState } from '../ledger/ledger.ts'
 import { encodeClaim, type ClaimRow } from './batch-contract.ts'
+import {
+  isRevert,
+  revertNameOf,
+  SettlementKeyUntrusted,
+  type IsAuthorized,
+} from './settlement-key.ts'
 import { sendJournaled } from './transaction-book.ts'
 
 /** When a channel is claimed. */
@@ -26,6 +33,8 @@ export type ClaimContext = {
   readonly sender: Sender
   /** Signs as the receiver authorizer, or as a key that its contract knows. */
   readonly sign: (digest: Uint8Array) => EvmSignature
+  readonly isAuthorized: IsAuthorized
+  readonly curve: Pick<EvmCurve, 'recoverAddress'>
   /** Runs a call without sending it. Rejects as the chain does. */
   readonly simulate: (call: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
   readonly clock: () => number
@@ -48,97 +57,139 @@ export function selectClaims(
   const sent = sentTotals(state)
   const owing = [...state.channels.values()].filter(
     (account) =>
-      account.chargedAtomic > account.view.claimedAtomic &&
-      account.chargedAtomic > (sent.get(account.channelId) ?? 0n) &&
-      isClaimable(account),
+      claimableAtomic(account) > account.view.claimedAtomic &&
+      claimableAtomic(account) > (sent.get(account.channelId) ?? 0n),
   )
   const total = owing.reduce((sum, account) => sum + unclaimedAtomic(account), 0n)
   const everything = all || total >= policy.maxTotalUnclaimedAtomic
   return owing
     .filter((account) => everything || isDue(account, policy, nowMs))
-    .flatMap(({ channelId, config, signed, chargedAtomic: totalAtomic }) => {
-      return signed === undefined ? [] : [{ channelId, config, ...signed, totalAtomic }]
-    })
+    .flatMap((account) => toClaimRow(account) ?? [])
 }
 
-/** Sends the rows in transactions of at most 100; resolves with the hashes of those that the node took. */
+/**
+ * Sends the rows in transactions of at most 100; resolves with the hashes of those that the node took.
+ *
+ * @throws SettlementKeyUntrusted, and ClaimsRefused when every other row was sent: both are worth an alarm, and both
+ * are tried again by the next step.
+ */
 export async function sendClaims(
   context: ClaimContext,
   rows: readonly ClaimRow[],
 ): Promise<readonly Hex[]> {
-  const hashes: Hex[] = []
+  const sent: Sent = { hashes: [], refused: [] }
   for (let first = 0; first < rows.length; first += maxRows) {
-    hashes.push(...(await sendBatch(context, rows.slice(first, first + maxRows))))
+    await sendBatch(context, rows.slice(first, first + maxRows), sent)
   }
-  return hashes
+  if (sent.refused.length > 0) throw new ClaimsRefused(sent.refused)
+  return sent.hashes
 }
+
+/** Rows that the contract refuses although their vouchers are good and our key is trusted. */
+class ClaimsRefused extends Error {
+  readonly channelIds: readonly Hex[]
+
+  constructor(channelIds: readonly Hex[]) {
+    super(`the contract refuses the claims of ${channelIds.length} channels`)
+    this.name = 'ClaimsRefused'
+    this.channelIds = channelIds
+  }
+}
+
+/** Owned by sendClaims. */
+type Sent = { readonly hashes: Hex[]; readonly refused: Hex[] }
 
 async function sendBatch(
   context: ClaimContext,
   rows: readonly ClaimRow[],
-): Promise<readonly Hex[]> {
+  sent: Sent,
+): Promise<void> {
   const { ledger, contract: to, clock } = context
   // A claim reveals charges: they must be what a restart would find, too.
   await ledger.durable()
-  const data = encodeClaim(rows, authorize(context, rows))
-  if (await isRefused(context, { to, data })) return splitBatch(context, rows)
+  const data = encodeClaim(rows, await authorize(context, rows))
+  const revert = await findRevert(context, { to, data })
+  if (revert !== undefined) return splitBatch(context, rows, revert, sent)
   const claimed = rows.map(({ channelId, totalAtomic }) => ({ channelId, totalAtomic }))
   const gas = gasOfClaim + gasPerRow * BigInt(rows.length)
   const atMs = clock()
   const events = claimed.map((row) => ({ type: 'claim-sent', ...row, atMs }) as const)
-  return [await sendJournaled(context, { to, data, gas }, { kind: 'claim', rows: claimed }, events)]
+  const purpose = { kind: 'claim', rows: claimed } as const
+  sent.hashes.push(await sendJournaled(context, { to, data, gas }, purpose, events))
 }
 
 /** One bad row must not hold up the money of all others (F10). */
 async function splitBatch(
   context: ClaimContext,
   rows: readonly ClaimRow[],
-): Promise<readonly Hex[]> {
+  revert: unknown,
+  sent: Sent,
+): Promise<void> {
   const [only] = rows
   if (rows.length === 1 && only !== undefined) {
-    context.ledger.apply({ type: 'channel-frozen', channelId: only.channelId })
-    return []
+    // Asked again: the key may have ended since.
+    await authorize(context, rows)
+    const { channelId } = only
+    if (isBadVoucher(context, only, revert)) {
+      context.ledger.apply({ type: 'channel-frozen', channelId })
+    } else sent.refused.push(channelId)
+    return
   }
   const middle = rows.length >> 1
-  const first = await sendBatch(context, rows.slice(0, middle))
-  const second = await sendBatch(context, rows.slice(middle))
-  return [...first, ...second]
+  await sendBatch(context, rows.slice(0, middle), sent)
+  await sendBatch(context, rows.slice(middle), sent)
 }
 
-function authorize({ domain, sign }: ClaimContext, rows: readonly ClaimRow[]): EvmSignature {
-  return sign(
-    domain.hashClaimBatch(
-      rows.map(({ channelId, ceilingAtomic, totalAtomic }) => ({
-        channelId,
-        maxClaimableAtomic: ceilingAtomic,
-        totalClaimedAtomic: totalAtomic,
-      })),
-    ),
+const voucherFaults: ReadonlySet<string> = new Set([
+  'ClaimExceedsCeiling',
+  'ECDSAInvalidSignature',
+  'ECDSAInvalidSignatureLength',
+  'ECDSAInvalidSignatureS',
+  'InvalidSignature',
+])
+
+/** Our key is trusted, so a signature that the contract refuses is the voucher's. A race with a withdrawal is no fault. */
+export function isBadVoucher(
+  { domain, curve }: Pick<ClaimContext, 'domain' | 'curve'>,
+  { channelId, config, ceilingAtomic, signature, totalAtomic }: ClaimRow,
+  revert: unknown,
+): boolean {
+  if (voucherFaults.has(revertNameOf(revert) ?? '')) return true
+  if (totalAtomic > ceilingAtomic) return true
+  const digest = domain.hashVoucher(decodeChannelId(channelId), ceilingAtomic)
+  const signer = curve.recoverAddress(digest, parseEvmSignature(signature))
+  return signer === undefined || `0x${toHex(signer)}` !== config.payerAuthorizer
+}
+
+/** @throws SettlementKeyUntrusted before anything is blamed on a channel. */
+export async function authorize(
+  { domain, sign, isAuthorized }: Pick<ClaimContext, 'domain' | 'sign' | 'isAuthorized'>,
+  rows: readonly ClaimRow[],
+): Promise<EvmSignature> {
+  const digest = domain.hashClaimBatch(
+    rows.map(({ channelId, ceilingAtomic, totalAtomic }) => ({
+      channelId,
+      maxClaimableAtomic: ceilingAtomic,
+      totalClaimedAtomic: totalAtomic,
+    })),
   )
+  const signature = sign(digest)
+  if (!(await isAuthorized(digest, signature))) throw new SettlementKeyUntrusted()
+  return signature
 }
 
-/** True when the contract refuses the call. @throws when the node does not answer: then nothing is known. */
-async function isRefused(
-  { simulate }: ClaimContext,
+/** Why the contract refuses the call, if it does. @throws when the node does not answer: then nothing is known. */
+async function findRevert(
+  { simulate }: Pick<ClaimContext, 'simulate'>,
   call: { readonly to: Hex; readonly data: Hex },
-): Promise<boolean> {
+): Promise<unknown> {
   try {
     await simulate(call)
-    return false
+    return undefined
   } catch (error) {
-    if (isRevert(error)) return true
+    if (isRevert(error)) return error
     throw error
   }
-}
-
-/** Whether the chain executed a call and it failed. */
-export function isRevert(error: unknown): boolean {
-  if (!(error instanceof BaseError)) return false
-  const cause = error.walk(
-    (inner) =>
-      inner instanceof ContractFunctionRevertedError || inner instanceof ExecutionRevertedError,
-  )
-  return cause !== null
 }
 
 /** What claims under way will have claimed. */
@@ -154,24 +205,36 @@ function sentTotals({ transactions }: LedgerState): ReadonlyMap<Hex, bigint> {
   return totals
 }
 
-/** The contract checks the same; a row that cannot pass is not sent. */
-function isClaimable(account: ChannelAccount): boolean {
-  return (
-    !account.frozen &&
-    account.chargedAtomic <= signedCeilingAtomic(account) &&
-    account.chargedAtomic <= account.view.depositedAtomic
-  )
+/** The row that claims what can be claimed of a channel; undefined when nothing was ever signed. */
+export function toClaimRow(account: ChannelAccount): ClaimRow | undefined {
+  const { channelId, config, signed } = account
+  if (signed === undefined) return undefined
+  return { channelId, config, ...signed, totalAtomic: claimableAtomic(account) }
+}
+
+/** The contract checks the same: what it would refuse is not sent. Of a channel that holds less than C, what it holds. */
+function claimableAtomic({ frozen, chargedAtomic, signed, view }: ChannelAccount): bigint {
+  if (frozen || chargedAtomic > (signed?.ceilingAtomic ?? 0n)) return 0n
+  return chargedAtomic < view.depositedAtomic ? chargedAtomic : view.depositedAtomic
+}
+
+/** Claims do not get through for two thirds of the delay: nothing more may be owed (PA21.4). */
+export function isClaimLate(account: ChannelAccount, nowMs: number): boolean {
+  return agedThirds(account, nowMs) >= account.config.withdrawDelaySeconds * 2000n
 }
 
 function isDue(account: ChannelAccount, policy: ClaimPolicy, nowMs: number): boolean {
-  const { view, unclaimedSinceMs = nowMs, config } = account
-  // In thirds of milliseconds, so that nothing is rounded.
-  const agedMs = BigInt(Math.max(0, Math.floor(nowMs - unclaimedSinceMs)))
   return (
-    view.withdrawingAtomic > 0n ||
+    account.view.withdrawingAtomic > 0n ||
     unclaimedAtomic(account) >= policy.maxUnclaimedAtomic ||
-    agedMs * 3n >= config.withdrawDelaySeconds * 1000n
+    agedThirds(account, nowMs) >= account.config.withdrawDelaySeconds * 1000n
   )
+}
+
+/** Age of the oldest unclaimed charge in thirds of milliseconds, so that nothing is rounded. */
+function agedThirds({ unclaimedSinceMs }: ChannelAccount, nowMs: number): bigint {
+  if (unclaimedSinceMs === undefined) return 0n
+  return BigInt(Math.max(0, Math.floor(nowMs - unclaimedSinceMs))) * 3n
 }
 
 function unclaimedAtomic({ chargedAtomic, view }: ChannelAccount): bigint {

@@ -5,20 +5,24 @@ import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import { PaymentError } from '@countersign/protocol/payment/payment-code'
 import { pause } from '../exact/pause.ts'
 import type { ChannelAccount } from '../ledger/channel-account.ts'
+import type { TransactionPurpose } from '../ledger/transaction-record.ts'
 import { encodeDeposit } from './batch-contract.ts'
 import { checkSigner, type ChannelContext } from './channel-context.ts'
-import { isRevert } from './claims.ts'
+import { isRevert } from './settlement-key.ts'
 import { openChannel } from './open-channel.ts'
 import { sendJournaled } from './transaction-book.ts'
 
 const pollMs = 100
+/** Deposits that are waited for at once: each asks the chain again and again. */
+const maxWaiting = 64
 /** A deposit by either collector takes 137,000 gas for a new channel. */
 const gas = 300_000n
 /** Time until the transaction stands in a block. */
 const inclusionSeconds = 6n
 
 /**
- * Sends the deposit unless it is on chain already, and waits until it has the configured depth.
+ * Sends the deposit unless it is on chain or on its way already, and waits until it has the configured depth. Also of a
+ * channel that holds enough: who tops up meant to.
  *
  * @throws PaymentError when it is signed by somebody else, out of its time, refused by the contract, or not deep enough
  * in time: then the same payment may come again.
@@ -28,20 +32,37 @@ export async function bringDeposit(
   payment: ChannelPayment,
   deposit: Deposit,
 ): Promise<ChannelAccount> {
-  checkDeposit(context, payment, deposit)
-  const { channelId, maxClaimableAtomic } = payment.voucher
-  const isThere = (): boolean => {
-    const view = context.ledger.state.channels.get(channelId)?.view
-    return view !== undefined && view.depositedAtomic >= maxClaimableAtomic
+  checkSignature(context, payment, deposit)
+  const { depositing, ledger } = context
+  const { channelId } = payment.voucher
+  const key = keyOf(purposeOf(payment, deposit))
+  const joined = depositing.get(key)
+  if (joined === undefined && depositing.size >= maxWaiting) {
+    throw new PaymentError('deposit-pending', 'Too many deposits are on their way.')
   }
-  // A payment that comes again finds its money there, or its transaction on the way: it is sent once.
-  if (!isThere() && !isOnTheWay(context, deposit)) await sendOnce(context, payment, deposit)
+  // Calls that bring the same deposit at once share its one transaction, and the waiting for it (F2).
+  const underWay = joined ?? bring(context, payment, deposit).finally(() => depositing.delete(key))
+  depositing.set(key, underWay)
+  await underWay
+  const account = ledger.state.channels.get(channelId)
+  if (account === undefined) throw new Error('a channel with a deposit is not known')
+  return account
+}
+
+async function bring(
+  context: ChannelContext,
+  payment: ChannelPayment,
+  deposit: Deposit,
+): Promise<void> {
+  const { channelId, maxClaimableAtomic } = payment.voucher
+  if (findSent(context, payment, deposit) === undefined) await send(context, payment, deposit)
   const until = performance.now() + context.depositTimeoutMs
   for (;;) {
     await context.follower.poll()
     const known = context.ledger.state.channels.get(channelId)
     const account = known ?? (await openWhenThere(context, payment))
-    if (account !== undefined && isThere()) return account
+    const holdsEnough = account !== undefined && account.view.depositedAtomic >= maxClaimableAtomic
+    if (holdsEnough && (await isDeep(context, payment, deposit))) return
     if (performance.now() > until) {
       throw new PaymentError('deposit-pending', 'The deposit is not deep enough in the chain yet.')
     }
@@ -49,59 +70,102 @@ export async function bringDeposit(
   }
 }
 
-function isOnTheWay({ ledger }: ChannelContext, deposit: Deposit): boolean {
-  const authorization = nonceOf(deposit)
-  return [...ledger.state.transactions.values()].some(
-    ({ purpose }) => purpose.kind === 'deposit' && purpose.authorization === authorization,
-  )
-}
-
-function nonceOf({ authorization }: Deposit): Hex {
-  return authorization.kind === 'erc3009'
-    ? authorization.transfer.nonce
-    : `0x${authorization.permit.nonce.toString(16).padStart(64, '0')}`
-}
-
-function checkDeposit(
-  { curve, clock, hashReceive, permit2Domain }: ChannelContext,
+/** What tells this authorization from every other. */
+function purposeOf(
   { config, voucher }: ChannelPayment,
-  { authorization, signature }: Deposit,
-): void {
-  const nowSeconds = BigInt(Math.floor(clock() / 1000))
-  if (authorization.kind === 'erc3009') {
-    const { transfer } = authorization
-    if (transfer.validAfterSeconds > nowSeconds) throw notYet()
-    if (transfer.validBeforeSeconds < nowSeconds + inclusionSeconds) throw expired()
-    checkSigner(curve, hashReceive(transfer), signature, config.payer)
-  } else {
-    const { permit } = authorization
-    if (permit.deadlineSeconds < nowSeconds + inclusionSeconds) throw expired()
-    const digest = permit2Domain.hashDeposit(permit, voucher.channelId)
-    checkSigner(curve, digest, signature, config.payer)
+  { amountAtomic, authorization }: Deposit,
+): TransactionPurpose & { readonly kind: 'deposit' } {
+  const isErc3009 = authorization.kind === 'erc3009'
+  return {
+    kind: 'deposit',
+    channelId: voucher.channelId,
+    payer: config.payer,
+    method: authorization.kind,
+    authorization: isErc3009
+      ? authorization.transfer.nonce
+      : `0x${authorization.permit.nonce.toString(16).padStart(64, '0')}`,
+    amountAtomic,
   }
 }
 
-/** Calls that bring the same deposit at once share its one transaction (F2). */
-async function sendOnce(
+function keyOf(purpose: TransactionPurpose & { readonly kind: 'deposit' }): string {
+  const { channelId, payer, method, authorization, amountAtomic } = purpose
+  return [channelId, payer, method, authorization, amountAtomic].join(' ')
+}
+
+/** Its transaction, while the end of that is not known. */
+function findSent(
+  { ledger }: ChannelContext,
+  payment: ChannelPayment,
+  deposit: Deposit,
+): Hex | undefined {
+  const key = keyOf(purposeOf(payment, deposit))
+  for (const { hash, purpose } of ledger.state.transactions.values()) {
+    if (purpose.kind === 'deposit' && keyOf(purpose) === key) return hash
+  }
+  return undefined
+}
+
+/**
+ * Whether nothing has to be waited for any more. A balance that suffices without it must not hide that it failed.
+ *
+ * @throws PaymentError `deposit-refused` when its transaction brought nothing.
+ */
+async function isDeep(
   context: ChannelContext,
   payment: ChannelPayment,
   deposit: Deposit,
-): Promise<void> {
-  const { depositing } = context
-  const authorization = nonceOf(deposit)
-  const underWay =
-    depositing.get(authorization) ??
-    send(context, payment, deposit).finally(() => depositing.delete(authorization))
-  depositing.set(authorization, underWay)
-  await underWay
+): Promise<boolean> {
+  const hash = findSent(context, payment, deposit)
+  if (hash === undefined) {
+    // The manager saw the end of its transaction, or somebody else sent it.
+    if (await context.isDepositUsed(payment.config.payer, deposit)) return true
+    throw new PaymentError('deposit-refused', 'The deposit did not arrive.')
+  }
+  const receipt = await context.findReceipt(hash)
+  if (receipt?.status === 'reverted') {
+    throw new PaymentError('deposit-refused', 'The contract refused the deposit.')
+  }
+  return receipt !== undefined
+}
+
+function checkSignature(
+  { curve, hashReceive, permit2Domain }: ChannelContext,
+  { config, voucher }: ChannelPayment,
+  { authorization, signature }: Deposit,
+): void {
+  const digest =
+    authorization.kind === 'erc3009'
+      ? hashReceive(authorization.transfer)
+      : permit2Domain.hashDeposit(authorization.permit, voucher.channelId)
+  checkSigner(curve, digest, signature, config.payer)
+}
+
+/** Only of what is to be sent: a deposit that is on chain already has no time any more. */
+function checkTime(nowMs: number, { authorization }: Deposit): void {
+  const nowSeconds = BigInt(Math.floor(nowMs / 1000))
+  const isErc3009 = authorization.kind === 'erc3009'
+  if (isErc3009 && authorization.transfer.validAfterSeconds > nowSeconds) {
+    throw new PaymentError('payment-not-yet-valid', 'validAfter lies in the future.')
+  }
+  const endSeconds = isErc3009
+    ? authorization.transfer.validBeforeSeconds
+    : authorization.permit.deadlineSeconds
+  if (endSeconds < nowSeconds + inclusionSeconds) {
+    throw new PaymentError('payment-expired', 'The deposit may expire before it is on chain.')
+  }
 }
 
 async function send(
   context: ChannelContext,
-  { config, voucher }: ChannelPayment,
+  payment: ChannelPayment,
   deposit: Deposit,
 ): Promise<void> {
-  const { terms, contract: to, simulate } = context
+  const { terms, contract: to, simulate, clock } = context
+  const { config } = payment
+  // A payment that comes again finds its money there, whoever brought it: it is sent once.
+  if (await context.isDepositUsed(config.payer, deposit)) return
+  checkTime(clock(), deposit)
   const isErc3009 = deposit.authorization.kind === 'erc3009'
   const collector = parseAddress(isErc3009 ? terms.erc3009Collector : terms.permit2Collector)
   if (collector === undefined) throw new RangeError('the terms hold no collector')
@@ -112,9 +176,7 @@ async function send(
     if (!isRevert(cause)) throw cause
     throw new PaymentError('deposit-refused', 'The contract refuses the deposit.')
   }
-  const { channelId } = voucher
-  const purpose = { kind: 'deposit', channelId, authorization: nonceOf(deposit) } as const
-  await sendJournaled(context, { to, data, gas }, purpose, [])
+  await sendJournaled(context, { to, data, gas }, purposeOf(payment, deposit), [])
 }
 
 /** Nothing to open yet is no refusal here. */
@@ -128,12 +190,4 @@ async function openWhenThere(
     if (error instanceof PaymentError && error.code === 'channel-unknown') return undefined
     throw error
   }
-}
-
-function notYet(): PaymentError {
-  return new PaymentError('payment-not-yet-valid', 'validAfter lies in the future.')
-}
-
-function expired(): PaymentError {
-  return new PaymentError('payment-expired', 'The deposit may expire before it is on chain.')
 }

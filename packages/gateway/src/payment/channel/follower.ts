@@ -1,7 +1,7 @@
 /** Follows the channels on chain: deposits at a depth, everything else at once, reorganisations (spec/payment.md PA21). */
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { PublicClient } from 'viem'
-import type { ChannelAccount } from '../ledger/channel-account.ts'
+import { isNews } from '../ledger/channel-account.ts'
 import type { ChainView } from '../ledger/channel-event.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { readBlockLogs, readSlot, type BlockLogs } from './batch-contract.ts'
@@ -10,9 +10,16 @@ import { readBlockLogs, readSlot, type BlockLogs } from './batch-contract.ts'
 export type Follower = {
   /** Reads what is new and tells the ledger. Rejects when the chain does not answer; the next call goes on. */
   poll(): Promise<void>
-  /** One channel, for the first time. */
+  /** The newest block that was read; -1 before. */
+  headNumber(): bigint
+  /** One channel, for the first time. Call `watch` in the same turn as the ledger gets to know it. */
   readChannel(channelId: Hex): Promise<ChainView>
-  /** When the chain was last read to its end, by the clock. */
+  /** The next reading reads this channel whatever it finds: a block may have come while it was being opened. */
+  watch(channelId: Hex): void
+  /**
+   * Up to when the chain is known, by the clock: when it was last read to its end, and no later than the time of its
+   * newest block. A node that stands still answers, too.
+   */
   lastReadAtMs(): number
 }
 
@@ -26,7 +33,13 @@ export type FollowerOptions = {
   readonly clock: () => number
 }
 
-type Block = BlockLogs & { readonly number: bigint; readonly hash: Hex; readonly parentHash: Hex }
+type Header = {
+  readonly number: bigint
+  readonly hash: Hex
+  readonly parentHash: Hex
+  readonly timestamp: bigint
+}
+type Block = BlockLogs & Header
 
 /** Blocks behind the depth that are remembered: a reorganisation within them costs no full reading. */
 const rememberedBlocks = 64
@@ -34,23 +47,26 @@ const rememberedBlocks = 64
 /** A follower that has read nothing yet. */
 export function createFollower(options: FollowerOptions): Follower {
   const { clock } = options
-  // Both owned by `poll`, which runs once at a time.
+  // All owned by `readOn`, which runs once at a time; `watch` adds to the last.
   let blocks: readonly Block[] = []
   let lastReadAtMs = -Infinity
   let polling: Promise<void> | undefined
+  const watched = new Set<Hex>()
 
   async function readOn(): Promise<void> {
-    const found = await findNewBlocks(options, blocks)
     const startedAtMs = clock()
-    if (found !== undefined) {
-      // Remembered before the channels are read: what fails now is dirty again by `pending`.
-      const next = [...found.kept, ...found.fresh].slice(-(rememberedBlocks + options.depth))
-      for (const channelId of dirtyChannels(options, blocks, found)) {
-        await see(options, next, channelId)
-      }
-      blocks = next
-    }
-    lastReadAtMs = startedAtMs
+    const opened = [...watched]
+    const found = await findNewBlocks(options, blocks)
+    const next =
+      found === undefined
+        ? blocks
+        : [...found.kept, ...found.fresh].slice(-(rememberedBlocks + options.depth))
+    const dirty = found === undefined ? [] : dirtyChannels(options, found)
+    // What fails now is read by the next poll: neither the blocks nor the watched channels are forgotten.
+    for (const channelId of new Set([...dirty, ...opened])) await see(options, next, channelId)
+    blocks = next
+    for (const channelId of opened) watched.delete(channelId)
+    lastReadAtMs = Math.min(startedAtMs, +`${(next.at(-1)?.timestamp ?? 0n) * 1000n}`)
   }
 
   const poll = (): Promise<void> => {
@@ -62,6 +78,10 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     poll,
     lastReadAtMs: () => lastReadAtMs,
+    headNumber: () => blocks.at(-1)?.number ?? -1n,
+    watch: (channelId) => {
+      watched.add(channelId)
+    },
     readChannel: async (channelId) => {
       await poll()
       return readView(options, blocks, channelId)
@@ -85,7 +105,7 @@ async function findNewBlocks(
   if (head.hash === blocks.at(-1)?.hash) return undefined
   const limit = blocks.length === 0 ? depth : rememberedBlocks
   const fresh: Block[] = []
-  let block: Pick<Block, 'number' | 'hash' | 'parentHash'> = head
+  let block: Header = head
   for (;;) {
     fresh.unshift({ ...(await readBlockLogs(client, contract, block.hash)), ...pickBlock(block) })
     const { parentHash } = block
@@ -101,26 +121,26 @@ async function findNewBlocks(
   }
 }
 
-function pickBlock({
-  number,
-  hash,
-  parentHash,
-}: Pick<Block, 'number' | 'hash' | 'parentHash'>): Pick<Block, 'number' | 'hash' | 'parentHash'> {
-  return { number, hash, parentHash }
+function pickBlock({ number, hash, parentHash, timestamp }: Header): Header {
+  return { number, hash, parentHash, timestamp }
 }
 
-/** Known channels whose view may have changed: touched, untouched again, or by a deposit that came of age. */
+/** Known channels whose view may have changed: touched, untouched again, or by a deposit or refund that came of age. */
 function dirtyChannels(
   { ledger, depth }: FollowerOptions,
-  before: readonly Block[],
   { kept, fresh, orphaned, isGap }: NewBlocks,
 ): readonly Hex[] {
-  if (isGap) return [...ledger.state.channels.keys()]
+  const { channels } = ledger.state
+  if (isGap) return [...channels.keys()]
   const aging = [...kept, ...fresh].slice(-(depth + fresh.length + orphaned.length))
   const dirty = new Set<Hex>()
   for (const block of [...fresh, ...orphaned]) for (const id of block.touched) dirty.add(id)
   for (const block of aging) for (const { channelId } of block.deposits) dirty.add(channelId)
-  return before.length === 0 ? [] : [...dirty].filter((id) => ledger.state.channels.has(id))
+  // A refund that found nothing left to pay uses its nonce up without an event.
+  for (const { channelId, refunding } of channels.values()) {
+    if (refunding !== undefined) dirty.add(channelId)
+  }
+  return [...dirty].filter((id) => channels.has(id))
 }
 
 async function see(
@@ -130,7 +150,7 @@ async function see(
 ): Promise<void> {
   const view = await readView(options, blocks, channelId)
   const account = options.ledger.state.channels.get(channelId)
-  if (account === undefined || isSame(account, view)) return
+  if (account === undefined || !isNews(account, view)) return
   options.ledger.apply({ type: 'channel-seen', channelId, view })
 }
 
@@ -153,15 +173,6 @@ async function readView(
   }
   // A young deposit may have been refunded or withdrawn already.
   const depositedAtomic = balanceAtomic > youngAtomic ? balanceAtomic - youngAtomic : 0n
-  return { ...slot, depositedAtomic, blockNumber: head.number }
-}
-
-function isSame({ view }: ChannelAccount, other: ChainView): boolean {
-  return (
-    view.depositedAtomic === other.depositedAtomic &&
-    view.claimedAtomic === other.claimedAtomic &&
-    view.withdrawingAtomic === other.withdrawingAtomic &&
-    view.withdrawRequestedAtSeconds === other.withdrawRequestedAtSeconds &&
-    view.refundNonce === other.refundNonce
-  )
+  const finalBlockNumber = oldEnough > 0n ? oldEnough : 0n
+  return { ...slot, depositedAtomic, blockNumber: head.number, finalBlockNumber }
 }

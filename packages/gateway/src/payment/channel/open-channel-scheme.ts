@@ -9,10 +9,12 @@ import { createChain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSender, createSettlementAccount } from '../exact/sender.ts'
 import { openDurableLedger } from '../ledger/durable-ledger.ts'
-import type { ChannelContext } from './channel-context.ts'
+import { isDepositUsed } from './batch-contract.ts'
+import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
 import type { ClaimPolicy } from './claims.ts'
 import { createFollower } from './follower.ts'
+import { createAuthorizerCheck } from './settlement-key.ts'
 import { createTransactionBook } from './transaction-book.ts'
 
 /** How channels are kept. */
@@ -64,6 +66,7 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     ledger: createTransactionBook(ledger),
     signal,
   })
+  const contracts = { token: toHexAddress(terms.asset), permit2: toHexAddress(options.permit2) }
   const context: ChannelContext = {
     terms,
     contract,
@@ -82,10 +85,18 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     }),
     follower: createFollower({ client: chain.client, contract, depth, ledger, clock }),
     sign: (digest) => curve.sign(digest, privateKey),
+    isAuthorized: createAuthorizerCheck(
+      chain.client,
+      curve,
+      toHexAddress(terms.receiverAuthorizer),
+    ),
     simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
+    isDepositUsed: (payer, deposit) =>
+      chain.retry(() => isDepositUsed(chain.client, contracts, payer, deposit)),
     claimPolicy: options.claimPolicy,
     depositTimeoutMs: options.depositTimeoutMs,
+    inTurn: createTurns(),
     opening: new Map(),
     depositing: new Map(),
   }

@@ -11,8 +11,8 @@ const maxReads = 64
 /**
  * Reads a channel and opens its record. Calls for the same channel share one read.
  *
- * @throws PaymentError `channel-unknown` when it holds nothing at the configured depth, `channel-chain-stale` when too
- * many are being read.
+ * @throws PaymentError `channel-unknown` when it holds nothing unclaimed at the configured depth, `channel-frozen` when it has a
+ * past that this ledger does not know, `channel-chain-stale` when too many are being read.
  */
 export async function openChannel(
   context: ChannelContext,
@@ -36,10 +36,17 @@ async function readAndOpen(
   channelId: Hex,
 ): Promise<ChannelAccount> {
   const view = await follower.readChannel(channelId)
-  if (view.depositedAtomic === 0n) {
+  // What was claimed stays in the balance: such a channel has nothing left.
+  if (view.depositedAtomic <= view.claimedAtomic) {
     throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
   }
+  // Vouchers of earlier claims are public, and nobody knows how high they go: each would buy a call again (PA18.8).
+  if (view.claimedAtomic > 0n && !ledger.state.retired.has(channelId)) {
+    throw new PaymentError('channel-frozen', 'The channel was claimed before it was known here.')
+  }
+  // A withdrawal in a block that came since was no concern of the ledger's yet: the next reading shows it.
   ledger.apply({ type: 'channel-opened', channelId, config, view })
+  follower.watch(channelId)
   const account = ledger.state.channels.get(channelId)
   if (account === undefined) throw new Error('a channel could not be opened')
   return account

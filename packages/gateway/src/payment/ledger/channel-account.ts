@@ -9,8 +9,17 @@ export type RunningCall = {
   readonly callId: string
   readonly requestHash: Hex
   readonly ceilingAtomic: bigint
+  readonly signature: Hex
   readonly reservedAtomic: bigint
   readonly provenAtomic: bigint
+}
+
+/** Who has its signature can send it at any time, also after a reorganisation: there is one at a time. */
+export type PendingRefund = {
+  readonly amountAtomic: bigint
+  readonly nonce: bigint
+  /** The first block in which its nonce was seen used; while there is none, the amount is a part of [W]. */
+  readonly minedAtBlock: bigint | undefined
 }
 
 /** One channel. In brackets: its letter in PA18. */
@@ -20,17 +29,20 @@ export type ChannelAccount = {
   readonly mode: 'strict' | 'unique-ceiling'
   /** [B, K, W and what belongs to them.] */
   readonly view: ChainView
-  /** What refunds take that we signed and the chain does not show yet; a part of [W]. */
-  readonly refunding: { readonly amountAtomic: bigint; readonly nonce: bigint } | undefined
+  /** The refund that we signed, until its block has the configured depth. */
+  readonly refunding: PendingRefund | undefined
   /** What was claimed before this ledger knew the channel: everything above it was charged here. */
   readonly baseAtomic: bigint
   /** [C] */
   readonly chargedAtomic: bigint
   /** [R], the sum over `running`. */
   readonly reservedAtomic: bigint
-  /** [S] and its signature; undefined before the first voucher. */
+  /**
+   * The highest ceiling that is used up, and its signature; undefined before the first. Claims and corrections show it
+   * to everybody, so a voucher that is still good for a call must never stand here (PA18.3).
+   */
   readonly signed: { readonly ceilingAtomic: bigint; readonly signature: Hex } | undefined
-  /** Unique ceilings that were accepted, ascending, all above `floorAtomic`: everything up to that one is used. */
+  /** Ceilings that are used up, from C on, ascending, all above `floorAtomic`: everything up to that one is used. */
   readonly usedCeilings: readonly bigint[]
   readonly floorAtomic: bigint
   readonly running: readonly RunningCall[]
@@ -39,6 +51,24 @@ export type ChannelAccount = {
   /** No unclaimed charge is older. Undefined when everything is claimed. */
   readonly unclaimedSinceMs: number | undefined
   readonly frozen: boolean
+}
+
+/**
+ * What is remembered of a channel without money. Its vouchers are public, and its payer may fill it again: without this
+ * they would buy calls.
+ */
+export type RetiredChannel = Pick<
+  ChannelAccount,
+  'mode' | 'baseAtomic' | 'chargedAtomic' | 'signed' | 'usedCeilings' | 'floorAtomic'
+>
+
+/** The rest of a channel that nothing can happen to any more; undefined while something can. */
+export function retireChannel(account: ChannelAccount): RetiredChannel | undefined {
+  const { view, running, refunding, frozen } = account
+  const isEmpty = view.depositedAtomic <= view.claimedAtomic && view.withdrawingAtomic === 0n
+  if (!isEmpty || running.length > 0 || refunding !== undefined || frozen) return undefined
+  const { mode, baseAtomic, chargedAtomic, signed, usedCeilings, floorAtomic } = account
+  return { mode, baseAtomic, chargedAtomic, signed, usedCeilings, floorAtomic }
 }
 
 /** Ceilings remembered for each channel. Fewer would refuse vouchers that arrive late, more would cost memory. */
@@ -51,9 +81,10 @@ export const maxUsedCeilings = 256
 export function reduceChannel(
   account: ChannelAccount | undefined,
   event: ChannelEvent,
+  retired?: RetiredChannel,
 ): Step<ChannelAccount> {
   if (event.type === 'channel-opened') {
-    return account === undefined ? accept(openAccount(event)) : refuse('account-exists')
+    return account === undefined ? accept(openAccount(event, retired)) : refuse('account-exists')
   }
   if (account === undefined) return refuse('channel-unknown')
   switch (event.type) {
@@ -69,29 +100,57 @@ export function reduceChannel(
       return release(account, event.callId)
     case 'refund-signed':
       return signRefund(account, event.amountAtomic)
-    case 'claim-sent': {
-      const { totalAtomic, atMs: sentAtMs } = event
-      if (totalAtomic < 0n || totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
-      return accept({ ...account, claim: { totalAtomic, sentAtMs } })
-    }
+    case 'claim-sent':
+      return noteClaim(account, event.totalAtomic, event.atMs)
     case 'channel-frozen':
       return accept({ ...account, frozen: true })
+    case 'channel-thawed':
+      return thaw(account)
   }
 }
 
-/** S: the highest ceiling that the payer signed. */
-export function signedCeilingAtomic({ signed }: ChannelAccount): bigint {
-  return signed?.ceilingAtomic ?? 0n
+/** S: the highest ceiling that the payer signed, that of a running strict call included. */
+export function signedCeilingAtomic({ signed, running }: ChannelAccount): bigint {
+  let highest = signed?.ceilingAtomic ?? 0n
+  for (const { ceilingAtomic } of running) if (ceilingAtomic > highest) highest = ceilingAtomic
+  return highest
+}
+
+/** True when this ceiling bought a call, so that anybody may have seen its voucher; true also when nobody knows. */
+export function isCeilingUsed(
+  { usedCeilings, floorAtomic }: ChannelAccount,
+  ceilingAtomic: bigint,
+): boolean {
+  return ceilingAtomic <= floorAtomic || usedCeilings.includes(ceilingAtomic)
 }
 
 /** B − W: what new calls may use up to. */
 export function availableAtomic({ view, refunding }: ChannelAccount): bigint {
-  return view.depositedAtomic - view.withdrawingAtomic - (refunding?.amountAtomic ?? 0n)
+  const isWaiting = refunding !== undefined && refunding.minedAtBlock === undefined
+  const refundAtomic = isWaiting ? refunding.amountAtomic : 0n
+  return view.depositedAtomic - view.withdrawingAtomic - refundAtomic
 }
 
-function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }): ChannelAccount {
+/** Whether this view says anything that the record does not know yet. */
+export function isNews({ view: known, refunding }: ChannelAccount, view: ChainView): boolean {
+  const next = refunding === undefined ? undefined : followRefund(refunding, view)
+  return (
+    known.depositedAtomic !== view.depositedAtomic ||
+    known.claimedAtomic !== view.claimedAtomic ||
+    known.withdrawingAtomic !== view.withdrawingAtomic ||
+    known.withdrawRequestedAtSeconds !== view.withdrawRequestedAtSeconds ||
+    known.refundNonce !== view.refundNonce ||
+    next?.nonce !== refunding?.nonce ||
+    next?.minedAtBlock !== refunding?.minedAtBlock
+  )
+}
+
+function openAccount(
+  event: ChannelEvent & { readonly type: 'channel-opened' },
+  retired: RetiredChannel | undefined,
+): ChannelAccount {
   const { channelId, config, view } = event
-  return {
+  const fresh: ChannelAccount = {
     channelId,
     config,
     mode: 'strict',
@@ -104,12 +163,35 @@ function openAccount(event: ChannelEvent & { readonly type: 'channel-opened' }):
     // Nothing was signed for us yet; what is claimed needs no signature any more.
     signed: undefined,
     usedCeilings: [],
-    floorAtomic: 0n,
+    // Vouchers of what was claimed are public.
+    floorAtomic: view.claimedAtomic,
     running: [],
     claim: undefined,
     unclaimedSinceMs: undefined,
     frozen: false,
   }
+  if (retired === undefined) return fresh
+  return {
+    ...fresh,
+    ...retired,
+    unclaimedSinceMs: view.claimedAtomic < retired.chargedAtomic ? 0 : undefined,
+    frozen: view.claimedAtomic > retired.chargedAtomic,
+  }
+}
+
+function noteClaim(
+  account: ChannelAccount,
+  totalAtomic: bigint,
+  sentAtMs: number,
+): Step<ChannelAccount> {
+  if (totalAtomic < 0n || totalAtomic > account.chargedAtomic) return refuse('amount-invalid')
+  return accept({ ...account, claim: { totalAtomic, sentAtMs } })
+}
+
+/** What somebody else claimed, nobody explains away (PA18.7). */
+function thaw(account: ChannelAccount): Step<ChannelAccount> {
+  if (account.view.claimedAtomic > account.chargedAtomic) return refuse('channel-frozen')
+  return accept({ ...account, frozen: false })
 }
 
 function applyView(account: ChannelAccount, view: ChainView): ChannelAccount {
@@ -121,12 +203,18 @@ function applyView(account: ChannelAccount, view: ChainView): ChannelAccount {
   return {
     ...account,
     view,
-    refunding:
-      refunding !== undefined && view.refundNonce > refunding.nonce ? undefined : refunding,
+    refunding: refunding === undefined ? undefined : followRefund(refunding, view),
     unclaimedSinceMs: claimedAll ? undefined : (since ?? 0),
     // Nobody but us should be able to claim, and we claim at most C (PA18.7).
     frozen: account.frozen || view.claimedAtomic > chargedAtomic,
   }
+}
+
+/** A reorganisation brings the refund back until its block is deep enough (PA19.2). */
+function followRefund(refund: PendingRefund, view: ChainView): PendingRefund | undefined {
+  if (view.refundNonce <= refund.nonce) return { ...refund, minedAtBlock: undefined }
+  const minedAtBlock = refund.minedAtBlock ?? view.blockNumber
+  return minedAtBlock <= view.finalBlockNumber ? undefined : { ...refund, minedAtBlock }
 }
 
 function reserve(account: ChannelAccount, event: CallReserved): Step<ChannelAccount> {
@@ -140,49 +228,65 @@ function reserve(account: ChannelAccount, event: CallReserved): Step<ChannelAcco
   if (ceilings.kind === 'refused') return ceilings
   const committed = account.chargedAtomic + account.reservedAtomic + amountAtomic
   if (ceilingAtomic > available || committed > available) return refuse('channel-balance-exceeded')
-  const raises = ceilingAtomic > signedCeilingAtomic(account)
+  const reservedAtomic = amountAtomic
+  const call = { callId, requestHash, ceilingAtomic, signature, reservedAtomic, provenAtomic: 0n }
   return accept({
     ...account,
     ...ceilings.next,
-    signed: raises ? { ceilingAtomic, signature } : account.signed,
     reservedAtomic: account.reservedAtomic + amountAtomic,
-    running: [
-      ...account.running,
-      { callId, requestHash, ceilingAtomic, reservedAtomic: amountAtomic, provenAtomic: 0n },
-    ],
+    running: [...account.running, call],
   })
 }
 
-type Ceilings = Pick<ChannelAccount, 'mode' | 'usedCeilings' | 'floorAtomic'>
+/** What is remembered of vouchers. A strict one is used up by its charge, a unique one by its reservation. */
+type Ceilings = Pick<ChannelAccount, 'mode' | 'signed' | 'usedCeilings' | 'floorAtomic'>
 
 /** Whether the voucher may be used, and what is remembered of it (PA18.3, PA18.4). */
 function judgeCeiling(account: ChannelAccount, event: CallReserved): Step<Ceilings> {
-  const { mode, usedCeilings, floorAtomic, running, chargedAtomic, reservedAtomic } = account
+  const { mode, signed, usedCeilings, floorAtomic, running, chargedAtomic, reservedAtomic } =
+    account
   const { amountAtomic, ceilingAtomic } = event
   const staysStrict = mode === 'strict' && event.mode === 'strict'
   if (running.length >= (mode === 'strict' ? 1 : event.maxRunningCalls)) {
     return refuse('channel-busy')
   }
   if (staysStrict) {
-    return ceilingAtomic === chargedAtomic + amountAtomic
-      ? accept({ mode, usedCeilings, floorAtomic })
-      : refuse('channel-ceiling-mismatch')
+    if (ceilingAtomic !== chargedAtomic + amountAtomic) return refuse('channel-ceiling-mismatch')
+    // A call that cost less than its ceiling leaves a voucher that another amount would fit, and anybody may have it.
+    if (isCeilingUsed(account, ceilingAtomic)) return refuse('channel-ceiling-used')
+    return accept({ mode, signed, usedCeilings, floorAtomic })
   }
-  const signed = signedCeilingAtomic(account)
-  const floor = mode === 'strict' ? signed : floorAtomic
-  if (ceilingAtomic <= floor || usedCeilings.includes(ceilingAtomic)) {
+  const highestUsed = signed?.ceilingAtomic ?? 0n
+  const floor = mode === 'strict' && highestUsed > floorAtomic ? highestUsed : floorAtomic
+  if (isCeilingUsed({ ...account, floorAtomic: floor }, ceilingAtomic)) {
     return refuse('channel-ceiling-used')
   }
-  const highest = ceilingAtomic > signed ? ceilingAtomic : signed
+  const highest = ceilingAtomic > highestUsed ? ceilingAtomic : highestUsed
   const coversItself = ceilingAtomic >= chargedAtomic + amountAtomic
   if (!coversItself || highest < chargedAtomic + reservedAtomic + amountAtomic) {
     return refuse('channel-ceiling-too-low')
   }
-  const used = insert(usedCeilings, ceilingAtomic)
+  return accept(useCeiling({ ...account, mode: 'unique-ceiling', floorAtomic: floor }, event))
+}
+
+/** Remembers that this voucher bought a call. */
+function useCeiling(
+  { mode, signed, usedCeilings, floorAtomic }: ChannelAccount,
+  { ceilingAtomic, signature }: Pick<RunningCall, 'ceilingAtomic' | 'signature'>,
+): Ceilings {
+  const raises = signed === undefined || ceilingAtomic > signed.ceilingAtomic
+  const used = insert(
+    usedCeilings.filter((ceiling) => ceiling > floorAtomic),
+    ceilingAtomic,
+  )
   const [lowest] = used
-  return used.length > maxUsedCeilings && lowest !== undefined
-    ? accept({ mode: 'unique-ceiling', usedCeilings: used.slice(1), floorAtomic: lowest })
-    : accept({ mode: 'unique-ceiling', usedCeilings: used, floorAtomic: floor })
+  const isFull = used.length > maxUsedCeilings && lowest !== undefined
+  return {
+    mode,
+    signed: raises ? { ceilingAtomic, signature } : signed,
+    usedCeilings: isFull ? used.slice(1) : used,
+    floorAtomic: isFull ? lowest : floorAtomic,
+  }
 }
 
 function progress(
@@ -209,12 +313,15 @@ function charge(
   // A strict voucher without a charge would buy a second call (F9).
   if (amountAtomic === 0n && account.mode === 'strict') return refuse('charge-below-minimum')
   const chargedAtomic = account.chargedAtomic + amountAtomic
+  const ceilings = account.mode === 'strict' ? useCeiling(account, call) : account
   return accept({
     ...account,
-    chargedAtomic,
     ...withoutCall(account, call),
-    // No ceiling up to C can be accepted again.
-    usedCeilings: account.usedCeilings.filter((ceiling) => ceiling > chargedAtomic),
+    chargedAtomic,
+    signed: ceilings.signed,
+    floorAtomic: ceilings.floorAtomic,
+    // No ceiling below C can be accepted again, and one of C is good for a refund only when it bought no call.
+    usedCeilings: ceilings.usedCeilings.filter((ceiling) => ceiling >= chargedAtomic),
     unclaimedSinceMs:
       amountAtomic === 0n ? account.unclaimedSinceMs : (account.unclaimedSinceMs ?? atMs),
   })
@@ -223,19 +330,23 @@ function charge(
 function release(account: ChannelAccount, callId: string): Step<ChannelAccount> {
   const call = account.running.find((running) => running.callId === callId)
   if (call === undefined) return refuse('call-unknown')
-  const usedCeilings = account.usedCeilings.filter((ceiling) => ceiling !== call.ceilingAtomic)
-  return accept({ ...account, ...withoutCall(account, call), usedCeilings })
+  // A strict voucher was shown to nobody and is good again; a unique one may stand in a claim already.
+  return accept({ ...account, ...withoutCall(account, call) })
 }
 
 function signRefund(account: ChannelAccount, amountAtomic: bigint): Step<ChannelAccount> {
   const { chargedAtomic, running, view } = account
   if (account.frozen) return refuse('channel-frozen')
   if (running.length > 0) return refuse('channel-busy')
-  if (availableAtomic(account) < view.depositedAtomic) return refuse('channel-withdrawing')
+  const isPending = account.refunding !== undefined
+  if (isPending || availableAtomic(account) < view.depositedAtomic) {
+    return refuse('channel-withdrawing')
+  }
   if (amountAtomic < 1n || amountAtomic > view.depositedAtomic - chargedAtomic) {
     return refuse('refund-amount-invalid')
   }
-  return accept({ ...account, refunding: { amountAtomic, nonce: view.refundNonce } })
+  const refunding = { amountAtomic, nonce: view.refundNonce, minedAtBlock: undefined }
+  return accept({ ...account, refunding })
 }
 
 function withoutCall(

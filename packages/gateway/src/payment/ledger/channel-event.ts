@@ -10,6 +10,8 @@ export type ChainView = {
   readonly withdrawRequestedAtSeconds: bigint
   readonly refundNonce: bigint
   readonly blockNumber: bigint
+  /** Blocks up to this one have the configured depth. */
+  readonly finalBlockNumber: bigint
 }
 
 /** The reservation of a call (PA18.3, PA18.4). */
@@ -59,4 +61,4 @@ export type ChannelEvent =
       readonly totalAtomic: bigint
       readonly atMs: number
     }
-  | { readonly type: 'channel-frozen'; readonly channelId: Hex }
+  | { readonly type: 'channel-frozen' | 'channel-thawed'; readonly channelId: Hex }

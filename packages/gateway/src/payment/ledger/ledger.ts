@@ -1,6 +1,11 @@
 /** All records together: a function from events to state (spec/payment.md PA20.1). */
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import { reduceChannel, type ChannelAccount } from './channel-account.ts'
+import {
+  reduceChannel,
+  retireChannel,
+  type ChannelAccount,
+  type RetiredChannel,
+} from './channel-account.ts'
 import type { ChannelEvent } from './channel-event.ts'
 import { accept, refuse, type LedgerRefusal } from './step.ts'
 import {
@@ -10,6 +15,7 @@ import {
 } from './transaction-record.ts'
 import {
   createPayerAccount,
+  isBlank,
   reduceUpto,
   type PayerAccount,
   type UptoEvent,
@@ -19,6 +25,11 @@ import {
 /** A whole record, as checkpoints hold it. */
 export type RestoreEvent =
   | { readonly type: 'channel-restored'; readonly account: ChannelAccount }
+  | {
+      readonly type: 'retired-restored'
+      readonly channelId: Hex
+      readonly retired: RetiredChannel
+    }
   | { readonly type: 'payer-restored'; readonly account: PayerAccount }
   | { readonly type: 'payment-restored'; readonly record: UptoPaymentRecord }
   | { readonly type: 'receipt-owed'; readonly charge: ChargeRecord }
@@ -26,8 +37,17 @@ export type RestoreEvent =
 /** The statement about a charge is signed and stored. */
 export type ReceiptEvent = { readonly type: 'receipt-issued'; readonly callId: string }
 
+/** A channel without money leaves the records; what must outlive it stays. */
+export type RetireEvent = { readonly type: 'channel-retired'; readonly channelId: Hex }
+
 /** Everything that can happen. */
-export type LedgerEvent = ChannelEvent | UptoEvent | TransactionEvent | ReceiptEvent | RestoreEvent
+export type LedgerEvent =
+  | ChannelEvent
+  | UptoEvent
+  | TransactionEvent
+  | ReceiptEvent
+  | RetireEvent
+  | RestoreEvent
 
 /** A charge whose receipt is not stored yet: after a crash it is issued from this. */
 export type ChargeRecord = {
@@ -46,6 +66,8 @@ export type ChargeRecord = {
  */
 export type LedgerState = {
   readonly channels: ReadonlyMap<Hex, ChannelAccount>
+  /** Channels that held money once, and were charged. */
+  readonly retired: ReadonlyMap<Hex, RetiredChannel>
   readonly payers: ReadonlyMap<Hex, PayerAccount>
   /** By `paymentKey`. */
   readonly payments: ReadonlyMap<string, UptoPaymentRecord>
@@ -72,6 +94,7 @@ export function paymentKey(payer: Hex, nonce: bigint): string {
 export function createLedger(): Ledger {
   const maps: Maps = {
     channels: new Map(),
+    retired: new Map(),
     payers: new Map(),
     payments: new Map(),
     transactions: new Map(),
@@ -87,6 +110,7 @@ export function createLedger(): Ledger {
 /** Owned by `apply`. */
 type Maps = {
   readonly channels: Map<Hex, ChannelAccount>
+  readonly retired: Map<Hex, RetiredChannel>
   readonly payers: Map<Hex, PayerAccount>
   readonly payments: Map<string, UptoPaymentRecord>
   readonly transactions: Map<Hex, TransactionRecord>
@@ -102,11 +126,11 @@ function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
   if (event.type === 'receipt-issued') {
     return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
   }
+  if (event.type === 'channel-retired') return retire(maps, event.channelId)
   return applyChannel(maps, event)
 }
 
 const uptoTypes: ReadonlySet<LedgerEvent['type']> = new Set<UptoEvent['type']>([
-  'payer-seen',
   'upto-reserved',
   'upto-progressed',
   'upto-charged',
@@ -122,6 +146,7 @@ const transactionTypes: ReadonlySet<LedgerEvent['type']> = new Set<TransactionEv
 ])
 const restoreTypes: ReadonlySet<LedgerEvent['type']> = new Set<RestoreEvent['type']>([
   'channel-restored',
+  'retired-restored',
   'payer-restored',
   'payment-restored',
   'receipt-owed',
@@ -144,6 +169,9 @@ function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
     case 'channel-restored':
       maps.channels.set(event.account.channelId, event.account)
       return accepted
+    case 'retired-restored':
+      maps.retired.set(event.channelId, event.retired)
+      return accepted
     case 'payer-restored':
       maps.payers.set(event.account.payer, event.account)
       return accepted
@@ -159,9 +187,10 @@ function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
 function applyChannel(maps: Maps, event: ChannelEvent): ReturnType<Ledger['apply']> {
   const { channelId } = event
   const before = maps.channels.get(channelId)
-  const step = reduceChannel(before, event)
+  const step = reduceChannel(before, event, maps.retired.get(channelId))
   if (step.kind === 'refused') return step
   maps.channels.set(channelId, step.next)
+  if (event.type === 'channel-opened') maps.retired.delete(channelId)
   if (event.type === 'call-charged') {
     const { callId, amountAtomic } = event
     const requestHash = before?.running.find((call) => call.callId === callId)?.requestHash ?? '0x'
@@ -172,22 +201,36 @@ function applyChannel(maps: Maps, event: ChannelEvent): ReturnType<Ledger['apply
   return accepted
 }
 
+function retire(maps: Maps, channelId: Hex): ReturnType<Ledger['apply']> {
+  const account = maps.channels.get(channelId)
+  if (account === undefined) return refuse('channel-unknown')
+  const retired = retireChannel(account)
+  if (retired === undefined) return refuse('still-needed')
+  maps.channels.delete(channelId)
+  // Of a channel that was never charged there is no voucher that anybody has seen.
+  if (retired.chargedAtomic > 0n || retired.signed !== undefined) {
+    maps.retired.set(channelId, retired)
+  }
+  return accepted
+}
+
 function applyUpto(maps: Maps, event: UptoEvent): ReturnType<Ledger['apply']> {
   const payer = maps.payers.get(event.payer) ?? createPayerAccount(event.payer)
-  const nonce = nonceOf(event)
-  const key = nonce === undefined ? undefined : paymentKey(event.payer, nonce)
-  const payment = key === undefined ? undefined : maps.payments.get(key)
+  const nonce = event.type === 'upto-reserved' ? event.permit.nonce : event.nonce
+  const key = paymentKey(event.payer, nonce)
+  const payment = maps.payments.get(key)
   const step = reduceUpto({ payer, payment }, event)
   if (step.kind === 'refused') return step
-  maps.payers.set(event.payer, step.next.payer)
-  if (key !== undefined) put(maps.payments, key, step.next.payment)
+  // Addresses cost nothing: who owes nothing takes no memory.
+  put(maps.payers, event.payer, isBlank(step.next.payer) ? undefined : step.next.payer)
+  put(maps.payments, key, step.next.payment)
   if (event.type === 'upto-charged' && payment !== undefined) {
     const { callId, requestHash } = payment
     maps.owedReceipts.set(callId, {
       callId,
       requestHash,
       amountAtomic: event.amountAtomic,
-      payment: { kind: 'upto', payer: event.payer, nonce: event.nonce },
+      payment: { kind: 'upto', payer: event.payer, nonce },
     })
   }
   return accepted
@@ -207,6 +250,11 @@ function dump(maps: Maps): readonly LedgerEvent[] {
       type: 'channel-restored',
       account,
     })),
+    ...Array.from(maps.retired, ([channelId, retired]): LedgerEvent => ({
+      type: 'retired-restored',
+      channelId,
+      retired,
+    })),
     ...Array.from(maps.payers.values(), (account): LedgerEvent => ({
       type: 'payer-restored',
       account,
@@ -224,11 +272,6 @@ function dump(maps: Maps): readonly LedgerEvent[] {
       charge,
     })),
   ]
-}
-
-function nonceOf(event: UptoEvent): bigint | undefined {
-  if (event.type === 'payer-seen') return undefined
-  return event.type === 'upto-reserved' ? event.permit.nonce : event.nonce
 }
 
 function put<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {

@@ -67,6 +67,7 @@ const view = z.strictObject({
   withdrawRequestedAtSeconds: amount,
   refundNonce: amount,
   blockNumber: amount,
+  finalBlockNumber: amount,
 })
 /** JSON has no undefined: such a member is left out, and comes back as undefined. */
 const channelAccount = z
@@ -75,7 +76,10 @@ const channelAccount = z
     config,
     mode,
     view,
-    refunding: z.strictObject({ amountAtomic: amount, nonce: amount }).optional(),
+    refunding: z
+      .strictObject({ amountAtomic: amount, nonce: amount, minedAtBlock: amount.optional() })
+      .transform(({ minedAtBlock, ...refund }) => ({ ...refund, minedAtBlock }))
+      .optional(),
     baseAtomic: amount,
     chargedAtomic: amount,
     reservedAtomic: amount,
@@ -87,6 +91,7 @@ const channelAccount = z
         callId,
         requestHash: word,
         ceilingAtomic: amount,
+        signature,
         reservedAtomic: amount,
         provenAtomic: amount,
       }),
@@ -102,6 +107,16 @@ const channelAccount = z
     claim,
     unclaimedSinceMs,
   }))
+const retired = z
+  .strictObject({
+    mode,
+    baseAtomic: amount,
+    chargedAtomic: amount,
+    signed: z.strictObject({ ceilingAtomic: amount, signature }).optional(),
+    usedCeilings: z.array(amount),
+    floorAtomic: amount,
+  })
+  .transform(({ signed, ...rest }) => ({ ...rest, signed }))
 const permit = z.strictObject({
   token: address,
   amountAtomic: amount,
@@ -115,7 +130,6 @@ const permit = z.strictObject({
 })
 const payerAccount = z.strictObject({
   payer: address,
-  fundsAtomic: amount,
   reservedAtomic: amount,
   unsettledAtomic: amount,
   failedAtomic: amount,
@@ -140,7 +154,14 @@ const transaction = z.strictObject({
       kind: z.literal('claim'),
       rows: z.array(z.strictObject({ channelId: word, totalAtomic: amount })),
     }),
-    z.strictObject({ kind: z.literal('deposit'), channelId: word, authorization: word }),
+    z.strictObject({
+      kind: z.literal('deposit'),
+      channelId: word,
+      payer: address,
+      method: z.enum(['erc3009', 'permit2']),
+      authorization: word,
+      amountAtomic: amount,
+    }),
     z.strictObject({ kind: z.literal('refund'), channelId: word }),
     z.strictObject({ kind: z.literal('upto'), payer: address, nonce: amount }),
     z.strictObject({ kind: z.literal('settle') }),
@@ -178,14 +199,18 @@ const record = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('call-released'), ...call }),
   z.strictObject({ type: z.literal('refund-signed'), ...channel, amountAtomic: amount }),
   z.strictObject({ type: z.literal('claim-sent'), ...channel, totalAtomic: amount, atMs }),
-  z.strictObject({ type: z.literal('channel-frozen'), ...channel }),
-  z.strictObject({ type: z.literal('payer-seen'), payer: address, fundsAtomic: amount }),
+  z.strictObject({
+    type: z.enum(['channel-frozen', 'channel-thawed', 'channel-retired']),
+    ...channel,
+  }),
+  z.strictObject({ type: z.literal('retired-restored'), ...channel, retired }),
   z.strictObject({
     type: z.literal('upto-reserved'),
     payer: address,
     permit,
     callId,
     requestHash: word,
+    fundsAtomic: amount,
     maxExposureAtomic: amount,
   }),
   z.strictObject({

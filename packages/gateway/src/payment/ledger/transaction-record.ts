@@ -8,8 +8,15 @@ export type TransactionPurpose =
       readonly kind: 'claim'
       readonly rows: readonly { readonly channelId: Hex; readonly totalAtomic: bigint }[]
     }
-  /** `authorization` is the nonce that the deposit uses up. */
-  | { readonly kind: 'deposit'; readonly channelId: Hex; readonly authorization: Hex }
+  /** All that tells one authorization from another: nonces are the payer's to choose, and each method has its own. */
+  | {
+      readonly kind: 'deposit'
+      readonly channelId: Hex
+      readonly payer: Hex
+      readonly method: 'erc3009' | 'permit2'
+      readonly authorization: Hex
+      readonly amountAtomic: bigint
+    }
   | { readonly kind: 'refund'; readonly channelId: Hex }
   | { readonly kind: 'upto'; readonly payer: Hex; readonly nonce: bigint }
   | { readonly kind: 'settle' }

@@ -31,8 +31,6 @@ export type UptoPaymentRecord = {
 /** The sums over the payments of one payer. */
 export type PayerAccount = {
   readonly payer: Hex
-  /** min(balance, Permit2 allowance) as last read; 0 before. */
-  readonly fundsAtomic: bigint
   /** Ceilings of running calls. */
   readonly reservedAtomic: bigint
   /** Charges that are not settled. */
@@ -43,13 +41,14 @@ export type PayerAccount = {
 
 /** An event of one payment, or of its payer. */
 export type UptoEvent =
-  | { readonly type: 'payer-seen'; readonly payer: Hex; readonly fundsAtomic: bigint }
   | {
       readonly type: 'upto-reserved'
       readonly payer: Hex
       readonly permit: UptoPermit
       readonly callId: string
       readonly requestHash: Hex
+      /** min(balance, Permit2 allowance) as just read. */
+      readonly fundsAtomic: bigint
       /** The most that this payer may owe at once. */
       readonly maxExposureAtomic: bigint
     }
@@ -73,15 +72,17 @@ export type UptoAccounts = {
 
 /** The account of a payer that nothing is known of. */
 export function createPayerAccount(payer: Hex): PayerAccount {
-  return { payer, fundsAtomic: 0n, reservedAtomic: 0n, unsettledAtomic: 0n, failedAtomic: 0n }
+  return { payer, reservedAtomic: 0n, unsettledAtomic: 0n, failedAtomic: 0n }
+}
+
+/** Whether nothing is owed and nothing was: then there is nothing to remember. */
+export function isBlank(payer: PayerAccount): boolean {
+  return payer.reservedAtomic + payer.unsettledAtomic + payer.failedAtomic === 0n
 }
 
 /** The records after an event. A refusal changes nothing. */
 export function reduceUpto(accounts: UptoAccounts, event: UptoEvent): Step<UptoAccounts> {
   const { payer, payment } = accounts
-  if (event.type === 'payer-seen') {
-    return accept({ payer: { ...payer, fundsAtomic: event.fundsAtomic }, payment })
-  }
   if (event.type === 'upto-reserved') return reserve(accounts, event)
   if (payment === undefined) return refuse('call-unknown')
   switch (event.type) {
@@ -106,13 +107,13 @@ function reserve(
   { payer, payment }: UptoAccounts,
   event: UptoEvent & { readonly type: 'upto-reserved' },
 ): Step<UptoAccounts> {
-  const { permit, callId, requestHash, maxExposureAtomic } = event
+  const { permit, callId, requestHash, fundsAtomic, maxExposureAtomic } = event
   if (payment !== undefined) {
     return refuse(payment.state.kind === 'running' ? 'payment-in-progress' : 'payment-already-used')
   }
   if (permit.amountAtomic < 1n) return refuse('amount-invalid')
   const owedAtomic = payer.reservedAtomic + payer.unsettledAtomic + permit.amountAtomic
-  if (owedAtomic > payer.fundsAtomic) return refuse('payer-funds-exceeded')
+  if (owedAtomic > fundsAtomic) return refuse('payer-funds-exceeded')
   // Who once could not pay what was charged has used up a part of our trust.
   if (owedAtomic + payer.failedAtomic > maxExposureAtomic) return refuse('payer-exposure-exceeded')
   return accept({

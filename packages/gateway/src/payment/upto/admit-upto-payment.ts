@@ -35,6 +35,8 @@ export type UptoContext = {
   readonly readFunds: (payer: Hex) => Promise<bigint>
   /** The most that one payer may owe at once. */
   readonly maxExposureAtomic: bigint
+  /** The most that all payers together may owe at once: addresses cost nothing. A hundred times that of one if absent. */
+  readonly maxTotalExposureAtomic?: bigint
   /** Begins the settlement of what was charged; never rejects. */
   readonly settle: (payer: Hex, nonce: bigint) => void
   readonly clock: () => number
@@ -56,6 +58,8 @@ export type UptoReservation = {
   /** The Permit2 nonce: the payment id of the receipt, as 32 bytes. */
   readonly nonce: bigint
   readonly ceilingAtomic: bigint
+  /** The payer's permit ends then. A call that is still running must be ended and charged before: else it is free. */
+  readonly deadlineSeconds: bigint
   /** What the answer so far is worth; a crash charges the last that reached the disk. */
   progress(provenAtomic: bigint): void
   /** Resolves when the charge is on the disk; its settlement has begun. */
@@ -72,8 +76,7 @@ export type UptoAdmission =
   | { readonly kind: 'refused'; readonly code: PaymentCode; readonly detail: string }
 
 /**
- * Judges a payment and reserves its maximum. A refusal leaves nothing behind but what the chain said of the payer's
- * funds, and that only when the payer's own signature was good.
+ * Judges a payment and reserves its maximum. A refusal leaves nothing behind.
  */
 export async function admitUptoPayment(
   context: UptoContext,
@@ -86,13 +89,15 @@ export async function admitUptoPayment(
     checkUnused(ledger, payer, permit.nonce)
     const digest = permit2Domain.hashUpto(permit, payment.witness)
     checkSigner(curve, digest, payment.signature, payer)
-    applyOwn(ledger, { type: 'payer-seen', payer, fundsAtomic: await readFunds(payer) })
+    const fundsAtomic = await readFunds(payer)
+    checkTotal(context, permit.amountAtomic)
     const step = ledger.apply({
       type: 'upto-reserved',
       payer,
       permit: toPermit(payment),
       callId: call.callId,
       requestHash: call.requestHash,
+      fundsAtomic,
       maxExposureAtomic,
     })
     if (step.kind === 'refused') return refuse(step.code)
@@ -133,12 +138,27 @@ function checkUnused({ state }: DurableLedger, payer: Hex, nonce: bigint): void 
   throw new PaymentError('payment-already-used', 'This payment has bought its call.')
 }
 
+/** Who moves its money before the settlement has a call for nothing, and the next address has the next. */
+function checkTotal(
+  { ledger, maxExposureAtomic, maxTotalExposureAtomic = maxExposureAtomic * 100n }: UptoContext,
+  amountAtomic: bigint,
+): void {
+  let owedAtomic = amountAtomic
+  // Only who owes something is there.
+  for (const { reservedAtomic, unsettledAtomic } of ledger.state.payers.values()) {
+    owedAtomic += reservedAtomic + unsettledAtomic
+  }
+  if (owedAtomic > maxTotalExposureAtomic) {
+    throw new PaymentError('payer-exposure-exceeded', 'Too much is not settled yet.')
+  }
+}
+
 function createReservation(
   { ledger, settle }: UptoContext,
   { payer, permit }: UptoPayment,
   callId: string,
 ): UptoReservation {
-  const { nonce, amountAtomic: ceilingAtomic } = permit
+  const { nonce, amountAtomic: ceilingAtomic, deadlineSeconds } = permit
   const write = async (event: LedgerEvent): Promise<void> => {
     applyOwn(ledger, event)
     await ledger.durable()
@@ -147,6 +167,7 @@ function createReservation(
     payer,
     nonce,
     ceilingAtomic,
+    deadlineSeconds,
     progress: (amountAtomic) => {
       applyOwn(ledger, { type: 'upto-progressed', payer, nonce, amountAtomic })
     },

@@ -12,13 +12,14 @@ import {
   toFunctionSelector,
   type TransactionReceipt,
 } from 'viem'
-import { isRevert } from '../channel/claims.ts'
+import { isRevert } from '../channel/settlement-key.ts'
 import { applyOwn } from '../channel/channel-context.ts'
 import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent, type Sender } from '../exact/sender.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
+import type { FindUptoUse } from './find-use.ts'
 
 /** What settlements are made with. */
 export type UptoSettlement = {
@@ -30,6 +31,8 @@ export type UptoSettlement = {
   /** Signs as a key that the settler contract knows. */
   readonly sign: (digest: Uint8Array) => EvmSignature
   readonly simulate: (call: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
+  /** `createUptoUseFinder`: who settled a payment when it was not us. */
+  readonly findUse: FindUptoUse
   /** The receipt of a transaction, once it has the configured depth. */
   readonly findReceipt: (hash: Hex) => Promise<TransactionReceipt | undefined>
   readonly clock: () => number
@@ -74,7 +77,7 @@ async function send(
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): Promise<void> {
-  const { ledger, settler: to, simulate } = settlement
+  const { settler: to, simulate } = settlement
   const { payer, permit } = record
   const { nonce } = permit
   const data = encodeSettlement(settlement, record, chargedAtomic)
@@ -84,9 +87,34 @@ async function send(
   } catch (error) {
     // Our own key is not known to our own contract: no fault of the payer.
     if (isUntrusted(error)) throw error
-    // The payer moved its money, or took the permission back: what it owes stays on its account.
-    if (isRevert(error)) applyOwn(ledger, { type: 'upto-failed', payer, nonce })
+    if (isRevert(error)) await judgeRefused(settlement, record, chargedAtomic)
     else if (!(error instanceof NotSent)) throw error
+  }
+}
+
+/**
+ * The contracts refuse the settlement. Its bytes are public as soon as they are sent, so a stranger may have sent them
+ * first: then we are paid. Else the payer moved its money or took the permission back, and may still undo that; or it
+ * used its nonce up, and what it owes stays on its account for ever.
+ */
+async function judgeRefused(
+  { ledger, findUse, findReceipt, clock }: UptoSettlement,
+  record: UptoPaymentRecord,
+  chargedAtomic: bigint,
+): Promise<void> {
+  const { payer, permit } = record
+  const { nonce } = permit
+  const use = await findUse(payer, nonce)
+  if (use.kind === 'settled') {
+    const receipt = await findReceipt(use.transaction)
+    if (receipt === undefined) return
+    const isPaid = use.amountAtomic === chargedAtomic && isPaidBy(receipt, record, chargedAtomic)
+    applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
+    return
+  }
+  const isExpired = permit.deadlineSeconds * 1000n < BigInt(Math.floor(clock()))
+  if (use.kind === 'otherwise' || isExpired) {
+    applyOwn(ledger, { type: 'upto-failed', payer, nonce })
   }
 }
 
@@ -113,7 +141,8 @@ async function judgeSent({ ledger, sender, findReceipt }: UptoSettlement): Promi
       continue
     }
     const record = ledger.state.payments.get(paymentKey(payer, nonce))
-    if (record?.state.kind === 'charged') {
+    // One that reverted says only that it was not this one: the next step asks the chain what was.
+    if (receipt.status === 'success' && record?.state.kind === 'charged') {
       const isPaid = isPaidBy(receipt, record, record.state.chargedAtomic)
       applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
     }
@@ -127,7 +156,6 @@ function isPaidBy(
   { payer, permit }: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): boolean {
-  if (receipt.status !== 'success') return false
   const logs = receipt.logs.filter((log) => isAddressEqual(log.address, permit.token))
   return parseEventLogs({ abi: [transfer], logs }).some(
     ({ args }) =>
