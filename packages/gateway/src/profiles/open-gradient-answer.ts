@@ -10,6 +10,7 @@ import type { OpenGradientSigner, TeeMembers } from './open-gradient-signer.ts'
 import {
   dumpPythonJson,
   isPythonList,
+  isPythonNumber,
   isPythonObject,
   parsePythonJson,
   type PythonObject,
@@ -100,7 +101,8 @@ function createObserver(): Observer {
       model = textAt(chunk, 'model') || model
       if (isPythonObject(chunk.get('usage'))) usage = toPlainUsage(data)
       const choice = firstChoice(chunk)
-      if (choice === undefined) return
+      // A chunk of another choice stands alone in its list.
+      if (choice === undefined || indexOf(choice) !== '0') return
       const delta = choice.get('delta')
       if (isPythonObject(delta)) takeDelta(delta)
       text += textAt(choice, 'text')
@@ -123,8 +125,7 @@ function createObserver(): Observer {
 
 function takeCall(calls: Map<string, Map<string, PythonValue>>, piece: PythonValue): void {
   if (!isPythonObject(piece)) return
-  const at = piece.get('index')
-  const index = typeof at === 'object' && at !== null && 'token' in at ? at.token : '0'
+  const index = indexOf(piece)
   const call = calls.get(index) ?? new Map<string, PythonValue>()
   calls.set(index, call)
   for (const name of ['id', 'type'])
@@ -158,6 +159,11 @@ function firstChoice(answer: PythonObject): PythonObject | undefined {
   const choices = answer.get('choices')
   const first = isPythonList(choices) ? choices[0] : undefined
   return isPythonObject(first) ? first : undefined
+}
+
+function indexOf(object: PythonObject): string {
+  const index = object.get('index')
+  return isPythonNumber(index) ? index.token : '0'
 }
 
 function textAt(object: PythonObject, name: string): string {

@@ -20,6 +20,9 @@ export class NotHashable extends Error {
   }
 }
 
+// Hashing so much takes some 60 ms, in which nobody else is served.
+const maxHashedBytes = 1_048_576
+
 /** The calls that are signed. */
 export type SignedWire = 'openai-chat' | 'openai-completions'
 
@@ -29,7 +32,10 @@ export type SignedWire = 'openai-chat' | 'openai-completions'
  * @throws NotHashable.
  */
 export function hashRequest(wire: SignedWire, body: string): Uint8Array {
-  return hashText(dumpPythonJson(describeRequest(wire, body)))
+  const text = dumpPythonJson(describeRequest(wire, body))
+  if (text.length > maxHashedBytes)
+    throw new NotHashable('it is longer than 1 MiB without its files')
+  return hashText(text)
 }
 
 /** Hash of a text. */

@@ -201,6 +201,10 @@ test.each([
   ['a message that is none', '{"messages":[1]}'],
   ['a role that nobody has', '{"messages":[{"role":"critic","content":"x"}]}'],
   ['a temperature that is no number', '{"messages":[],"temperature":"hot"}'],
+  [
+    'a text of more than a mebibyte',
+    `{"messages":[{"role":"user","content":"${'x'.repeat(1_048_576)}"}]}`,
+  ],
   ['a text deeper than the stack', `{"messages":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
 ])('%s is refused', (_, body) => {
   expect(() => hashRequest('openai-chat', body)).toThrow(NotHashable)

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createSignedStream } from '../../src/profiles/open-gradient-answer.ts'
+import { hashText } from '../../src/profiles/open-gradient-hash.ts'
+import { createOpenGradientSigner } from '../../src/profiles/open-gradient-signer.ts'
 import { callRaw, type RawResult } from '../../../../test/provider/raw-client.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../../test/provider/start.ts'
 import {
@@ -230,4 +233,16 @@ test('the key is attested for a nonce of 20 bytes', async () => {
     expect(await callRaw({ url: url + wrong })).toMatchObject({ status: 400 })
   }
   expect(await callRaw({ url: `${gateway.url}/health` })).toMatchObject({ status: 200 })
+})
+
+test('of several choices in a stream the first one is signed', () => {
+  const signer = createOpenGradientSigner()
+  const requestHash = new Uint8Array(32)
+  const stream = createSignedStream({ wire: 'openai-chat', signer, requestHash, nowMs: Date.now })
+  const chunk = (index: number, content: string): string =>
+    `data: ${JSON.stringify({ choices: [{ index, delta: { content }, finish_reason: null }] })}\n\n`
+  const sent = `${chunk(0, 'a')}${chunk(1, 'x')}${chunk(0, 'b')}data: [DONE]\n\n`
+  const returned = Buffer.concat(stream.push(Buffer.from(sent))).toString()
+  const outputHash = Buffer.from(hashText('ab')).toString('hex')
+  expect(readLastFrame(returned)).toMatchObject({ tee_output_hash: outputHash })
 })
