@@ -4,6 +4,7 @@ import { chooseSeed } from '../tampering/random.ts'
 import { soak } from './soak.ts'
 
 const usage = 'Usage: npm run soak -- [--minutes 30] [--seed N]'
+const wantedPerMinute = 950
 const options = { minutes: { type: 'string' }, seed: { type: 'string' } } as const
 const { values } = parseArgs({ options })
 const minutes = Number(values.minutes ?? '30')
@@ -16,7 +17,15 @@ const report = await soak(minutes, seed, (line) => {
   console.error(line)
 })
 console.log(JSON.stringify(report, null, 2))
-const { answered, left, faults } = report
+const { answered, left } = report
+// What was not asked of the gateway was not survived by it.
+const leftPerMinute = Math.round(left / minutes)
+const isSlow = leftPerMinute < wantedPerMinute
+const faults = [
+  ...report.faults,
+  ...(isSlow ? [`only ${String(leftPerMinute)} streams were left in a minute: too slow here`] : []),
+]
+for (const fault of faults) console.error(fault)
 console.log(
   `${faults.length === 0 ? 'PASSED' : 'FAILED'} ${String(minutes)} minutes: ${String(answered)} calls answered, ${String(left)} streams left`,
 )

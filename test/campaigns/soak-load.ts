@@ -98,8 +98,12 @@ export async function runLoad(options: LoadOptions): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
       const elapsed = Math.min((performance.now() - startedMs) / 60_000, minutes)
-      for (; aborts < elapsed * abortsPerMinute; aborts++) begin(leaveStream(options, agent))
-      for (; calls < elapsed * callsPerMinute; calls++) {
+      // A machine that is too slow for the pace begins fewer calls: none waits for a connection.
+      const isFree = (): boolean => running.size < maxConnections
+      for (; aborts < elapsed * abortsPerMinute && isFree(); aborts++) {
+        begin(leaveStream(options, agent))
+      }
+      for (; calls < elapsed * callsPerMinute && isFree(); calls++) {
         begin(makeCall(options.origin, agent, random.pick(jobs)))
       }
       if (elapsed < minutes) return

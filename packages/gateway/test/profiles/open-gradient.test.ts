@@ -235,12 +235,15 @@ test('the key is attested for a nonce of 20 bytes', async () => {
   expect(await callRaw({ url: `${gateway.url}/health` })).toMatchObject({ status: 200 })
 })
 
+function chunk(index: number, content: string): string {
+  const choices = [{ index, delta: { content }, finish_reason: null }]
+  return `data: ${JSON.stringify({ choices })}\n\n`
+}
+
 test('of several choices in a stream the first one is signed', () => {
   const signer = createOpenGradientSigner()
   const requestHash = new Uint8Array(32)
   const stream = createSignedStream({ wire: 'openai-chat', signer, requestHash, nowMs: Date.now })
-  const chunk = (index: number, content: string): string =>
-    `data: ${JSON.stringify({ choices: [{ index, delta: { content }, finish_reason: null }] })}\n\n`
   const sent = `${chunk(0, 'a')}${chunk(1, 'x')}${chunk(0, 'b')}data: [DONE]\n\n`
   const returned = Buffer.concat(stream.push(Buffer.from(sent))).toString()
   const outputHash = Buffer.from(hashText('ab')).toString('hex')
