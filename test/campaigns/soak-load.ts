@@ -91,6 +91,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
     const ended = call.then(onCall).finally(() => running.delete(ended))
     running.add(ended)
   }
+  const isFree = (): boolean => running.size < maxConnections
   const startedMs = performance.now()
   // Owned here: what was begun so far, to be compared with what the pace asks for.
   let aborts = 0
@@ -99,7 +100,6 @@ export async function runLoad(options: LoadOptions): Promise<void> {
     const timer = setInterval(() => {
       const elapsed = Math.min((performance.now() - startedMs) / 60_000, minutes)
       // A machine that is too slow for the pace begins fewer calls: none waits for a connection.
-      const isFree = (): boolean => running.size < maxConnections
       for (; aborts < elapsed * abortsPerMinute && isFree(); aborts++) {
         begin(leaveStream(options, agent))
       }
