@@ -10,6 +10,7 @@ import { createPendingCalls } from './call/pending-calls.ts'
 import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { refuseFixedChange } from './config/refuse-fixed-change.ts'
 import type { Config } from './config/schema.ts'
+import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -21,6 +22,7 @@ import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
+import { createOpenGradientSigner } from './profiles/open-gradient-signer.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
@@ -61,7 +63,10 @@ export async function createGateway(
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const epochs = await openEpochs({ config, digest }, { payment, receipts, random, log })
+  const { attester, ...epochs } = await openEpochs(
+    { config, digest },
+    { payment, receipts, random, log },
+  )
   const gateway: Gateway = {
     ...offer,
     payment: payment.scheme,
@@ -72,6 +77,10 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    openGradient:
+      config.profiles.openGradient === undefined
+        ? undefined
+        : { signer: createOpenGradientSigner(), attester },
     ...(await openTranslation(config)),
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
@@ -177,7 +186,7 @@ async function openEpochs(
     readonly random: RandomBytes
     readonly log: Logger
   },
-): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'>> {
+): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'> & { readonly attester: Attester }> {
   const { payment, receipts, random, log } = parts
   const buildDigest = computeBuildDigest()
   const terms = {
@@ -214,7 +223,7 @@ async function openEpochs(
       log.error({ err: error }, 'the next keyset could not be attested')
     },
   })
-  return { epochs, tls, sealed }
+  return { epochs, tls, sealed, attester }
 }
 
 /** Without members that are not given. */

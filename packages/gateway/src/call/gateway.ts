@@ -11,6 +11,7 @@ import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
+import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { SpanExporter } from '../telemetry/otlp-exporter.ts'
 import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
@@ -41,6 +42,8 @@ export type Gateway = {
   readonly references: OwnerStore
   readonly estimator: UsageEstimator
   readonly answers: AnswerCache
+  /** `undefined` unless the configuration switches it on. */
+  readonly openGradient: OpenGradientProfile | undefined
   /** Between wires; `undefined` when no model is translated. */
   readonly translator: Translator | undefined
   /** The providers' bytes of translated calls; `undefined` when none are kept. */

@@ -3,8 +3,11 @@ import type { MeterWire } from '../metering/observe-usage.ts'
 import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform } from '../profiles/open-gradient-answer.ts'
+import { signStream } from '../profiles/sign-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
@@ -96,6 +99,13 @@ export async function relayStream(
     : recordTranslated(running, ending, record, await translated.end(ending))
 }
 
+/** What a stream goes through on its way, if anything. */
+function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | undefined {
+  const { forwarded, signing } = sent
+  if (forwarded.translation !== undefined || signing === undefined) return forwarded.translation
+  return { stream: (write) => signStream(signing, write) }
+}
+
 /** What was returned is another stream than the one that the upstream sent. */
 function recordTranslated(
   { sent }: Running,
@@ -110,12 +120,15 @@ function recordTranslated(
     ...record,
     ...judged,
     stream: returned.stream,
-    replayBody: returned.upstream,
+    replayBody: sent.signing === undefined ? returned.upstream : undefined,
     answer: {
       ...answer,
       endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
       kept: judged.state === 'complete' ? returned.kept : undefined,
-      translated: { transform: sent.forwarded.transform, body: returned.body },
+      translated: {
+        transform: sent.signing === undefined ? sent.forwarded.transform : openGradientTransform,
+        body: returned.body,
+      },
     },
   }
 }
@@ -141,14 +154,15 @@ function createRelay(
   headers: Relay['headers'],
   hasBegun: boolean,
 ): Relay {
-  const { addsUsage, translation } = running.sent.forwarded
+  const { addsUsage } = running.sent.forwarded
+  const rewriting = findRewriting(running)
   return {
     recorder,
     cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
     kept: createKeeper(running),
     translated:
-      translation &&
-      createTranslatedStream(running, translation, maxEvents, (bytes) => {
+      rewriting &&
+      createTranslatedStream(running, rewriting, maxEvents, (bytes) => {
         writeChunk(running, bytes)
       }),
     headers,

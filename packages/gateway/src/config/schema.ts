@@ -245,6 +245,15 @@ const telemetry = z
   .optional()
   .describe('OpenTelemetry traces; none without it.')
 
+const profiles = z
+  .strictObject({
+    openGradient: z
+      .strictObject({})
+      .optional()
+      .describe('Also speak to clients of OpenGradient: a weaker statement beside the receipt.'),
+  })
+  .prefault({})
+
 const translation = z
   .strictObject({
     keepDays: z
@@ -292,6 +301,7 @@ export const configSchema = z.strictObject({
   receipts,
   telemetry,
   translation,
+  profiles,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),

@@ -8,6 +8,7 @@ import { createAttestedServer, patience } from './attested-server.ts'
 import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
 import { createSealedCalls, sealedPath } from '../sealed/serve-sealed.ts'
+import { serveOpenGradient } from '../profiles/serve-open-gradient.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { refundPath, type RefundDesk } from '../payment/metered/refund-desk.ts'
@@ -82,6 +83,9 @@ async function routeGet(
   url: URL,
 ): Promise<void> {
   const { pathname } = url
+  const { openGradient } = gateway
+  if (openGradient !== undefined && (await serveOpenGradient(gateway, openGradient, response, url)))
+    return
   const [path = ''] = (request.url ?? '').split('?')
   if (isUpstreamResponsePath(pathname)) serveUpstreamResponse(gateway, request, response, pathname)
   else if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
