@@ -4,6 +4,7 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { adapterDigest } from '../translation/generated/adapter-digest.ts'
@@ -105,9 +106,12 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, forwarded, chosen, settled, exchange }: EndedCall,
+  { request, forwarded, chosen, bill, settled, exchange }: EndedCall,
 ): void {
   const { model, upstreamModel, upstream } = chosen.route
+  if (bill.authorisation !== undefined) {
+    claims.set('rates', encodeSheet(model, bill.authorisation.sheet))
+  }
   if (exchange.failed.length > 0 || chosen.isChoice) {
     claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
   }
@@ -154,14 +158,15 @@ function toPartClaim({ name, span, sha256 }: FormPart): CborValue {
   return bodyClaim({ bytes: span.end - span.start, sha256 }, ['name', name])
 }
 
-/** Signs and keeps the receipt. */
+/** Signs and keeps the receipt. `onStored` is called when it is on the disk. */
 export async function issueReceipt(
   gateway: Gateway,
   call: Call,
   draft: ReceiptDraft,
   charge: Charge,
+  onStored?: () => void,
 ): Promise<IssuedReceipt> {
-  return issue(gateway, call, 'receipt', draft, charge)
+  return issue(gateway, call, 'receipt', draft, charge, onStored)
 }
 
 /** Issues the refusal of a call: nothing is charged. */
@@ -209,6 +214,7 @@ async function issue(
   type: 'receipt' | 'refusal',
   { nonce, tree, events }: ReceiptDraft,
   charge: Charge,
+  onStored?: () => void,
 ): Promise<IssuedReceipt> {
   const timeMs = gateway.nowMs()
   const { statement, epoch } = await gateway.epochs.sign({
@@ -229,7 +235,7 @@ async function issue(
     keysetDigest: epoch.keysetDigest,
     events,
   }
-  if (type === 'receipt') gateway.receipts.put(stored)
+  if (type === 'receipt') gateway.receipts.put(stored, onStored)
   else gateway.receipts.putTransient(stored)
   return {
     idHex: call.idHex,
