@@ -7,6 +7,7 @@ import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import { ConfigError, type LoadedConfig } from './config/load-config.ts'
+import type { Config } from './config/schema.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -47,7 +48,6 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const isTranslating = models.some(({ translate }) => translate)
   const payment = await createPayment(config, {
     environment,
     clock: nowMs,
@@ -92,14 +92,7 @@ export async function createGateway(
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
-    // Loaded here and nowhere else: who does not translate does not pay for it.
-    translator: isTranslating
-      ? await (await import('./translation/translator.ts')).loadTranslator()
-      : undefined,
-    upstreamAnswers:
-      isTranslating && config.translation.keepDays > 0
-        ? openUpstreamAnswerStore(config.dataDir, config.translation.maxKeptBytes)
-        : undefined,
+    ...(await openTranslation(config)),
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
     requestMemory,
@@ -137,6 +130,23 @@ function checkCallTime({ payment }: LoadedConfig['config'], longestCallMs: numbe
     throw new ConfigError(
       'payment.upto.maxTimeoutSeconds must be twice the longest totalTimeoutMs, and 12 s',
     )
+  }
+}
+
+/** Loaded here and nowhere else: who does not translate does not pay for it. */
+async function openTranslation({
+  models,
+  dataDir,
+  translation: { keepDays, maxKeptBytes },
+}: Config): Promise<Pick<Gateway, 'translator' | 'upstreamAnswers'>> {
+  if (!models.some(({ translate }) => translate)) {
+    return { translator: undefined, upstreamAnswers: undefined }
+  }
+  const { loadTranslator } = await import('./translation/translator.ts')
+  const isKept = keepDays > 0
+  return {
+    translator: await loadTranslator(),
+    upstreamAnswers: isKept ? openUpstreamAnswerStore(dataDir, maxKeptBytes) : undefined,
   }
 }
 
