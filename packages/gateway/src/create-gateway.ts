@@ -209,23 +209,6 @@ function checkCallTime({ payment }: LoadedConfig['config'], longestCallMs: numbe
   }
 }
 
-/** Loaded here and nowhere else: who does not translate does not pay for it. */
-async function openTranslation({
-  models,
-  dataDir,
-  translation: { keepDays, maxKeptBytes },
-}: Config): Promise<Pick<Gateway, 'translator' | 'upstreamAnswers'>> {
-  if (!models.some(({ translate }) => translate)) {
-    return { translator: undefined, upstreamAnswers: undefined }
-  }
-  const { loadTranslator } = await import('./translation/translator.ts')
-  const isKept = keepDays > 0
-  return {
-    translator: await loadTranslator(),
-    upstreamAnswers: isKept ? openUpstreamAnswerStore(dataDir, maxKeptBytes) : undefined,
-  }
-}
-
 /** Ends background work and closes what is open. Calls under way must have ended. */
 export async function closeGateway(gateway: Gateway): Promise<void> {
   try {

@@ -160,7 +160,7 @@ async function forward(
   { route, adapter }: ChosenRoute,
 ): Promise<ForwardedRequest> {
   if (adapter === undefined) return forwardRequest(call, request, route)
-  // A reload of the configuration does not load the translator: what it cannot serve is not sent on as it is.
+  // Whatever the configuration says: what is not translated is not sent on as it is.
   if (translator === undefined) throw refuse('model-not-found')
   if (!mayRewrite(call)) throw refuse('request-malformed', 'This model takes a translation.')
   const { upstreamModel } = route
