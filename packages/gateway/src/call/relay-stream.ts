@@ -48,9 +48,8 @@ export async function relayStream(
   meter: MeterWire,
   references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
-  const { translation } = running.sent.forwarded
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if (isCoded(head.headers) || translation?.isStream === false) {
+  if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release('stream'))
@@ -94,6 +93,11 @@ export async function relayStream(
   return translated === undefined
     ? record
     : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** A caller of another wire who asked for no stream has no form for one. */
+function isUnasked({ sent }: Running): boolean {
+  return sent.forwarded.translation?.isStream === false
 }
 
 /** What was returned is another stream than the one that the upstream sent. */
