@@ -162,9 +162,9 @@ async function forward(
   { route, adapter }: ChosenRoute,
   isSigned: boolean,
 ): Promise<ForwardedRequest> {
-  if (adapter === undefined || translator === undefined) {
-    return forwardRequest(call, request, route, isSigned)
-  }
+  if (adapter === undefined) return forwardRequest(call, request, route, isSigned)
+  // Whatever the configuration says: what is not translated is not sent on as it is.
+  if (translator === undefined) throw refuse('model-not-found')
   if (!mayRewrite(call)) throw refuse('request-malformed', 'This model takes a translation.')
   const { upstreamModel } = route
   return forwardTranslated(call, request, { translator, adapter, upstreamModel })

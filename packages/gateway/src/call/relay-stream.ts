@@ -51,9 +51,8 @@ export async function relayStream(
   meter: MeterWire,
   references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
-  const { translation } = running.sent.forwarded
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if (isCoded(head.headers) || translation?.isStream === false) {
+  if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release('stream'))
@@ -104,6 +103,11 @@ function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | u
   const { forwarded, signing } = sent
   if (forwarded.translation !== undefined || signing === undefined) return forwarded.translation
   return { stream: (write) => signStream(signing, write) }
+}
+
+/** A caller of another wire who asked for no stream has no form for one. */
+function isUnasked({ sent }: Running): boolean {
+  return sent.forwarded.translation?.isStream === false
 }
 
 /** What was returned is another stream than the one that the upstream sent. */
