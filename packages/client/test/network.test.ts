@@ -177,6 +177,16 @@ test(
     const broke = await run('call', '--out', saved, '--api-key', secret, 'x')
     expect(broke.code).toBe(69)
     expect(broke.err).toContain('api-key-budget-exhausted')
+    const limited = await run(
+      'keys',
+      'limit',
+      id,
+      '--daily-budget',
+      '500',
+      '--calls-per-minute',
+      '9',
+    )
+    expect(JSON.parse(limited.out)).toMatchObject({ dailyBudgetAtomic: '500', callsPerMinute: 9 })
     expect((await run('keys', 'revoke', id)).code).toBe(0)
     expect((await run('keys', 'list')).out).toContain('"state":"revoked"')
     expect(await first.interrupt()).toBe(0)
