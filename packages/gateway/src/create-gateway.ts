@@ -15,7 +15,7 @@ import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
-import { createPayment } from './payment/create-payment.ts'
+import { createPayment, type Payment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
@@ -62,10 +62,7 @@ export async function createGateway(
     issuer: config.issuer,
     configDigest: digest,
     buildDigest,
-    payees: payment.payees,
-    ...(payment.settlementAddress === undefined
-      ? {}
-      : { settlementAddress: payment.settlementAddress }),
+    ...describePayment(payment),
   }
   const attester = await openAttester(config.attestation, {
     build: buildDigest,
@@ -117,6 +114,14 @@ export async function createGateway(
   }
   await issueOwedReceipts(gateway, payment.owedReceipts)
   return gateway
+}
+
+/** What the keyset says of payment. */
+function describePayment({ payees, settlementAddress }: Payment): {
+  readonly payees: Payment['payees']
+  readonly settlementAddress?: string
+} {
+  return settlementAddress === undefined ? { payees } : { payees, settlementAddress }
 }
 
 /** Without members that are not given. */
