@@ -48,13 +48,7 @@ export async function createGateway(
     log.error({ err: error }, 'receipts could not be written')
   })
   const isTranslating = models.some(({ translate }) => translate)
-  const payment = await createPayment(config, {
-    environment,
-    clock: nowMs,
-    log,
-    // At once: not even calls under way may act on what is not on the disk.
-    die: () => process.exit(exitJournal),
-  })
+  const payment = await createPayment(config, { environment, clock: nowMs, log, die })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
@@ -114,6 +108,11 @@ export async function createGateway(
   }
   await issueOwedReceipts(gateway, payment.owedReceipts)
   return gateway
+}
+
+/** At once: not even calls under way may act on what is not on the disk. */
+function die(): void {
+  process.exit(exitJournal)
 }
 
 /** What the keyset says of payment. */
