@@ -1,21 +1,5 @@
 import { expect, test } from 'vitest'
-import { runCli } from '../src/cli/run-cli.ts'
-import { createTerminal } from '../src/cli/terminal.ts'
-import type { Ended } from './kit/run-cli-process.ts'
-
-async function runInProcess(args: readonly string[]): Promise<Ended> {
-  let out = ''
-  let err = ''
-  const stdout = { write: (text: string) => (out += text) }
-  const stderr = { write: (text: string) => (err += text) }
-  const code = await runCli(args, {
-    terminal: createTerminal({ stdout, stderr }, {}),
-    environment: {},
-    nowMs: Date.now,
-    interrupted: new AbortController().signal,
-  })
-  return { code, out, err }
-}
+import { runInProcess } from './kit/run-cli-process.ts'
 
 test.each([
   [64, ['verify']],
@@ -28,6 +12,12 @@ test.each([
   [64, ['verify', 'a', '--nonce', '!']],
   [64, ['verify', 'a', '--prefix']],
   [64, ['inspect']],
+  [64, ['audit-bill']],
+  [64, ['audit-bill', 'a', '--rpc', 'x']],
+  [66, ['audit-bill', 'not/there']],
+  [64, ['wallet']],
+  [64, ['wallet', 'create']],
+  [64, ['wallet', 'create', '--keystore', 'x', '--rpc', 'http://127.0.0.1']],
   [64, ['call', '--stream', '--no-stream', 'x']],
   [64, ['call', '--max-price', '1.5', 'x']],
   [64, ['keys', 'create']],

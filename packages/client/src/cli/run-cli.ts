@@ -30,6 +30,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect-command.ts')).inspectCommand,
   },
   {
+    name: 'audit-bill',
+    summary: 'recompute the charges of receipts, and add them up',
+    load: async () => (await import('./audit-bill-command.ts')).auditBillCommand,
+  },
+  {
     name: 'attest',
     summary: 'judge evidence of hardware, offline',
     load: async () => (await import('./attest-command.ts')).attestCommand,
@@ -48,6 +53,16 @@ const commands: readonly CommandEntry[] = [
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,
+  },
+  {
+    name: 'wallet',
+    summary: 'make an encrypted key file, show its address and balance',
+    load: async () => (await import('./wallet-command.ts')).walletCommand,
+  },
+  {
+    name: 'channel',
+    summary: 'list payment channels, top them up, withdraw from them',
+    load: async () => (await import('./channel-command.ts')).channelCommand,
   },
   {
     name: 'config',
@@ -123,7 +138,7 @@ async function showHelp(
     return exitCodes.ok
   }
   const { out, err } = terminal
-  const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')
   const text = `usage: countersign COMMAND [options]
 
 ${list}

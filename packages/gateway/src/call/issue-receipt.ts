@@ -4,6 +4,7 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { adapterDigest } from '../translation/generated/adapter-digest.ts'
@@ -105,9 +106,12 @@ export function draftReceipt(
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, forwarded, chosen, settled, exchange }: EndedCall,
+  { request, forwarded, chosen, bill, settled, exchange }: EndedCall,
 ): void {
   const { model, upstreamModel, upstream } = chosen.route
+  if (bill.authorisation !== undefined) {
+    claims.set('rates', encodeSheet(model, bill.authorisation.sheet))
+  }
   if (exchange.failed.length > 0 || chosen.isChoice) {
     claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
   }
@@ -132,15 +136,16 @@ function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): Cbor
   )
 }
 
-/** What turned the one request into the other, and the answer back (RC4.11). */
+/** What turned the one request into the other, and the answer back (spec/translation.md TR6). */
 function describeTranslation(
   { path }: ForwardedRequest,
-  { adapter: { name } }: AnswerTranslation,
+  { adapter: { name }, headers }: AnswerTranslation,
 ): CborValue {
   return pairs(
     ['name', name],
     ['path', path],
     ['digest', Buffer.from(adapterDigest, 'hex')],
+    ['headers', new Map(Object.entries(headers))],
     ['version', adapterVersion],
   )
 }

@@ -105,6 +105,7 @@ export function recordDrain(
 export function gatewayError(
   { call, hasLeft }: Running,
   code: GatewayErrorCode,
+  detail = '',
 ): ExchangeRecord['answer'] {
   if (hasLeft) return { kind: 'gone' }
   const { status } = describeGatewayError(code)
@@ -112,7 +113,7 @@ export function gatewayError(
     kind: 'whole',
     status,
     headers: errorHeaders,
-    body: createErrorBody(code, '', call.dialect),
+    body: createErrorBody(code, detail, call.dialect),
     transform: 'gateway-error',
   }
 }

@@ -41,8 +41,9 @@ export async function relayStream(
   meter: MeterWire,
   references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
+  const { translation } = running.sent.forwarded
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if (isCoded(head.headers)) {
+  if (isCoded(head.headers) || translation?.isStream === false) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release('stream'))
@@ -56,7 +57,6 @@ export async function relayStream(
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const kept = createKeeper(running)
-  const { translation } = running.sent.forwarded
   const translated =
     translation &&
     createTranslatedStream(running, translation, maxEvents, (bytes) => {
