@@ -14,6 +14,7 @@ PREREQUISITES = {
     "claims": ["statement"],
     "meaning": ["claims"],
     "charge": ["claims"],
+    "served-model": ["claims", "policy"],
     "evidence-chain": ["bundle", "policy"],
     "evidence-binding": ["evidence-chain", "keyset"],
     "evidence-measurement": ["evidence-chain", "keyset"],

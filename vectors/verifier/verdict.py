@@ -13,6 +13,7 @@ from .keyset import (
     judge_keyset, judge_keyset_binding, judge_keyset_signature, judge_keyset_validity,
 )
 from .meaning import judge_charge, judge_meaning
+from .model import judge_served_model
 from .policy import judge_issuer, judge_policy, judge_time
 from .refusal import NotChecked, Refusal
 from .statement import judge_signature, judge_statement
@@ -31,6 +32,7 @@ JUDGES = {
     "claims": judge_claims,
     "meaning": judge_meaning,
     "charge": judge_charge,
+    "served-model": judge_served_model,
     "evidence-chain": judge_evidence_chain,
     "evidence-binding": judge_evidence_binding,
     "evidence-measurement": judge_evidence_measurement,
@@ -66,7 +68,7 @@ def level_of(call, statuses):
     """BU3.10"""
     if any(statuses[check] != "passed" for check in IDS[1:8]):
         return "none"
-    if any(statuses[check] != "passed" for check in IDS[13:17]):
+    if any(statuses[check] != "passed" for check in IDS[14:18]):
         return "L0"
     return "L1-SIMULATED" if call.bundle.evidence[0]["kind"] == "simulated" else "L1"
 

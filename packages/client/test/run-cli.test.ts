@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { runInProcess } from './kit/run-cli-process.ts'
+import { runCliProcess, runInProcess } from './kit/run-cli-process.ts'
 
 test.each([
   [64, ['verify']],
@@ -27,6 +27,7 @@ test.each([
   [64, ['keys', 'limit', 'a', '--daily-budget', '1.5']],
   [64, ['keys', 'list', '--daily-budget', '1']],
   [64, ['config', 'chek', 'x']],
+  [64, ['doctor', 'x']],
   [64, ['up', '--port', '70000', '--upstream', 'http://127.0.0.1:1/v1']],
   [64, ['up']],
   [64, ['nothing']],
@@ -42,4 +43,13 @@ test.each([
     code === 64 ? /try: countersign|usage: countersign/ : /^error [a-z-]+: /,
   )
   expect(ended.err).not.toMatch(/\n\s+at /)
+})
+
+test('the doctor of a gateway says what is wrong, and exits with 1', async () => {
+  const { code, out, err } = await runCliProcess(['doctor', '--config', 'not/there.json'])
+  expect({ code, err }).toEqual({ code: 1, err: '' })
+  expect(out).toMatch(/^FAIL configuration {2}\S*not\/there\.json cannot be read/)
+  const json = await runCliProcess(['doctor', '--json', '--config', 'not/there.json'])
+  expect(json.code).toBe(1)
+  expect(JSON.parse(json.out)).toMatchObject({ ok: false, checks: [{ status: 'failed' }] })
 })

@@ -41,9 +41,10 @@ const drain = { drain: { maxMs: 30_000 } }
 function configure(more: object = {}): Readonly<Record<string, unknown>> {
   return {
     payment: { apiKeys: { asset: 'credits' } },
-    upstreams: [{ name: 'a', baseUrl: upstream.url, onDisconnect: drain }],
+    upstreams: [{ name: 'a', baseUrl: upstream.url, onDisconnect: drain, addUsage: false }],
     models: [
       model('drained', {}),
+      model('asking', { addUsage: true }),
       model('aborted', { onDisconnect: 'abort' }),
       model('brief', { onDisconnect: { drain: { maxMs: 100 } } }),
       model('impatient', { timeouts: { idleMs: 200 } }),
@@ -138,6 +139,16 @@ test('reads a stream to its end for a caller who left at any event, and charges 
     })
     expect(receipt.payload.charge.amountAtomic).toBe(101n)
   }
+})
+
+test('counts usage that it asked for itself also for a caller who left', async () => {
+  const before = events.slice(0, 3).join('')
+  const { receipt } = await streamAndLeave('asking', before, events.slice(3).join(''))
+  expect(receipt.claims).toMatchObject({
+    response: { bytes: before.length, transform: 'identity' },
+    metering: { source: 'provider', counts: { input: 40, output: 60 } },
+  })
+  expect(receipt.claims['removed']).toBeUndefined()
 })
 
 test('chains what was returned of an event that was cut, and still reads that event', async () => {

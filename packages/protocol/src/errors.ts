@@ -65,6 +65,7 @@ const table = {
   'response-bytes-mismatch': ['evidence', 'the response held is not the one that was signed'],
   'response-prefix-not-at-event-end': ['input', 'the prefix held does not end where an event ends'],
   'response-prefix-unprovable': ['input', 'the bundle has nothing to prove a prefix with'],
+  'served-model-mismatch': ['evidence', 'the provider named another model than was asked for'],
   'signature-invalid': ['evidence', 'the signature does not verify'],
   'statement-in-future': ['evidence', 'the statement is dated in the future'],
   'statement-subject-mismatch': ['evidence', 'the subject is not the type and id of the payload'],

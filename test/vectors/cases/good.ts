@@ -131,7 +131,7 @@ function recoveredCases(): readonly BundleCase[] {
   return [
     {
       name: 'a receipt about a call that a crash cut short',
-      clause: 'RC4.10',
+      clause: 'RC4.13',
       bundle: forgeBundle(recoveredCall),
       verdict: 'incomplete',
       open: { meaning: 'withheld', charge: 'withheld' },

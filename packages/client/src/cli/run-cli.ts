@@ -69,6 +69,11 @@ const commands: readonly CommandEntry[] = [
     summary: 'check the configuration file of a gateway',
     load: async () => (await import('./config-command.ts')).configCommand,
   },
+  {
+    name: 'doctor',
+    summary: 'try all that a gateway needs, and say what is wrong',
+    load: async () => (await import('./doctor-command.ts')).doctorCommand,
+  },
 ]
 
 const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([

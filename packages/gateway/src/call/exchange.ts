@@ -18,6 +18,9 @@ export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' 
 /** A body by what a receipt says of it. */
 export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
 
+/** What was kept from the caller: the bytes, and where they stood in the upstream's body. */
+export type RemovedBytes = { readonly data: Buffer; readonly start: number }
+
 /** An attempt that was made again, there or elsewhere: the name of the upstream, and what went wrong. */
 export type FailedAttempt = { readonly upstream: string; readonly error: string }
 
@@ -33,7 +36,7 @@ export type ExchangeRecord = {
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
-  /** What was returned, where that is less than the upstream sent. */
+  /** What was returned, where that is not what the upstream sent. */
   readonly returned: BodyRecord | undefined
   /** How it went on for a caller who had left; `undefined` when it did not. */
   readonly drain: DrainRecord | undefined
@@ -43,7 +46,9 @@ export type ExchangeRecord = {
   /** The bytes that were observed, where a price may have to be estimated from them. */
   readonly observedBody: Buffer | undefined
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
+  readonly sentMs: number
   readonly firstByteMs: number | null
+  readonly endedMs: number
   readonly upstreamClaim: CborValue
   /** Attempts before the one that is recorded here. */
   readonly failed: readonly FailedAttempt[]
@@ -65,6 +70,8 @@ export type RecordedAnswer =
   | {
       readonly kind: 'streamed'
       readonly status: number
+      /** What was kept back of the body returned; `undefined`: the caller got the upstream's bytes. */
+      readonly removed: RemovedBytes | undefined
       readonly headers: Readonly<Record<string, string>>
       /** False: the transport must be cut, because a clean end would be a lie. */
       readonly endsCleanly: boolean
@@ -78,6 +85,8 @@ export type RecordedAnswer =
 /** Hashes a streamed body and its events as they pass. */
 export type StreamRecorder = {
   push(chunk: Buffer): void
+  /** Reads an event that is not part of the body returned. */
+  readonly observe: (event: Uint8Array) => void
   /** Events so far. */
   events(): number
   /** What was seen so far. */
@@ -144,6 +153,9 @@ export function createStreamRecorder(
       bytes += chunk.length
       hasher?.takeChunk(chunk)
       for (const event of splitter.push(chunk)) take(event)
+    },
+    observe: (event) => {
+      observer.observe(event)
     },
     events: () => events,
     observation: () => observer.result(),

@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
+import type { SpanExporter } from '../telemetry/otlp-exporter.ts'
 import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
 import type { Translator } from '../translation/translator.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
@@ -17,12 +18,17 @@ import type { AnswerCache } from './answer-cache.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PendingCalls } from './pending-calls.ts'
 
+/** Where traces go, and how many. */
+export type Telemetry = { readonly exporter: SpanExporter; readonly samplePercent: number }
+
 /** The running gateway. */
 export type Gateway = {
   readonly config: Config
   readonly upstreams: Upstreams
   readonly payment: PaymentScheme
   readonly refunds: RefundDesk | undefined
+  /** Charges that are not on chain yet. */
+  readonly unsettled: () => { readonly payments: number; readonly channels: number }
   readonly epochs: Epochs
   readonly receipts: ReceiptStore
   /** Who made what is kept at providers. */
@@ -38,6 +44,8 @@ export type Gateway = {
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
   readonly metrics: Metrics
+  /** `undefined`: no traces. */
+  readonly telemetry: Telemetry | undefined
   readonly log: Logger
   readonly random: RandomBytes
   readonly nowMs: () => number

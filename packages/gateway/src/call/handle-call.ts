@@ -16,10 +16,11 @@ import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream, type ServedExchange } from './exchange-with-upstream.ts'
-import { forwardRequest, type ForwardedRequest } from './forward-request.ts'
+import { forwardRequest, mayRewrite, type ForwardedRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
+import { observeEndedCall, observeRefusedCall } from './observe-call.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
@@ -51,8 +52,7 @@ export async function handleCall(
 }
 
 /** A call whose exchange is over and whose reservation is not. */
-type ServedCall = {
-  readonly exchange: ExchangeRecord
+type ServedCall = ServedExchange & {
   readonly payment: AdmittedPayment
   readonly result: Metered
 }
@@ -84,8 +84,7 @@ async function serveCall(
   const { payment } = admission
   try {
     const { headers } = call.request
-    const { upstream } = chosen.route
-    requireOwn(gateway.references, request.references, upstream.name, {
+    requireOwn(gateway.references, request.references, chosen.route.upstream.name, {
       owner: payment.payer,
       headers,
     })
@@ -101,7 +100,7 @@ async function serveCall(
         return { kind: 'faulty', fault }
       },
     )
-    return { exchange, payment, result }
+    return { ...served, payment, result }
   } catch (error) {
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
@@ -123,7 +122,7 @@ async function settleCall(
 
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
-  const { exchange, payment, result } = served
+  const { sent, exchange, payment, result } = served
   const use = judgeUse(exchange)
   try {
     if (result.kind === 'faulty') {
@@ -145,10 +144,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
     keepUpstreamAnswer(gateway, call, exchange)
-    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+    observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
-    gateway.metrics.observeRefusal('receipt-failed')
+    observeRefusedCall(gateway, call, 'receipt-failed')
     answerUnsigned(call)
   }
 }
@@ -161,6 +160,7 @@ async function forward(
   { route, adapter }: ChosenRoute,
 ): Promise<ForwardedRequest> {
   if (adapter === undefined || translator === undefined) return forwardRequest(call, request, route)
+  if (!mayRewrite(call)) throw refuse('request-malformed', 'This model takes a translation.')
   const { upstreamModel } = route
   return forwardTranslated(call, request, { translator, adapter, upstreamModel })
 }
@@ -292,7 +292,7 @@ async function answerRefusal(
         return undefined
       })
     : undefined
-  gateway.metrics.observeRefusal(code)
+  observeRefusedCall(gateway, call, code)
   // What is left of a body that was not read would be taken for the next request.
   const isLast = !call.request.complete || gateway.pending.isClosed
   const close = !isLast ? {} : { connection: 'close' }

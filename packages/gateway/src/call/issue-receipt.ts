@@ -123,6 +123,11 @@ function addOccasionalClaims(
     claims.set('translation', describeTranslation(forwarded, forwarded.translation))
   }
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
+  const { answer } = exchange
+  if (answer.kind === 'streamed' && answer.removed !== undefined) {
+    const { data, start } = answer.removed
+    claims.set('removed', pairs(['data', data], ['start', start]))
+  }
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
@@ -252,7 +257,8 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed': {
-      const { body, transform } = answer.translated ?? { body: returned, transform: 'identity' }
+      const own = answer.removed === undefined ? 'identity' : 'usage-removed'
+      const { body, transform } = answer.translated ?? { body: returned, transform: own }
       return bodyClaim(body, ['status', answer.status], ['transform', transform])
     }
     case 'gone':

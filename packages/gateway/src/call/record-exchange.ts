@@ -66,7 +66,9 @@ export function commonRecord(
   | 'upstreamBody'
   | 'requestId'
   | 'stream'
+  | 'sentMs'
   | 'firstByteMs'
+  | 'endedMs'
   | 'upstreamClaim'
   | 'failed'
   | 'returned'
@@ -78,7 +80,9 @@ export function commonRecord(
     upstreamBody,
     requestId,
     stream: undefined,
+    sentMs: running.attempt.sentMs,
     firstByteMs: running.attempt.firstByteMs,
+    endedMs: running.gateway.nowMs(),
     upstreamClaim: describeUpstreamClaim(
       running.sent.chosen.route.upstream,
       requestId,

@@ -10,11 +10,17 @@ import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
 import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
-import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
+import {
+  createStreamRecorder,
+  type ExchangeRecord,
+  type RemovedBytes,
+  type StreamRecorder,
+} from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
 import { createProgressProof } from './prove-progress.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
+import { createUsageCutter, type UsageCutter } from './usage-cutter.ts'
 import {
   endDrain,
   failAnswer,
@@ -30,6 +36,7 @@ import {
   type TranslatedStream,
 } from './translated-stream.ts'
 
+const noBytes = Buffer.alloc(0)
 /** Most events of a stream. */
 const maxEvents = 1_000_000
 
@@ -56,14 +63,7 @@ export async function relayStream(
   }
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
-  const kept = createKeeper(running)
-  const translated =
-    translation &&
-    createTranslatedStream(running, translation, maxEvents, (bytes) => {
-      writeChunk(running, bytes)
-    })
-  const hasBegun = release !== 'gone'
-  const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
+  const relay = createRelay(running, recorder, headers, release !== 'gone')
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -74,7 +74,7 @@ export async function relayStream(
   }
   const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
   const batch = createChunkBatch((bytes) => {
-    takeBytes(running, relay, bytes)
+    takeBytes(running, relay, relay.cutter?.push(bytes) ?? bytes)
     proveProgress()
   })
   running.sink = (chunk) => {
@@ -86,7 +86,11 @@ export async function relayStream(
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
+  if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
+    takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
+  }
   const record = recordStream(running, head, ending, relay)
+  const { translated } = relay
   return translated === undefined
     ? record
     : recordTranslated(running, ending, record, await translated.end(ending))
@@ -119,6 +123,8 @@ function recordTranslated(
 /** Owned by one relayed stream. */
 type Relay = {
   readonly recorder: StreamRecorder
+  /** Keeps usage that the caller did not ask for from it. */
+  readonly cutter: UsageCutter | undefined
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
   /** Between the upstream and the caller, where their wires differ. */
@@ -129,12 +135,35 @@ type Relay = {
   cut: Observation | undefined
 }
 
+function createRelay(
+  running: Running,
+  recorder: StreamRecorder,
+  headers: Relay['headers'],
+  hasBegun: boolean,
+): Relay {
+  const { addsUsage, translation } = running.sent.forwarded
+  return {
+    recorder,
+    cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
+    kept: createKeeper(running),
+    translated:
+      translation &&
+      createTranslatedStream(running, translation, maxEvents, (bytes) => {
+        writeChunk(running, bytes)
+      }),
+    headers,
+    cut: undefined,
+    hasBegun,
+  }
+}
+
 function cutRelay(relay: Relay): void {
   relay.recorder.cut()
   relay.cut = relay.recorder.observation()
 }
 
 function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
+  if (bytes.length === 0) return
   recorder.push(bytes)
   translated?.push(bytes)
   if (running.hasLeft) {
@@ -176,7 +205,7 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  { recorder, kept, headers, cut, hasBegun }: Relay,
+  { recorder, cutter, kept, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
   const seen = recorder.end()
   const isDrained = running.drain !== undefined && cut !== undefined
@@ -185,11 +214,12 @@ function recordStream(
     ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
     : judgeStreamEnd(ending, isTerminated, hasError)
   const body = kept?.body()
+  const bodies = recordBodies(seen, cutter, isDrained)
   return {
-    ...commonRecord(running, head, seen.body),
+    ...commonRecord(running, head, bodies.upstreamBody),
     state,
     error,
-    returned: isDrained ? seen.returned : undefined,
+    returned: bodies.returned,
     drain: recordDrain(running, ending, isTerminated && !hasError),
     observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
     observedBody: body,
@@ -199,11 +229,30 @@ function recordStream(
           kind: 'streamed',
           status: head.status,
           headers,
+          removed: bodies.removed,
           endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
           kept: state === 'complete' ? body : undefined,
         }
       : { kind: 'gone' },
   }
+}
+
+type Bodies = Pick<ExchangeRecord, 'upstreamBody' | 'returned'> & {
+  readonly removed: RemovedBytes | undefined
+}
+
+/** What came and what was returned. What stood behind the last byte returned was not kept from it. */
+function recordBodies(
+  seen: ReturnType<StreamRecorder['end']>,
+  cutter: UsageCutter | undefined,
+  isDrained: boolean,
+): Bodies {
+  const returned = isDrained ? seen.returned : seen.body
+  const cut = cutter?.end()
+  if (cut === undefined) return { upstreamBody: seen.body, returned, removed: undefined }
+  const isBehind = isDrained && cut.removed.start >= returned.bytes
+  const removed = isBehind ? undefined : cut.removed
+  return { upstreamBody: cut.upstreamBody, returned, removed }
 }
 
 /** Without the provider's own figure a caller who left pays for what was visible to it, as if nothing had been read on. */

@@ -46,6 +46,7 @@ export async function forwardTranslated(
       bodyDigest: once(() => hash('sha256', made.body, 'buffer')),
       path: made.path,
       transform: nameTransform(adapter),
+      addsUsage: false,
       translation: {
         adapter,
         headers: made.headers,

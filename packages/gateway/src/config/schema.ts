@@ -36,6 +36,10 @@ const upstream = z.strictObject({
     .optional()
     .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
+  addUsage: z
+    .boolean()
+    .optional()
+    .describe('Whether chat streams are asked for their usage; by default where it has a price.'),
   ...upstreamBehaviour,
   models: z
     .array(model)
@@ -221,6 +225,20 @@ const receipts = z
   })
   .prefault({})
 
+const telemetry = z
+  .strictObject({
+    otlpUrl: z
+      .url({ protocol: /^https?$/ })
+      .refine(hasOnlyOriginAndPath, 'only origin and path: no credentials, query or fragment')
+      .describe('Where spans are posted as OTLP/HTTP JSON: https://collector.example/v1/traces'),
+    authorizationEnv: environmentName
+      .optional()
+      .describe('Environment variable that holds the Authorization header for the collector.'),
+    samplePercent: z.int().min(0).max(100).default(100).describe('Of the traces, by their id.'),
+  })
+  .optional()
+  .describe('OpenTelemetry traces; none without it.')
+
 const translation = z
   .strictObject({
     keepDays: z
@@ -258,6 +276,7 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  telemetry,
   translation,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })

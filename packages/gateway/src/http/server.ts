@@ -16,12 +16,13 @@ import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-r
 
 const origin = 'http://gateway.invalid'
 
-/** A server that is not listening yet. */
-export function createGatewayServer(gateway: Gateway, isReady: () => boolean): Server {
+/** A server that is not listening yet. Each request is handled by the gateway that is current when it begins. */
+export function createGatewayServer(current: () => Gateway, isReady: () => boolean): Server {
   const server = createServer(
     { requestTimeout: 300_000, keepAliveTimeout: 75_000 },
     (request, response) => {
       // handleCall never rejects; what the other routes throw ends here.
+      const gateway = current()
       route(gateway, isReady, request, response).catch((error: unknown) => {
         gateway.log.error({ err: error }, 'a request failed')
         sendProblem(response, 'internal-error')
@@ -120,9 +121,17 @@ function sendReadiness(response: ServerResponse, isReady: boolean): void {
   sendJson(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not-ready' })
 }
 
-async function sendMetrics({ metrics }: Gateway, response: ServerResponse): Promise<void> {
+async function sendMetrics(gateway: Gateway, response: ServerResponse): Promise<void> {
+  const { metrics, pending, requestMemory, receipts, upstreams } = gateway
+  const text = await metrics.render({
+    pendingCalls: pending.size,
+    requestBytes: requestMemory.takenBytes,
+    unwrittenReceipts: receipts.unwritten(),
+    unsettled: gateway.unsettled(),
+    upstreams: upstreams.load(),
+  })
   const headers = { 'content-type': metrics.contentType }
-  sendWhole(response, 200, headers, Buffer.from(await metrics.render()), undefined)
+  sendWhole(response, 200, headers, Buffer.from(text), undefined)
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

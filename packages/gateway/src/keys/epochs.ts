@@ -51,6 +51,13 @@ export type Epochs = {
   sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
+  /**
+   * Opens the next epoch by another configuration. From then on these epochs renew themselves no more: they sign what
+   * was begun under them, and the new ones go on with the chain of keysets.
+   *
+   * @throws AttestationError when there is no evidence for it; nothing has changed then.
+   */
+  succeed(configDigest: Uint8Array, nowMs: number): Promise<Epochs>
   /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */
   attest(
     nonce: Uint8Array,
@@ -82,6 +89,13 @@ type OpenEpoch = Epoch & {
 
 const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
 
+/** What epochs are opened with. */
+type EpochOptions = {
+  readonly random: RandomBytes
+  readonly onEpoch: (epoch: Epoch) => void
+  readonly onError: (error: unknown) => void
+}
+
 /**
  * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
  * could not be opened while the current one still holds.
@@ -91,20 +105,29 @@ const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
 export async function createEpochs(
   terms: KeysetTerms,
   attester: Attester,
-  options: {
+  options: EpochOptions & {
     readonly nowMs: number
-    readonly random: RandomBytes
     readonly previousKeysetDigest: Uint8Array | undefined
-    readonly onEpoch: (epoch: Epoch) => void
-    readonly onError: (error: unknown) => void
   },
 ): Promise<Epochs> {
+  const { nowMs, random, previousKeysetDigest, onEpoch } = options
+  const first = await openEpoch(terms, attester, nowMs, random, previousKeysetDigest)
+  onEpoch(first)
+  return manageEpochs(first, terms, attester, options)
+}
+
+function manageEpochs(
+  first: OpenEpoch,
+  terms: KeysetTerms,
+  attester: Attester,
+  options: EpochOptions,
+): Epochs {
   const { random, onEpoch, onError } = options
-  // These three are owned here: replaced by a renewal only, retryAtMs also by `need`.
-  let epoch = await openEpoch(terms, attester, options.nowMs, random, options.previousKeysetDigest)
+  // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
+  let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
-  onEpoch(epoch)
+  let isSucceeded = false
 
   async function openNext(nowMs: number): Promise<void> {
     try {
@@ -127,45 +150,78 @@ export async function createEpochs(
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
     // A clock that was set back would sign before its keyset began.
     for (let opened = 0; fromMs < epoch.notBeforeMs || untilMs > epoch.notAfterMs; opened++) {
-      if (opened === maxOpenings) throw new AttestationError('attester-busy', 'clock')
+      if (opened === maxOpenings || isSucceeded)
+        throw new AttestationError('attester-busy', 'clock')
       await renew(fromMs)
     }
-    if (fromMs >= epoch.renewAtMs && fromMs >= retryAtMs) {
+    if (fromMs >= epoch.renewAtMs && fromMs >= retryAtMs && !isSucceeded) {
       retryAtMs = fromMs + retryAfterMs
       renew(fromMs).catch(onError)
     }
     return epoch
   }
 
+  /** Two keysets that name one before them would be a fork: a renewal under way goes first, and none begins after it. */
+  async function succeed(configDigest: Uint8Array, nowMs: number): Promise<Epochs> {
+    if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
+    isSucceeded = true
+    try {
+      // Who began the renewal reports its failure.
+      await renewal?.catch(() => undefined)
+      const newTerms = { ...terms, configDigest }
+      const next = await openEpoch(newTerms, attester, nowMs, random, epoch.keysetDigest)
+      onEpoch(next)
+      return manageEpochs(next, newTerms, attester, options)
+    } catch (error) {
+      isSucceeded = false
+      throw error
+    }
+  }
+
   return {
+    succeed,
     ready: async (nowMs, durationMs) => {
       await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
     },
     current: (nowMs) => need(nowMs, nowMs),
-    sign: async (input) => {
-      const open = await need(input.timeMs, input.timeMs)
-      // From here to the end nothing waits: sequence and previous belong together.
-      const sequence = open.sequence + 1
-      const { previous, keysetDigest } = open
-      const { statement, payloadBytes } = open.signStatement({
-        ...input,
-        sequence,
-        previous,
-        keysetDigest,
-      })
-      open.sequence = sequence
-      open.previous = nativeSha256(payloadBytes)
-      return { statement, epoch: open }
-    },
-    attest: async (nonce, nowMs) => {
-      const open = await need(nowMs, nowMs)
-      const message = Buffer.concat([confirmationContext, open.keysetDigest, nonce])
-      return {
-        epoch: open,
-        evidence: await createEvidence(attester, open.keysetDigest, nonce, nowMs),
-        confirmation: open.signer.sign(message),
-      }
-    },
+    sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
+    attest: async (nonce, nowMs) => confirmKey(await need(nowMs, nowMs), attester, nonce, nowMs),
+  }
+}
+
+/** Nothing here waits: sequence and previous belong together. */
+function signNext(
+  open: OpenEpoch,
+  input: CallPayloadInput,
+): { readonly statement: Uint8Array; readonly epoch: Epoch } {
+  const sequence = open.sequence + 1
+  const { previous, keysetDigest } = open
+  const { statement, payloadBytes } = open.signStatement({
+    ...input,
+    sequence,
+    previous,
+    keysetDigest,
+  })
+  open.sequence = sequence
+  open.previous = nativeSha256(payloadBytes)
+  return { statement, epoch: open }
+}
+
+async function confirmKey(
+  open: OpenEpoch,
+  attester: Attester,
+  nonce: Uint8Array,
+  nowMs: number,
+): Promise<{
+  readonly epoch: Epoch
+  readonly evidence: Evidence
+  readonly confirmation: Uint8Array
+}> {
+  const message = Buffer.concat([confirmationContext, open.keysetDigest, nonce])
+  return {
+    epoch: open,
+    evidence: await createEvidence(attester, open.keysetDigest, nonce, nowMs),
+    confirmation: open.signer.sign(message),
   }
 }
 

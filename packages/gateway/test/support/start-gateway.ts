@@ -46,6 +46,10 @@ export interface RunningGateway {
   readonly folder: string
   /** Standard error so far. */
   stderr(): string
+  /** Resolves when standard error has had this text so often; rejects when the process ends before. */
+  logged(text: string, times?: number): Promise<void>
+  /** Puts other members into its configuration file and asks it to read that (SIGHUP). */
+  reload(options: GatewayOptions): void
   /** Asks it to end (SIGTERM) and resolves when it has. */
   stop(): Promise<ProcessEnd>
   /** Ends it with SIGKILL. */
@@ -67,7 +71,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     ['--config', file],
     options.environment,
   )
-  const { child, ended, stderr } = process
+  const { child, ended, stderr, logged } = process
   const readyLine = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line').then(([line]) => String(line)),
     ended.then(({ code }) => {
@@ -83,6 +87,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     pid: child.pid ?? 0,
     folder,
     stderr,
+    logged,
+    reload: (changed) => {
+      writeFileSync(file, JSON.stringify(createConfig(changed)))
+      child.kill('SIGHUP')
+    },
     ended,
     stop: async () => {
       child.kill('SIGTERM')
@@ -155,6 +164,7 @@ function runGateway(
   readonly child: ReturnType<typeof spawnGateway>
   readonly ended: Promise<ProcessEnd>
   readonly stderr: () => string
+  readonly logged: (text: string, times?: number) => Promise<void>
 } {
   const child = spawnGateway(nodeFlags, args, environment)
   let errors = ''
@@ -167,7 +177,19 @@ function runGateway(
       resolve({ code, signal })
     })
   })
-  return { child, ended, stderr: () => errors }
+  const logged = async (text: string, times = 1): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = (): void => {
+      if (errors.split(text).length > times) resolve()
+    }
+    child.stderr.on('data', look)
+    child.once('close', () => {
+      reject(new Error(`The gateway ended before it logged ${text}: ${errors}`))
+    })
+    look()
+    await promise.finally(() => child.stderr.off('data', look))
+  }
+  return { child, ended, stderr: () => errors, logged }
 }
 
 function spawnGateway(

@@ -22,7 +22,7 @@ export type Bill =
 export type OpenBillReason =
   /** A claim that it needs is withheld. */
   | 'withheld'
-  /** A crash cut the call short: nothing but the charge is known (spec/receipt.md RC4.10). */
+  /** A crash cut the call short: nothing but the charge is known (spec/receipt.md RC4.13). */
   | 'recovered'
   /** An older gateway: the use is stated, its rates are not. */
   | 'no-rates'

@@ -21,6 +21,7 @@ export const checkIds = [
   'claims',
   'meaning',
   'charge',
+  'served-model',
   'evidence-chain',
   'evidence-binding',
   'evidence-measurement',

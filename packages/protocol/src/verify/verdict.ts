@@ -9,7 +9,10 @@ export type NotCheckedReason =
   | 'blocked'
   | 'no-evidence'
   | 'not-given'
+  | 'other-model'
+  | 'renamed'
   | 'unknown-kind'
+  | 'unsaid'
   | 'withheld'
 
 /** How a check ended. `detail` and `message` are for people; codes and reasons are for programs. */

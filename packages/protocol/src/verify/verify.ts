@@ -7,7 +7,9 @@ import {
   checkClaimShapes,
   checkClaimsPresent,
   checkIdentity,
+  modelOf,
   priceOf,
+  routedModelOf,
   streamOf,
   type DisclosedClaims,
 } from '../receipt/call-claims.ts'
@@ -16,6 +18,7 @@ import { judgeCoseSignature, keyId } from '../receipt/cose.ts'
 import { chainDigests } from '../receipt/event-chain.ts'
 import { parseKeyset, type Keyset } from '../receipt/keyset.ts'
 import type { CallPayload, KeysetPayload } from '../receipt/payload.ts'
+import { judgeServedModel } from '../receipt/served-model.ts'
 import { parseStatement, type ParsedStatement } from '../receipt/statement.ts'
 import { parseBundle, type Bundle } from './bundle.ts'
 import { checkEvidence, type EvidenceVerifier } from './check-evidence.ts'
@@ -103,6 +106,12 @@ export async function verify(
     'RC2.5, RC2.6',
     () => checkCharge(need(statement).payload, need(claims)),
     (amountAtomic) => `${amountAtomic} atomic units`,
+  )
+  await run.check(
+    'served-model',
+    'RC4.10',
+    () => checkServedModel(need(bundle), need(statement).payload, need(claims), need(policy)),
+    (detail) => detail,
   )
   const evidence = await checkEvidence(run, { bundle, keyset, policy }, judgeEvidence)
   await run.check('nonce', 'BU3.7', () => checkNonce(need(statement).payload, held.nonce))
@@ -213,6 +222,28 @@ function checkCharge({ type, charge }: CallPayload, claims: DisclosedClaims): bi
   if (priceAtomic === undefined) throw new NotChecked('withheld')
   if (amountAtomic > priceAtomic) throw new ProtocolError('charge-exceeds-price')
   return amountAtomic
+}
+
+/** Names are the provider's word: another one is no forgery, unless the policy asks for the model itself (RC4.10). */
+function checkServedModel(
+  bundle: Bundle,
+  { type }: CallPayload,
+  claims: DisclosedClaims,
+  policy: Policy,
+): string {
+  if (type === 'refusal') return 'nothing was served'
+  const model = modelOf(claims)
+  if (model === undefined) throw new NotChecked('withheld')
+  const { requested, asserted: served } = model
+  if (served === null) throw new NotChecked('unsaid')
+  const routed = routedModelOf(claims)
+  const servedAs = judgeServedModel({ requested, sent: routed ?? requested, served })
+  if (servedAs === 'same' || servedAs === 'snapshot') return `${servedAs}: ${served}`
+  const mayBeRouted = bundle.claims.some(({ kind }) => kind !== 'claim')
+  if (routed === undefined && mayBeRouted) throw new NotChecked('withheld')
+  if (servedAs === 'renamed') throw new NotChecked('renamed')
+  if (policy.require.has('served-model')) throw new ProtocolError('served-model-mismatch')
+  throw new NotChecked('other-model')
 }
 
 function checkNonce(payload: CallPayload, nonce: Uint8Array | undefined): void {

@@ -52,7 +52,7 @@ test('lists of roots and issuers are kept as sets', () => {
   )
   expect(policy.issuers).toEqual(new Set(['a', '']))
   expect(policy.evidence).toEqual([{ kind: 'k', roots: new Set(['ab'.repeat(32)]) }])
-  expect([policy.maxAgeMs, policy.maxClockSkewMs, policy.require.size]).toEqual([0, 0, 21])
+  expect([policy.maxAgeMs, policy.maxClockSkewMs, policy.require.size]).toEqual([0, 0, 22])
 })
 
 test.each([
@@ -66,7 +66,7 @@ test.each([
   ['an unknown check', { require: ['Claims'] }],
   ['a check that is a number', { require: [0] }],
   ['a repeated check', { require: ['claims', 'claims'] }],
-  ['22 checks', { require: [...checkIds, 'more'] }],
+  ['23 checks', { require: [...checkIds, 'more'] }],
   ['evidence that is no array', { evidence: {} }],
   [
     'nine kinds',
