@@ -53,13 +53,7 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = await createPayment(config, {
-    environment,
-    clock: nowMs,
-    log,
-    // At once: not even calls under way may act on what is not on the disk.
-    die: () => process.exit(exitJournal),
-  })
+  const payment = await createPayment(config, { environment, clock: nowMs, log, die })
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
@@ -93,6 +87,19 @@ export async function createGateway(
   }
   await issueOwedReceipts(gateway, payment.owedReceipts)
   return gateway
+}
+
+/** At once: not even calls under way may act on what is not on the disk. */
+function die(): void {
+  process.exit(exitJournal)
+}
+
+/** What the keyset says of payment. */
+function describePayment({ payees, settlementAddress }: Payment): {
+  readonly payees: Payment['payees']
+  readonly settlementAddress?: string
+} {
+  return settlementAddress === undefined ? { payees } : { payees, settlementAddress }
 }
 
 /**
@@ -193,11 +200,8 @@ async function openEpochs(
     issuer: config.issuer,
     configDigest: digest,
     buildDigest,
-    payees: payment.payees,
     upstreams: listHosts(config),
-    ...(payment.settlementAddress === undefined
-      ? {}
-      : { settlementAddress: payment.settlementAddress }),
+    ...describePayment(payment),
   }
   const attester = await openAttester(config.attestation, {
     build: buildDigest,

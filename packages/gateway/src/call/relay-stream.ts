@@ -59,10 +59,7 @@ export async function relayStream(
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
-  const headers = {
-    ...identityHeaders(head.headers),
-    ...(release === 'gone' ? {} : release.headers),
-  }
+  const headers = joinHeaders(head, release)
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const relay = createRelay(running, recorder, headers, release !== 'gone')
@@ -108,6 +105,15 @@ function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | u
 /** A caller of another wire who asked for no stream has no form for one. */
 function isUnasked({ sent }: Running): boolean {
   return sent.forwarded.translation?.isStream === false
+}
+
+/** Those of the upstream that pass, and those of the payment. */
+function joinHeaders(
+  { headers }: Head,
+  release: Awaited<ReturnType<typeof releaseOr>>,
+): Readonly<Record<string, string>> {
+  const passed = identityHeaders(headers)
+  return release === 'gone' ? passed : { ...passed, ...release.headers }
 }
 
 /** What was returned is another stream than the one that the upstream sent. */
