@@ -250,7 +250,7 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
   const { epochs, opened } = await open(undefined, attester)
   const half = startMs + epochLifetimeMs / 2
   await epochs.sign(inputAt(half))
-  const change = { configDigest: sha256(Buffer.from('b')), upstreams: [] }
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
   const next = await epochs.succeed(change, half)
   expect(opened).toHaveLength(3)
   const chain = opened.map((epoch) => hexOf(keysetOf(epoch).previousKeysetDigest))

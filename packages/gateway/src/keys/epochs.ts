@@ -155,13 +155,14 @@ function manageEpochs(
   let retryAtMs = 0
   let isSucceeded = false
 
+  function openAfter(next: KeysetTerms, nowMs: number): Promise<OpenEpoch> {
+    const previousKeysetDigest = epoch.keysetDigest
+    return openEpoch(next, attester, plan, { nowMs, random, previousKeysetDigest })
+  }
+
   async function openNext(nowMs: number): Promise<void> {
     try {
-      const next = await openEpoch(terms, attester, plan, {
-        nowMs,
-        random,
-        previousKeysetDigest: epoch.keysetDigest,
-      })
+      const next = await openAfter(terms, nowMs)
       onEpoch(next)
       epoch = next
       retryAtMs = 0
@@ -199,11 +200,7 @@ function manageEpochs(
       // Who began the renewal reports its failure.
       await renewal?.catch(() => undefined)
       const newTerms = { ...terms, ...change }
-      const next = await openEpoch(newTerms, attester, plan, {
-        nowMs,
-        random,
-        previousKeysetDigest: epoch.keysetDigest,
-      })
+      const next = await openAfter(newTerms, nowMs)
       onEpoch(next)
       return manageEpochs(next, newTerms, attester, options)
     } catch (error) {
@@ -221,12 +218,25 @@ function manageEpochs(
     sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
     attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
-      const confirmations = await confirmKeys({ ...open, ...plan }, nonce, share)
-      if (confirmations === undefined) return undefined
-      const evidence = await createEvidence(attester, open.keysetDigest, nonce, nowMs)
-      return { epoch: open, evidence, confirmations }
+      return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
     },
   }
+}
+
+async function attestEpoch(
+  open: OpenEpoch & KeyPlan,
+  attester: Attester,
+  asked: {
+    readonly nonce: Uint8Array
+    readonly nowMs: number
+    readonly share: Uint8Array | undefined
+  },
+): ReturnType<Epochs['attest']> {
+  const { nonce, nowMs, share } = asked
+  const confirmations = await confirmKeys(open, nonce, share)
+  if (confirmations === undefined) return undefined
+  const evidence = await createEvidence(attester, open.keysetDigest, nonce, nowMs)
+  return { epoch: open, evidence, confirmations }
 }
 
 /** Nothing here waits: sequence and previous belong together. */
