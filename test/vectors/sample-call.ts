@@ -104,6 +104,35 @@ export function unconfirmedCharge(amountAtomic: bigint): Charge & { readonly sch
   }
 }
 
+/** An `upto` charge. */
+export function uptoCharge(amountAtomic: bigint): Charge {
+  const { network, asset, paymentId } = unconfirmedCharge(amountAtomic)
+  return { scheme: 'upto', amountAtomic, network, asset, paymentId }
+}
+
+/** A charge on a channel. */
+export function channelCharge(amountAtomic: bigint, cumulativeAtomic: bigint): Charge {
+  const { network, asset } = unconfirmedCharge(amountAtomic)
+  const paymentId = seededBytes('channel')
+  return {
+    scheme: 'batch-settlement',
+    amountAtomic,
+    network,
+    asset,
+    paymentId,
+    cumulativeAtomic,
+  }
+}
+
+/** A receipt about a call that a crash cut short. */
+export const recoveredCall: SampleCall = {
+  ...refusedCall,
+  name: 'recovered',
+  type: 'receipt',
+  claims: new Map<string, CborValue>([['recovered', fields({ request: seededBytes('request') })]]),
+  charge: uptoCharge(7n),
+}
+
 /** The call with this claim added or replaced. */
 export function withClaim(call: SampleCall, name: string, value: CborValue): SampleCall {
   return { ...call, claims: new Map(call.claims).set(name, value) }

@@ -3,7 +3,7 @@
 from .claims import disclosed_claim
 from .events import check_head, event_list
 from .refusal import NotChecked, demand
-from .schemas import CLAIM_SCHEMAS, NEEDED_CLAIMS
+from .schemas import CLAIM_SCHEMAS, NEEDED_CLAIMS, RECOVERED_CLAIMS
 from .statement import RECEIPT, REFUSAL
 
 def same_bytes(first, second):
@@ -36,7 +36,8 @@ def judge_meaning(call):
     """BU3.12; a failure that can be seen goes before `withheld`."""
     for name, value in call.claims.items():
         demand(name not in CLAIM_SCHEMAS or CLAIM_SCHEMAS[name](value), "claim-schema")
-    missing = NEEDED_CLAIMS[call.fields[2]] - call.claims.keys()
+    is_recovered = call.fields[2] == RECEIPT and "recovered" in call.claims
+    missing = (RECOVERED_CLAIMS if is_recovered else NEEDED_CLAIMS[call.fields[2]]) - call.claims.keys()
     demand(not (call.all_disclosed and missing), "claim-missing")
     compare_bodies(call.claims)
     if "stream" in call.claims and call.bundle.events is not None:

@@ -14,6 +14,7 @@ CLAIM_SCHEMAS = {
     "outcome": record({"error": text_or_null, "finish": text_or_null, "state": STATE}),
     "parameters": lambda value: type(value) is dict and all(map(any_text, [*value, *value.values()])),
     "price": record({"amount": amount, "sheet": hash32}),
+    "recovered": record({"request": hash32}),
     "refusal": record({"code": any_text, "status": uint}),
     "request": record({"bytes": uint, "method": any_text, "path": any_text, "sha256": hash32}),
     "response": record({"bytes": uint, "sha256": hash32, "status": uint, "transform": any_text}),
@@ -24,6 +25,7 @@ CLAIM_SCHEMAS = {
     "usage": record({"input": uint_or_null, "output": uint_or_null, "raw": text_or_null, "source": SOURCE}),
 }
 NEEDED_CLAIMS = {
-    RECEIPT: CLAIM_SCHEMAS.keys() - {"refusal", "stream"},
+    RECEIPT: CLAIM_SCHEMAS.keys() - {"recovered", "refusal", "stream"},
     REFUSAL: {"refusal", "request", "response"},
 }
+RECOVERED_CLAIMS = {"recovered"}  # RC4.10

@@ -16,11 +16,15 @@ CHARGES = {
     "none": record({1: any_text, 2: exactly(b"")}),
     "api-key": record({1: any_text, 2: amount, 4: text128, 5: payment_id}),
     "exact": record({1: any_text, 2: amount, 3: text128, 4: text128, 5: hash32}, {6: hash32}),  # RC2.3
+    "upto": record({1: any_text, 2: amount, 3: text128, 4: text128, 5: hash32}),
+    "batch-settlement": record({1: any_text, 2: amount, 3: text128, 4: text128, 5: hash32, 7: amount}),
 }
 
 def charge(value):
     scheme = value.get(1) if type(value) is dict else None
-    return type(scheme) is str and scheme in CHARGES and CHARGES[scheme](value)
+    if type(scheme) is not str or scheme not in CHARGES or not CHARGES[scheme](value):
+        return False
+    return scheme != "batch-settlement" or int.from_bytes(value[7], "big") >= int.from_bytes(value[2], "big")
 
 ALL_FIELDS = {1: uint, 2: uint, 3: octets(16, 16), 4: uint, 5: hash32, 6: hash32, 7: uint}
 CALL_FIELDS = {**ALL_FIELDS, 9: charge, 10: hash32, 11: lambda value: uint(value) and 1 <= value <= 64}

@@ -6,6 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { UptoEvmScheme } from '@x402/evm/upto/client'
+import { wrapFetchWithPayment, x402Client } from '@x402/fetch'
+import { setTimeout } from 'node:timers/promises'
+import { createPublicClient, createWalletClient, getAddress, http, parseAbi } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/provider/start.ts'
 import { runCliProcess } from './kit/run-cli-process.ts'
@@ -69,6 +76,45 @@ function row({ lines }: Up, name: string): string {
   return lines.find((text) => text.trimStart().startsWith(`${name} `)) ?? ''
 }
 
+const usdc = baseSepoliaUsdc.address
+const token = parseAbi([
+  'function balanceOf(address owner) view returns (uint256)',
+  'function approve(address spender, uint256 amount) returns (bool)',
+])
+
+function balanceOf(chainRow: string, owner: string): Promise<bigint> {
+  const client = createPublicClient({ transport: http(rpcOf(chainRow)) })
+  const args = [getAddress(owner)] as const
+  return client.readContract({ address: usdc, abi: token, functionName: 'balanceOf', args })
+}
+
+function offersIn(header: string): { readonly accepts: readonly { readonly scheme: string }[] } {
+  return JSON.parse(Buffer.from(header, 'base64').toString())
+}
+
+function rpcOf(chainRow: string): string {
+  return /http:\S+/.exec(chainRow)?.[0] ?? ''
+}
+
+/** The wallet of the network, through the unmodified client of the x402 packages. */
+async function payByUpto(chainRow: string, baseUrl: string): Promise<Response> {
+  const keys: { readonly walletKey: `0x${string}` } = JSON.parse(
+    await readFile(join(folder, 'net', 'keys.json'), 'utf8'),
+  )
+  const account = privateKeyToAccount(keys.walletKey)
+  const transport = http(rpcOf(chainRow))
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport })
+  const { permit2 } = baseSepoliaX402
+  const approve = { abi: token, functionName: 'approve', args: [permit2, 1n << 255n] } as const
+  const hash = await wallet.writeContract({ address: usdc, ...approve })
+  await createPublicClient({ transport }).waitForTransactionReceipt({ hash })
+  const client = new x402Client().register('eip155:*', new UptoEvmScheme(account))
+  return wrapFetchWithPayment(fetch, client)(`${baseUrl}/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'loopback-echo', messages: [{ role: 'user', content: 'hi' }] }),
+  })
+}
+
 test(
   'a network serves paid calls and keys, and is the same after a restart',
   { timeout: 120_000 },
@@ -88,6 +134,32 @@ test(
       code: 0,
       out: expect.stringContaining('again'),
     })
+
+    const { baseUrl }: { readonly baseUrl: string } = JSON.parse(
+      await readFile(join(folder, 'net', 'network.json'), 'utf8'),
+    )
+    const unpaid = await fetch(`${baseUrl}/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'loopback-echo', messages: [] }),
+    })
+    const { accepts: offers } = offersIn(unpaid.headers.get('payment-required') ?? '')
+    const operator: { readonly payee: string; readonly authorizer: string } = JSON.parse(
+      await readFile(join(folder, 'net', 'operator.json'), 'utf8'),
+    )
+    expect(offers.map(({ scheme }) => scheme)).toEqual(['batch-settlement', 'upto', 'exact'])
+    expect(offers[0]).toMatchObject({
+      payTo: operator.payee,
+      extra: { receiverAuthorizer: operator.authorizer },
+    })
+    const before = await balanceOf(row(first, 'chain'), operator.payee)
+    const metered = await payByUpto(row(first, 'chain'), baseUrl)
+    expect(metered.status).toBe(200)
+    for (let look = 0; (await balanceOf(row(first, 'chain'), operator.payee)) === before; look++) {
+      if (look > 200) throw new Error('the charge was not settled')
+      // The chain makes a block a second: looking more often only costs.
+      await setTimeout(100)
+    }
+    expect((await balanceOf(row(first, 'chain'), operator.payee)) - before).toBe(10_000n)
 
     const tooDear = await run('call', '--max-price', '9999', 'x')
     expect(tooDear).toMatchObject({ code: 69, out: '' })
@@ -111,7 +183,7 @@ test(
     expect((await run('call', 'x')).err).toContain('network-not-running')
 
     const again = await up()
-    expect(row(again, 'wallet')).toBe(row(first, 'wallet').replace('1000.000000', '999.980000'))
+    expect(row(again, 'wallet')).toBe(row(first, 'wallet').replace('1000.000000', '999.970000'))
     const config = join(folder, 'net', 'countersign.config.json')
     expect((await runCliProcess(['config', 'check', config])).out).toContain('"valid":true')
     expect(await readFile(config, 'utf8')).not.toContain('sk-loopback')

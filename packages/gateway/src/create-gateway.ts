@@ -6,7 +6,7 @@ import { createCatalogue } from './catalogue/catalogue.ts'
 import type { Gateway } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
-import type { LoadedConfig } from './config/load-config.ts'
+import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
@@ -17,12 +17,15 @@ import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics } from './metrics.ts'
 import { createPayment } from './payment/create-payment.ts'
 import { openOwnerStore } from './references/owner-store.ts'
+import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore } from './receipts/receipt-store.ts'
 import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
 const answerCacheMs = 600_000
+const exitJournal = 74
+const settlementMs = 6000
 
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
@@ -40,11 +43,18 @@ export async function createGateway(
   const { models, prices } = config
   const catalogue = createCatalogue({ models, prices, atMs: nowMs() })
   const upstreams = createUpstreams(config, catalogue, environment)
+  checkCallTime(config, upstreams.longestCallMs)
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
   const isTranslating = models.some(({ translate }) => translate)
-  const payment = createPayment(config, { environment, clock: nowMs, log })
+  const payment = await createPayment(config, {
+    environment,
+    clock: nowMs,
+    log,
+    // At once: not even calls under way may act on what is not on the disk.
+    die: () => process.exit(exitJournal),
+  })
   const pending = createPendingCalls()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
   const buildDigest = computeBuildDigest()
@@ -72,10 +82,11 @@ export async function createGateway(
       log.error({ err: error }, 'the next keyset could not be attested')
     },
   })
-  return {
+  const gateway: Gateway = {
     config,
     upstreams,
     payment: payment.scheme,
+    refunds: payment.refunds,
     epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
@@ -95,6 +106,7 @@ export async function createGateway(
     metrics: createMetrics({
       pendingCalls: () => pending.size,
       requestBytes: () => requestMemory.takenBytes,
+      unsettled: payment.unsettled,
     }),
     log,
     random,
@@ -103,6 +115,8 @@ export async function createGateway(
       upstreams.models.map(({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet]),
     ),
   }
+  await issueOwedReceipts(gateway, payment.owedReceipts)
+  return gateway
 }
 
 /** Without members that are not given. */
@@ -115,9 +129,22 @@ function toCallLimits({ limits: { perPayer } }: LoadedConfig['config']): CallLim
   }
 }
 
+/** A signed maximum must outlive every call that it pays for, and the settlement after it. */
+function checkCallTime({ payment }: LoadedConfig['config'], longestCallMs: number): void {
+  if (payment === 'none' || payment.upto === undefined) return
+  const callMs = (payment.upto.maxTimeoutSeconds * 1000) / 2
+  if (callMs < longestCallMs + settlementMs) {
+    throw new ConfigError(
+      'payment.upto.maxTimeoutSeconds must be twice the longest totalTimeoutMs, and 12 s',
+    )
+  }
+}
+
 /** Ends background work and closes what is open. Calls under way must have ended. */
 export async function closeGateway(gateway: Gateway): Promise<void> {
   try {
+    // The ledger learns of stored receipts while it is open.
+    gateway.receipts.flush()
     await gateway.payment.close()
   } finally {
     // Receipts that wait are written whatever happened to the ledger.

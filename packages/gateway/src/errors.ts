@@ -1,4 +1,6 @@
 /** Every answer of our own: code, status, OpenAI error type and what the caller should do. One closed table. */
+import { describePaymentCode, type PaymentCode } from '@countersign/protocol/payment/payment-code'
+import { paymentErrorTexts } from './payment-errors.ts'
 
 type Row = {
   readonly status: number
@@ -285,10 +287,17 @@ const table = {
   },
 } as const
 
-/** All codes of our own answers. */
-export type GatewayErrorCode = keyof typeof table
+/** All codes of our own answers; those of metered payments stand in spec/payment.md PA23. */
+export type GatewayErrorCode = keyof typeof table | PaymentCode
 
 /** What a code means. */
 export function describeGatewayError(code: GatewayErrorCode): Row {
-  return table[code]
+  if (isOwnCode(code)) return table[code]
+  const { status } = describePaymentCode(code)
+  const [title, hint] = paymentErrorTexts[code]
+  return { status, type: status === 503 ? 'api_error' : 'payment_error', title, hint }
+}
+
+function isOwnCode(code: GatewayErrorCode): code is keyof typeof table {
+  return Object.hasOwn(table, code)
 }

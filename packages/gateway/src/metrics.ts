@@ -14,6 +14,8 @@ export type Metrics = {
 export function createMetrics(now: {
   readonly pendingCalls: () => number
   readonly requestBytes: () => number
+  /** Charges that are not on chain yet. */
+  readonly unsettled: () => { readonly payments: number; readonly channels: number }
 }): Metrics {
   const registry = new Registry()
   const registers = [registry]
@@ -49,6 +51,22 @@ export function createMetrics(now: {
     registers,
     collect: () => {
       requestGauge.set(now.requestBytes())
+    },
+  })
+  const unsettledGauge = new Gauge({
+    name: 'countersign_unsettled_payments',
+    help: 'Payments by upto whose charge is not settled yet.',
+    registers,
+    collect: () => {
+      unsettledGauge.set(now.unsettled().payments)
+    },
+  })
+  const unclaimedGauge = new Gauge({
+    name: 'countersign_unclaimed_channels',
+    help: 'Channels that are charged more than was claimed.',
+    registers,
+    collect: () => {
+      unclaimedGauge.set(now.unsettled().channels)
     },
   })
   const memory = new Gauge({

@@ -24,10 +24,12 @@ const exact = [
   [4, 'USDC'],
   [5, zeros(32)],
 ] as const
+const upto = [...exact, [1, 'upto']] as const
+const channel = [...exact, [1, 'batch-settlement'], [7, Uint8Array.of(1)]] as const
 
 const malformed: readonly Row[] = [
   ['no map', 'RC2.1', 0],
-  ['another scheme', 'RC2.2', map(none, [1, 'upto'])],
+  ['another scheme', 'RC2.2', map(none, [1, 'prepaid'])],
   ['none with an amount', 'RC2.2', map(none, [2, Uint8Array.of(1)])],
   ['an amount as number', 'RC2.1', map(none, [2, 0])],
   ['an amount with a leading zero byte', 'RC2.1', map(apiKey, [2, Uint8Array.of(0, 1)])],
@@ -45,6 +47,16 @@ const malformed: readonly Row[] = [
   ['exact with a payment id of 33 bytes', 'RC2.3', map(exact, [5, zeros(33)])],
   ['exact with a transaction of 31 bytes', 'RC2.1', map(exact, [6, zeros(31)])],
   ['exact with null for the transaction', 'RC2.2', map(exact, [6, null])],
+  ['exact with a cumulative amount', 'RC2.2', map(exact, [7, Uint8Array.of(1)])],
+  ['upto with a transaction', 'RC2.2', map(upto, [6, zeros(32)])],
+  ['upto with a cumulative amount', 'RC2.2', map(upto, [7, Uint8Array.of(1)])],
+  ['upto with a payment id of 31 bytes', 'RC2.3', map(upto, [5, zeros(31)])],
+  ['upto without a network', 'RC2.2', map(apiKey, [1, 'upto'], [5, zeros(32)])],
+  ['a channel with a transaction', 'RC2.2', map(channel, [6, zeros(32)])],
+  ['a channel without its cumulative amount', 'RC2.2', map(exact, [1, 'batch-settlement'])],
+  ['a channel id of 33 bytes', 'RC2.3', map(channel, [5, zeros(33)])],
+  ['a cumulative amount below the amount', 'RC2.7', map(channel, [2, Uint8Array.of(2)])],
+  ['a cumulative amount with a zero byte', 'RC2.1', map(channel, [7, Uint8Array.of(0, 1)])],
 ]
 
 /** All cases. */

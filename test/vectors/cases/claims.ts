@@ -10,6 +10,7 @@ import {
   abortedCall,
   fields,
   jsonCall,
+  recoveredCall,
   refusedCall,
   streamCall,
   withClaim,
@@ -146,6 +147,7 @@ const schemas: readonly SchemaRow[] = [
     'outcome',
     'parameters',
     'price',
+    'recovered',
     'refusal',
     'request',
     'response',
@@ -207,6 +209,7 @@ const schemas: readonly SchemaRow[] = [
   members('usage', { output: '1' }, only('usage')),
   members('usage', { raw: 1 }, only('usage')),
   members('usage', { source: 'caller' }, only('usage')),
+  ['recovered: no digest', withMembers(recoveredCall, 'recovered', { request: zeros(31) })],
 ]
 
 type MeaningRow = readonly [name: string, clause: string, code: ErrorCode, call: SampleCall]
@@ -224,6 +227,12 @@ const meanings: readonly MeaningRow[] = [
     'claim-missing',
     without(refusedCall, name),
   ]),
+  [
+    'a refusal that was recovered',
+    'RC4.10',
+    'claim-missing',
+    { ...recoveredCall, type: 'refusal', charge: { scheme: 'none', amountAtomic: 0n } },
+  ],
   [
     'forwarded bytes of another digest',
     'RC4.2',

@@ -6,14 +6,17 @@ import type { BundleCase } from '../bundle-case.ts'
 import { forgeBundle, rootSigner } from '../forge.ts'
 import {
   abortedCall,
+  channelCharge,
   fields,
   jsonCall,
+  recoveredCall,
   refusedCall,
   signedAtMs,
   streamCall,
   streamElements,
   exactCharge,
   unconfirmedCharge,
+  uptoCharge,
   withClaim,
   withoutEvents,
   type SampleCall,
@@ -29,6 +32,7 @@ export function goodCases(): readonly BundleCase[] {
   return [
     ...wholeCases(),
     ...chargeKinds(),
+    ...recoveredCases(),
     ...withheldCases(),
     ...policyKinds(),
     ...laterKinds(),
@@ -110,6 +114,10 @@ function chargeKinds(): readonly BundleCase[] {
     ['a payment that is not yet confirmed', 'RC2.2', unconfirmedCharge(1500n)],
     ['a credit', 'RC2.4', exactCharge(0n)],
     ['exactly the price', 'RC2.6', exactCharge(2000n)],
+    ['a metered part of a signed maximum', 'RC2.3', uptoCharge(1234n)],
+    ['nothing of a signed maximum', 'RC2.3', uptoCharge(0n)],
+    ['the first charge of a channel', 'RC2.7', channelCharge(55n, 55n)],
+    ['a later charge of a channel', 'RC2.7', channelCharge(55n, 2n ** 128n - 1n)],
   ]
   return charges.map(([what, clause, charge]) => ({
     name: `a receipt with ${what}`,
@@ -117,6 +125,18 @@ function chargeKinds(): readonly BundleCase[] {
     bundle: forgeBundle({ ...jsonCall, charge }),
     verdict: 'valid',
   }))
+}
+
+function recoveredCases(): readonly BundleCase[] {
+  return [
+    {
+      name: 'a receipt about a call that a crash cut short',
+      clause: 'RC4.10',
+      bundle: forgeBundle(recoveredCall),
+      verdict: 'incomplete',
+      open: { meaning: 'withheld', charge: 'withheld' },
+    },
+  ]
 }
 
 function withheldCases(): readonly BundleCase[] {

@@ -72,7 +72,12 @@ function readCharge(charge: Charge): Readable {
   const { scheme, asset } = charge
   const common = { scheme, amount, asset, paymentId: toHex(charge.paymentId) }
   if (charge.scheme === 'api-key') return common
-  const { network, settlementTransaction } = charge
+  const { network } = charge
+  if (charge.scheme === 'upto') return { ...common, network }
+  if (charge.scheme === 'batch-settlement') {
+    return { ...common, network, cumulative: charge.cumulativeAtomic.toString() }
+  }
+  const { settlementTransaction } = charge
   return {
     ...common,
     network,

@@ -1,12 +1,21 @@
 /** Starts a whole loopback network: the chain, then the gateway with its facilitator. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { JsonMap } from '@countersign/protocol/bytes/json-decode'
-import type { PrivateKeyAccount } from 'viem/accounts'
+import { decodeJson, type JsonMap } from '@countersign/protocol/bytes/json-decode'
+import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
+import { generatePrivateKey, privateKeyToAddress, type PrivateKeyAccount } from 'viem/accounts'
 import { ClientError } from '../errors.ts'
+import { isJsonMap } from '../pay/base64-json.ts'
 import { baseSepoliaUsdc } from '../pay/spending-limits.ts'
+import { readBounded } from '../read-bounded.ts'
 import { prepareNetworkKeys, type NetworkKeys } from './network-keys.ts'
 import { isRunning, removeNetworkState, writeNetworkState } from './network-state.ts'
+import {
+  deployNetworkOperator,
+  planNetworkOperator,
+  registerChargeKey,
+  type NetworkOperator,
+} from './operator-contracts.ts'
 import { startProgram, type RunningProgram } from './run-program.ts'
 import { defaultModel, type Upstream } from './upstream.ts'
 
@@ -42,6 +51,9 @@ const etherForGas = 100n * 10n ** 18n
 /** What the wallet of a new network holds: 1,000 USDC of the loopback chain. */
 const walletAtomic = 1_000_000_000n
 const fallbackModel = 'loopback-echo'
+/** The terms of the payment contracts, for payers of this network. */
+const operatorFile = 'operator.json'
+const maxAttestationBytes = 1_048_576
 // What a program needs to run at all. Everything else of the environment stays here.
 const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'COUNTERSIGN_ANVIL']
 
@@ -58,7 +70,21 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const chain = await startChain(options, keys)
   try {
     const rpcUrl = textOf(chain.ready, 'rpcUrl')
-    const gateway = await startGateway(options, keys, rpcUrl)
+    const chargeKey = generatePrivateKey()
+    // The addresses are known before there is code at them: the gateway starts meanwhile.
+    const [started, deployed] = await Promise.allSettled([
+      startGateway(options, keys, rpcUrl, chargeKey),
+      deployNetworkOperator(rpcUrl, keys.payee),
+    ])
+    if (started.status === 'rejected') throw started.reason
+    const gateway = started.value
+    try {
+      if (deployed.status === 'rejected') throw deployed.reason
+      await registerKey(gateway, rpcUrl, keys, chargeKey)
+    } catch (error) {
+      await gateway.stop()
+      throw error
+    }
     const model = defaultModel(upstream) ?? fallbackModel
     const baseUrl = `${new URL(textOf(gateway.ready, 'url')).origin}/v1`
     await writeNetworkState(dataDir, { baseUrl, model })
@@ -84,6 +110,11 @@ function startChain(options: NetworkOptions, keys: NetworkKeys): Promise<Running
       join(dataDir, 'chain'),
       '--fund',
       `${keys.settlement.address}=${etherForGas}`,
+      '--fund',
+      `${keys.payee.address}=${etherForGas}`,
+      // Lets the wallet approve Permit2, which `upto` needs once.
+      '--fund',
+      `${keys.wallet.address}=${etherForGas}`,
       '--usdc',
       `${keys.wallet.address}=${walletAtomic}`,
       '--exit-with-parent',
@@ -97,10 +128,13 @@ async function startGateway(
   options: NetworkOptions,
   keys: NetworkKeys,
   rpcUrl: string,
+  chargeKey: `0x${string}`,
 ): Promise<RunningProgram> {
   const { dataDir, environment, upstream } = options
   const configFile = join(dataDir, 'countersign.config.json')
-  const config = createConfig(options, keys.payee.address, rpcUrl)
+  const operator = planNetworkOperator(keys.payee.address)
+  await writeFile(join(dataDir, operatorFile), `${JSON.stringify(operator, null, 2)}\n`)
+  const config = createConfig(options, operator, rpcUrl)
   await writeFile(configFile, `${JSON.stringify(config, null, 2)}\n`)
   const { apiKeyEnv } = upstream
   const apiKey = apiKeyEnv === undefined ? undefined : environment[apiKeyEnv]
@@ -110,6 +144,7 @@ async function startGateway(
     environment: {
       ...inherit(environment),
       COUNTERSIGN_SETTLEMENT_KEY: keys.settlementKey,
+      COUNTERSIGN_CHARGE_KEY: chargeKey,
       ...(apiKeyEnv === undefined || apiKey === undefined ? {} : { [apiKeyEnv]: apiKey }),
     },
     logFile: join(dataDir, 'gateway.log'),
@@ -117,9 +152,14 @@ async function startGateway(
 }
 
 /** The configuration file of the gateway. */
-function createConfig(options: NetworkOptions, payTo: string, rpcUrl: string): unknown {
+function createConfig(
+  options: NetworkOptions,
+  { payee, authorizer, settler, payeeOwner }: NetworkOperator,
+  rpcUrl: string,
+): unknown {
   const { upstream, port, priceAtomic } = options
   const { network, address, name, version } = baseSepoliaUsdc
+  const terms = { network, asset: address, assetName: name, assetVersion: version, rpcUrl }
   return {
     issuer: 'countersign:loopback',
     listen: { host: '127.0.0.1', port },
@@ -134,11 +174,34 @@ function createConfig(options: NetworkOptions, payTo: string, rpcUrl: string): u
       },
     ],
     payment: {
-      exact: { network, asset: address, assetName: name, assetVersion: version, payTo, rpcUrl },
+      exact: { ...terms, payTo: payeeOwner },
+      upto: { ...terms, payTo: payee, settler },
+      batchSettlement: { ...terms, payTo: payee, receiverAuthorizer: authorizer },
       apiKeys: { asset: name },
     },
     attestation: options.attestation ?? { kind: 'simulated' },
   }
+}
+
+/** Makes the registry trust the key that the gateway's keyset names. */
+async function registerKey(
+  gateway: RunningProgram,
+  rpcUrl: string,
+  { payee }: NetworkKeys,
+  chargeKey: `0x${string}`,
+): Promise<void> {
+  const url = new URL('/v1/attestation', textOf(gateway.ready, 'url'))
+  url.searchParams.set('nonce', toHex(crypto.getRandomValues(new Uint8Array(32))))
+  const bytes = await readBounded(await fetch(url), maxAttestationBytes)
+  const json = bytes === undefined ? undefined : decodeJson(bytes)
+  const text = isJsonMap(json) ? json.get('keyset') : undefined
+  const keyset = typeof text === 'string' ? fromBase64url(text) : undefined
+  if (keyset === undefined) {
+    throw new ClientError('program-failed', { detail: 'the gateway shows no keyset' })
+  }
+  const digest = await crypto.subtle.digest('SHA-256', keyset)
+  const keysetDigest = `0x${toHex(new Uint8Array(digest))}` as const
+  await registerChargeKey(rpcUrl, payee, privateKeyToAddress(chargeKey), keysetDigest)
 }
 
 /** The gateway's data inside a network's folder. */

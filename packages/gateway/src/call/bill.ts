@@ -9,6 +9,7 @@ import {
   type UsageEstimate,
 } from '../metering/settle-usage.ts'
 import { toMeteringClaim } from '../metering/usage-claims.ts'
+import type { CallResult } from '../payment/admission.ts'
 import type { CallRequest } from './call-request.ts'
 import { refuse } from './call-refused.ts'
 import type { ChosenRoute } from './choose-route.ts'
@@ -105,8 +106,14 @@ async function estimateUsage(
   return estimate ?? { input: bound.input, output: returned.bytes }
 }
 
+/** What becomes of the payment: of a stream that its upstream cut, a part has left. */
+export function judgeUse(exchange: ExchangeRecord): CallResult {
+  if (isUsed(exchange)) return 'used'
+  return exchange.answer.kind === 'streamed' ? 'cut' : 'unused'
+}
+
 /** Who leaves pays; who gets an error of the upstream does not. */
-export function isUsed({ state }: ExchangeRecord): boolean {
+function isUsed({ state }: ExchangeRecord): boolean {
   return state === 'complete' || state === 'aborted-by-client'
 }
 

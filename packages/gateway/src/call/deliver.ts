@@ -24,9 +24,18 @@ export function identityHeaders(headers: UpstreamHeaders): Headers {
   return selectResponseHeaders(headers)
 }
 
-/** Sends the head of a stream at once; the statement follows as a trailer. */
-export function beginStream(gateway: Gateway, call: Call, headers: Headers): void {
+/** Sends the head of a stream at once; the statement, and what a metered call cost, follow as trailers. */
+export function beginStream(
+  gateway: Gateway,
+  call: Call,
+  headers: Headers,
+  isMetered: boolean,
+): void {
   const { request, response } = call
+  const trailers = [
+    ...(gateway.config.receipts.enabled ? ['x-receipt-statement'] : []),
+    ...(isMetered ? ['payment-response'] : []),
+  ]
   response.writeHead(200, {
     ...headers,
     'cache-control': 'no-cache, no-transform, no-store',
@@ -35,22 +44,21 @@ export function beginStream(gateway: Gateway, call: Call, headers: Headers): voi
     ...(gateway.config.receipts.enabled
       ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token() }
       : {}),
-    ...(gateway.config.receipts.enabled && takesTrailers(request)
-      ? { trailer: 'x-receipt-statement' }
-      : {}),
+    ...(trailers.length > 0 && takesTrailers(request) ? { trailer: trailers.join(', ') } : {}),
   })
   response.flushHeaders()
 }
 
-/** Finishes what the exchange left to do for the caller. */
+/** Finishes what the exchange left to do for the caller. `paid`: what it was charged, where that is metered. */
 export function deliverAnswer(
   { request, response }: Call,
   answer: RecordedAnswer,
   receipt: IssuedReceipt | undefined,
+  paid: Headers,
 ): void {
   switch (answer.kind) {
     case 'whole':
-      sendWhole(response, answer.status, answer.headers, answer.body, receipt)
+      sendWhole(response, answer.status, { ...answer.headers, ...paid }, answer.body, receipt)
       return
     case 'streamed':
       if (!answer.endsCleanly) {
@@ -58,8 +66,9 @@ export function deliverAnswer(
         cut(request, response)
         return
       }
-      if (receipt !== undefined && takesTrailers(request)) {
-        response.addTrailers({ 'x-receipt-statement': receipt.statement })
+      if (takesTrailers(request)) {
+        const statement = receipt && { 'x-receipt-statement': receipt.statement }
+        response.addTrailers({ ...statement, ...paid })
       }
       response.end()
       return

@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describeGatewayError } from '../errors.ts'
 import { refusalOfPath } from '../http/paths.ts'
 import { findWireRoute } from '../http/wire-routes.ts'
+import { isMetered } from '../metering/price-sheet.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
 import { isRepeatable } from './answer-cache.ts'
-import { createBill, isUsed, settleBill, type Bill, type SettledBill } from './bill.ts'
+import { createBill, judgeUse, settleBill, type Bill, type SettledBill } from './bill.ts'
 import { createBodyCollector } from './body-collector.ts'
 import { parseCallRequest, type CallRequest } from './call-request.ts'
 import { CallRefused, createErrorBody, refuse } from './call-refused.ts'
@@ -53,11 +54,11 @@ export async function handleCall(
 type ServedCall = {
   readonly exchange: ExchangeRecord
   readonly payment: AdmittedPayment
-  readonly result: CallResult
+  readonly result: Metered
 }
 
 /** `faulty`: a stream was delivered, and what it cost or what its receipt says could not be worked out. */
-type CallResult =
+type Metered =
   | {
       readonly kind: 'settled'
       readonly settled: SettledBill
@@ -94,7 +95,7 @@ async function serveCall(
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     const result = await settleCall(gateway, call, nonce, served).catch(
-      (fault: unknown): CallResult => {
+      (fault: unknown): Metered => {
         // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
         if (exchange.answer.kind !== 'streamed') throw fault
         return { kind: 'faulty', fault }
@@ -102,7 +103,7 @@ async function serveCall(
     )
     return { exchange, payment, result }
   } catch (error) {
-    await payment.complete('unused')
+    await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
   }
 }
@@ -112,7 +113,7 @@ async function settleCall(
   call: Call,
   nonce: Uint8Array | undefined,
   { sent, exchange }: ServedExchange,
-): Promise<CallResult> {
+): Promise<Metered> {
   const settled = await settleBill(gateway, sent.bill, sent, exchange)
   const draft = gateway.config.receipts.enabled
     ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
@@ -123,18 +124,26 @@ async function settleCall(
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
   const { exchange, payment, result } = served
-  const use = isUsed(exchange) ? 'used' : 'unused'
+  const use = judgeUse(exchange)
   try {
     if (result.kind === 'faulty') {
-      await payment.complete(use)
+      // What cannot be metered is not charged to who pays by the meter.
+      await payment.complete(payment.metered === null ? use : 'cut')
       throw result.fault
     }
     const { settled, draft } = result
     const charge = await payment.complete(use, settled.usedAtomic)
+    const { metered } = payment
+    const paid = metered?.headers() ?? {}
     const receipt =
-      draft === undefined ? undefined : await issueReceipt(gateway, call, draft, charge)
-    deliverAnswer(call, exchange.answer, receipt)
-    keepAnswer(gateway, call, exchange, receipt)
+      draft === undefined
+        ? undefined
+        : await issueReceipt(gateway, call, draft, charge, () => {
+            metered?.receiptStored()
+          })
+    if (draft === undefined) metered?.receiptStored()
+    deliverAnswer(call, exchange.answer, receipt, paid)
+    keepAnswer(gateway, call, exchange, receipt, paid)
     keepUpstreamAnswer(gateway, call, exchange)
     gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
   } catch (error) {
@@ -196,7 +205,7 @@ async function admitPayment(
   call: Call,
   request: CallRequest,
   { isOwn }: ChosenRoute,
-  { priceAtomic }: Bill,
+  { priceAtomic, authorisation }: Bill,
 ): Promise<
   { readonly kind: 'admitted'; readonly payment: AdmittedPayment } | { readonly kind: 'replayed' }
 > {
@@ -209,6 +218,7 @@ async function admitPayment(
     headers: call.request.headers,
     model: request.model,
     priceAtomic,
+    isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
     limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission
@@ -229,11 +239,13 @@ function keepAnswer(
   call: Call,
   { state, answer }: ExchangeRecord,
   receipt: IssuedReceipt | undefined,
+  paid: Readonly<Record<string, string>>,
 ): void {
   if (receipt === undefined || state !== 'complete' || answer.kind === 'gone') return
   const body = answer.kind === 'whole' ? answer.body : answer.kept
   if (body === undefined || !isRepeatable(gateway.config.payment, call.request)) return
-  const { status, headers } = answer
+  const { status } = answer
+  const headers = { ...answer.headers, ...paid }
   // A copy: what was collected may hold on to twice as much.
   const kept = { status, headers, body: Buffer.from(body), receipt }
   gateway.answers.put(receipt.idHex, kept, gateway.nowMs())

@@ -153,14 +153,15 @@ function toPartClaim({ name, span, sha256 }: FormPart): CborValue {
   return bodyClaim({ bytes: span.end - span.start, sha256 }, ['name', name])
 }
 
-/** Signs and keeps the receipt. */
+/** Signs and keeps the receipt. `onStored` is called when it is on the disk. */
 export async function issueReceipt(
   gateway: Gateway,
   call: Call,
   draft: ReceiptDraft,
   charge: Charge,
+  onStored?: () => void,
 ): Promise<IssuedReceipt> {
-  return issue(gateway, call, 'receipt', draft, charge)
+  return issue(gateway, call, 'receipt', draft, charge, onStored)
 }
 
 /** Issues the refusal of a call: nothing is charged. */
@@ -208,6 +209,7 @@ async function issue(
   type: 'receipt' | 'refusal',
   { nonce, tree, events }: ReceiptDraft,
   charge: Charge,
+  onStored?: () => void,
 ): Promise<IssuedReceipt> {
   const timeMs = gateway.nowMs()
   const { statement, epoch } = await gateway.epochs.sign({
@@ -228,7 +230,7 @@ async function issue(
     keysetDigest: epoch.keysetDigest,
     events,
   }
-  if (type === 'receipt') gateway.receipts.put(stored)
+  if (type === 'receipt') gateway.receipts.put(stored, onStored)
   else gateway.receipts.putTransient(stored)
   return {
     idHex: call.idHex,

@@ -12,6 +12,7 @@ import { beginStream, identityHeaders } from './deliver.ts'
 import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
 import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
+import { createProgressProof } from './prove-progress.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
 import {
@@ -44,7 +45,7 @@ export async function relayStream(
   if (isCoded(head.headers)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
-  const release = await releaseOr(running, payment.release())
+  const release = await releaseOr(running, payment.release('stream'))
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
@@ -63,7 +64,7 @@ export async function relayStream(
     })
   const hasBegun = release !== 'gone'
   const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
-  if (relay.hasBegun) beginStream(running.gateway, running.call, headers)
+  if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = () => {
     cutRelay(relay)
@@ -71,8 +72,10 @@ export async function relayStream(
     running.attempt.exchange?.resume()
     return relay.cut?.isTerminated === false
   }
+  const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
   const batch = createChunkBatch((bytes) => {
     takeBytes(running, relay, bytes)
+    proveProgress()
   })
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path'
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
 import { dialectOfKind } from '../http/wire-routes.ts'
+import { findPaymentFault } from './check-payment.ts'
 import { configSchema, type AttestationConfig, type Config } from './schema.ts'
 
 /** A configuration ready for use: paths are absolute; `digest` covers its canonical JSON and its certificate files. */
@@ -49,6 +50,8 @@ export function parseConfig(text: string, folder: string): LoadedConfig {
   const result = configSchema.safeParse(json)
   if (!result.success) throw new ConfigError(z.prettifyError(result.error))
   refuseAmbiguousModels(result.data)
+  const fault = findPaymentFault(result.data)
+  if (fault !== undefined) throw new ConfigError(fault)
   const digest = createHash('sha256').update(canonicalJson(result.data)).digest()
   return { config: withAbsolutePaths(result.data, folder), digest }
 }
@@ -81,7 +84,7 @@ function refuseAmbiguousMembers(text: string): void {
   }
 }
 
-function refuseAmbiguousModels({ upstreams, models, payment }: Config): void {
+function refuseAmbiguousModels({ upstreams, models }: Config): void {
   const seen = new Set<string>()
   const see = (name: string, key: string): void => {
     if (seen.has(key)) throw new ConfigError(`model ${JSON.stringify(name)} is listed twice`)
@@ -94,25 +97,13 @@ function refuseAmbiguousModels({ upstreams, models, payment }: Config): void {
   if (seen.size === 0) throw new ConfigError('no model is listed, in upstreams[].models or models')
   const names = new Set(upstreams.map(({ name }) => name))
   if (names.size !== upstreams.length) throw new ConfigError('two upstreams have one name')
-  refuseUnpayable(models, payment)
-}
-
-/** What x402 `exact` authorises is charged in full: it cannot pay for use that is known only afterwards. */
-function refuseUnpayable(models: Config['models'], payment: Config['payment']): void {
-  const isExact = payment !== 'none' && payment.exact !== undefined
-  for (const { name, price } of isExact ? models : []) {
-    if (price.builtIn !== undefined || price.perMillionAtomic !== undefined) {
-      throw new ConfigError(
-        `model ${JSON.stringify(name)} is priced by use, which payment.exact cannot pay for`,
-      )
-    }
-  }
 }
 
 function withAbsolutePaths(config: Config, folder: string): Config {
   return {
     ...config,
     dataDir: resolve(folder, config.dataDir),
+    payment: withAbsoluteJournal(config.payment, folder),
     attestation: withAbsoluteFiles(config.attestation, folder),
     upstreams: config.upstreams.map((upstream) =>
       upstream.caFile === undefined
@@ -120,6 +111,11 @@ function withAbsolutePaths(config: Config, folder: string): Config {
         : { ...upstream, caFile: resolve(folder, upstream.caFile) },
     ),
   }
+}
+
+function withAbsoluteJournal(payment: Config['payment'], folder: string): Config['payment'] {
+  if (payment === 'none' || payment.journalDir === undefined) return payment
+  return { ...payment, journalDir: resolve(folder, payment.journalDir) }
 }
 
 function withAbsoluteFiles(attestation: AttestationConfig, folder: string): AttestationConfig {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
 import { upstreamBehaviour } from './behaviour-schema.ts'
+import { batchSettlementSchema, uptoSchema } from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -70,10 +71,23 @@ const payment = z
   .union([
     z.literal('none'),
     z
-      .strictObject({ exact: exact.optional(), apiKeys: apiKeys.optional() })
-      .refine((value) => value.exact !== undefined || value.apiKeys !== undefined, 'no way to pay'),
+      .strictObject({
+        exact: exact.optional(),
+        upto: uptoSchema.optional(),
+        batchSettlement: batchSettlementSchema.optional(),
+        apiKeys: apiKeys.optional(),
+        journalDir: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('Journal of upto and batchSettlement; ledger in dataDir when absent.'),
+      })
+      .refine(
+        (value) => [value.exact, value.upto, value.batchSettlement, value.apiKeys].some(Boolean),
+        'no way to pay',
+      ),
   ])
-  .describe('"none", or at least one of exact (x402) and apiKeys.')
+  .describe('"none", or at least one of exact, upto and batchSettlement (x402) and apiKeys.')
 
 const pcr = z.int().min(0).max(23)
 

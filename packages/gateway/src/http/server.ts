@@ -7,6 +7,7 @@ import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
+import { refundPath, type RefundDesk } from '../payment/metered/refund-desk.ts'
 import {
   isUpstreamResponsePath,
   serveUpstreamResponse,
@@ -68,12 +69,31 @@ async function routeGet(
   if (isUpstreamResponsePath(pathname)) serveUpstreamResponse(gateway, request, response, pathname)
   else if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)
   else if (pathname === '/v1/attestation') await serveAttestation(gateway, response, url)
+  else if (pathname === refundPath && gateway.refunds !== undefined)
+    await serveRefund(gateway.refunds, request, response)
   else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
   else if (isModelPath(path)) sendModel(gateway, request, response, path)
   else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
   else if (pathname === '/readyz') sendReadiness(response, isReady())
   else if (pathname === '/metrics') await sendMetrics(gateway, response)
   else sendUnknown(response, pathname)
+}
+
+async function serveRefund(
+  refunds: RefundDesk,
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // Repeated headers of this name are joined by a comma, which base64 has not.
+  const payment = headers['payment-signature']
+  const answer = await refunds.answer(Array.isArray(payment) ? payment.join() : payment)
+  if (answer.kind === 'refused') {
+    const { code, detail, headers: more } = answer.refusal
+    sendProblem(response, code, detail, more)
+    return
+  }
+  const body = Buffer.from(JSON.stringify({ status: 'sent' }))
+  sendWhole(response, 200, { ...errorHeaders, ...answer.headers }, body, undefined)
 }
 
 function sendUnknown(response: ServerResponse, path: string): void {

@@ -14,7 +14,10 @@ export type AdmissionRequest = {
   readonly bodyDigest: () => Uint8Array
   readonly headers: IncomingHttpHeaders
   readonly model: string
+  /** The most that the call can cost. */
   readonly priceAtomic: bigint
+  /** The charge may be less than that: what a fixed authorization cannot pay for. */
+  readonly isPricedByUse: boolean
   /** Asked once, when the payer is known and before anything is recorded; the caller of `admit` gives the place back. */
   readonly limits?: Pick<PayerLimits, 'enter'>
 }
@@ -42,13 +45,29 @@ export type AdmittedPayment = {
   /** Who pays, as the scheme names it; `null` when it cannot know. The same payer always has the same name. */
   readonly payer: string | null
   /** Resolves when the answer may leave, with that fact durable; never rejects. Settlement has begun before. */
-  release(): Promise<Release>
+  release(form?: 'whole' | 'stream'): Promise<Release>
   /**
    * Ends the reservation and gives the charge to sign. `used`: the call was answered (or the caller left).
-   * `unused`: the upstream failed; nothing is charged, and what was already taken stays as a credit. `usedAtomic` is
-   * less than the price where a call costs what it used: only `api-key` can charge that.
+   * `unused`: the upstream failed; nothing is charged, and what was already taken stays as a credit. `cut`: as
+   * `unused`, but a part of the answer has left: a metered payment is used up. `usedAtomic` is less than the price where
+   * a call costs what it used: `exact` cannot charge that.
    */
-  complete(result: 'used' | 'unused', usedAtomic?: bigint): Promise<Charge>
+  complete(result: CallResult, usedAtomic?: bigint): Promise<Charge>
+  /** What a metered scheme needs besides; `null` for all others. */
+  readonly metered: MeteredEnd | null
+}
+
+/** How a call ended for its payment. */
+export type CallResult = 'used' | 'unused' | 'cut'
+
+/** The end of a metered payment (spec/payment.md PA22). */
+export type MeteredEnd = {
+  /** `PAYMENT-RESPONSE`, once `complete` has resolved: a header of a whole answer, a trailer of a stream. */
+  headers(): Readonly<Record<string, string>>
+  /** What the answer so far is worth, as far as it is proven: a crash charges that. Never less than before. */
+  progress(provenAtomic: bigint): void
+  /** The receipt is on the disk: a start need not issue it again. */
+  receiptStored(): void
 }
 
 /** A way to pay. */

@@ -246,6 +246,7 @@ function createAdmitted(
       }
       return { scheme: 'api-key', amountAtomic, asset, paymentId }
     },
+    metered: null,
   }
 }
 

@@ -1,5 +1,6 @@
 /** The payment schemes that the configuration asks for. */
 import { join } from 'node:path'
+import type { PaymentRequirements } from '@x402/core/types'
 import type { Logger } from 'pino'
 import type { Payee } from '@countersign/protocol/receipt/keyset'
 import { ConfigError } from '../config/load-config.ts'
@@ -8,15 +9,28 @@ import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
 import { createCombinedPayment } from './combined.ts'
 import { createExactPayment } from './exact/exact-payment.ts'
+import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
+import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/metered-offers.ts'
+import { createMeteredScheme, type ExactBeside } from './metered/metered-scheme.ts'
+import { openMetered, type OpenMetered } from './metered/open-metered.ts'
+import { listOwedReceipts, type OwedReceipt } from './metered/owed-receipts.ts'
+import { countUnsettled, nothing, type Unsettled } from './metered/count-unsettled.ts'
+import { createRefundDesk, type RefundDesk } from './metered/refund-desk.ts'
 import { createNoPayment } from './none.ts'
 
 /** A scheme, and what the keyset says about it. */
 export type Payment = {
   readonly scheme: PaymentScheme
   readonly payees: readonly Payee[]
-  /** Sends the settlements; `undefined` when nothing is settled on chain. */
+  /** Signs charges and claims, or sends the settlements of `exact`; `undefined` when nothing is settled on chain. */
   readonly settlementAddress: string | undefined
+  /** Charges of an earlier process that have no receipt. */
+  readonly owedReceipts: readonly OwedReceipt[]
+  /** Gives back what channels hold; `undefined` without channels. */
+  readonly refunds: RefundDesk | undefined
+  /** Charges of metered schemes that are not on chain yet. */
+  readonly unsettled: () => Unsettled
 }
 
 /** What the schemes need of the process. */
@@ -24,35 +38,45 @@ export type PaymentSurroundings = {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly clock: () => number
   readonly log: Logger
+  /** Ends the process at once: the payment journal cannot be written. */
+  readonly die: () => void
 }
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
 type ExactConfig = NonNullable<PaidConfig['exact']>
 
 const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
+const chargeKeyName = 'COUNTERSIGN_CHARGE_KEY'
 
 /**
  * Opens the schemes; what an earlier process left unsettled is taken up.
  *
  * @throws ConfigError when a secret is missing or malformed.
  */
-export function createPayment(config: Config, surroundings: PaymentSurroundings): Payment {
+export async function createPayment(
+  config: Config,
+  surroundings: PaymentSurroundings,
+): Promise<Payment> {
   const { payment } = config
-  if (payment === 'none') {
-    return { scheme: createNoPayment(surroundings.clock), payees: [], settlementAddress: undefined }
-  }
+  if (payment === 'none') return withoutChain(createNoPayment(surroundings.clock))
   const apiKey = createKeys(config, payment, surroundings)
-  if (payment.exact === undefined) {
+  const x402 = await createX402(config, payment, surroundings)
+  if (x402 === undefined) {
     if (apiKey === undefined) throw new ConfigError('payment names no way to pay')
-    return { scheme: apiKey, payees: [], settlementAddress: undefined }
+    return withoutChain(apiKey)
   }
-  const { network, asset, payTo } = payment.exact
-  const settlementKey = readSettlementKey(surroundings.environment)
-  const exact = createExact(config, payment.exact, settlementKey, surroundings)
+  if (apiKey === undefined) return x402
+  return { ...x402, scheme: createCombinedPayment({ exact: x402.scheme, apiKey }) }
+}
+
+function withoutChain(scheme: PaymentScheme): Payment {
   return {
-    scheme: apiKey === undefined ? exact : createCombinedPayment({ exact, apiKey }),
-    payees: [{ network, asset, address: payTo }],
-    settlementAddress: createSettlementAccount(settlementKey).address,
+    scheme,
+    payees: [],
+    settlementAddress: undefined,
+    owedReceipts: [],
+    refunds: undefined,
+    unsettled: () => nothing,
   }
 }
 
@@ -66,29 +90,115 @@ function createKeys(
   return createApiKeyPayment({ databaseFile, asset: apiKeys.asset, clock })
 }
 
+async function createX402(
+  config: Config,
+  payment: PaidConfig,
+  surroundings: PaymentSurroundings,
+): Promise<Payment | undefined> {
+  const { exact, upto, batchSettlement } = payment
+  if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
+  const { environment, log, clock, die } = surroundings
+  const settlementKey = readKey(environment, settlementKeyName)
+  const chargeKey =
+    environment[chargeKeyName] === undefined ? settlementKey : readKey(environment, chargeKeyName)
+  const metered = await openMetered(config, payment, {
+    clock,
+    settlementKey,
+    chargeKey,
+    onFault: (error) => {
+      // The message of a node may quote what others sent.
+      log.warn({ fault: error instanceof Error ? error.name : 'unknown' }, 'the chain made no step')
+    },
+    onDiskFault: (error) => {
+      log.fatal({ err: error }, 'the payment journal cannot be written')
+      die()
+    },
+  })
+  const terms: MeteredTermsSet = {
+    upto: metered?.upto?.terms,
+    channel: metered?.channel?.terms,
+    resourceBaseUrl: resourceBaseUrl(config),
+  }
+  const beside =
+    exact && createExact(config, exact, settlementKey, { metered, terms }, surroundings)
+  await metered?.start()
+  const signingKey = metered === undefined ? settlementKey : chargeKey
+  return {
+    scheme: combineX402(metered, terms, beside),
+    payees: listPayees(payment),
+    settlementAddress: createSettlementAccount(signingKey).address,
+    owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+  }
+}
+
+function combineX402(
+  metered: OpenMetered | undefined,
+  { resourceBaseUrl: base }: MeteredTermsSet,
+  exact: ExactBeside | undefined,
+): PaymentScheme {
+  if (metered === undefined) {
+    if (exact === undefined) throw new ConfigError('payment names no way to pay')
+    return exact.scheme
+  }
+  const { upto, channel, ledger } = metered
+  return createMeteredScheme({ upto, channel, exact, resourceBaseUrl: base }, async () => {
+    // In this order: the settlements of `exact` are sent by the same sender, from the books of both ledgers.
+    await metered.stop()
+    await exact?.scheme.close()
+    await ledger.close()
+  })
+}
+
+/** Where each asset goes, every address once. */
+function listPayees({ exact, upto, batchSettlement }: PaidConfig): readonly Payee[] {
+  const payees = new Map<string, Payee>()
+  for (const scheme of [exact, upto, batchSettlement]) {
+    if (scheme === undefined) continue
+    const { network, asset, payTo: address } = scheme
+    payees.set(address.toLowerCase(), { network, asset, address })
+  }
+  return [...payees.values()]
+}
+
 function createExact(
   config: Config,
   exact: ExactConfig,
   settlementKey: string,
+  beside: { readonly metered: OpenMetered | undefined; readonly terms: MeteredTermsSet },
   { clock, log }: PaymentSurroundings,
-): PaymentScheme {
-  const { host, port } = config.listen
+): ExactBeside {
   const { settle, network, ...terms } = exact
-  return createExactPayment({
+  const options = {
     ...terms,
     network: toNetwork(network),
+    resourceBaseUrl: resourceBaseUrl(config),
+  }
+  const quoteTerms = createTerms(options)
+  const scheme = createExactPayment({
+    ...options,
     settlementKey,
-    resourceBaseUrl: config.publicUrl ?? `http://${host}:${port}`,
     settle:
       settle === 'before'
         ? { kind: 'before' }
         : { kind: 'after', maxAtRiskAtomic: BigInt(settle.after.maxAtRiskAtomic) },
     databaseFile: join(config.dataDir, 'payments.db'),
     clock,
+    otherOffers: (path, amountAtomic) =>
+      toAccepts(createMeteredOffers(beside.terms, path, amountAtomic)),
+    ...(beside.metered === undefined ? {} : { sharedSender: beside.metered.sharedSender }),
     onFault: (error) => {
       log.error({ err: error }, 'the payment ledger failed')
     },
   })
+  const offer = (path: string, amountAtomic: bigint): PaymentRequirements =>
+    createQuote(quoteTerms, path, amountAtomic).requirements
+  return { scheme, offer }
+}
+
+function resourceBaseUrl({ publicUrl, listen: { host, port } }: Config): string {
+  return (publicUrl ?? `http://${host}:${port}`).replace(/\/$/, '')
 }
 
 function toNetwork(network: string): `eip155:${string}` {
@@ -96,12 +206,10 @@ function toNetwork(network: string): `eip155:${string}` {
   return `eip155:${chainId}`
 }
 
-function readSettlementKey(environment: PaymentSurroundings['environment']): string {
-  const key = environment[settlementKeyName]
+function readKey(environment: PaymentSurroundings['environment'], name: string): string {
+  const key = environment[name]
   if (key === undefined || !/^0x[0-9a-f]{64}$/.test(key)) {
-    throw new ConfigError(
-      `environment variable ${settlementKeyName} must hold 0x and 64 hex digits`,
-    )
+    throw new ConfigError(`environment variable ${name} must hold 0x and 64 hex digits`)
   }
   return key
 }

@@ -7,6 +7,7 @@ export const freePayment: AdmittedPayment = {
   payer: null,
   release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
   complete: () => Promise.resolve({ scheme: 'none', amountAtomic: 0n } as const),
+  metered: null,
 }
 
 const freely = Promise.resolve({ kind: 'admitted', payment: freePayment } as const)

@@ -30,7 +30,8 @@ export type StoredKeyset = {
 
 /** Owner of the database file and of what waits to be written. */
 export type ReceiptStore = {
-  put(receipt: StoredReceipt): void
+  /** `onStored` is called once, when the receipt is on the disk. */
+  put(receipt: StoredReceipt, onStored?: () => void): void
   /** Keeps a statement for a short time in memory only: anybody can cause refusals, and they must not fill the disk. */
   putTransient(receipt: StoredReceipt): void
   get(id: string): StoredReceipt | undefined
@@ -38,6 +39,8 @@ export type ReceiptStore = {
   getKeyset(digest: Uint8Array): StoredKeyset | undefined
   lastKeysetDigest(): Uint8Array | undefined
   removeOlderThan(timeMs: number): void
+  /** Writes what waits at once. */
+  flush(): void
   close(): void
 }
 
@@ -74,6 +77,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
   // Owned here: the latest refusals, oldest first.
   const transient = new Map<string, StoredReceipt>()
   let timer: NodeJS.Timeout | undefined
+  // Owned here: who wants to know when they are.
+  let listeners: (() => void)[] = []
 
   function flush(): void {
     clearTimeout(timer)
@@ -85,6 +90,9 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       database.exec('COMMIT')
       // A new one: the table that `clear` leaves behind would keep these receipts alive until it is old garbage.
       waiting = new Map()
+      const stored = listeners
+      listeners = []
+      for (const listener of stored) listener()
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK')
       onError(error)
@@ -93,8 +101,9 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
   }
 
   return {
-    put(receipt) {
+    put(receipt, onStored) {
       waiting.set(receipt.id, receipt)
+      if (onStored !== undefined) listeners.push(onStored)
       timer ??= setTimeout(flush, flushAfterMs)
       // Once: a store that cannot write is tried again by its timer, not by every call.
       if (waiting.size === maxWaiting) flush()
@@ -111,16 +120,8 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
         )
         .run(keysetDigest, keysetStatement, evidence.kind, evidence.nonce, evidence.data)
     },
-    getKeyset(digest) {
-      const row = database.prepare('SELECT * FROM keyset WHERE digest = ?').get(digest)
-      if (row === undefined) return undefined
-      const evidence = {
-        kind: String(row['evidence_kind']),
-        nonce: blob(row['evidence_nonce']),
-        data: blob(row['evidence_data']),
-      }
-      return { keysetDigest: digest, keysetStatement: blob(row['statement']), evidence }
-    },
+    getKeyset: (digest) =>
+      toKeyset(digest, database.prepare('SELECT * FROM keyset WHERE digest = ?').get(digest)),
     lastKeysetDigest() {
       const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
       return row === undefined ? undefined : blob(row['digest'])
@@ -133,6 +134,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
         )
         .run(timeMs)
     },
+    flush,
     close() {
       flush()
       clearTimeout(timer)
@@ -175,6 +177,16 @@ function fromRow(row: Row | undefined): StoredReceipt | undefined {
     keysetDigest: blob(row['keyset_digest']),
     events: blob(row['events']),
   }
+}
+
+function toKeyset(keysetDigest: Uint8Array, row: Row | undefined): StoredKeyset | undefined {
+  if (row === undefined) return undefined
+  const evidence = {
+    kind: String(row['evidence_kind']),
+    nonce: blob(row['evidence_nonce']),
+    data: blob(row['evidence_data']),
+  }
+  return { keysetDigest, keysetStatement: blob(row['statement']), evidence }
 }
 
 function blob(value: unknown): Uint8Array {

@@ -12,6 +12,7 @@ for (const result of ['used', 'used', 'open', 'open']) {
     headers: { authorization: `Bearer ${secret}` },
     model: 'm',
     priceAtomic: 10_000n,
+    isPricedByUse: false,
   })
   if (admission.kind !== 'admitted') throw new Error(admission.kind)
   if (result === 'used') await admission.payment.complete('used')

@@ -20,6 +20,9 @@ export type TestChain = {
   nextSettlementKey(): Hex
   /** The receipt, as soon as there is one. */
   mined(hash: string): Promise<TransactionReceipt>
+  /** No request is answered and no block is made until `resume`. */
+  pause(): void
+  resume(): void
   stop(): Promise<void>
 }
 
@@ -64,6 +67,12 @@ export async function startTestChain(): Promise<TestChain> {
     },
     nextPayer: () => privateKeyToAccount(take(payers)),
     nextSettlementKey: () => take(senders),
+    pause: () => {
+      child.kill('SIGSTOP')
+    },
+    resume: () => {
+      child.kill('SIGCONT')
+    },
     stop: async () => {
       child.stdin.end()
       await exited

@@ -58,6 +58,7 @@ async function handle(
     headers: request.headers,
     model: 'm',
     priceAtomic,
+    isPricedByUse: false,
   })
   if (admission.kind === 'refused') return refuse(response, admission.refusal)
   if (admission.kind === 'replay') return answer(response, {}, { replay: admission.receiptId })

@@ -26,6 +26,7 @@ export function createRequest(
     headers,
     model: 'm',
     priceAtomic: 10_000n,
+    isPricedByUse: false,
     ...rest,
   }
 }

@@ -78,7 +78,7 @@ export async function judge(receipt: FetchedReceipt, held: Held): Promise<Verdic
 /** Fetches the receipt of an answer and expects it to verify against what the caller holds. */
 export async function expectVerified(
   origin: string,
-  answer: RawResult,
+  answer: Pick<RawResult, 'headers' | 'body'>,
   request: Uint8Array | string,
   held: Held = { response: answer.body },
 ): Promise<FetchedReceipt> {

@@ -66,7 +66,8 @@ export function parseUptoPayload(
   if (witness.validAfterSeconds > nowSeconds) {
     throw new PaymentError('payment-not-yet-valid', 'validAfter lies in the future.')
   }
-  const endSeconds = nowSeconds + settlementSeconds + BigInt(terms.maxTimeoutSeconds)
+  // Stock clients sign for maxTimeoutSeconds: the first half is for presenting, the second one for the call.
+  const endSeconds = nowSeconds + settlementSeconds + BigInt(terms.maxTimeoutSeconds) / 2n
   if (permit.deadlineSeconds < endSeconds) {
     throw new PaymentError('payment-expired', 'The deadline may pass before the settlement.')
   }

@@ -30,6 +30,8 @@ const receiptClaims = [
   'usage',
 ]
 const refusalClaims = ['refusal', 'request', 'response']
+// RC4.10: of a call that a crash cut short, nothing else is known.
+const recoveredClaims = ['recovered']
 
 const shapes = new Map<string, (value: CborValue) => unknown>([
   ['forwarded', readForwarded],
@@ -37,6 +39,7 @@ const shapes = new Map<string, (value: CborValue) => unknown>([
   ['outcome', readState],
   ['parameters', checkParameters],
   ['price', readPrice],
+  ['recovered', checkRecovered],
   ['refusal', checkRefusal],
   ['request', checkRequest],
   ['response', readResponse],
@@ -57,12 +60,13 @@ export function checkClaimShapes(claims: DisclosedClaims): void {
 }
 
 /**
- * Judges RC4.1 when everything is disclosed.
+ * Judges RC4.1 and RC4.10 when everything is disclosed.
  *
  * @throws ProtocolError `claim-missing`.
  */
 export function checkClaimsPresent(type: 'receipt' | 'refusal', claims: DisclosedClaims): void {
-  const required = type === 'receipt' ? receiptClaims : refusalClaims
+  const ofReceipt = claims.has('recovered') ? recoveredClaims : receiptClaims
+  const required = type === 'receipt' ? ofReceipt : refusalClaims
   if (!required.every((name) => claims.has(name))) throw new ProtocolError('claim-missing')
 }
 
@@ -195,6 +199,10 @@ function checkParameters(value: CborValue): void {
   if (!isCborMap(value)) throw new ProtocolError(code)
   const texts = [...value.keys(), ...value.values()]
   if (!texts.every((text) => typeof text === 'string')) throw new ProtocolError(code)
+}
+
+function checkRecovered(value: CborValue): void {
+  openMap(value, ['request'], [], code).bytes('request', 32, 32)
 }
 
 function checkRefusal(value: CborValue): void {

@@ -20,6 +20,24 @@ export type Charge =
       readonly paymentId: Uint8Array
       readonly settlementTransaction?: Uint8Array
     }
+  | {
+      readonly scheme: 'upto'
+      readonly amountAtomic: bigint
+      readonly network: string
+      readonly asset: string
+      /** The payer's Permit2 nonce. */
+      readonly paymentId: Uint8Array
+    }
+  | {
+      readonly scheme: 'batch-settlement'
+      readonly amountAtomic: bigint
+      readonly network: string
+      readonly asset: string
+      /** The channel id. */
+      readonly paymentId: Uint8Array
+      /** What the channel is charged in all, this call included. */
+      readonly cumulativeAtomic: bigint
+    }
 
 const maxAmountBytes = 32
 const amountLimit = 1n << 256n
@@ -32,11 +50,12 @@ export function encodeCharge(charge: Charge): CborMap {
     [2, encodeAmount(charge.amountAtomic)],
   ])
   if (charge.scheme === 'none') return map
-  if (charge.scheme === 'exact') map.set(3, charge.network)
+  if (charge.scheme !== 'api-key') map.set(3, charge.network)
   map.set(4, charge.asset).set(5, charge.paymentId)
   if (charge.scheme === 'exact' && charge.settlementTransaction !== undefined) {
     map.set(6, charge.settlementTransaction)
   }
+  if (charge.scheme === 'batch-settlement') map.set(7, encodeAmount(charge.cumulativeAtomic))
   return map
 }
 
@@ -52,6 +71,10 @@ export function parseCharge(value: CborValue): Charge {
     return { scheme, ...parseCommon(openMap(value, [1, 2, 4, 5], [], code)) }
   }
   if (scheme === 'exact') return parseExact(value)
+  if (scheme === 'upto') {
+    return { scheme, ...parseOnChain(openMap(value, [1, 2, 3, 4, 5], [], code)) }
+  }
+  if (scheme === 'batch-settlement') return parseChannelCharge(value)
   throw new ProtocolError(code)
 }
 
@@ -88,13 +111,26 @@ function parseNone(value: CborValue): Charge {
 
 function parseExact(value: CborValue): Charge {
   const fields = openMap(value, [1, 2, 3, 4, 5], [6], code)
-  const charge = {
-    scheme: 'exact',
-    network: fields.text(3, 1, 128),
-    ...parseCommon(fields),
-  } as const
-  if (charge.paymentId.length !== 32) throw new ProtocolError(code)
+  const charge = { scheme: 'exact', ...parseOnChain(fields) } as const
   return fields.has(6) ? { ...charge, settlementTransaction: fields.bytes(6, 32, 32) } : charge
+}
+
+function parseChannelCharge(value: CborValue): Charge {
+  const fields = openMap(value, [1, 2, 3, 4, 5, 7], [], code)
+  const charge = parseOnChain(fields)
+  const cumulativeAtomic = readAmount(fields, 7, code)
+  // A channel is charged at least what this call is charged.
+  if (cumulativeAtomic < charge.amountAtomic) throw new ProtocolError(code)
+  return { scheme: 'batch-settlement', ...charge, cumulativeAtomic }
+}
+
+/** Payments on chain are told apart by 32 bytes (RC2.3). */
+function parseOnChain(
+  fields: MapReader,
+): ReturnType<typeof parseCommon> & { readonly network: string } {
+  const charge = { network: fields.text(3, 1, 128), ...parseCommon(fields) }
+  if (charge.paymentId.length !== 32) throw new ProtocolError(code)
+  return charge
 }
 
 function parseCommon(fields: MapReader): {

@@ -25,7 +25,7 @@ import {
 
 type Payload = { [name: string]: Json }
 
-const endSeconds = 1_800_000_000n - 606n
+const endSeconds = 1_800_000_000n - 306n
 const other = '0x0000000000000000000000000000000000000001'
 
 function toMap(payload: Payload): JsonMap {

@@ -15,6 +15,7 @@ import {
   abortedCall,
   fields,
   jsonCall,
+  recoveredCall,
   refusedCall,
   streamCall,
   withClaim,
@@ -29,10 +30,14 @@ const shapeOf = (name: string, value: CborValue): string | undefined =>
   refusalOf(() => {
     checkClaimShapes(new Map([[name, value]]))
   })
-const all = new Map<string, CborValue>([...streamCall.claims, ...refusedCall.claims])
+const all = new Map<string, CborValue>([
+  ...streamCall.claims,
+  ...refusedCall.claims,
+  ...recoveredCall.claims,
+])
 
-test('there are thirteen claims, and the samples have the shape of each', () => {
-  expect(all.size).toBe(13)
+test('there are fourteen claims, and the samples have the shape of each', () => {
+  expect(all.size).toBe(14)
   for (const [name, value] of all) expect(shapeOf(name, value), name).toBeUndefined()
 })
 

@@ -10,7 +10,12 @@ import {
   type Charge,
 } from '@countersign/protocol/receipt/charge'
 import { expect, test } from 'vitest'
-import { exactCharge, unconfirmedCharge } from '../../../../test/vectors/sample-call.ts'
+import {
+  channelCharge,
+  exactCharge,
+  unconfirmedCharge,
+  uptoCharge,
+} from '../../../../test/vectors/sample-call.ts'
 import { cborValue, refusalOf } from '../arbitrary.ts'
 
 const charges: readonly Charge[] = [
@@ -20,6 +25,8 @@ const charges: readonly Charge[] = [
   exactCharge(1n),
   exactCharge(2n ** 256n - 1n),
   unconfirmedCharge(0n),
+  uptoCharge(0n),
+  channelCharge(1n, 2n ** 127n),
 ]
 
 test.each(charges)('a charge by $scheme of $amountAtomic survives encoding', (charge) => {
@@ -70,3 +77,10 @@ function read(bytes: Uint8Array): bigint {
   const fields = openMap(new Map([['amount', bytes]]), ['amount'], [], 'claim-schema')
   return readAmount(fields, 'amount', 'claim-schema')
 }
+
+test('a channel is charged at least what its latest call is charged', () => {
+  expect(() => parseCharge(encodeCharge(channelCharge(2n, 2n)))).not.toThrow()
+  expect(refusalOf(() => parseCharge(encodeCharge(channelCharge(2n, 1n))))).toBe(
+    'payload-malformed',
+  )
+})

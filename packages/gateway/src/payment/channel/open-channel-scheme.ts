@@ -4,11 +4,11 @@ import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload
 import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
 import { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
-import { loadEvmCurve } from '../evm-curve.ts'
-import { createChain } from '../exact/chain.ts'
+import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
+import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
-import { createSender, createSettlementAccount } from '../exact/sender.ts'
-import { openDurableLedger } from '../ledger/durable-ledger.ts'
+import { createSender, createSettlementAccount, type Sender } from '../exact/sender.ts'
+import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import { isDepositUsed } from './batch-contract.ts'
 import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
@@ -49,8 +49,7 @@ export type ChannelScheme = {
  * @throws RangeError for terms that are none, DatabaseFault or JournalDamaged for a ledger that cannot be opened.
  */
 export async function openChannelScheme(options: ChannelSchemeOptions): Promise<ChannelScheme> {
-  const { terms, clock, depth } = options
-  const contract = toHexAddress(options.batchContract)
+  const { terms, clock } = options
   const ending = new AbortController()
   const { signal } = ending
   const account = createSettlementAccount(options.settlementKey)
@@ -66,8 +65,43 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     ledger: createTransactionBook(ledger),
     signal,
   })
+  const { address } = account
+  const parts = { chain, ledger, sender, curve, address, privateKey, signal }
+  const context = createChannelContext(options, parts)
+  const manager = createChannelManager(context)
+  return {
+    context,
+    manager,
+    close: async () => {
+      ending.abort()
+      await manager.stopped()
+      await ledger.close()
+    },
+  }
+}
+
+/** What a scheme may share with others of the same key. */
+export type ChannelParts = {
+  readonly chain: Chain
+  readonly ledger: DurableLedger
+  readonly sender: Sender
+  readonly curve: EvmCurve
+  /** Whose transactions these are. */
+  readonly address: Hex
+  /** Signs for the receiver authorizer. */
+  readonly privateKey: Uint8Array
+  readonly signal: AbortSignal
+}
+
+/** Connects a scheme to its parts. @throws RangeError for terms that are none. */
+export function createChannelContext(
+  options: Omit<ChannelSchemeOptions, 'rpcUrl' | 'settlementKey' | 'directory' | 'onDiskFault'>,
+  { chain, ledger, sender, curve, address, privateKey, signal }: ChannelParts,
+): ChannelContext {
+  const { terms, clock, depth, claimPolicy, depositTimeoutMs } = options
+  const contract = toHexAddress(options.batchContract)
   const contracts = { token: toHexAddress(terms.asset), permit2: toHexAddress(options.permit2) }
-  const context: ChannelContext = {
+  return {
     terms,
     contract,
     curve,
@@ -90,25 +124,15 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
       curve,
       toHexAddress(terms.receiverAuthorizer),
     ),
-    simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    simulate: ({ to, data }) => chain.client.call({ account: address, to, data }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
     isDepositUsed: (payer, deposit) =>
       chain.retry(() => isDepositUsed(chain.client, contracts, payer, deposit)),
-    claimPolicy: options.claimPolicy,
-    depositTimeoutMs: options.depositTimeoutMs,
+    claimPolicy,
+    depositTimeoutMs,
     inTurn: createTurns(),
     opening: new Map(),
     depositing: new Map(),
-  }
-  const manager = createChannelManager(context)
-  return {
-    context,
-    manager,
-    close: async () => {
-      ending.abort()
-      await manager.stopped()
-      await ledger.close()
-    },
   }
 }
 

@@ -3,7 +3,7 @@ import { encodePaymentResponseHeader } from '@x402/core/http'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import { hexToBytes, type Hex } from 'viem'
 import type { GatewayErrorCode } from '../../errors.ts'
-import type { AdmittedPayment, Refusal, Release } from '../admission.ts'
+import type { AdmittedPayment, CallResult, Refusal, Release } from '../admission.ts'
 import type { ExactContext } from './context.ts'
 import type { PaymentRecord } from './ledger.ts'
 import { withinTime } from './pause.ts'
@@ -53,8 +53,8 @@ export function createAdmittedPayment(
     return { kind: 'refused', refusal: refuse(code, ended.reason) }
   }
 
-  async function complete(result: 'used' | 'unused'): Promise<Charge> {
-    if (result === 'unused') {
+  async function complete(result: CallResult): Promise<Charge> {
+    if (result !== 'used') {
       ledger.free(key, clock())
       return describeCharge(
         context,
@@ -89,6 +89,7 @@ export function createAdmittedPayment(
         return { kind: 'refused', refusal: refuse('internal-error', 'the ledger failed') }
       }),
     complete,
+    metered: null,
   }
 }
 

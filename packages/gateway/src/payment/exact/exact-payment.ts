@@ -1,5 +1,6 @@
 /** Payment `exact`: x402 v2, EIP-3009, settled by ourselves (spec/payment.md PA5–PA10). */
 import { encodePaymentResponseHeader } from '@x402/core/http'
+import type { PaymentRequirements } from '@x402/core/types'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { describeGatewayError, type GatewayErrorCode } from '../../errors.ts'
 import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
@@ -13,6 +14,7 @@ import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
 import type { ExactContext, SettleRule } from './context.ts'
 import { createSender, createSettlementAccount } from './sender.ts'
+import type { SharedSender } from './shared-sender.ts'
 import { createSettler } from './settlement.ts'
 
 /** Terms, keys and places of the scheme. The ledger file is its alone. */
@@ -37,6 +39,10 @@ export type ExactOptions = {
   readonly settlementTimeoutMs?: number
   /** Milliseconds since the Unix epoch. */
   readonly clock: () => number
+  /** Offers of other schemes that stand beside ours. */
+  readonly otherOffers?: (path: string, amountAtomic: bigint) => readonly PaymentRequirements[]
+  /** The sender of the settlement key, when other schemes share it: it learns of our transactions by `join`. */
+  readonly sharedSender?: SharedSender
   /** Told of faults of background work: the ledger cannot be written. Ignored when absent. */
   readonly onFault?: (error: unknown) => void
 }
@@ -61,7 +67,10 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
   })
   const chain = createChain(terms, options.rpcUrl, signal)
   const onFault = options.onFault ?? (() => undefined)
-  const sender = createSender({ chain, chainId: terms.chainId, account, ledger, signal })
+  options.sharedSender?.join(ledger)
+  const sender =
+    options.sharedSender?.sender ??
+    createSender({ chain, chainId: terms.chainId, account, ledger, signal })
   const settler = createSettler({
     terms,
     chain,
@@ -87,7 +96,7 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
     onFault,
   }
   return {
-    admit: (request) => admit(context, request),
+    admit: (request) => admit(context, options.otherOffers, request),
     identify: () => null,
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
@@ -98,8 +107,14 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
   }
 }
 
-async function admit(context: ExactContext, request: AdmissionRequest): Promise<Admission> {
-  const quote = createQuote(context.terms, request.path, request.priceAtomic)
+async function admit(
+  context: ExactContext,
+  otherOffers: ExactOptions['otherOffers'],
+  request: AdmissionRequest,
+): Promise<Admission> {
+  const { path, priceAtomic } = request
+  const others = otherOffers?.(path, priceAtomic) ?? []
+  const quote = createQuote(context.terms, path, priceAtomic, others)
   const header = request.headers['payment-signature']
   if (header === undefined) {
     return { kind: 'refused', refusal: createRefusal(quote, 'payment-required') }

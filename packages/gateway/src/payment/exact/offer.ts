@@ -16,11 +16,12 @@ export type Terms = {
   readonly resourceBaseUrl: string
 }
 
-/** The one offer for a call. */
+/** The offer for a call, and those of other schemes that stand beside it. */
 export type Quote = {
   readonly amountAtomic: bigint
   readonly resourceUrl: string
   readonly requirements: PaymentRequirements
+  readonly others: readonly PaymentRequirements[]
 }
 
 /** Name of our extension: its `info` carries the request hash and the salt of the nonce (PA6). */
@@ -54,8 +55,14 @@ export function createTerms(
 }
 
 /** The offer for this path at this price. */
-export function createQuote(terms: Terms, path: string, amountAtomic: bigint): Quote {
+export function createQuote(
+  terms: Terms,
+  path: string,
+  amountAtomic: bigint,
+  others: readonly PaymentRequirements[] = [],
+): Quote {
   return {
+    others,
     amountAtomic,
     resourceUrl: `${terms.resourceBaseUrl}${path}`,
     requirements: createRequirements(terms, amountAtomic),
@@ -77,11 +84,20 @@ export function createRequirements(terms: Terms, amountAtomic: bigint): PaymentR
 
 /** The PAYMENT-REQUIRED header; `error` says why the call was not admitted. */
 export function encodeQuote(quote: Quote, error: string): Record<string, string> {
+  return encodeOffers(quote.resourceUrl, [...quote.others, quote.requirements], error)
+}
+
+/** The PAYMENT-REQUIRED header with these offers, in their order. */
+export function encodeOffers(
+  resourceUrl: string,
+  accepts: readonly PaymentRequirements[],
+  error: string,
+): Record<string, string> {
   const header = encodePaymentRequiredHeader({
     x402Version: 2,
     error,
-    resource: { url: quote.resourceUrl, description: '', mimeType: 'application/json' },
-    accepts: [quote.requirements],
+    resource: { url: resourceUrl, description: '', mimeType: 'application/json' },
+    accepts: [...accepts],
     extensions: {
       [requestExtension]: { info: { version: 1 } },
       [identifierExtension]: { info: { required: false }, schema: identifierSchema },

@@ -1,0 +1,63 @@
+/** The members of `payment` that stand for x402 schemes. */
+import { z } from 'zod'
+
+const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
+const milliseconds = z.int().min(1).max(86_400_000)
+/** A whole number of atomic units that fits a channel. */
+const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,37})$/, 'a whole number of atomic units')
+
+/** What every x402 scheme says. */
+const onChain = {
+  network: z.string().regex(/^eip155:[1-9][0-9]{0,17}$/),
+  asset: address,
+  assetName: z.string().min(1).max(64),
+  assetVersion: z.string().min(1).max(16),
+  payTo: address.describe('Where payments go; no other gateway with its own ledger may use it.'),
+  rpcUrl: z.url({ protocol: /^https?$/ }),
+  confirmations: z.int().min(1).max(1000).default(1),
+}
+
+/** `payment.upto`. */
+export const uptoSchema = z.strictObject({
+  ...onChain,
+  settler: address.describe('UptoSettler of this gateway: facilitatorAddress of its offers.'),
+  maxTimeoutSeconds: z
+    .int()
+    .min(30)
+    .max(86_400)
+    .default(7300)
+    .describe('How long a signed maximum holds; a call and its settlement have half of it.'),
+  maxExposureAtomic: atomic
+    .default('10000000')
+    .describe('The most that one payer may owe at once, failed settlements included.'),
+  maxTotalExposureAtomic: atomic
+    .default('1000000000')
+    .describe('The most that all payers together may owe at once: addresses cost nothing.'),
+})
+
+/** `payment.batchSettlement`. */
+export const batchSettlementSchema = z.strictObject({
+  ...onChain,
+  receiverAuthorizer: address.describe('ChannelAuthorizer of this gateway.'),
+  maxTimeoutSeconds: z.int().min(10).max(86_400).default(600),
+  withdrawDelaySeconds: z
+    .int()
+    .min(900)
+    .max(2_592_000)
+    .default(86_400)
+    .describe('How long a payer waits for its deposit when the gateway does not answer.'),
+  minDepositAtomic: atomic.default('100000'),
+  maxRunningCalls: z
+    .int()
+    .min(1)
+    .max(256)
+    .default(64)
+    .describe('Calls at a time on a channel with unique ceilings.'),
+  maxUnclaimedAtomic: atomic
+    .default('1000000')
+    .describe('A channel that owes this much is claimed.'),
+  maxTotalUnclaimedAtomic: atomic
+    .default('100000000')
+    .describe('When all channels together owe this much, all are claimed.'),
+  depositTimeoutMs: milliseconds.default(30_000).describe('How long a call waits for its deposit.'),
+})

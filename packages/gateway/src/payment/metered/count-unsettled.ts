@@ -1,0 +1,19 @@
+/** How much of what was charged is not on chain yet: for those who watch the gateway. */
+import type { LedgerState } from '../ledger/ledger.ts'
+
+/** Payments by `upto` that are not settled, and channels that are not wholly claimed. */
+export type Unsettled = { readonly payments: number; readonly channels: number }
+
+/** Nothing is open. */
+export const nothing: Unsettled = { payments: 0, channels: 0 }
+
+/** Counts in the latest records. */
+export function countUnsettled({ payments, channels }: LedgerState): Unsettled {
+  let unsettled = 0
+  for (const { state } of payments.values()) if (state.kind === 'charged') unsettled++
+  let unclaimed = 0
+  for (const { chargedAtomic, view } of channels.values()) {
+    if (chargedAtomic > view.claimedAtomic) unclaimed++
+  }
+  return { payments: unsettled, channels: unclaimed }
+}

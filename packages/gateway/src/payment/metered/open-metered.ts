@@ -1,0 +1,232 @@
+/** Opens `upto` and `batch-settlement` over one ledger, one chain and one settlement key. */
+import { join } from 'node:path'
+import { x402On, type X402Deployment } from '@countersign/contracts/addresses'
+import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload'
+import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
+import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
+import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
+import type { UptoTerms } from '@countersign/protocol/payment/upto-payload'
+import { getAddress } from 'viem'
+import { ConfigError } from '../../config/load-config.ts'
+import type { Config } from '../../config/schema.ts'
+import type { ChannelContext } from '../channel/channel-context.ts'
+import { createChannelManager, type ChannelManager } from '../channel/channel-manager.ts'
+import { createChannelContext } from '../channel/open-channel-scheme.ts'
+import { createTransactionBook } from '../channel/transaction-book.ts'
+import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
+import { createChain, type Chain } from '../exact/chain.ts'
+import { createTerms } from '../exact/offer.ts'
+import { createSettlementAccount } from '../exact/sender.ts'
+import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
+import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
+import type { UptoContext } from '../upto/admit-upto-payment.ts'
+import { createUptoUseFinder } from '../upto/find-use.ts'
+import { createFundsReader } from './read-funds.ts'
+import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
+
+type PaidConfig = Exclude<Config['payment'], 'none'>
+type UptoConfig = NonNullable<PaidConfig['upto']>
+type BatchConfig = NonNullable<PaidConfig['batchSettlement']>
+
+/** What the schemes need of the process. */
+export type MeteredSurroundings = {
+  readonly clock: () => number
+  /** The chain does not answer, or our own key is refused: told and tried again. */
+  readonly onFault: (error: unknown) => void
+  /** Must end the process: what the disk holds is found out by the next start. */
+  readonly onDiskFault: (error: unknown) => void
+  /** 0x and 64 hex digits each: pays for transactions; signs charges and claims. */
+  readonly settlementKey: string
+  readonly chargeKey: string
+}
+
+/** The schemes, before they work. */
+export type OpenMetered = {
+  readonly ledger: DurableLedger
+  readonly upto: UptoContext | undefined
+  readonly channel: ChannelContext | undefined
+  readonly sharedSender: SharedSender
+  /**
+   * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
+   * answer: channels are refused until it does.
+   */
+  start(): Promise<void>
+  /** Ends work on chain; what is unfinished is left as recovery finds it. */
+  stop(): Promise<void>
+}
+
+const intervalMs = 1000
+
+/**
+ * Opens the ledger and ends what was running when the last process died; `undefined` when no metered scheme is
+ * configured.
+ *
+ * @throws ConfigError, DatabaseFault when another process owns the ledger, JournalDamaged.
+ */
+export async function openMetered(
+  config: Config,
+  payment: PaidConfig,
+  surroundings: MeteredSurroundings,
+): Promise<OpenMetered | undefined> {
+  const { upto, batchSettlement } = payment
+  const first = upto ?? batchSettlement
+  if (first === undefined) return undefined
+  const { clock, onFault, onDiskFault } = surroundings
+  const ending = new AbortController()
+  const { signal } = ending
+  const account = createSettlementAccount(surroundings.settlementKey)
+  const curve = await loadEvmCurve()
+  const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
+  const x402 = x402On(terms.chainId)
+  if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
+  const chain = createChain(terms, first.rpcUrl, signal)
+  const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
+  const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
+  const { chainId } = terms
+  const sharedSender = createSharedSender({ chain, chainId, account, signal })
+  sharedSender.join(createTransactionBook(ledger))
+  const parts: Parts = {
+    chain,
+    ledger,
+    sender: sharedSender.sender,
+    curve,
+    x402,
+    address: account.address,
+    privateKey: Buffer.from(surroundings.chargeKey.slice(2), 'hex'),
+    signal,
+    clock,
+  }
+  const uptoParts = upto && openUpto(upto, parts)
+  const channel = batchSettlement && openChannels(batchSettlement, parts)
+  const manager = channel && createChannelManager(channel)
+  // Owned by `start` and `stop`.
+  let working: Promise<unknown> | undefined
+  return {
+    ledger,
+    upto: uptoParts?.context,
+    channel,
+    sharedSender,
+    start: async () => {
+      await manager?.step().catch(onFault)
+      working = Promise.all([uptoParts?.start(onFault), runManager(manager, onFault)])
+    },
+    stop: async () => {
+      ending.abort(new Error('the gateway is closing'))
+      await working
+      await manager?.stopped()
+    },
+  }
+}
+
+type Parts = Parameters<typeof createChannelContext>[1] & {
+  readonly chain: Chain
+  readonly curve: EvmCurve
+  readonly x402: X402Deployment
+  readonly clock: () => number
+}
+
+async function runManager(
+  manager: ChannelManager | undefined,
+  onFault: (error: unknown) => void,
+): Promise<void> {
+  await manager?.run(intervalMs, onFault)
+}
+
+function openUpto(
+  config: UptoConfig,
+  parts: Parts,
+): { readonly context: UptoContext; start(onFault: (error: unknown) => void): Promise<void> } {
+  const { chain, ledger, sender, curve, x402, address, privateKey, signal, clock } = parts
+  const terms: UptoTerms = {
+    ...createMeteredTerms(config),
+    facilitator: getAddress(config.settler),
+    uptoProxy: x402.uptoPermit2Proxy,
+  }
+  const settler = lower(config.settler)
+  const settlement = {
+    ledger,
+    sender,
+    settler,
+    hashCharge: createUptoChargeHasher(terms.chainId, settler),
+    sign: (digest: Uint8Array) => curve.sign(digest, privateKey),
+    simulate: ({ to, data }: { readonly to: Hex; readonly data: Hex }) =>
+      chain.client.call({ account: address, to, data }),
+    findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
+    findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
+    clock,
+  }
+  // Owned by `start`: before it, what is charged waits for the first step.
+  let loop: UptoLoop | undefined
+  const context: UptoContext = {
+    terms,
+    permit2Domain: createPermit2Domain(terms.chainId, lower(x402.permit2)),
+    curve,
+    ledger,
+    readFunds: createFundsReader(chain, terms.asset, x402.permit2),
+    maxExposureAtomic: BigInt(config.maxExposureAtomic),
+    maxTotalExposureAtomic: BigInt(config.maxTotalExposureAtomic),
+    settle: () => {
+      loop?.wake()
+    },
+    clock,
+  }
+  return {
+    context,
+    start: (onFault) => {
+      loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
+      return loop.stopped
+    },
+  }
+}
+
+function openChannels(config: BatchConfig, parts: Parts): ChannelContext {
+  const { x402, clock } = parts
+  const terms: ChannelTerms = {
+    ...createMeteredTerms(config),
+    receiverAuthorizer: getAddress(config.receiverAuthorizer),
+    withdrawDelaySeconds: config.withdrawDelaySeconds,
+    minDepositAtomic: BigInt(config.minDepositAtomic),
+    maxRunningCalls: config.maxRunningCalls,
+    erc3009Collector: x402.erc3009DepositCollector,
+    permit2Collector: x402.permit2DepositCollector,
+  }
+  const options = {
+    terms,
+    batchContract: x402.batchSettlement,
+    permit2: x402.permit2,
+    depth: config.confirmations,
+    claimPolicy: {
+      maxUnclaimedAtomic: BigInt(config.maxUnclaimedAtomic),
+      maxTotalUnclaimedAtomic: BigInt(config.maxTotalUnclaimedAtomic),
+    },
+    depositTimeoutMs: config.depositTimeoutMs,
+    clock,
+  }
+  return createChannelContext(options, parts)
+}
+
+function createMeteredTerms(
+  config: UptoConfig | BatchConfig,
+): Omit<UptoTerms, 'facilitator' | 'uptoProxy'> {
+  const network = toNetwork(config.network)
+  return {
+    network,
+    chainId: BigInt(network.slice('eip155:'.length)),
+    asset: getAddress(config.asset),
+    assetName: config.assetName,
+    assetVersion: config.assetVersion,
+    payTo: getAddress(config.payTo),
+    maxTimeoutSeconds: config.maxTimeoutSeconds,
+  }
+}
+
+/** The schema has checked its form. */
+function toNetwork(network: string): `eip155:${string}` {
+  return `eip155:${network.split(':')[1] ?? ''}`
+}
+
+function lower(address: string): Hex {
+  const parsed = parseAddress(address)
+  if (parsed === undefined) throw new ConfigError('not an address')
+  return parsed
+}

@@ -1,0 +1,51 @@
+/** The `PAYMENT-RESPONSE` of metered payments (spec/payment.md PA22). */
+import { encodePaymentResponseHeader } from '@x402/core/http'
+import type { SettleResponse } from '@x402/core/types'
+import type { Charge } from '@countersign/protocol/receipt/charge'
+import type { ChannelState } from '../channel/channel-state.ts'
+
+type Headers = Readonly<Record<string, string>>
+
+/** What was charged of a signed maximum. Its transaction follows: the charge does not wait for it. */
+export function describeUptoCharge(
+  network: `eip155:${string}`,
+  payer: string,
+  { amountAtomic }: Charge,
+): Headers {
+  return encode({ success: true, payer, transaction: '', network, amount: `${amountAtomic}` })
+}
+
+/** What was charged on a channel, and its state then. */
+export function describeChannelCharge(
+  network: `eip155:${string}`,
+  payer: string,
+  chargedAtomic: bigint,
+  channelState: ChannelState,
+): Headers {
+  return encode({
+    success: true,
+    payer,
+    transaction: '',
+    network,
+    amount: '',
+    extra: { chargedAmount: `${chargedAtomic}`, channelState },
+  })
+}
+
+/** What was given back of a channel. */
+export function describeRefund(
+  network: `eip155:${string}`,
+  refund: {
+    readonly transaction: string
+    readonly amountAtomic: bigint
+    readonly channelState: ChannelState
+  },
+): Headers {
+  const { transaction, amountAtomic, channelState } = refund
+  const extra = { channelState }
+  return encode({ success: true, transaction, network, amount: `${amountAtomic}`, extra })
+}
+
+function encode(response: SettleResponse): Headers {
+  return { 'payment-response': encodePaymentResponseHeader(response) }
+}

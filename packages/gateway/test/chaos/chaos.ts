@@ -1,0 +1,246 @@
+/**
+ * Paid calls over HTTP while the gateway is killed, the chain stalls, upstreams fail, callers leave and send payments
+ * twice. In the end every sum is the same, or this throws (issue: nothing lost, nothing doubled).
+ */
+import { strict as assert } from 'node:assert'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import type { PaymentPayload, PaymentRequired } from '@x402/core/types'
+import type { RawCall, RawResult } from '../../../../test/provider/raw-client.ts'
+import { createRandom, type Random } from '../ledger/random.ts'
+import {
+  chatBody,
+  post,
+  quoteIn,
+  startMeteredGateway,
+  type MeteredNetwork,
+  type MeteredOperator,
+} from '../payment/metered-network.ts'
+import type { RunningGateway } from '../support/start-gateway.ts'
+import { auditSums, type Sums } from './audit-sums.ts'
+import { createUptoPayer, createVoucherPayer, type ChaosPayer } from './chaos-payers.ts'
+
+/** What to do to the network. */
+export type ChaosOptions = {
+  readonly network: MeteredNetwork
+  readonly operator: MeteredOperator
+  readonly providerUrl: string
+  /** The gateway's folder; kept. */
+  readonly folder: string
+  readonly kills: number
+  readonly calls: number
+  readonly seed: number
+  readonly uptoPayers: number
+  readonly channelPayers: number
+}
+
+/** What happened, and what was compared in the end. */
+export type ChaosTally = Sums & {
+  kills: number
+  stalls: number
+  calls: number
+  served: number
+  refused: number
+  failedUpstream: number
+  left: number
+  cutByKill: number
+  raced: number
+  replayed: number
+}
+
+const workers = 6
+const models = [
+  ...Array.from({ length: 6 }, () => 'loopback-echo'),
+  'loopback-slow-30',
+  'loopback-slow-30',
+  'hostile-status-500',
+  'hostile-reset',
+  'hostile-eof-mid',
+]
+const prompts = ['why', 'is the sky blue', 'one two three four five six seven']
+const settleWithinMs = 60_000
+
+/**
+ * Runs it.
+ *
+ * @throws AssertionError when any sum differs from another.
+ */
+export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
+  const { network, operator, folder, seed } = options
+  const payers = await createPayers(options)
+  const run: Run = {
+    options,
+    payers,
+    quotes: new Map(),
+    gateway: startAgain(options),
+    stopping: false,
+    counts: {
+      kills: 0,
+      stalls: 0,
+      calls: 0,
+      served: 0,
+      refused: 0,
+      failedUpstream: 0,
+      left: 0,
+      cutByKill: 0,
+      raced: 0,
+      replayed: 0,
+    },
+  }
+  try {
+    const calling = Array.from({ length: workers }, (_, index) =>
+      work(run, createRandom(seed * 1000 + index)),
+    )
+    await killAgainAndAgain(run, createRandom(seed))
+    await Promise.all(calling)
+    // Once more: whatever the last calls left is taken up by a process that has seen none of them.
+    await killOnce(run)
+    await waitUntilSettled(options, await run.gateway)
+  } finally {
+    network.chain.resume()
+    await (await run.gateway).stop()
+  }
+  return { ...run.counts, ...(await auditSums(network, operator.payee, join(folder, 'data'))) }
+}
+
+/** Owned by one run. */
+type Run = {
+  readonly options: ChaosOptions
+  readonly payers: readonly ChaosPayer[]
+  /** By body: offers depend on the request alone. */
+  readonly quotes: Map<string, PaymentRequired>
+  /** The process that runs, or starts again: nobody calls meanwhile. */
+  gateway: Promise<RunningGateway>
+  stopping: boolean
+  readonly counts: Omit<ChaosTally, keyof Sums>
+}
+
+async function createPayers(options: ChaosOptions): Promise<readonly ChaosPayer[]> {
+  const { network, operator, uptoPayers, channelPayers } = options
+  const byUpto = await Promise.all(
+    Array.from({ length: uptoPayers }, () => createUptoPayer(network)),
+  )
+  const byVoucher = Array.from({ length: channelPayers }, () =>
+    createVoucherPayer(network, operator, baseSepoliaUsdc.address),
+  )
+  return [...byUpto, ...byVoucher]
+}
+
+function startAgain({
+  network,
+  operator,
+  providerUrl,
+  folder,
+}: ChaosOptions): Promise<RunningGateway> {
+  // Whatever is charged is claimed at once.
+  const batch = { maxUnclaimedAtomic: '1' }
+  return startMeteredGateway(network, operator, { providerUrl, folder, batch })
+}
+
+/** Kills at random instants until it has killed often enough and enough calls were made. */
+async function killAgainAndAgain(run: Run, random: Random): Promise<void> {
+  const { options, counts } = run
+  const { chain } = options.network
+  while (counts.kills < options.kills || counts.calls < options.calls) {
+    await setTimeout(150 + random.below(900))
+    if (random.chance(15)) {
+      counts.stalls++
+      chain.pause()
+      await setTimeout(200 + random.below(1200))
+      chain.resume()
+    }
+    if (counts.kills >= options.kills) continue
+    counts.kills++
+    await killOnce(run)
+  }
+  run.stopping = true
+}
+
+async function killOnce(run: Run): Promise<void> {
+  const dying = await run.gateway
+  run.gateway = dying.kill().then(() => startAgain(run.options))
+  await run.gateway
+}
+
+async function work(run: Run, random: Random): Promise<void> {
+  while (!run.stopping) {
+    const body = chatBody(random.pick(models), random.chance(50), random.pick(prompts))
+    const payer = random.pick(run.payers)
+    const quote = await quoteFor(run, body)
+    // It was killed while it was asked.
+    if (quote === undefined) continue
+    const payment = await payer.pay(quote)
+    await makeCall(run, random, payer, body, payment)
+    payer.end(payment)
+  }
+}
+
+async function quoteFor(run: Run, body: string): Promise<PaymentRequired | undefined> {
+  const known = run.quotes.get(body)
+  if (known !== undefined) return known
+  const answer = await post(await run.gateway, body)
+  if (answer.status !== 402) return undefined
+  const quote = quoteIn(answer)
+  run.quotes.set(body, quote)
+  return quote
+}
+
+async function makeCall(
+  run: Run,
+  random: Random,
+  payer: ChaosPayer,
+  body: string,
+  payment: PaymentPayload,
+): Promise<void> {
+  const { counts } = run
+  counts.calls++
+  const how = random.below(10)
+  const sends = how === 0 ? 3 : 1
+  const gateway = await run.gateway
+  const more: Partial<RawCall> = how === 1 ? { leaveWhen: (bytes) => bytes > 0 } : {}
+  const answers = await Promise.all(
+    Array.from({ length: sends }, () => post(gateway, body, payment, more)),
+  )
+  for (const answer of answers) note(run, payer, answer, how === 1)
+  const served = answers.filter(({ status }) => status === 200)
+  if (sends > 1) {
+    counts.raced++
+    assert.ok(served.length <= 1, 'one payment was served twice')
+  }
+  if (how !== 2 || served.length === 0) return
+  counts.replayed++
+  const again = await post(await run.gateway, body, payment)
+  assert.notEqual(again.status, 200, 'a payment was served again')
+}
+
+function note({ counts }: Run, payer: ChaosPayer, answer: RawResult, leaves: boolean): void {
+  payer.hear(answer)
+  const { status, failure } = answer
+  if (status === 402 || status === 503) counts.refused++
+  else if (status === null) counts.cutByKill++
+  else if (status >= 500) counts.failedUpstream++
+  else if (leaves) counts.left++
+  else if (failure !== null) counts.cutByKill++
+  else counts.served++
+}
+
+/** The chain makes a block a second; everything is claimed and settled soon after the last call. */
+async function waitUntilSettled({ seed }: ChaosOptions, { url }: RunningGateway): Promise<void> {
+  const until = performance.now() + settleWithinMs
+  let waiting = ''
+  while (performance.now() < until) {
+    const text = await (await fetch(`${url}/metrics`)).text()
+    waiting = unsettledIn(text)
+    if (waiting === '') return
+    await setTimeout(200)
+  }
+  throw new assert.AssertionError({
+    message: `seed ${seed}: after a minute there is still ${waiting}`,
+  })
+}
+
+function unsettledIn(metrics: string): string {
+  const names = ['countersign_unsettled_payments', 'countersign_unclaimed_channels']
+  return names.filter((name) => !new RegExp(`^${name} 0$`, 'm').test(metrics)).join(', ')
+}

@@ -1,0 +1,296 @@
+/** A gateway that sells metered calls on a real chain: the operator's contracts, a provider, payers with stock clients. */
+import { keyRegistryAbi } from '@countersign/contracts/key-registry'
+import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
+import { planOperator, planRegistry } from '@countersign/contracts/operator'
+import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
+import { testUsdcAbi } from '@countersign/contracts/test-usdc'
+import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from '@x402/core/http'
+import type { PaymentPayload, PaymentRequired } from '@x402/core/types'
+import { toClientEvmSigner } from '@x402/evm'
+import { BatchSettlementEvmScheme } from '@x402/evm/batch-settlement/client'
+import { UptoEvmScheme } from '@x402/evm/upto/client'
+import { x402Client } from '@x402/fetch'
+import { createWalletClient, encodeFunctionData, http, keccak256, toHex, type Hex } from 'viem'
+import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
+import { baseSepolia } from 'viem/chains'
+import { callRaw, type RawCall, type RawResult } from '../../../../test/provider/raw-client.ts'
+import { startGateway, type RunningGateway } from '../support/start-gateway.ts'
+import { startTestChain, type TestChain } from './chain-process.ts'
+import { nextPayerKey } from './channel-fixture.ts'
+
+/** Where one gateway is paid, and by which keys. */
+export type MeteredOperator = {
+  readonly payee: Hex
+  readonly settler: Hex
+  readonly authorizer: Hex
+  readonly settlementKey: Hex
+}
+
+/** A chain with gateways of their own. */
+export type MeteredNetwork = {
+  readonly chain: TestChain
+  /** A new gateway's contracts and keys. */
+  createOperator(): Promise<MeteredOperator>
+  /** A key that holds test USDC, of which Permit2 may take all. */
+  createPayer(): Promise<Hex>
+  /** A key that holds test USDC: enough for deposits by EIP-3009. */
+  createChannelPayer(): Hex
+  /** Test USDC of an account. */
+  balanceOf(owner: Hex): Promise<bigint>
+  /** What the contract says of a channel: deposited and claimed. */
+  channelOf(channelId: Hex): Promise<readonly [bigint, bigint]>
+}
+
+const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
+const noBytes: Hex = `0x${'0'.repeat(64)}`
+
+/** Starts the chain. */
+export async function startMeteredNetwork(): Promise<MeteredNetwork> {
+  const chain = await startTestChain()
+  // Owned by `createOperator`: each gateway has a name of its own.
+  let operators = 0
+  return {
+    chain,
+    createOperator: () => deployOperator(chain, keccak256(toHex(`gateway ${operators++}`))),
+    createPayer: () => createApprovedPayer(chain),
+    createChannelPayer: () => nextPayerKey(chain),
+    balanceOf: (owner) =>
+      chain.client.readContract({ ...read, functionName: 'balanceOf', args: [owner] }),
+    channelOf: (channelId) =>
+      chain.client.readContract({
+        address: baseSepoliaX402.batchSettlement,
+        abi: batchSettlementAbi,
+        functionName: 'channels',
+        args: [channelId],
+      }),
+  }
+}
+
+/** Input tokens cost 1 atomic unit, output tokens 2. */
+const meteredModel = (name: string): Readonly<Record<string, unknown>> => ({
+  name,
+  upstream: 'loopback',
+  provider: 'openai',
+  price: { perMillionAtomic: { input: '1000000', output: '2000000' } },
+  limits: { contextTokens: 4000, maxOutputTokens: 500 },
+})
+
+/** Models that every gateway of these tests sells by use; `flat` stands for a fixed price. */
+const meteredModels = [
+  'loopback-echo',
+  'loopback-slow-30',
+  'loopback-slow-300',
+  'hostile-status-500',
+  'hostile-reset',
+  'hostile-eof-mid',
+  'hostile-header-injection',
+]
+
+/** Counts its input at the start of a stream. */
+const slowMessages = {
+  ...meteredModel('slow-messages'),
+  upstream: 'messages',
+  provider: 'anthropic',
+  upstreamModel: 'loopback-slow-300',
+}
+
+/** Starts a gateway with these schemes, in front of a provider that speaks plain HTTP. */
+export function startMeteredGateway(
+  { chain }: MeteredNetwork,
+  operator: MeteredOperator,
+  options: {
+    readonly providerUrl: string
+    readonly folder?: string
+    readonly upto?: Readonly<Record<string, unknown>> | null
+    readonly batch?: Readonly<Record<string, unknown>> | null
+    readonly exact?: boolean
+  },
+): Promise<RunningGateway> {
+  const onChain = {
+    network: 'eip155:84532',
+    asset: baseSepoliaUsdc.address,
+    assetName: 'USDC',
+    assetVersion: '2',
+    payTo: operator.payee,
+    rpcUrl: chain.rpcUrl,
+  }
+  const { upto = {}, batch = {}, exact = false, folder } = options
+  const payment = {
+    ...(exact ? { exact: onChain } : {}),
+    ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
+    ...(batch === null
+      ? {}
+      : {
+          batchSettlement: {
+            ...onChain,
+            receiverAuthorizer: operator.authorizer,
+            withdrawDelaySeconds: 3600,
+            minDepositAtomic: '10000',
+            ...batch,
+          },
+        }),
+  }
+  return startGateway({
+    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
+    ...(folder === undefined ? {} : { folder }),
+    config: {
+      upstreams: [
+        {
+          name: 'loopback',
+          baseUrl: options.providerUrl,
+          models: [{ id: 'flat', priceAtomic: '700' }],
+        },
+        { name: 'messages', kind: 'anthropic', baseUrl: options.providerUrl },
+      ],
+      models: [...meteredModels.map(meteredModel), slowMessages],
+      payment,
+    },
+  })
+}
+
+/** The unmodified client of the x402 packages, which can read the chain. */
+export function createMeteredClient(
+  { chain }: MeteredNetwork,
+  key: Hex,
+  scheme: 'upto' | 'batch-settlement',
+): x402Client {
+  const signer = toClientEvmSigner(privateKeyToAccount(key), {
+    readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
+  })
+  return new x402Client().register(
+    'eip155:*',
+    scheme === 'upto' ? new UptoEvmScheme(signer) : new BatchSettlementEvmScheme(signer),
+  )
+}
+
+/** The same for channels, with the scheme that asks for refunds. */
+export function createRefundingClient(
+  { chain }: MeteredNetwork,
+  key: Hex,
+): { readonly scheme: BatchSettlementEvmScheme; readonly client: x402Client } {
+  const signer = toClientEvmSigner(privateKeyToAccount(key), {
+    readContract: (args) => chain.client.readContract({ ...args, args: args.args ?? [] }),
+  })
+  const scheme = new BatchSettlementEvmScheme(signer)
+  return { scheme, client: new x402Client().register('eip155:*', scheme) }
+}
+
+/** A chat call. */
+export function chatBody(model: string, stream: boolean, prompt = 'hello'): string {
+  return JSON.stringify({
+    model,
+    stream,
+    ...(stream ? { stream_options: { include_usage: true } } : {}),
+    messages: [{ role: 'user', content: prompt }],
+  })
+}
+
+/** Posts a chat call, paid or not. */
+export function post(
+  { url }: Pick<RunningGateway, 'url'>,
+  body: string,
+  payment?: PaymentPayload,
+  more: Partial<RawCall> = {},
+): Promise<RawResult> {
+  const headers =
+    payment === undefined ? {} : { 'payment-signature': encodePaymentSignatureHeader(payment) }
+  return callRaw({
+    url: `${url}/v1/${isMessages(body) ? 'messages' : 'chat/completions'}`,
+    method: 'POST',
+    body,
+    maxHeaderSize: 65_536,
+    ...more,
+    headers: { ...headers, ...more.headers },
+  })
+}
+
+function isMessages(body: string): boolean {
+  return body.includes('"slow-messages"')
+}
+
+/** The offer in a 402. */
+export function quoteIn(answer: RawResult): PaymentRequired {
+  const header = answer.headers['payment-required']
+  if (typeof header !== 'string') throw new Error(`no offer: ${answer.body.toString()}`)
+  return decodePaymentRequiredHeader(header)
+}
+
+/** Asks for the offer of a call and signs for it. */
+export async function signFor(
+  client: x402Client,
+  gateway: Pick<RunningGateway, 'url'>,
+  body: string,
+): Promise<PaymentPayload> {
+  return client.createPaymentPayload(quoteIn(await post(gateway, body)))
+}
+
+/** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
+async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<MeteredOperator> {
+  const settlementKey = chain.nextSettlementKey()
+  const account = privateKeyToAccount(chain.nextSettlementKey())
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
+  const x402 = baseSepoliaX402
+  const { address: owner } = account
+  const roles = { minDelaySeconds: 0, proposers: [owner], guardian: owner }
+  const { timelock, registry } = planRegistry({ x402, ...roles })
+  const contracts = planOperator({
+    x402,
+    registry: registry.address,
+    gatewayId,
+    payeeOwner: owner,
+  })
+  const { timestamp } = await chain.client.getBlock()
+  const from = Number(timestamp)
+  const register = encodeFunctionData({
+    abi: keyRegistryAbi,
+    functionName: 'registerKey',
+    args: [gatewayId, privateKeyToAddress(settlementKey), from, from + 86_400, keccak256('0x77')],
+  })
+  const call = [registry.address, 0n, register, noBytes, noBytes] as const
+  const abi = registryTimelockAbi
+  const schedule = encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] })
+  const execute = encodeFunctionData({ abi, functionName: 'execute', args: call })
+  const sends = [
+    timelock,
+    registry,
+    contracts.settler,
+    contracts.authorizer,
+    contracts.payee,
+    { to: timelock.address, data: schedule },
+    { to: timelock.address, data: execute },
+  ]
+  const hashes: Hex[] = []
+  for (const [nonce, { to, data }] of sends.entries()) {
+    hashes.push(await wallet.sendTransaction({ to, data, nonce, gas: 4_000_000n }))
+  }
+  for (const hash of hashes) {
+    const { status } = await chain.mined(hash)
+    if (status !== 'success') throw new Error('the contracts of an operator were not deployed')
+  }
+  return {
+    payee: contracts.payee.address,
+    settler: contracts.settler.address,
+    authorizer: contracts.authorizer.address,
+    settlementKey,
+  }
+}
+
+/** A payer that lets Permit2 move its money, as `upto` needs. */
+async function createApprovedPayer(chain: TestChain): Promise<Hex> {
+  const key = nextPayerKey(chain)
+  const account = privateKeyToAccount(key)
+  const transport = http(chain.rpcUrl)
+  const giver = privateKeyToAccount(chain.nextSettlementKey())
+  const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
+  await chain.mined(await gas.sendTransaction({ to: account.address, value: 10n ** 16n }))
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport })
+  const hash = await wallet.writeContract({
+    address: baseSepoliaUsdc.address,
+    abi: testUsdcAbi,
+    functionName: 'approve',
+    args: [baseSepoliaX402.permit2, 1n << 255n],
+  })
+  await chain.mined(hash)
+  return key
+}
