@@ -79,9 +79,11 @@ export type Context = {
     more?: Partial<RawCall>,
   ): Promise<RawResult>
   /** The offers of an unpaid call. */
-  quote(request?: PaidRequest): Promise<Quote>
+  quote(request?: PaidRequest, more?: Partial<RawCall>): Promise<Quote>
   /** A payment for a call, changed or not. */
   pay(request?: PaidRequest, changes?: SignChanges): Promise<Payment>
+  /** An ordinary paid call, so that the payer knows again what was charged. */
+  settleUp(): Promise<void>
   /** Runs calls, and says how often the work behind the server was done meanwhile. */
   observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
 }

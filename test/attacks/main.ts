@@ -8,7 +8,6 @@ import { parseArgs } from 'node:util'
 import type { Hex } from 'viem'
 import { schemes, type PaidRequest, type Scheme } from './attack.ts'
 import { catalogue } from './catalogue.ts'
-import { writeComparison } from './compare.ts'
 import type { AttackedNetwork } from './drivers/own-network.ts'
 import { createPayer } from './payers/create-payer.ts'
 import { countVerdicts, describeResult, verdictOf } from './report.ts'
@@ -66,7 +65,12 @@ async function main(): Promise<number> {
     process.stdout.write(usage)
     return 0
   }
-  if (values.compare) return (await writeComparison(numberOf('repeats'), progress)) ? 0 : 1
+  if (values.compare) {
+    const { writeComparison } = await import('./compare.ts')
+    const chosen = values.scheme === undefined ? schemes : [schemeOf(values.scheme)]
+    await writeComparison({ schemes: chosen, ...common(), onResult: progress })
+    return 0
+  }
   const results = values.url === undefined ? await attackHere() : await attackThere(values.url)
   if (values.json) process.stdout.write(`${JSON.stringify({ results: results.map(toJson) }, null, 1)}\n`)
   else process.stdout.write(`${countVerdicts(results)}\n`)
@@ -116,7 +120,14 @@ async function startNetwork(scheme: Scheme): Promise<AttackedNetwork> {
   return startOwnNetwork(scheme)
 }
 
-function common(): Pick<Parameters<typeof runSuite>[0], 'repeats' | 'seed' | 'only' | 'onResult'> {
+type Common = {
+  readonly repeats: number
+  readonly seed: number
+  readonly only: ReadonlySet<string>
+  readonly onResult?: (result: AttackResult) => void
+}
+
+function common(): Common {
   const known = new Set<string>(catalogue.map(({ id }) => id))
   const only = values.only?.split(',') ?? [...known]
   const wrong = only.find((id) => !known.has(id))

@@ -13,7 +13,7 @@ import {
 } from './attack.ts'
 import { catalogue, type CatalogueEntry } from './catalogue.ts'
 import type { Driver } from './drivers/driver.ts'
-import { encodePayment, quoteIn, type Payment, type Quote } from './wire.ts'
+import { encodePayment, quoteIn, type Payment } from './wire.ts'
 
 /** What to attack. */
 export type SuiteOptions = {
@@ -41,12 +41,11 @@ const patienceMs = 90_000
 
 /** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
-  const context = createContext(options)
   const results: AttackResult[] = []
   for (const { run, mechanism: _, ...entry } of catalogue) {
     if (options.only?.has(entry.id) === false) continue
     const start = performance.now()
-    const outcome = await runOne(run, context)
+    const outcome = await runOne(run, options)
     const milliseconds = Math.round(performance.now() - start)
     const result = { ...entry, scheme: options.scheme, outcome, milliseconds }
     results.push(result)
@@ -55,13 +54,16 @@ export async function runSuite(options: SuiteOptions): Promise<readonly AttackRe
   return results
 }
 
-async function runOne(run: CatalogueEntry['run'], context: Context): Promise<Outcome> {
+async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promise<Outcome> {
+  const plain = createContext(options, () => Promise.resolve())
+  // Once for each attack, when it makes its first call.
+  let prepared: Promise<void> | undefined
+  const context = createContext(options, () => (prepared ??= prepare(plain)))
   const late = Promise.withResolvers<Outcome>()
   const timer = setTimeout(() => {
     late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
   }, patienceMs)
   try {
-    await prepare(context)
     return await Promise.race([run(context), late.promise])
   } catch (error) {
     if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
@@ -85,9 +87,10 @@ async function prepare(context: Context): Promise<void> {
   }
 }
 
-function createContext(options: SuiteOptions): Context {
+function createContext(options: SuiteOptions, ready: () => Promise<void>): Context {
   const { url, rpcUrl, scheme, request, payer, driver, repeats, seed } = options
   const call: Context['call'] = async (payment, target = request, more = {}) => {
+    await ready()
     const paid = payment === undefined ? {} : { 'payment-signature': headerOf(payment) }
     const answer = await callRaw({
       url: `${url}${target.path}`,
@@ -101,13 +104,13 @@ function createContext(options: SuiteOptions): Context {
     if (typeof payment === 'object' && isFrom(payer, payment.payload)) payer.hear(answer)
     return answer
   }
-  const quote = async (target: PaidRequest = request): Promise<Quote> => {
-    const answer = await call(undefined, target)
+  const quote: Context['quote'] = async (target = request, more = {}) => {
+    const answer = await call(undefined, target, more)
     const found = quoteIn(answer)
     demand(answer.status === 402 && found !== undefined, `no offer: ${tally([answer])}`)
     return found
   }
-  return {
+  const context: Context = {
     url,
     scheme,
     request,
@@ -120,6 +123,7 @@ function createContext(options: SuiteOptions): Context {
     quote,
     pay: async (target, changes) => payer.sign(await quote(target), changes),
     observe: async (calls) => {
+      await ready()
       const before = await driver?.executions()
       const answers = await calls()
       const after = await driver?.executions()
@@ -128,7 +132,9 @@ function createContext(options: SuiteOptions): Context {
       }
       return { answers, executions: after - before }
     },
+    settleUp: () => prepare(context),
   }
+  return context
 }
 
 function headerOf(payment: Payment | string): string {

@@ -155,7 +155,8 @@ export const settleFirst: Attack = async (context) => {
     await context.call(payment),
   ])
   demand(executions <= 1, `${executions} executions for one payment that an observer sent`)
-  return passed(`sent ahead by an observer: ${executions} executions; ${tally(answers)}`)
+  const told = executions === 0 ? 'refused, although the payee has the money' : '1 execution'
+  return passed(`sent ahead by an observer: ${told}; ${tally(answers)}`)
 }
 
 /** Every one is refused, and none of them reaches the upstream. */

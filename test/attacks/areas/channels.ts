@@ -18,6 +18,9 @@ import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Offer } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
 
+/** Refunds are asked for by GET: stock clients do. */
+const get = { method: 'GET' }
+
 const noChannel = notApplicable('there are no channels')
 
 const withdrawAbi = [
@@ -100,18 +103,20 @@ export const raceRefunds: Attack = async (context) => {
   if (driver === undefined) return notRun('needs a payer of its own (driver)')
   const { payer, offer } = await openChannel(context, await driver.createPayerKey())
   const charged = payer.chargedAtomic()
-  const quote = await context.quote()
+  const desk = driver.requests.refund
+  if (desk === undefined) return notRun('no place for refunds is known')
+  const quote = await context.quote(desk, get)
   const amount = (20_000n - charged) / 2n + 1n
   const refunds = await Promise.all(
     [amount, amount + 1n].map((each) => payer.signRefund(quote, each, 0n)),
   )
   const { answers, executions } = await context.observe(() =>
-    Promise.all(refunds.map((each) => context.call(each))),
+    Promise.all(refunds.map((each) => context.call(each, desk, get))),
   )
   demand(executions === 0, 'a refund ran a call')
   const { id } = payer.channelOf(offer)
   await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n, 10_000)
-  const again = await context.call(refunds[0])
+  const again = await context.call(refunds[0], desk, get)
   const { balance, claimed } = await readChannel(rpcUrl, id)
   demand(claimed === charged || claimed === 0n, `claimed ${claimed}, charged ${charged}`)
   demand(balance >= charged, `the channel holds ${balance}, less than the ${charged} charged`)
@@ -129,8 +134,10 @@ export const useDrained: Attack = async (context) => {
   const quote = await context.quote()
   const next = await payer.sign(quote)
   const left = 20_000n - payer.chargedAtomic()
-  const refund = await payer.signRefund(quote, left, 0n)
-  const answer = await context.call(refund)
+  const desk = driver.requests.refund
+  if (desk === undefined) return notRun('no place for refunds is known')
+  const refund = await payer.signRefund(await context.quote(desk, get), left, 0n)
+  const answer = await context.call(refund, desk, get)
   const { id } = payer.channelOf(offer)
   const isDrained = await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n)
   demand(isDrained, `the refund of everything was not paid: ${tally([answer])}`)

@@ -1,11 +1,11 @@
 /** T38–T43: whoever sends the transactions. */
 import { encodeAbiParameters } from 'viem'
-import { RpcDropped } from '../drivers/driver.ts'
+import { RpcDropped, type Driver } from '../drivers/driver.ts'
 import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
-import { encodePayment, signatureOf, withSignature } from '../wire.ts'
+import { encodePayment, signatureOf, withSignature, type Payment } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
 
 /** T38: a transaction that was lost holds up no other. */
@@ -41,13 +41,13 @@ export const settleOften: Attack = async (context) => {
   if (driver === undefined) return notRun('needs to see what the server broadcasts (driver)')
   if (scheme === 'batch-settlement') return notApplicable('vouchers are not settled one by one')
   const payment = await context.pay()
-  const before = driver.broadcasts().length
   const count = Math.min(20, context.repeats)
   const { answers } = await context.observe(() =>
     Promise.all(Array.from({ length: count }, () => context.call(payment))),
   )
-  await until(() => driver.broadcasts().length > before, 5000)
-  const raw = new Set(driver.broadcasts().slice(before))
+  const broadcasts = (): readonly string[] => broadcastsOf(driver, payment)
+  await until(() => broadcasts().length > 0, 5000)
+  const raw = new Set(broadcasts())
   demand(raw.size <= 1, `${raw.size} transactions for one payment: ${tally(answers)}`)
   return passed(`${count} at once: ${raw.size} transaction; ${tally(answers)}`)
 }
@@ -67,13 +67,22 @@ export const nameFactory: Attack = async (context) => {
     [{ type: 'address' }, { type: 'bytes' }, { type: 'bytes' }],
     [`0x${'ca11'.repeat(10)}`, '0xdeadbeef', `0x${inner.slice(2)}`],
   )
-  const before = driver?.broadcasts().length ?? 0
+  const before = broadcastsOf(driver, good).length
   const payment = encodePayment(withSignature(good, `${wrapped}${magic}`))
   await refusedAll(context, 'an ERC-6492 signature with a factory', () => [context.call(payment)])
-  const sent = (driver?.broadcasts().length ?? 0) - before
+  const sent = broadcastsOf(driver, good).length - before
   demand(sent === 0, `${sent} transactions were sent for it`)
   await demandStillGood(context, good)
   return passed('a factory of the caller: refused, nothing sent; the plain signature was served')
+}
+
+/** Transactions that carry the nonce of a payment. */
+function broadcastsOf(driver: Driver | undefined, { payload }: Payment): readonly string[] {
+  const { nonce: exact } = Object(payload['authorization'])
+  const { nonce: upto } = Object(payload['permit2Authorization'])
+  if (exact === undefined && upto === undefined) return []
+  const word = BigInt(exact ?? upto).toString(16).padStart(64, '0')
+  return driver?.broadcasts().filter((raw) => raw.includes(word)) ?? []
 }
 
 /** T42: the settlement key is replaced while payments are open. */

@@ -24,6 +24,8 @@ export type SpecialRequests = {
   readonly injectedHeaders?: PaidRequest
   /** The same answer without them. */
   readonly plainTwin?: PaidRequest
+  /** Where a channel gives money back; asked by GET. */
+  readonly refund?: PaidRequest
   /** A call that is charged 0. */
   readonly freeOfCharge?: PaidRequest
 }

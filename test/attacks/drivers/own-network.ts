@@ -65,6 +65,7 @@ function requestsFor(scheme: string): SpecialRequests {
     upstreamError: chat('hostile-status-500', false),
     upstreamReset: chat('hostile-reset', false),
     injectedHeaders: chat('hostile-header-injection', false),
+    refund: { path: '/v1/payments/refund', body: '' },
     plainTwin: chat('flat', false),
     ...(isExact ? {} : { lyingUsage: chat('hostile-usage', false) }),
     ...(scheme === 'upto' ? { freeOfCharge: chat('hostile-eof-mid', true, prompt) } : {}),
@@ -204,7 +205,8 @@ async function receiptFits(
   return checks.every(({ status }) => status !== 'failed')
 }
 
-function priceOf({ body }: RawResult): bigint {
+/** What an answer cost by the sheet, rounded up. */
+export function priceOf({ body }: RawResult): bigint {
   const usage: unknown = JSON.parse(body.toString()).usage
   const { prompt_tokens: input, completion_tokens: output } = Object(usage)
   const atomic = BigInt(input) * BigInt(sheet.input) + BigInt(output) * BigInt(sheet.output)

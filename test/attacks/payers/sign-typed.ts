@@ -45,7 +45,7 @@ export function chainIdOf(network: string): number {
 
 /** A whole number in the text, or the other one: what no signature can carry is signed as if it were good. */
 export function signable(text: string | undefined, otherwise: bigint): bigint {
-  return text !== undefined && /^\d{1,77}$/.test(text) ? BigInt(text) : otherwise
+  return text !== undefined && /^\d{1,38}$/.test(text) ? BigInt(text) : otherwise
 }
 
 /** An address as typed data takes it. */
