@@ -73,7 +73,7 @@ export type Context = {
   /** Knows and moves what cannot be seen or moved from outside. */
   readonly driver: Driver | undefined
   /** Posts the request, or another. */
-  call(
+  send(
     payment: Payment | string | undefined,
     request?: PaidRequest,
     more?: Partial<RawCall>,

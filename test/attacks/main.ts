@@ -72,7 +72,8 @@ async function main(): Promise<number> {
     return 0
   }
   const results = values.url === undefined ? await attackHere() : await attackThere(values.url)
-  if (values.json) process.stdout.write(`${JSON.stringify({ results: results.map(toJson) }, null, 1)}\n`)
+  if (values.json)
+    process.stdout.write(`${JSON.stringify({ results: results.map(toJson) }, null, 1)}\n`)
   else process.stdout.write(`${countVerdicts(results)}\n`)
   if (results.length === 0) throw new UsageError('no attack was chosen')
   return results.some(({ outcome }) => outcome.kind === 'failed') ? 1 : 0
@@ -94,15 +95,14 @@ async function attackThere(url: string): Promise<readonly AttackResult[]> {
 async function attackHere(): Promise<readonly AttackResult[]> {
   const chosen = values.scheme === undefined ? schemes : [schemeOf(values.scheme)]
   const results: AttackResult[] = []
+  const shared = common()
   for (const scheme of chosen) {
     if (!values.json) process.stdout.write(`${scheme}\n`)
     const network = await startNetwork(scheme)
     try {
       const { url, rpcUrl, request, driver } = network
       const payer = createPayer(scheme, await driver.createPayerKey())
-      results.push(
-        ...(await runSuite({ url, rpcUrl, request, driver, scheme, payer, ...common() })),
-      )
+      results.push(...(await runSuite({ url, rpcUrl, request, driver, scheme, payer, ...shared })))
     } finally {
       await network.driver.stop()
     }

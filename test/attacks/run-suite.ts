@@ -78,18 +78,21 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
 /** Before each attack an ordinary payment buys an ordinary call: a server that refuses everything passes nothing. */
 async function prepare(context: Context): Promise<void> {
   for (let attempt = 0; ; attempt++) {
-    const answer = await context.call(await context.pay())
+    const answer = await context.send(await context.pay())
     if (isServed(answer)) return
     const { status } = answer
     const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
     // A channel whose state the payer does not know is corrected once.
-    demand(attempt < 2 && status === 402, `an ordinary payment was refused: ${tally([answer])} ${error}`)
+    demand(
+      attempt < 2 && status === 402,
+      `an ordinary payment was refused: ${tally([answer])} ${error}`,
+    )
   }
 }
 
 function createContext(options: SuiteOptions, ready: () => Promise<void>): Context {
   const { url, rpcUrl, scheme, request, payer, driver, repeats, seed } = options
-  const call: Context['call'] = async (payment, target = request, more = {}) => {
+  const send: Context['send'] = async (payment, target = request, more = {}) => {
     await ready()
     const paid = payment === undefined ? {} : { 'payment-signature': headerOf(payment) }
     const answer = await callRaw({
@@ -105,7 +108,7 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     return answer
   }
   const quote: Context['quote'] = async (target = request, more = {}) => {
-    const answer = await call(undefined, target, more)
+    const answer = await send(undefined, target, more)
     const found = quoteIn(answer)
     demand(answer.status === 402 && found !== undefined, `no offer: ${tally([answer])}`)
     return found
@@ -119,7 +122,7 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     repeats,
     seed,
     driver,
-    call,
+    send,
     quote,
     pay: async (target, changes) => payer.sign(await quote(target), changes),
     observe: async (calls) => {

@@ -45,15 +45,15 @@ export function encodePayment(payment: unknown): string {
 
 /** The quote in an answer. */
 export function quoteIn(answer: RawResult): Quote | undefined {
-  const quote: Quote | undefined = decode(answer.headers['payment-required'])
-  return quote
+  const quote: Quote | null = JSON.parse(decode(answer.headers['payment-required']))
+  return quote ?? undefined
 }
 
 /** What an answer says was charged; a trailer comes after the header and has the last word. */
 export function settledIn(answer: RawResult): Settled | undefined {
   const header = answer.trailers['payment-response'] ?? answer.headers['payment-response']
-  const settled: Settled | undefined = decode(header)
-  return settled
+  const settled: Settled | null = JSON.parse(decode(header))
+  return settled ?? undefined
 }
 
 /** The amount that an answer says was charged. */
@@ -91,11 +91,14 @@ export function withSignature(payment: Payment, signature: string): unknown {
     : { ...payment, payload: { ...payload, signature } }
 }
 
-function decode(header: unknown): any {
-  if (typeof header !== 'string') return undefined
+/** The JSON text of a header; what is no JSON is as absent. */
+function decode(header: unknown): string {
+  if (typeof header !== 'string') return 'null'
+  const text = Buffer.from(header, 'base64').toString()
   try {
-    return JSON.parse(Buffer.from(header, 'base64').toString())
+    JSON.parse(text)
+    return text
   } catch {
-    return undefined
+    return 'null'
   }
 }

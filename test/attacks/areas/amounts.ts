@@ -38,8 +38,8 @@ export const writeAmounts: Attack = async (context) => {
   for (const text of hostile) {
     const signed = await context.pay(undefined, { amount: text })
     await refusedAll(context, `an amount of "${text.slice(0, 40)}"`, () => [
-      context.call(signed),
-      context.call(encodePayment(withAccepted(good, { amount: text }))),
+      context.send(signed),
+      context.send(encodePayment(withAccepted(good, { amount: text }))),
     ])
   }
   await demandStillGood(context, good)
@@ -54,7 +54,7 @@ export const exceedCeiling: Attack = async (context) => {
   for (const request of requests) {
     if (request === undefined) continue
     const payment = await context.pay(request)
-    const answer = await context.call(payment, request)
+    const answer = await context.send(payment, request)
     demand(isServed(answer), `the call was not served: ${tally([answer])}`)
     const ceiling = BigInt(payment.accepted.amount)
     const charge = await chargeOf(context, answer, ceiling)
@@ -71,7 +71,7 @@ export const lieAboutUsage: Attack = async (context) => {
   const lying = driver?.requests.lyingUsage
   if (lying === undefined) return notRun('needs an upstream that lies (driver)')
   const payment = await context.pay(lying)
-  const answer = await context.call(payment, lying)
+  const answer = await context.send(payment, lying)
   demand(isServed(answer), `the call was not served: ${tally([answer])}`)
   const ceiling = BigInt(payment.accepted.amount)
   const charge = await chargeOf(context, answer, ceiling)
@@ -104,7 +104,7 @@ export const checkRounding: Attack = async (context) => {
   const { driver, scheme, request } = context
   if (scheme === 'exact') return notApplicable('the price is fixed')
   if (driver?.priceOf === undefined) return notRun('needs the price sheet (driver)')
-  const answer = await context.call(await context.pay())
+  const answer = await context.send(await context.pay())
   demand(isServed(answer), `the call was not served: ${tally([answer])}`)
   const charge = await chargeOf(context, answer, 0n)
   const price = driver.priceOf(answer)
@@ -128,7 +128,7 @@ export const moveNothing: Attack = async (context) => {
     }
     return { ...Object(result), logs: [] }
   }
-  const { answers } = await context.observe(async () => [await context.call(payment)])
+  const { answers } = await context.observe(async () => [await context.send(payment)])
   driver.rpcRule = undefined
   demand(!answers.some(isServed), 'served although no Transfer was seen')
   return passed(
@@ -139,7 +139,7 @@ export const moveNothing: Attack = async (context) => {
 
 async function chargeFor(context: Context, request: PaidRequest): Promise<bigint> {
   const payment = await context.pay(request)
-  const answer = await context.call(payment, request)
+  const answer = await context.send(payment, request)
   demand(isServed(answer), `the call was not served: ${tally([answer])}`)
   return chargeOf(context, answer, BigInt(payment.accepted.amount))
 }

@@ -25,21 +25,27 @@ export const presentElsewhere: Attack = async (context) => {
   else {
     const { otherRoute } = driver.requests
     const payment = await context.pay()
-    await refusedAll(context, 'another route', () => [context.call(payment, otherRoute)])
+    await refusedAll(context, 'another route', () => [context.send(payment, otherRoute)])
     tried.push('route')
   }
   if (driver?.requests.otherPrice === undefined) without.push('no second price is known')
   else {
     const { otherPrice } = driver.requests
     const payment = await context.pay()
-    await refusedAll(context, 'a dearer model', () => [context.call(payment, otherPrice)])
+    await refusedAll(context, 'a dearer model', () => [context.send(payment, otherPrice)])
     tried.push('model')
   }
   const payment = await context.pay()
   const { answers, executions } = await context.observe(() =>
-    Promise.all([context.call(payment), context.call(payment, { ...request, body: `${request.body} ` })]),
+    Promise.all([
+      context.send(payment),
+      context.send(payment, { ...request, body: `${request.body} ` }),
+    ]),
   )
-  demand(executions <= 1, `${executions} executions of two bodies for one payment: ${tally(answers)}`)
+  demand(
+    executions <= 1,
+    `${executions} executions of two bodies for one payment: ${tally(answers)}`,
+  )
   const lines = [`payment-signature: ${encodePayment(payment)}`]
   const after = await context.observe(async () => {
     for (const method of ['PUT', 'PATCH']) await sendRaw(context.url, request, lines, { method })
@@ -53,8 +59,10 @@ export const presentElsewhere: Attack = async (context) => {
   else {
     const other = { ...request, body: `${request.body} ` }
     const signed = await context.pay(undefined, bound)
-    await refusedAll(context, 'a body that the payer did not bind', () => [context.call(signed, other)])
-    const kept = await context.call(signed)
+    await refusedAll(context, 'a body that the payer did not bind', () => [
+      context.send(signed, other),
+    ])
+    const kept = await context.send(signed)
     demand(isServed(kept), `the bound body itself was refused: ${tally([kept])}`)
     tried.push('bound body')
   }
@@ -81,7 +89,7 @@ export const changeOffer: Attack = async (context) => {
     ['payTo, signed', await context.pay(undefined, { payTo: other })],
   ]
   for (const [name, payment] of changed) {
-    await refusedAll(context, `changed ${name}`, () => [context.call(encodePayment(payment))])
+    await refusedAll(context, `changed ${name}`, () => [context.send(encodePayment(payment))])
   }
   await demandStillGood(context, good)
   return passed(`${changed.length} changes, all refused; the payment itself was served`)
@@ -96,7 +104,7 @@ export const changeExtension: Attack = async (context) => {
   for (const name of names) {
     const info = { ...Object(memberOf(extensions[name], 'info')), version: 99, required: true }
     const altered = { ...good, extensions: { [name]: { ...Object(extensions[name]), info } } }
-    await refusedAll(context, `a changed ${name}`, () => [context.call(encodePayment(altered))])
+    await refusedAll(context, `a changed ${name}`, () => [context.send(encodePayment(altered))])
   }
   await demandStillGood(context, good)
   return passed(`changed ${names.join(', ')}: refused; the payment itself was served`)
@@ -105,7 +113,7 @@ export const changeExtension: Attack = async (context) => {
 /** T12: the receipt of one call, shown for another. */
 export const swapReceipts: Attack = async (context) => {
   const { driver, request } = context
-  const first = await context.call(await context.pay())
+  const first = await context.send(await context.pay())
   demand(isServed(first), `the call was not served: ${tally([first])}`)
   if (first.headers['x-receipt-id'] === undefined) {
     return notApplicable('no receipt says what was asked and answered: nothing can be told apart')
@@ -136,7 +144,9 @@ const transferAbi = [
 export const settleFirst: Attack = async (context) => {
   const { driver, scheme } = context
   if (scheme !== 'exact') {
-    return notApplicable('only the settler named by the payer can send it; deposits credit the payer')
+    return notApplicable(
+      'only the settler named by the payer can send it; deposits credit the payer',
+    )
   }
   if (driver === undefined) return notRun('needs an account with gas (driver)')
   const key = await driver.createPayerKey()
@@ -148,11 +158,19 @@ export const settleFirst: Attack = async (context) => {
     address: `0x${payment.accepted.asset.slice(2)}`,
     abi: transferAbi,
     functionName: 'transferWithAuthorization',
-    args: [from, to, BigInt(value), BigInt(validAfter), BigInt(validBefore), nonce, payment.payload['signature']],
+    args: [
+      from,
+      to,
+      BigInt(value),
+      BigInt(validAfter),
+      BigInt(validBefore),
+      nonce,
+      payment.payload['signature'],
+    ],
   })
   const { answers, executions } = await context.observe(async () => [
-    await context.call(payment),
-    await context.call(payment),
+    await context.send(payment),
+    await context.send(payment),
   ])
   demand(executions <= 1, `${executions} executions for one payment that an observer sent`)
   const told = executions === 0 ? 'refused, although the payee has the money' : '1 execution'
@@ -163,7 +181,7 @@ export const settleFirst: Attack = async (context) => {
 export async function refusedAll(
   context: Context,
   what: string,
-  calls: () => readonly ReturnType<Context['call']>[],
+  calls: () => readonly ReturnType<Context['send']>[],
 ): Promise<void> {
   const { answers, executions } = await context.observe(() => Promise.all(calls()))
   demand(!answers.some(isServed), `${what} was served: ${tally(answers)}`)
@@ -176,6 +194,6 @@ export async function demandStillGood(
   payment: Payment,
   request?: PaidRequest,
 ): Promise<void> {
-  const answer = await context.call(payment, request)
+  const answer = await context.send(payment, request)
   demand(isServed(answer), `the unchanged payment was not served afterwards: ${tally([answer])}`)
 }

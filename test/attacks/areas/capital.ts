@@ -21,7 +21,7 @@ export const overdraw: Attack = async (context) => {
   const count = Math.max(4, Math.min(10, context.repeats))
   const payments = await Promise.all(Array.from({ length: count }, () => payer.sign(quote)))
   const { answers, executions } = await context.observe(() =>
-    Promise.all(payments.map((payment) => context.call(payment))),
+    Promise.all(payments.map((payment) => context.send(payment))),
   )
   // A charge below its maximum leaves money for another: what counts is what runs on credit.
   const served = answers.filter(isServed)
@@ -43,14 +43,14 @@ const overdrawChannel: Attack = async (context) => {
   const { payer } = context
   // A ceiling far above what the channel holds.
   const payment = await payer.sign(quote, { ceilingAtomic: 1n << 100n })
-  const { answers, executions } = await context.observe(async () => [await context.call(payment)])
+  const { answers, executions } = await context.observe(async () => [await context.send(payment)])
   demand(executions === 0, `a voucher above the deposit was executed: ${tally(answers)}`)
   const many = await Promise.all(
     Array.from({ length: 6 }, (_, index) =>
       payer.sign(quote, { ceilingAtomic: (1n << 90n) + amount * BigInt(index) }),
     ),
   )
-  const raced = await context.observe(() => Promise.all(many.map((each) => context.call(each))))
+  const raced = await context.observe(() => Promise.all(many.map((each) => context.send(each))))
   demand(raced.executions === 0, `${raced.executions} vouchers above the deposit were executed`)
   return passed('vouchers above the deposit: no execution, alone and six at once')
 }
@@ -69,17 +69,20 @@ export const moveMoney: Attack = async (context) => {
   const run = await context.observe(async () => {
     if (scheme === 'exact') {
       await moveAway(context.rpcUrl, asset, key, 100_000n)
-      return [await context.call(first, slow), await context.call(second, slow)]
+      return [await context.send(first, slow), await context.send(second, slow)]
     }
-    const running = context.call(first, slow)
+    const running = context.send(first, slow)
     await moveAway(context.rpcUrl, asset, key, 100_000n)
     const answer = await running
-    return [answer, await context.call(second, slow)]
+    return [answer, await context.send(second, slow)]
   })
   const last = run.answers.at(-1)
   demand(last !== undefined && !isServed(last), 'served although the money was gone')
   const most = scheme === 'exact' ? 0 : 1
-  demand(run.executions <= most, `${run.executions} executions without money: ${tally(run.answers)}`)
+  demand(
+    run.executions <= most,
+    `${run.executions} executions without money: ${tally(run.answers)}`,
+  )
   return passed(
     scheme === 'exact'
       ? `money moved before the call: no execution; ${tally(run.answers)}`
@@ -98,12 +101,12 @@ export const pretendDeposit: Attack = async (context) => {
   const leaving = new AbortController()
   const { executions, answers } = await context.observe(async () => {
     const sent = driver.broadcasts().length
-    const call = context.call(payment, undefined, { leaveSignal: leaving.signal })
-    await Promise.race([call, waitForBroadcast(driver.broadcasts, sent)])
+    const call = context.send(payment, undefined, { leaveSignal: leaving.signal })
+    await Promise.race([call, waitForBroadcast(() => driver.broadcasts(), sent)])
     // It was sent and never arrived: nothing may be served on it now.
     const other = await payer.sign(await context.quote())
-    const second = context.call(other, undefined, { leaveSignal: leaving.signal })
-    await Promise.race([second, waitForBroadcast(driver.broadcasts, sent + 1)])
+    const second = context.send(other, undefined, { leaveSignal: leaving.signal })
+    await Promise.race([second, waitForBroadcast(() => driver.broadcasts(), sent + 1)])
     leaving.abort()
     return Promise.all([call, second])
   })

@@ -11,7 +11,11 @@ import {
   type Attack,
   type Context,
 } from '../attack.ts'
-import { createChannelPayer, type ChannelConfig, type ChannelPayer } from '../payers/channel-payer.ts'
+import {
+  createChannelPayer,
+  type ChannelConfig,
+  type ChannelPayer,
+} from '../payers/channel-payer.ts'
 import { contracts } from '../payers/sign-typed.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
@@ -62,7 +66,7 @@ export const withdrawMidstream: Attack = async (context) => {
   let executed = 0
   const isRefused = await until(async () => {
     const { answers, executions } = await context.observe(async () => {
-      const answer = await context.call(await payer.sign(await context.quote()))
+      const answer = await context.send(await payer.sign(await context.quote()))
       payer.hear(answer)
       return [answer]
     })
@@ -111,12 +115,12 @@ export const raceRefunds: Attack = async (context) => {
     [amount, amount + 1n].map((each) => payer.signRefund(quote, each, 0n)),
   )
   const { answers, executions } = await context.observe(() =>
-    Promise.all(refunds.map((each) => context.call(each, desk, get))),
+    Promise.all(refunds.map((each) => context.send(each, desk, get))),
   )
   demand(executions === 0, 'a refund ran a call')
   const { id } = payer.channelOf(offer)
   await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n, 10_000)
-  const again = await context.call(refunds[0], desk, get)
+  const again = await context.send(refunds[0], desk, get)
   const { balance, claimed } = await readChannel(rpcUrl, id)
   demand(claimed === charged || claimed === 0n, `claimed ${claimed}, charged ${charged}`)
   demand(balance >= charged, `the channel holds ${balance}, less than the ${charged} charged`)
@@ -137,11 +141,11 @@ export const useDrained: Attack = async (context) => {
   const desk = driver.requests.refund
   if (desk === undefined) return notRun('no place for refunds is known')
   const refund = await payer.signRefund(await context.quote(desk, get), left, 0n)
-  const answer = await context.call(refund, desk, get)
+  const answer = await context.send(refund, desk, get)
   const { id } = payer.channelOf(offer)
   const isDrained = await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n)
   demand(isDrained, `the refund of everything was not paid: ${tally([answer])}`)
-  await refusedAll(context, 'a voucher of an emptied channel', () => [context.call(next)])
+  await refusedAll(context, 'a voucher of an emptied channel', () => [context.send(next)])
   return passed('a voucher signed before the channel was emptied: refused')
 }
 
@@ -172,7 +176,7 @@ export const forgeVouchers: Attack = async (context) => {
     changed.push(['EIP-1271', encodePayment(contractWallet)])
   }
   for (const [name, header] of changed) {
-    await refusedAll(context, `a payment with ${name}`, () => [context.call(header)])
+    await refusedAll(context, `a payment with ${name}`, () => [context.send(header)])
   }
   await demandStillGood(context, good)
   return passed(`${changed.map(([name]) => name).join(', ')}: refused; the good one was served`)
@@ -195,7 +199,7 @@ export const overlapVouchers: Attack = async (context) => {
   )
   const before = payer.chargedAtomic()
   const { answers, executions } = await context.observe(() =>
-    Promise.all(vouchers.map((each) => context.call(each, slow))),
+    Promise.all(vouchers.map((each) => context.send(each, slow))),
   )
   for (const answer of answers) payer.hear(answer)
   const served = answers.filter(isServed).length
@@ -220,7 +224,7 @@ async function openChannel(
 ): Promise<{ readonly payer: ChannelPayer; readonly offer: Offer }> {
   const payer = createChannelPayer(key, 20_000n)
   const payment = await payer.sign(await context.quote())
-  const answer = await context.call(payment)
+  const answer = await context.send(payment)
   demand(isServed(answer), `the channel could not be opened: ${tally([answer])}`)
   payer.hear(answer)
   return { payer, offer: payment.accepted }

@@ -111,9 +111,9 @@ export const cheatPayer: Attack = async () => {
 
 async function payAt(
   url: string,
-  more: Partial<CountersignFetchOptions> = {},
+  more: Pick<CountersignFetchOptions, 'hosts'> = {},
 ): Promise<string> {
-  const pay = countersignFetch({ ...options(url, 1_000_000n), ...more } as CountersignFetchOptions)
+  const pay = countersignFetch({ ...options(url, 1_000_000n), ...more })
   return pay(`${url}/v1/chat/completions`, { method: 'POST', body: '{"model":"m"}' }).then(
     ({ status }) => `answer ${status}`,
     (error: unknown) => (error instanceof ClientError ? error.code : String(error)),
@@ -154,7 +154,7 @@ export const chargeAboveReceipt: Attack = ({ scheme }) =>
 export const forgetChannel: Attack = async (context) => {
   const { scheme, payer } = context
   if (scheme !== 'batch-settlement') return notApplicable('a payer has nothing to remember')
-  const lost = await context.call(await payer.sign(await context.quote(), { ceilingAtomic: 1n }))
+  const lost = await context.send(await payer.sign(await context.quote(), { ceilingAtomic: 1n }))
   demand(!isServed(lost), 'a voucher far below what was charged was served')
   const offer = quoteIn(lost)?.accepts.find((each) => each.scheme === scheme)
   const state = offer?.extra['channelState']
@@ -164,7 +164,10 @@ export const forgetChannel: Attack = async (context) => {
     `no correction: ${tally([lost])} ${quoteIn(lost)?.error}`,
   )
   payer.hear(lost)
-  const next = await context.call(await context.pay())
+  const next = await context.send(await context.pay())
   demand(isServed(next), `what the correction says was refused: ${tally([next])}`)
-  return passed('the corrective 402 names state and last voucher; the next one was served', 'the client: it pays by exact only')
+  return passed(
+    'the corrective 402 names state and last voucher; the next one was served',
+    'the client: it pays by exact only',
+  )
 }

@@ -19,11 +19,11 @@ export const loseTransaction: Attack = async (context) => {
     if (method === 'eth_sendRawTransaction' && lost++ === 0) throw new RpcDropped()
     return forward()
   }
-  const first = await context.call(payment)
+  const first = await context.send(payment)
   driver.rpcRule = undefined
   demand(lost > 0, 'no transaction was sent')
   const next = await Promise.all(
-    Array.from({ length: 3 }, async () => context.call(await context.pay())),
+    Array.from({ length: 3 }, async () => context.send(await context.pay())),
   )
   demand(
     next.some(isServed),
@@ -43,7 +43,7 @@ export const settleOften: Attack = async (context) => {
   const payment = await context.pay()
   const count = Math.min(20, context.repeats)
   const { answers } = await context.observe(() =>
-    Promise.all(Array.from({ length: count }, () => context.call(payment))),
+    Promise.all(Array.from({ length: count }, () => context.send(payment))),
   )
   const broadcasts = (): readonly string[] => broadcastsOf(driver, payment)
   await until(() => broadcasts().length > 0, 5000)
@@ -69,7 +69,7 @@ export const nameFactory: Attack = async (context) => {
   )
   const before = broadcastsOf(driver, good).length
   const payment = encodePayment(withSignature(good, `${wrapped}${magic}`))
-  await refusedAll(context, 'an ERC-6492 signature with a factory', () => [context.call(payment)])
+  await refusedAll(context, 'an ERC-6492 signature with a factory', () => [context.send(payment)])
   const sent = broadcastsOf(driver, good).length - before
   demand(sent === 0, `${sent} transactions were sent for it`)
   await demandStillGood(context, good)
@@ -81,7 +81,9 @@ function broadcastsOf(driver: Driver | undefined, { payload }: Payment): readonl
   const { nonce: exact } = Object(payload['authorization'])
   const { nonce: upto } = Object(payload['permit2Authorization'])
   if (exact === undefined && upto === undefined) return []
-  const word = BigInt(exact ?? upto).toString(16).padStart(64, '0')
+  const word = BigInt(exact ?? upto)
+    .toString(16)
+    .padStart(64, '0')
   return driver?.broadcasts().filter((raw) => raw.includes(word)) ?? []
 }
 
@@ -96,7 +98,7 @@ export const poisonBatch: Attack = async (context) => {
   if (driver === undefined) return notRun('needs payers of its own (driver)')
   const [poor, good] = await Promise.all([driver.createPayerKey(), driver.createPayerKey()])
   const poisoner = createChannelPayer(poor, 20_000n)
-  const opening = await context.call(await poisoner.sign(await context.quote()))
+  const opening = await context.send(await poisoner.sign(await context.quote()))
   demand(isServed(opening), `the channel could not be opened: ${tally([opening])}`)
   poisoner.hear(opening)
   // v of 0 or 1: some verifiers take it, the contract never does.
@@ -104,10 +106,10 @@ export const poisonBatch: Attack = async (context) => {
   const signature = signatureOf(bad)
   const v = Number.parseInt(signature.slice(130), 16) - 27
   const poisoned = withSignature(bad, `${signature.slice(0, 130)}0${v}`)
-  const taken = await context.call(encodePayment(poisoned))
+  const taken = await context.send(encodePayment(poisoned))
   const payer = createChannelPayer(good, 20_000n)
   const offerOf = await payer.sign(await context.quote())
-  const answer = await context.call(offerOf)
+  const answer = await context.send(offerOf)
   demand(isServed(answer), `the good channel was not served: ${tally([answer])}`)
   payer.hear(answer)
   const { id } = payer.channelOf(offerOf.accepted)

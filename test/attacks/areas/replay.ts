@@ -18,7 +18,7 @@ import { encodePayment, signatureOf } from '../wire.ts'
 export const raceOnePayment: Attack = async (context) => {
   const payment = await context.pay()
   const { answers, executions } = await context.observe(() =>
-    Promise.all(Array.from({ length: context.repeats }, () => context.call(payment))),
+    Promise.all(Array.from({ length: context.repeats }, () => context.send(payment))),
   )
   const served = answers.filter(isServed).length
   demand(served > 0, `of ${answers.length} equal payments none was served: ${tally(answers)}`)
@@ -29,11 +29,11 @@ export const raceOnePayment: Attack = async (context) => {
 /** T2: again after it was settled. */
 export const replayAfterSettle: Attack = async (context) => {
   const payment = await context.pay()
-  const first = await context.call(payment)
+  const first = await context.send(payment)
   demand(isServed(first), `the first call was not served: ${tally([first])}`)
   const { answers, executions } = await context.observe(async () => [
-    await context.call(payment),
-    await context.call(payment),
+    await context.send(payment),
+    await context.send(payment),
   ])
   demand(executions === 0, `${executions} executions after the settlement: ${tally(answers)}`)
   const others = answers.filter((each) => isServed(each) && !each.body.equals(first.body))
@@ -54,7 +54,7 @@ export const killAndReplay: Attack = async (context) => {
     const before = await driver.executions()
     // Even ones die while the work is done or before, odd ones soon after the answer.
     const dying = index % 2 === 0
-    const call = context.call(payment, slow)
+    const call = context.send(payment, slow)
     if (dying) {
       await pause(random.below(250))
       await driver.restart()
@@ -62,7 +62,7 @@ export const killAndReplay: Attack = async (context) => {
     const first = await call
     if (!dying) await driver.restart()
     const served1 = isServed(first)
-    const again = await Promise.all([context.call(payment, slow), context.call(payment, slow)])
+    const again = await Promise.all([context.send(payment, slow), context.send(payment, slow)])
     const fresh = again.filter((each) => isServed(each) && !each.body.equals(first.body))
     const executions = (await driver.executions()) - before
     const deliveries = (served1 ? 1 : 0) + fresh.length
@@ -84,7 +84,10 @@ export const replayElsewhere: Attack = async (context) => {
   if (url === undefined) return notRun('needs a second server of the operator (driver)')
   const payment = await context.pay()
   const { answers, executions } = await context.observe(() =>
-    Promise.all([context.call(payment), context.call(payment, undefined, { url: join(url, context) })]),
+    Promise.all([
+      context.send(payment),
+      context.send(payment, undefined, { url: join(url, context) }),
+    ]),
   )
   demand(executions === 1, `${executions} executions for one payment on two servers`)
   return passed(`1 execution; ${tally(answers)}`)
@@ -101,13 +104,13 @@ export const reuseName: Attack = async (context) => {
   }
   const name = signatureOf(await context.pay()).slice(2, 34)
   const info = { 'payment-identifier': { info: { required: false, id: name } } }
-  const first = await context.call(await context.pay(undefined, { extensions: info }))
+  const first = await context.send(await context.pay(undefined, { extensions: info }))
   demand(isServed(first), `a named call was not served: ${tally([first])}`)
   const other = { ...context.request, body: `${context.request.body} ` }
   const same = await context.pay(undefined, { extensions: info })
   const { answers, executions } = await context.observe(async () => [
-    await context.call(await context.pay(other, { extensions: info }), other),
-    await context.call(same),
+    await context.send(await context.pay(other, { extensions: info }), other),
+    await context.send(same),
   ])
   const [conflict, stored] = answers
   demand(executions === 0, `${executions} executions under a used name`)
@@ -135,13 +138,18 @@ export const spellHeader: Attack = async (context) => {
     for (const lines of spellings) await sendRaw(context.url, context.request, lines)
     return []
   })
-  demand(executions <= 1, `${executions} executions for one payment in ${spellings.length} spellings`)
+  demand(
+    executions <= 1,
+    `${executions} executions for one payment in ${spellings.length} spellings`,
+  )
   // One of the spellings may have bought the call; if none did, the plain one must.
   if (executions === 0) {
-    const plain = await context.call(payment)
+    const plain = await context.send(payment)
     demand(isServed(plain), `the payment was no good in any spelling: ${tally([plain])}`)
   }
-  return passed(`${spellings.length} spellings: ${executions === 0 ? 'all refused' : '1 execution'}`)
+  return passed(
+    `${spellings.length} spellings: ${executions === 0 ? 'all refused' : '1 execution'}`,
+  )
 }
 
 /** T7: the settlement is on its way and nobody says what became of it. */
@@ -160,12 +168,12 @@ export const loseSettlement: Attack = async (context) => {
     return result
   }
   const { answers, executions } = await context.observe(async () => {
-    const first = context.call(payment)
+    const first = context.send(payment)
     await until(() => driver.broadcasts().length > sent)
-    const during = await context.call(payment)
+    const during = await context.send(payment)
     silent = false
     driver.rpcRule = undefined
-    return [await first, during, await context.call(payment)]
+    return [await first, during, await context.send(payment)]
   })
   const different = new Set(answers.filter(isServed).map(({ body }) => body.toString('base64')))
   demand(executions <= 1, `${executions} executions for one payment: ${tally(answers)}`)
@@ -182,10 +190,10 @@ export const replayFreeCall: Attack = async (context) => {
   const free = driver.requests.freeOfCharge
   if (free === undefined) return notApplicable('no call of this server is charged 0')
   const payment = await context.pay(free)
-  await context.call(payment, free)
+  await context.send(payment, free)
   const { answers, executions } = await context.observe(async () => [
-    await context.call(payment, free),
-    await context.call(payment, free),
+    await context.send(payment, free),
+    await context.send(payment, free),
   ])
   demand(executions === 0, `a payment that was charged 0 bought ${executions} calls more`)
   return passed(`twice more after a charge of 0: no execution; ${tally(answers)}`)

@@ -1,5 +1,6 @@
 /** T31–T37: streams that break, caches, spellings of paths, hostile headers, and what refusing costs. */
 import { createRandom } from '../../../packages/gateway/test/ledger/random.ts'
+import type { RawResult } from '../../provider/raw-client.ts'
 import {
   demand,
   isServed,
@@ -12,7 +13,6 @@ import {
 } from '../attack.ts'
 import { sendRaw } from '../raw-http.ts'
 import { encodePayment } from '../wire.ts'
-import { chargeOf } from './amounts.ts'
 import { demandStillGood } from './binding.ts'
 
 /** T31: the caller leaves after each piece of the stream. */
@@ -22,13 +22,13 @@ export const leaveEarly: Attack = async (context) => {
   if (slow === undefined) return notRun('needs a slow stream (driver)')
   if (scheme === 'exact') return notApplicable('the price is fixed, whatever was delivered')
   if (driver?.chargeOf === undefined) return notRun('needs the charge of a broken call (driver)')
-  const whole = await context.call(await context.pay(slow), slow)
+  const whole = await context.send(await context.pay(slow), slow)
   demand(isServed(whole), `the stream was not served: ${tally([whole])}`)
   const full = await driver.chargeOf(whole)
   const charges: bigint[] = []
   for (const piece of context.repeats > 100 ? [1, 2, 3, 4, 5, 6, 7] : [1, 4]) {
     let pieces = 0
-    const left = await context.call(await context.pay(slow), slow, {
+    const left = await context.send(await context.pay(slow), slow, {
       leaveWhen: () => ++pieces >= piece,
     })
     charges.push(await driver.chargeOf(left))
@@ -36,8 +36,14 @@ export const leaveEarly: Attack = async (context) => {
     await context.settleUp()
   }
   const text = `${charges.join(', ')}; all of it ${full}`
-  demand(charges.every((charge) => charge <= full), `more than for the whole: ${text}`)
-  demand(charges.every((charge) => charge > 0n), `who leaves pays nothing: ${text}`)
+  demand(
+    charges.every((charge) => charge <= full),
+    `more than for the whole: ${text}`,
+  )
+  demand(
+    charges.every((charge) => charge > 0n),
+    `who leaves pays nothing: ${text}`,
+  )
   return passed(`charged ${text}`)
 }
 
@@ -49,7 +55,7 @@ export const breakUpstream: Attack = async (context) => {
   const told: string[] = []
   for (const [name, request] of Object.entries({ upstreamError, upstreamReset, cutStream })) {
     if (request === undefined) continue
-    const answer = await context.call(await context.pay(request), request)
+    const answer = await context.send(await context.pay(request), request)
     // Of a stream the head has left before it broke: its length says so.
     if (request !== cutStream) demand(!isServed(answer), `${name} was answered as a success`)
     if (driver.chargeOf === undefined) continue
@@ -75,7 +81,7 @@ export const killAfterFirstByte: Attack = async (context) => {
   }
   const payment = await context.pay(slow)
   const first = Promise.withResolvers<void>()
-  const cut = context.call(payment, slow, {
+  const cut = context.send(payment, slow, {
     leaveWhen: () => {
       first.resolve()
       return false
@@ -86,7 +92,7 @@ export const killAfterFirstByte: Attack = async (context) => {
   const answer = await cut
   const isBuffered = answer.failure === null
   const { answers, executions } = await context.observe(async () => [
-    await context.call(payment, slow),
+    await context.send(payment, slow),
   ])
   demand(executions === 0, 'the payment of a stream that had begun bought another')
   const when = isBuffered ? 'the whole answer came in one piece' : 'its answer was cut'
@@ -95,17 +101,19 @@ export const killAfterFirstByte: Attack = async (context) => {
 
 /** T34: what a shared cache may keep. */
 export const askCaches: Attack = async (context) => {
-  const unpaid = await context.call(undefined)
-  const paid = await context.call(await context.pay())
+  const unpaid = await context.send(undefined)
+  const paid = await context.send(await context.pay())
   demand(isServed(paid), `the call was not served: ${tally([paid])}`)
-  const control = (headers: Readonly<Record<string, unknown>>): string =>
-    String(headers['cache-control'] ?? '')
-  demand(/no-store/.test(control(unpaid.headers)), `402: Cache-Control "${control(unpaid.headers)}"`)
+  demand(/no-store/.test(cacheControl(unpaid)), `402: Cache-Control "${cacheControl(unpaid)}"`)
   demand(
-    /no-store|private/.test(control(paid.headers)),
-    `paid answer: Cache-Control "${control(paid.headers)}"`,
+    /no-store|private/.test(cacheControl(paid)),
+    `paid answer: Cache-Control "${cacheControl(paid)}"`,
   )
-  return passed(`402: ${control(unpaid.headers)}; paid: ${control(paid.headers)}`)
+  return passed(`402: ${cacheControl(unpaid)}; paid: ${cacheControl(paid)}`)
+}
+
+function cacheControl({ headers }: RawResult): string {
+  return headers['cache-control'] ?? ''
 }
 
 /** T35: the paid route in other spellings, for nothing. */
@@ -140,7 +148,9 @@ export const spellPath: Attack = async (context) => {
     return []
   })
   demand(executions === 0, `${executions} executions without any payment`)
-  return passed(`${paths.length} paths, ${methods.length} methods, ${overrides.length} headers: none`)
+  return passed(
+    `${paths.length} paths, ${methods.length} methods, ${overrides.length} headers: none`,
+  )
 }
 
 async function expectUnserved(
@@ -157,7 +167,6 @@ async function expectUnserved(
 export const sendGarbage: Attack = async (context) => {
   const good = await context.pay()
   const text = JSON.stringify(good)
-  const base64 = (value: string): string => Buffer.from(value).toString('base64')
   const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`
   const hostile = {
     '16 KB': 'A'.repeat(16_384),
@@ -188,6 +197,10 @@ export const sendGarbage: Attack = async (context) => {
   return passed(`${Object.keys(hostile).length} kinds of garbage: refused; the payment was served`)
 }
 
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
 const maxCpuMsPerRefusal = 3
 
 /** T37: what refusing costs the server. */
@@ -203,7 +216,7 @@ export const costCpu: Attack = async (context) => {
   const before = driver.cpuSeconds()
   const { executions } = await context.observe(async () => {
     for (let index = 0; index < count; index += headers.length) {
-      await Promise.all(headers.map((each) => context.call(each)))
+      await Promise.all(headers.map((each) => context.send(each)))
     }
     return []
   })

@@ -72,6 +72,30 @@ function requestsFor(scheme: string): SpecialRequests {
   }
 }
 
+/**
+ * The same network for another scheme. Of a network for metered schemes, what costs a fixed price can be paid by `exact`:
+ * special requests of other models are then left out.
+ */
+export function forScheme(network: AttackedNetwork, scheme: string): AttackedNetwork {
+  const all = requestsFor(scheme)
+  const { otherRoute, otherPrice, injectedHeaders, plainTwin, upstreamError, upstreamReset } = all
+  const fixedOnly = {
+    otherRoute,
+    otherPrice,
+    injectedHeaders,
+    plainTwin,
+    upstreamError,
+    upstreamReset,
+  }
+  const requests = scheme === 'exact' ? fixedOnly : all
+  const driver: Driver = Object.create(network.driver, { requests: { value: requests } })
+  return { ...network, request: requestFor(scheme), driver }
+}
+
+function requestFor(scheme: string): PaidRequest {
+  return chat(scheme === 'exact' ? 'flat' : 'loopback-echo', false)
+}
+
 type Parts = {
   readonly scheme: string
   readonly network: MeteredNetwork
@@ -136,8 +160,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
-  const request = scheme === 'exact' ? chat('flat', false) : chat('loopback-echo', false)
-  return { url, rpcUrl: network.chain.rpcUrl, request, driver }
+  return { url, rpcUrl: network.chain.rpcUrl, request: requestFor(scheme), driver }
 }
 
 // A gateway of the same operator has contracts of its own: payTo differs (spec/payment.md PA5.4).

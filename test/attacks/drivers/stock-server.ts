@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { x402Facilitator } from '@x402/core/facilitator'
-import type { FacilitatorClient, PaymentOption, RoutesConfig } from '@x402/core/server'
+import type { FacilitatorClient, RoutesConfig } from '@x402/core/server'
 import { x402ResourceServer } from '@x402/core/server'
 import type { Network } from '@x402/core/types'
 import { toFacilitatorEvmSigner } from '@x402/evm'
@@ -39,7 +39,9 @@ const isMetered = options.scheme !== 'exact'
 function createFacilitator(): x402Facilitator {
   const account = privateKeyToAccount(options.facilitatorKey)
   const transport = http(options.rpcUrl)
-  const wallet = createWalletClient({ account, chain: baseSepolia, transport }).extend(publicActions)
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport }).extend(
+    publicActions,
+  )
   const signer = toFacilitatorEvmSigner({
     address: account.address,
     getCode: (args) => wallet.getCode(args),
@@ -63,7 +65,7 @@ function createFacilitator(): x402Facilitator {
     )
 }
 
-function price(amount: string): PaymentOption {
+function price(amount: string) {
   return {
     scheme: options.scheme,
     network,
@@ -95,8 +97,8 @@ const routes: RoutesConfig = {
 async function charge(context: Context, answer: Response): Promise<Response> {
   if (!isMetered) return answer
   const text = await answer.clone().text()
-  const input = /"prompt_tokens":(\d+)/.exec(text)?.[1] ?? '0'
-  const output = /"completion_tokens":(\d+)/.exec(text)?.[1] ?? '0'
+  const input = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
+  const output = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
   const atomic = BigInt(input) * 1_500_001n + BigInt(output) * 2_000_000n
   const amount = `${(atomic + 999_999n) / 1_000_000n}`
   // As a server does that meters; an upstream that sends the header itself is not overruled by chance.
@@ -121,8 +123,10 @@ async function passOn(context: Context): Promise<Response> {
   })
   const answer = await charge(context, upstream)
   const headers = [...answer.headers].filter(([name]) => !framing.test(name))
-  for (const [name, value] of headers) context.header(name, value)
-  return context.newResponse(answer.body, { status: answer.status, headers: {} })
+  return context.newResponse(answer.body, {
+    status: answer.status,
+    headers: new Headers(headers),
+  })
 }
 
 const listener = createServer((request, response) => {

@@ -4,7 +4,15 @@ import { privateKeyToAccount } from 'viem/accounts'
 import type { RawResult } from '../../provider/raw-client.ts'
 import type { Payer, SignChanges } from '../attack.ts'
 import { memberOf, quoteIn, settledIn, type Offer, type Payment, type Quote } from '../wire.ts'
-import { chainIdOf, contracts, fields, hex, signable, signTyped, strangerKey } from './sign-typed.ts'
+import {
+  chainIdOf,
+  contracts,
+  fields,
+  hex,
+  signable,
+  signTyped,
+  strangerKey,
+} from './sign-typed.ts'
 import { offerIn, present } from './single-payers.ts'
 
 /** Knows its channel. */

@@ -24,7 +24,7 @@ export function signTyped(
 ): Promise<Hex> {
   return privateKeyToAccount(key).signTypedData({
     domain,
-    types: Object.fromEntries(Object.entries(types).map(([name, fields]) => [name, [...fields]])),
+    types: Object.fromEntries(Object.entries(types).map(([name, struct]) => [name, [...struct]])),
     primaryType,
     message,
   })

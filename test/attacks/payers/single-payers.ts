@@ -4,7 +4,15 @@ import { privateKeyToAccount } from 'viem/accounts'
 import type { Hex } from 'viem'
 import type { Payer, SignChanges } from '../attack.ts'
 import type { Offer, Payment, Quote } from '../wire.ts'
-import { chainIdOf, contracts, fields, hex, signable, signTyped, strangerKey } from './sign-typed.ts'
+import {
+  chainIdOf,
+  contracts,
+  fields,
+  hex,
+  signable,
+  signTyped,
+  strangerKey,
+} from './sign-typed.ts'
 
 const transfer = {
   TransferWithAuthorization: fields(
