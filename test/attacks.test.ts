@@ -24,7 +24,7 @@ const plans: readonly {
 }[] = [
   {
     scheme: 'upto',
-    leftOut: 'T15 T22 T23 T24 T26 T27 T29 T43 T44 T46',
+    leftOut: 'T4 T15 T22 T23 T24 T26 T27 T29 T43 T44 T46',
     notJudged: 'T5 T13 T19 T25 T30 T38 T40 T42 T45',
   },
   {
@@ -35,7 +35,7 @@ const plans: readonly {
   {
     scheme: 'exact',
     leftOut:
-      'T6 T8 T15 T16 T18 T21 T22 T23 T24 T25 T26 T27 T29 T30 T33 T34 T35 T36 T40 T42 T43 T45 T46',
+      'T4 T6 T8 T15 T16 T18 T21 T22 T23 T24 T25 T26 T27 T29 T30 T33 T34 T35 T36 T40 T42 T43 T45 T46',
     notJudged: '',
   },
 ]

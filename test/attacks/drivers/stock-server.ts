@@ -15,7 +15,7 @@ import { ExactEvmScheme as ExactFacilitator } from '@x402/evm/exact/facilitator'
 import { ExactEvmScheme as ExactServer } from '@x402/evm/exact/server'
 import { UptoEvmScheme as UptoFacilitator } from '@x402/evm/upto/facilitator'
 import { UptoEvmScheme as UptoServer } from '@x402/evm/upto/server'
-import { paymentMiddleware, setSettlementOverrides } from '@x402/hono'
+import { paymentMiddleware, SETTLEMENT_OVERRIDES_HEADER } from '@x402/hono'
 import { Hono, type Context } from 'hono'
 import { createWalletClient, http, publicActions, type Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
@@ -94,16 +94,15 @@ const routes: RoutesConfig = {
 }
 
 /** Input tokens cost 1.5 and a bit, output tokens 2, rounded up: the price sheet of our own network. */
-async function charge(context: Context, answer: Response): Promise<Response> {
-  if (!isMetered) return answer
+async function chargeHeader(answer: Response): Promise<[string, string][]> {
+  // A server that meters sets the amount; what an upstream sent in its place is passed on like any other header.
+  if (!isMetered || answer.headers.has(SETTLEMENT_OVERRIDES_HEADER)) return []
   const text = await answer.clone().text()
   const input = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
   const output = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
   const atomic = BigInt(input) * 1_500_001n + BigInt(output) * 2_000_000n
   const amount = `${(atomic + 999_999n) / 1_000_000n}`
-  // As a server does that meters; an upstream that sends the header itself is not overruled by chance.
-  if (!answer.headers.has('settlement-overrides')) setSettlementOverrides(context, { amount })
-  return answer
+  return [[SETTLEMENT_OVERRIDES_HEADER, JSON.stringify({ amount })]]
 }
 
 const framing = /^(content-length|content-encoding|transfer-encoding|connection)$/
@@ -121,12 +120,9 @@ async function passOn(context: Context): Promise<Response> {
     headers: { 'content-type': 'application/json' },
     body: await context.req.text(),
   })
-  const answer = await charge(context, upstream)
-  const headers = [...answer.headers].filter(([name]) => !framing.test(name))
-  return context.newResponse(answer.body, {
-    status: answer.status,
-    headers: new Headers(headers),
-  })
+  const headers = [...upstream.headers].filter(([name]) => !framing.test(name))
+  const charge = await chargeHeader(upstream)
+  return new Response(upstream.body, { status: upstream.status, headers: [...headers, ...charge] })
 }
 
 const listener = createServer((request, response) => {
