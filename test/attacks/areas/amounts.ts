@@ -145,7 +145,7 @@ async function chargeFor(context: Context, request: PaidRequest): Promise<bigint
 }
 
 /** What was charged: by the receipt where there is one, else by PAYMENT-RESPONSE; `exact` is charged its amount. */
-export async function chargeOf(
+async function chargeOf(
   { driver, scheme }: Context,
   answer: Parameters<typeof chargedIn>[0],
   amountAtomic: bigint,

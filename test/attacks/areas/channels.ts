@@ -125,8 +125,13 @@ export const raceRefunds: Attack = async (context) => {
   demand(claimed === charged || claimed === 0n, `claimed ${claimed}, charged ${charged}`)
   demand(balance >= charged, `the channel holds ${balance}, less than the ${charged} charged`)
   demand(balance < 20_000n, `no refund came through: ${tally([...answers, again])}`)
-  demand(balance >= 20_000n - amount - 1n, 'both refunds were paid')
-  return passed(`two refunds with one nonce: one was paid; ${tally([...answers, again])}`)
+  // Only a refund that names its nonce can be told from a second wish for money.
+  const names = Object.keys(refunds[0]?.extensions ?? {})
+  const isSigned = names.includes('countersign-refund')
+  demand(!isSigned || balance >= 20_000n - amount - 1n, 'both refunds of one nonce were paid')
+  return passed(
+    `two refunds at once: ${20_000n - balance} given back, ${charged} kept; ${tally([...answers, again])}`,
+  )
 }
 
 /** T27: vouchers of a channel that was emptied. */
@@ -154,13 +159,16 @@ export const forgeVouchers: Attack = async (context) => {
   const good = await context.pay()
   const signature = signatureOf(good)
   const changed: [string, string][] = [
-    ['high s', encodePayment(withSignature(good, highS(signature)))],
     ['v of 0 or 1', encodePayment(withSignature(good, withV(signature, -27)))],
     ['the other v', encodePayment(withSignature(good, otherV(signature)))],
     ['64 bytes', encodePayment(withSignature(good, signature.slice(0, -2)))],
     ['no bytes', encodePayment(withSignature(good, '0x'))],
     ['a stranger', encodePayment(await context.pay(undefined, { forged: true }))],
   ]
+  // Permit2 takes both values of s, and its nonce makes them one payment.
+  if (context.scheme !== 'upto') {
+    changed.push(['high s', encodePayment(withSignature(good, highS(signature)))])
+  }
   if (context.scheme === 'batch-settlement') {
     const next = BigInt(String(Object(good.payload['voucher']).maxClaimableAmount))
     for (const [name, ceilingAtomic] of [

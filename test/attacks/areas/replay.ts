@@ -99,9 +99,6 @@ export const reuseName: Attack = async (context) => {
   if (quote.extensions?.['payment-identifier'] === undefined) {
     return notApplicable('the 402 does not advertise payment-identifier')
   }
-  if (context.scheme !== 'exact') {
-    return notApplicable('names of calls belong to exact here (PA4.1)')
-  }
   const name = signatureOf(await context.pay()).slice(2, 34)
   const info = { 'payment-identifier': { info: { required: false, id: name } } }
   const first = await context.send(await context.pay(undefined, { extensions: info }))
