@@ -11,7 +11,9 @@ import { evidenceCases } from './cases/evidence.ts'
 import { goodCases } from './cases/good.ts'
 import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
+import { modelCases } from './cases/model.ts'
 import { policyCases } from './cases/policy.ts'
+import { termsCases } from './cases/terms.ts'
 import { signedPolicyCases } from './cases/signed-policy.ts'
 import { statementCases } from './cases/statement.ts'
 
@@ -25,11 +27,13 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
     ...goodCases(),
     ...bundleFormCases(),
     ...policyCases(),
+    ...termsCases(),
     ...statementCases(),
     ...keysetCases(),
     ...evidenceCases(),
     ...claimCases(),
     ...chargeCases(),
+    ...modelCases(),
     ...heldCases(),
   ]
   const judged = await Promise.allSettled(cases.map((bundleCase) => judgeCase(bundleCase)))

@@ -14,6 +14,7 @@ PREREQUISITES = {
     "claims": ["statement"],
     "meaning": ["claims"],
     "charge": ["claims"],
+    "served-model": ["claims", "policy"],
     "evidence-chain": ["bundle", "policy"],
     "evidence-binding": ["evidence-chain", "keyset"],
     "evidence-measurement": ["evidence-chain", "keyset"],
@@ -22,4 +23,7 @@ PREREQUISITES = {
     "request-bytes": ["claims"],
     "response-bytes": ["claims"],
     "proofs": ["bundle"],
+    "build": ["keyset", "policy"],
+    "configuration": ["keyset", "policy"],
+    "upstreams": ["keyset", "policy", "claims"],
 }

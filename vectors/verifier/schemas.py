@@ -18,6 +18,7 @@ CLAIM_SCHEMAS = {
     "refusal": record({"code": any_text, "status": uint}),
     "request": record({"bytes": uint, "method": any_text, "path": any_text, "sha256": hash32}),
     "response": record({"bytes": uint, "sha256": hash32, "status": uint, "transform": any_text}),
+    "routing": record({"model": any_text}),
     "stream": record({"events": lambda value: uint(value) and value <= 2_097_152, "head": hash32}),
     "timing": record({"completed": uint, "firstByte": uint_or_null, "received": uint}),
     "upstream": record({"host": any_text, "requestId": text_or_null, "tls": nullable(TLS)}),
@@ -25,7 +26,7 @@ CLAIM_SCHEMAS = {
     "usage": record({"input": uint_or_null, "output": uint_or_null, "raw": text_or_null, "source": SOURCE}),
 }
 NEEDED_CLAIMS = {
-    RECEIPT: CLAIM_SCHEMAS.keys() - {"recovered", "refusal", "stream"},
+    RECEIPT: CLAIM_SCHEMAS.keys() - {"recovered", "refusal", "routing", "stream"},
     REFUSAL: {"refusal", "request", "response"},
 }
-RECOVERED_CLAIMS = {"recovered"}  # RC4.10
+RECOVERED_CLAIMS = {"recovered"}  # RC4.13

@@ -13,7 +13,10 @@ from .keyset import (
     judge_keyset, judge_keyset_binding, judge_keyset_signature, judge_keyset_validity,
 )
 from .meaning import judge_charge, judge_meaning
-from .policy import judge_issuer, judge_policy, judge_time
+from .model import judge_served_model
+from .policy import (
+    judge_build, judge_configuration, judge_issuer, judge_policy, judge_time, judge_upstreams,
+)
 from .refusal import NotChecked, Refusal
 from .statement import judge_signature, judge_statement
 
@@ -31,6 +34,7 @@ JUDGES = {
     "claims": judge_claims,
     "meaning": judge_meaning,
     "charge": judge_charge,
+    "served-model": judge_served_model,
     "evidence-chain": judge_evidence_chain,
     "evidence-binding": judge_evidence_binding,
     "evidence-measurement": judge_evidence_measurement,
@@ -39,6 +43,9 @@ JUDGES = {
     "request-bytes": judge_request_bytes,
     "response-bytes": judge_response_bytes,
     "proofs": judge_proofs,
+    "build": judge_build,
+    "configuration": judge_configuration,
+    "upstreams": judge_upstreams,
 }
 IDS = list(PREREQUISITES)
 HELD_CHECKS = {"nonce": "held_nonce", "request-bytes": "held_request", "response-bytes": "held_response"}
@@ -66,9 +73,10 @@ def level_of(call, statuses):
     """BU3.10"""
     if any(statuses[check] != "passed" for check in IDS[1:8]):
         return "none"
-    if any(statuses[check] != "passed" for check in IDS[13:17]):
+    if any(statuses[check] != "passed" for check in IDS[14:18]):
         return "L0"
-    return "L1-SIMULATED" if call.bundle.evidence[0]["kind"] == "simulated" else "L1"
+    level = "L2" if statuses["build"] == "passed" else "L1"
+    return f"{level}-SIMULATED" if call.bundle.evidence[0]["kind"] == "simulated" else level
 
 def verify(bundle_bytes, policy_bytes, now, request=None, response=None, is_prefix=False, nonce=None):
     call = SimpleNamespace(bundle_bytes=bundle_bytes, policy_bytes=policy_bytes, now=now, root=None)

@@ -1,8 +1,9 @@
 /** `fetch` for clients of the OpenAI wire: pays within limits, hands the answer on as it streams, verifies its receipt. */
-import { ClientError } from './errors.ts'
+import { ClientError, ReceiptError } from './errors.ts'
 import { resolveOptions, type CountersignFetchOptions, type Settings } from './fetch-options.ts'
 import { isNotarised, readRequest, type OutgoingRequest } from './outgoing-request.ts'
-import { createPayer, type Payer } from './pay/payer.ts'
+import { createPayer, type Payer, type VerifiedCharge } from './pay/payer.ts'
+import type { SignedPayment } from './pay/signed-payment.ts'
 import { fetchBundle, locateReceipt } from './receipt/fetch-bundle.ts'
 import { observeBody, type ObservedBody } from './receipt/observe-body.ts'
 import { isCredit, verifyReceipt, type VerifiedReceipt } from './receipt/verified-receipt.ts'
@@ -64,10 +65,51 @@ export function countersignFetch(options: CountersignFetchOptions): CountersignF
 
 async function collectReceipt(
   request: OutgoingRequest,
-  { response, nonce, payment }: PaidAnswer,
+  answer: PaidAnswer,
   ended: Promise<ObservedBody>,
   settings: Settings,
   payer: Payer | undefined,
+): Promise<VerifiedReceipt> {
+  const { payment } = answer
+  try {
+    const receipt = await judgeReceipt(request, answer, ended, settings)
+    if (payer === undefined || payment === undefined) return receipt
+    await endPayment(payer, payment, receipt)
+    // A failed answer keeps its payment at once (send-paid.ts); a stream that broke off is known only now.
+    if (answer.response.ok && isCredit(receipt)) payer.keep(request, payment)
+    return receipt
+  } catch (error) {
+    // Ended already when it is the receipt that was too much.
+    if (payment !== undefined) await payer?.end(payment, undefined)
+    throw error
+  }
+}
+
+async function endPayment(
+  payer: Payer,
+  payment: SignedPayment,
+  receipt: VerifiedReceipt,
+): Promise<void> {
+  try {
+    await payer.end(payment, receipt.verdict.verdict === 'valid' ? chargeOf(receipt) : undefined)
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error
+    throw new ReceiptError(error.code, receipt.bundle, { cause: error })
+  }
+}
+
+function chargeOf({
+  chargedAtomic: amountAtomic,
+  cumulativeAtomic,
+}: VerifiedReceipt): VerifiedCharge {
+  return cumulativeAtomic === undefined ? { amountAtomic } : { amountAtomic, cumulativeAtomic }
+}
+
+async function judgeReceipt(
+  request: OutgoingRequest,
+  { response, nonce, payment }: PaidAnswer,
+  ended: Promise<ObservedBody>,
+  settings: Settings,
 ): Promise<VerifiedReceipt> {
   const location = locateReceipt(request.url.origin, response.headers)
   const body = await ended
@@ -82,10 +124,5 @@ async function collectReceipt(
     payment,
     means: means.kind,
   }
-  const receipt = await verifyReceipt(bundle, context, policy, now())
-  // A failed answer keeps its payment at once (send-paid.ts); a stream that broke off is known only now.
-  if (payer !== undefined && payment !== undefined && response.ok && isCredit(receipt)) {
-    payer.keep(request, payment)
-  }
-  return receipt
+  return verifyReceipt(bundle, context, policy, now())
 }

@@ -1,13 +1,19 @@
 /** Options of countersignFetch, and what follows from them. */
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import { ClientError } from './errors.ts'
+import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
+import { createPriceCheck, type PriceBounds, type PriceCheck } from './pay/advertised-prices.ts'
+import type { ChannelPolicy, PayeeCheck } from './pay/channel-book.ts'
+import type { StateStore } from './pay/client-state.ts'
+import type { PaymentScheme } from './pay/payment-required.ts'
 import {
   baseSepoliaUsdc,
   baseUsdc,
   type AllowedAsset,
   type SpendingLimits,
+  type SpendingRule,
 } from './pay/spending-limits.ts'
-import type { PaymentSigner } from './pay/transfer-authorization.ts'
+import type { PaymentSigner } from './pay/sign-typed-data.ts'
 import type { VerifiedReceipt } from './receipt/verified-receipt.ts'
 
 /** The part of `fetch` that is used underneath. */
@@ -48,9 +54,37 @@ export type WalletOptions = {
   readonly networks?: readonly string[]
   /** Addresses that may be paid; default: any. */
   readonly payTo?: readonly string[]
-  /** Longest validity of a signed payment; default 600 seconds. */
+  /** Longest validity of a signed payment; default 600 seconds, with `upto` 7500. */
   readonly maxLifetimeSeconds?: number
+  /** More limits: per call and per day, for a host, an asset, or all. All that apply hold. */
+  readonly rules?: readonly SpendingRule[]
+  /** Keeps day totals and channels; without one they are forgotten with the process. `openStateFile` on Node. */
+  readonly state?: StateStore
+  /** JSON-RPC URL of a node (or a reader) for each CAIP-2 name. `upto` and channels need one. */
+  readonly chains?: Readonly<Record<string, string | ChainReader>>
+  /** Pays metered calls one by one, each by a signed maximum. The payer must have approved Permit2 once. */
+  readonly upto?: boolean
+  /** Pays metered calls from a channel. */
+  readonly channels?: ChannelOptions
+  /** Judges who is paid before `upto` and deposits: `createPayeeCheck` of `@countersign/client/payee-check`. */
+  readonly checkPayee?: PayeeCheck | 'unchecked'
+  /** Refuses prices above the list of the gateway; default: only with `upto` and channels. */
+  readonly prices?: PriceBounds | 'unchecked'
   readonly apiKey?: never
+}
+
+/** How channels are filled. Amounts are atomic units. */
+export type ChannelOptions = {
+  /** Deposited when a channel is opened, and at each top-up. */
+  readonly depositAtomic: bigint
+  /** A call after which less than this is left brings a top-up with it; default 0: only one that does not fit. */
+  readonly topUpBelowAtomic?: bigint
+  /** Most that lies in one channel and is not charged; default: twice the deposit. */
+  readonly maxLockedAtomic?: bigint
+  /** Most calls at once in one channel, however many the gateway allows; default 16. */
+  readonly maxRunningCalls?: number
+  /** Another salt is another channel of the same parties, for one that a gateway serves no more; default 0. */
+  readonly salt?: bigint
 }
 
 /** Pays with a key of the gateway, sent as bearer token instead of what the client sends. */
@@ -70,6 +104,12 @@ export type PaymentMeans =
       readonly account: PaymentSigner
       readonly budgetAtomic: bigint
       readonly limits: SpendingLimits
+      readonly schemes: ReadonlySet<PaymentScheme>
+      readonly store: StateStore | undefined
+      readonly channels: ChannelPolicy | undefined
+      readonly readerOf: (network: string) => ChainReader
+      readonly checkPayee: PayeeCheck
+      readonly checkPrice: PriceCheck
     }
   | { readonly kind: 'api-key'; readonly apiKey: string }
   | { readonly kind: 'none' }
@@ -90,6 +130,9 @@ export type Settings = {
 
 const defaultMaxHeldBytes = 67_108_864
 const defaultMaxLifetimeSeconds = 600
+// A maximum has to hold for as long as the call takes.
+const defaultUptoLifetimeSeconds = 7500
+const defaultRunningCalls = 16
 const ignore = (): void => undefined
 
 /**
@@ -100,21 +143,29 @@ const ignore = (): void => undefined
 export function resolveOptions(options: CountersignFetchOptions): Settings {
   const origins = (options.hosts ?? [options.baseUrl]).map(readOrigin)
   if (origins.length === 0) throw invalid('hosts is empty')
+  // That of now: ours may be put in its place, for clients that take no `fetch`.
+  const platformFetch = globalThis.fetch
+  const fetch: UnderlyingFetch = options.fetch ?? ((url, init) => platformFetch(url, init))
+  const now = options.now ?? Date.now
   return {
     origins: new Set(origins),
-    means: readMeans(options),
+    means: readMeans(options, fetch, now),
     policy: options.policy ?? defaultPolicy,
     maxHeldBytes: options.maxHeldBytes ?? defaultMaxHeldBytes,
     onReceipt: options.onReceipt ?? ignore,
     onReceiptError: options.onReceiptError ?? ignore,
-    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
-    now: options.now ?? Date.now,
+    fetch,
+    now,
     random: options.random ?? ((bytes) => crypto.getRandomValues(new Uint8Array(bytes))),
     delay: options.delay ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
   }
 }
 
-function readMeans(options: CountersignFetchOptions): PaymentMeans {
+function readMeans(
+  options: CountersignFetchOptions,
+  fetch: UnderlyingFetch,
+  now: () => number,
+): PaymentMeans {
   if (options.apiKey !== undefined) {
     if (options.account !== undefined) throw invalid('account and apiKey exclude each other')
     return { kind: 'api-key', apiKey: options.apiKey }
@@ -131,9 +182,83 @@ function readMeans(options: CountersignFetchOptions): PaymentMeans {
       options.payTo === undefined
         ? 'any'
         : new Set(options.payTo.map((address) => address.toLowerCase())),
-    maxLifetimeSeconds: options.maxLifetimeSeconds ?? defaultMaxLifetimeSeconds,
+    maxLifetimeSeconds: {
+      exact: options.maxLifetimeSeconds ?? defaultMaxLifetimeSeconds,
+      upto: options.maxLifetimeSeconds ?? defaultUptoLifetimeSeconds,
+    },
+    rules: (options.rules ?? []).map(readRule),
   } as const
-  return { kind: 'wallet', account, budgetAtomic, limits }
+  return { kind: 'wallet', account, budgetAtomic, limits, ...readMetered(options, fetch, now) }
+}
+
+/** What the metered schemes need; each is there or is refused before anything is signed. */
+function readMetered(
+  options: WalletOptions,
+  fetch: UnderlyingFetch,
+  now: () => number,
+): Omit<Extract<PaymentMeans, { kind: 'wallet' }>, 'kind' | 'account' | 'budgetAtomic' | 'limits'> {
+  const { upto = false, channels, checkPayee, prices } = options
+  const isMetered = upto || channels !== undefined
+  const readers = readChains(options)
+  if (isMetered && (checkPayee === undefined || readers.size === 0)) {
+    throw invalid('upto and channels need checkPayee and chains')
+  }
+  const isUnpriced = prices === 'unchecked' || (prices === undefined && !isMetered)
+  return {
+    schemes: new Set<PaymentScheme>([
+      ...(channels === undefined ? [] : ['batch-settlement' as const]),
+      ...(upto ? ['upto' as const] : []),
+      'exact',
+    ]),
+    store: options.state,
+    channels: channels === undefined ? undefined : readChannels(channels),
+    readerOf: (network) => {
+      const reader = readers.get(network)
+      if (reader === undefined) throw new ClientError('network-not-allowed', { detail: network })
+      return reader
+    },
+    checkPayee: typeof checkPayee === 'function' ? checkPayee : accept,
+    checkPrice: isUnpriced ? accept : createPriceCheck(prices ?? {}, fetch, now),
+  }
+}
+
+function readChains({ chains = {} }: WalletOptions): ReadonlyMap<string, ChainReader> {
+  return new Map(
+    Object.entries(chains).map(([network, chain]) => [
+      network,
+      typeof chain === 'string' ? createChainReader(chain) : chain,
+    ]),
+  )
+}
+
+function readChannels(channels: ChannelOptions): ChannelPolicy {
+  const { depositAtomic, topUpBelowAtomic = 0n, salt = 0n } = channels
+  const { maxLockedAtomic = 2n * depositAtomic, maxRunningCalls = defaultRunningCalls } = channels
+  refuseAmount('channels.depositAtomic', depositAtomic)
+  refuseAmount('channels.topUpBelowAtomic', topUpBelowAtomic)
+  refuseAmount('channels.maxLockedAtomic', maxLockedAtomic)
+  if (!Number.isSafeInteger(maxRunningCalls) || maxRunningCalls < 1) {
+    throw invalid('channels.maxRunningCalls is not a whole number above 0')
+  }
+  if (typeof salt !== 'bigint' || salt < 0n || salt >> 256n !== 0n) {
+    throw invalid('channels.salt is not a bigint of at most 256 bits')
+  }
+  return { depositAtomic, topUpBelowAtomic, maxLockedAtomic, maxRunningCalls, salt }
+}
+
+function readRule(rule: SpendingRule): SpendingRule {
+  const { host, perCallAtomic, perDayAtomic } = rule
+  if (perCallAtomic !== undefined) refuseAmount('rules.perCallAtomic', perCallAtomic)
+  if (perDayAtomic !== undefined) refuseAmount('rules.perDayAtomic', perDayAtomic)
+  if (perCallAtomic === undefined && perDayAtomic === undefined) {
+    throw invalid('a rule limits nothing')
+  }
+  // `https://gateway.example/` and `https://gateway.example` are one origin, and a rule must not miss it.
+  return host === undefined ? rule : { ...rule, host: readOrigin(host) }
+}
+
+function accept(): Promise<void> {
+  return Promise.resolve()
 }
 
 // Callers in JavaScript have no types: a number here would make every limit a wrong comparison.

@@ -10,11 +10,21 @@ export {
 } from './errors.ts'
 export type {
   ApiKeyOptions,
+  ChannelOptions,
   CountersignFetchOptions,
   UnderlyingFetch,
   UnpaidOptions,
   WalletOptions,
 } from './fetch-options.ts'
-export { baseSepoliaUsdc, baseUsdc, type AllowedAsset } from './pay/spending-limits.ts'
-export type { PaymentSigner, TransferTypedData } from './pay/transfer-authorization.ts'
+export { createChainReader, type ChainReader } from './chain/chain-reader.ts'
+export type { PriceBounds } from './pay/advertised-prices.ts'
+export type { Payee, PayeeCheck } from './pay/channel-book.ts'
+export type { StateStore } from './pay/client-state.ts'
+export type { PaymentSigner, PaymentTypedData } from './pay/sign-typed-data.ts'
+export {
+  baseSepoliaUsdc,
+  baseUsdc,
+  type AllowedAsset,
+  type SpendingRule,
+} from './pay/spending-limits.ts'
 export type { VerifiedReceipt } from './receipt/verified-receipt.ts'

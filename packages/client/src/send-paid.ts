@@ -7,7 +7,8 @@ import type { OutgoingRequest } from './outgoing-request.ts'
 import { readBounded } from './read-bounded.ts'
 import { isJsonMap } from './pay/base64-json.ts'
 import type { AheadPayment, Payer } from './pay/payer.ts'
-import { receiptNonceBytes, type SignedPayment } from './pay/transfer-authorization.ts'
+import type { SignedPayment } from './pay/signed-payment.ts'
+import { receiptNonceBytes } from './pay/payment-header.ts'
 
 /** An answer, the nonce that was sent for its receipt, and the payment that it was given for. */
 export type PaidAnswer = {
@@ -18,11 +19,14 @@ export type PaidAnswer = {
 
 const maxRefusalBytes = 262_144
 const maxRepeats = 3
+const maxDepositRepeats = 20
 const defaultRepeatDelayMs = 1000
 const maxRepeatDelayMs = 10_000
 // A remembered offer may be out of date, and only then is a new payment for the same call in order.
 const outdated = new Set(['payment-required', 'payment-offer-mismatch'])
 const settlementUnknown = 'payment-settlement-unknown'
+// The same payment again: a deposit takes as long as the chain, and is not broadcast twice (spec/payment.md PA19.1).
+const depositPending = 'deposit-pending'
 // The payment may yet turn out to have bought its call: it stays the one to show.
 const undecided = new Set([settlementUnknown, 'payment-in-progress'])
 
@@ -44,7 +48,12 @@ export async function sendPaid(
   // The gateway holds a signature for the outdated offer too: it must not be able to take both.
   const outdatedPayment = ahead?.origin === 'remembered' ? ahead.payment : undefined
   const payment = await payer.pay(request, header, outdatedPayment)
-  return sendWith(request, payment, payer, settings)
+  const second = await sendWith(request, payment, payer, settings)
+  if (second.kind === 'answer' || !second.isCorrected) return second
+  // What we knew of our channel was out of date, and the gateway proved it: once more, and only once.
+  const fresh = second.response.headers.get('payment-required')
+  if (fresh === null) return second
+  return sendWith(request, await payer.pay(request, fresh, undefined), payer, settings)
 }
 
 /** A request to the gateway that is not paid, such as the list of models. */
@@ -53,7 +62,10 @@ export function sendUnpaid(request: OutgoingRequest, settings: Settings): Promis
 }
 
 type Attempt = PaidAnswer &
-  ({ readonly kind: 'answer' } | { readonly kind: 'refused'; readonly code: string })
+  (
+    | { readonly kind: 'answer' }
+    | { readonly kind: 'refused'; readonly code: string; readonly isCorrected: boolean }
+  )
 
 // Repeats the same payment, and nothing else, when the gateway does not know whether it was settled.
 async function sendWith(
@@ -62,39 +74,55 @@ async function sendWith(
   payer: Payer,
   settings: Settings,
 ): Promise<Attempt> {
-  // A payment keeps its nonce: should its call have been answered already, that receipt is the one to verify.
-  const nonce = payment?.binding.receiptNonce ?? settings.random(receiptNonceBytes)
-  for (let repeats = 0; ; repeats++) {
-    const response = await keepingOnFailure(request, payment, payer, () =>
-      send(request, nonce, payment, settings),
-    )
-    if (response.status !== 402) {
-      if (payment !== undefined && !response.ok) payer.keep(request, payment)
-      return { kind: 'answer', response, nonce, payment }
-    }
-    const refusal = await readRefusal(response)
-    const unknown = payment !== undefined && refusal.code === settlementUnknown
-    if (!unknown || repeats === maxRepeats) {
-      if (payment !== undefined && undecided.has(refusal.code)) payer.keep(request, payment)
-      return { kind: 'refused', ...refusal, nonce, payment }
-    }
-    await settings.delay(repeatDelayMs(response))
-  }
-}
-
-async function keepingOnFailure(
-  request: OutgoingRequest,
-  payment: SignedPayment | undefined,
-  payer: Payer,
-  attempt: () => Promise<Response>,
-): Promise<Response> {
   try {
-    return await attempt()
+    return await sendRepeatedly(request, payment, payer, settings)
   } catch (error) {
     // Nobody knows whether it arrived: an equal request shows the same payment again and is not paid twice.
     if (payment !== undefined) payer.keep(request, payment)
     throw error
   }
+}
+
+async function sendRepeatedly(
+  request: OutgoingRequest,
+  payment: SignedPayment | undefined,
+  payer: Payer,
+  settings: Settings,
+): Promise<Attempt> {
+  // A payment keeps its nonce: should its call have been answered already, that receipt is the one to verify.
+  const nonce = payment?.binding.receiptNonce ?? settings.random(receiptNonceBytes)
+  for (let repeats = 0; ; repeats++) {
+    const response = await send(request, nonce, payment, settings)
+    if (response.status !== 402 && !(response.status === 503 && payment !== undefined)) {
+      if (payment !== undefined && !response.ok) keepUnused(request, payment, payer)
+      return { kind: 'answer', response, nonce, payment }
+    }
+    const refusal = await readRefusal(response)
+    if (payment !== undefined && isUndecided(refusal.code, repeats)) {
+      await settings.delay(repeatDelayMs(response))
+      continue
+    }
+    if (response.status !== 402) {
+      if (payment !== undefined) keepUnused(request, payment, payer)
+      return { kind: 'answer', ...refusal, nonce, payment }
+    }
+    if (payment === undefined) {
+      return { kind: 'refused', ...refusal, nonce, payment, isCorrected: false }
+    }
+    if (undecided.has(refusal.code)) keepUnused(request, payment, payer)
+    const isCorrected = await payer.refuse(payment, response.headers.get('payment-required'))
+    return { kind: 'refused', ...refusal, nonce, payment, isCorrected }
+  }
+}
+
+function isUndecided(code: string, repeats: number): boolean {
+  if (code === depositPending) return repeats < maxDepositRepeats
+  return code === settlementUnknown && repeats < maxRepeats
+}
+
+/** One that is bound to its request may still buy it. What became of a ceiling, the receipt says. */
+function keepUnused(request: OutgoingRequest, payment: SignedPayment, payer: Payer): void {
+  if (payment.scheme !== 'batch-settlement') payer.keep(request, payment)
 }
 
 async function send(

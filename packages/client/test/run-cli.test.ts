@@ -1,21 +1,5 @@
 import { expect, test } from 'vitest'
-import { runCli } from '../src/cli/run-cli.ts'
-import { createTerminal } from '../src/cli/terminal.ts'
-import type { Ended } from './kit/run-cli-process.ts'
-
-async function runInProcess(args: readonly string[]): Promise<Ended> {
-  let out = ''
-  let err = ''
-  const stdout = { write: (text: string) => (out += text) }
-  const stderr = { write: (text: string) => (err += text) }
-  const code = await runCli(args, {
-    terminal: createTerminal({ stdout, stderr }, {}),
-    environment: {},
-    nowMs: Date.now,
-    interrupted: new AbortController().signal,
-  })
-  return { code, out, err }
-}
+import { runCliProcess, runInProcess } from './kit/run-cli-process.ts'
 
 test.each([
   [64, ['verify']],
@@ -28,6 +12,12 @@ test.each([
   [64, ['verify', 'a', '--nonce', '!']],
   [64, ['verify', 'a', '--prefix']],
   [64, ['inspect']],
+  [64, ['audit-bill']],
+  [64, ['audit-bill', 'a', '--rpc', 'x']],
+  [66, ['audit-bill', 'not/there']],
+  [64, ['wallet']],
+  [64, ['wallet', 'create']],
+  [64, ['wallet', 'create', '--keystore', 'x', '--rpc', 'http://127.0.0.1']],
   [64, ['call', '--stream', '--no-stream', 'x']],
   [64, ['call', '--max-price', '1.5', 'x']],
   [64, ['keys', 'create']],
@@ -37,6 +27,7 @@ test.each([
   [64, ['keys', 'limit', 'a', '--daily-budget', '1.5']],
   [64, ['keys', 'list', '--daily-budget', '1']],
   [64, ['config', 'chek', 'x']],
+  [64, ['doctor', 'x']],
   [64, ['up', '--port', '70000', '--upstream', 'http://127.0.0.1:1/v1']],
   [64, ['up']],
   [64, ['nothing']],
@@ -52,4 +43,13 @@ test.each([
     code === 64 ? /try: countersign|usage: countersign/ : /^error [a-z-]+: /,
   )
   expect(ended.err).not.toMatch(/\n\s+at /)
+})
+
+test('the doctor of a gateway says what is wrong, and exits with 1', async () => {
+  const { code, out, err } = await runCliProcess(['doctor', '--config', 'not/there.json'])
+  expect({ code, err }).toEqual({ code: 1, err: '' })
+  expect(out).toMatch(/^FAIL configuration {2}\S*not\/there\.json cannot be read/)
+  const json = await runCliProcess(['doctor', '--json', '--config', 'not/there.json'])
+  expect(json.code).toBe(1)
+  expect(JSON.parse(json.out)).toMatchObject({ ok: false, checks: [{ status: 'failed' }] })
 })

@@ -47,6 +47,14 @@ test('a verdict has one line for each check, and SIMULATED stands out on a termi
   expect(coloured).not.toContain('\u001b[2J')
 })
 
+test('a model that nobody asked for stands out on a terminal', () => {
+  const check = { id: 'served-model', clause: 'RC4.10', status: 'not-checked' } as const
+  const other = { ...verdict, checks: [{ ...check, reason: 'other-model' } as const] }
+  expect(formatVerdict(other, terminal(true, {}).out)).toContain(
+    '\u001b[1;30;43mother-model: the provider named another model than was asked for',
+  )
+})
+
 test('text of others cannot move the cursor, hide, or turn its direction', () => {
   expect(toPrintable('a\nb\u001b\u009b\u200b\u2028')).toBe(
     'a\\u{a}b\\u{1b}\\u{9b}\\u{200b}\\u{2028}',

@@ -2,13 +2,15 @@
 import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
-import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
+import { ConfigError, loadConfig } from './config/load-config.ts'
 import { AttestationError } from './enclave/attestation-error.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
+       main.ts --doctor FILE [--json]
 
 Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
+const exitUnhealthy = 1
 const exitUsage = 64
 const exitConfig = 78
 const exitAttestation = 69
@@ -18,6 +20,8 @@ async function main(): Promise<void> {
     options: {
       config: { type: 'string' },
       'check-config': { type: 'string' },
+      doctor: { type: 'string' },
+      json: { type: 'boolean', default: false },
       'exit-with-parent': { type: 'boolean', default: false },
     },
   })
@@ -26,23 +30,37 @@ async function main(): Promise<void> {
     checkConfig(values['check-config'])
     return
   }
+  if (values.doctor !== undefined) {
+    await examineConfig(values.doctor, values.json)
+    return
+  }
   if (values.config === undefined) {
     process.stderr.write(`${usage}\n`)
     process.exitCode = exitUsage
     return
   }
-  await serve(loadConfig(values.config), values['exit-with-parent'])
+  await serve(values.config, values['exit-with-parent'])
 }
 
-async function serve(loaded: LoadedConfig, exitWithParent: boolean): Promise<void> {
+async function serve(file: string, exitWithParent: boolean): Promise<void> {
+  const loaded = loadConfig(file)
   // Most of the gateway is read only here: what is refused before costs no start.
   const { createGateway } = await import('./create-gateway.ts')
   const { createGatewayServer } = await import('./http/server.ts')
+  const { createLiveGateway } = await import('./live-gateway.ts')
   const { run } = await import('./run.ts')
   const { config } = loaded
   const log = pino({ level: config.log.level, base: null }, pino.destination(2))
   const gateway = await createGateway(loaded, process.env, log)
-  await run(gateway, (isReady) => createGatewayServer(gateway, isReady), exitWithParent)
+  const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
+  await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)
+}
+
+async function examineConfig(file: string, isJson: boolean): Promise<void> {
+  const { examine, formatFindings, isHealthy } = await import('./doctor/run-doctor.ts')
+  const findings = await examine(file, { environment: process.env, nowMs: Date.now })
+  process.stdout.write(formatFindings(findings, isJson))
+  process.exitCode = isHealthy(findings) ? 0 : exitUnhealthy
 }
 
 function checkConfig(file: string): void {

@@ -1,91 +1,200 @@
-/** Prometheus metrics, named in one place. */
+/** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { usageKinds, type UsageCounts } from './metering/usage.ts'
 
-/** What the gateway counts. Label values come from closed sets, never from callers. */
+/** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
+export type ObservedCall = {
+  readonly wire: string
+  /** As the configuration lists it. */
+  readonly model: string
+  readonly upstream: string
+  readonly state: string
+  readonly durationMs: number
+  /** From sending to the head of the answer; `undefined`: there was none. */
+  readonly firstByteMs: number | undefined
+  readonly counts: UsageCounts
+  /** How the model that was served stands to the one asked for. */
+  readonly served: string
+  /** How the use of a metered call is known. */
+  readonly meteringSource: string | undefined
+  readonly chargedAtomic: bigint
+}
+
+/** What is asked for at each rendering. */
+export type PresentState = {
+  readonly pendingCalls: number
+  readonly requestBytes: number
+  readonly unwrittenReceipts: number
+  /** Charges that are not on chain yet. */
+  readonly unsettled: { readonly payments: number; readonly channels: number }
+  readonly upstreams: readonly {
+    readonly name: string
+    readonly running: number
+    readonly waiting: number
+  }[]
+}
+
+/** What the gateway counts. */
 export type Metrics = {
-  observeCall(state: string, durationMs: number): void
+  observeCall(call: ObservedCall): void
   observeRefusal(code: string): void
+  observeReload(result: 'done' | 'refused'): void
+  readonly observeSpans: (result: 'exported' | 'dropped', spans: number) => void
   /** Text of the Prometheus exposition format. */
-  render(): Promise<string>
+  render(now: PresentState): Promise<string>
   readonly contentType: string
 }
 
-/** Metrics of one gateway, with what is asked for at each rendering. */
-export function createMetrics(now: {
-  readonly pendingCalls: () => number
-  readonly requestBytes: () => number
-  /** Charges that are not on chain yet. */
-  readonly unsettled: () => { readonly payments: number; readonly channels: number }
-}): Metrics {
+const durations = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300, 900]
+
+/** Metrics of one gateway. */
+export function createMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
-  const calls = new Counter({
-    name: 'countersign_calls_total',
-    help: 'Calls that were sent to an upstream, by how they ended.',
-    labelNames: ['state'],
-    registers,
-  })
-  const refusals = new Counter({
-    name: 'countersign_refusals_total',
-    help: 'Calls that the gateway refused, by code.',
-    labelNames: ['code'],
-    registers,
-  })
+  const counters = createCounters(registers)
+  const gauges = createGauges(registers)
   const duration = new Histogram({
     name: 'countersign_call_duration_seconds',
     help: 'From the first byte of a request to its statement.',
-    buckets: [0.005, 0.02, 0.1, 0.5, 1, 5, 20, 60, 300, 900],
+    labelNames: ['wire'],
+    buckets: durations,
     registers,
   })
-  const pendingGauge = new Gauge({
-    name: 'countersign_calls_pending',
-    help: 'Calls under way.',
+  const firstByte = new Histogram({
+    name: 'countersign_upstream_first_byte_seconds',
+    help: 'From sending to the head of the answer of an upstream.',
+    labelNames: ['upstream'],
+    buckets: durations,
     registers,
-    collect: () => {
-      pendingGauge.set(now.pendingCalls())
-    },
-  })
-  const requestGauge = new Gauge({
-    name: 'countersign_request_held_bytes',
-    help: 'Request bodies of the calls under way.',
-    registers,
-    collect: () => {
-      requestGauge.set(now.requestBytes())
-    },
-  })
-  const unsettledGauge = new Gauge({
-    name: 'countersign_unsettled_payments',
-    help: 'Payments by upto whose charge is not settled yet.',
-    registers,
-    collect: () => {
-      unsettledGauge.set(now.unsettled().payments)
-    },
-  })
-  const unclaimedGauge = new Gauge({
-    name: 'countersign_unclaimed_channels',
-    help: 'Channels that are charged more than was claimed.',
-    registers,
-    collect: () => {
-      unclaimedGauge.set(now.unsettled().channels)
-    },
-  })
-  const memory = new Gauge({
-    name: 'countersign_resident_memory_bytes',
-    help: 'Resident memory of the process.',
-    registers,
-    collect: () => {
-      memory.set(process.memoryUsage.rss())
-    },
   })
   return {
-    observeCall(state, durationMs) {
-      calls.inc({ state })
-      duration.observe(durationMs / 1000)
+    observeCall(call) {
+      const { wire, model, upstream, state, served, meteringSource } = call
+      counters.calls.inc({ wire, model, upstream, state })
+      counters.served.inc({ model, match: served })
+      if (meteringSource !== undefined) counters.metered.inc({ source: meteringSource })
+      counters.charged.inc({ model }, Number(call.chargedAtomic))
+      for (const kind of usageKinds) {
+        const count = call.counts[kind] ?? 0
+        if (count > 0) counters.usage.inc({ model, kind }, count)
+      }
+      duration.observe({ wire }, Math.max(0, call.durationMs / 1000))
+      if (call.firstByteMs !== undefined) {
+        firstByte.observe({ upstream }, Math.max(0, call.firstByteMs / 1000))
+      }
     },
     observeRefusal(code) {
-      refusals.inc({ code })
+      counters.refusals.inc({ code })
     },
-    render: () => registry.metrics(),
+    observeReload(result) {
+      counters.reloads.inc({ result })
+    },
+    observeSpans: (result, spans) => {
+      counters.spans.inc({ result }, spans)
+    },
+    render(now) {
+      gauges.pending.set(now.pendingCalls)
+      gauges.requestBytes.set(now.requestBytes)
+      gauges.unwritten.set(now.unwrittenReceipts)
+      gauges.unsettled.set(now.unsettled.payments)
+      gauges.unclaimed.set(now.unsettled.channels)
+      gauges.memory.set(process.memoryUsage.rss())
+      // Upstreams of an old configuration are no more.
+      gauges.upstreamCalls.reset()
+      for (const { name, running, waiting } of now.upstreams) {
+        gauges.upstreamCalls.set({ upstream: name, state: 'running' }, running)
+        gauges.upstreamCalls.set({ upstream: name, state: 'waiting' }, waiting)
+      }
+      return registry.metrics()
+    },
     contentType: registry.contentType,
+  }
+}
+
+type Counters = Readonly<
+  Record<
+    'calls' | 'refusals' | 'served' | 'metered' | 'charged' | 'usage' | 'reloads' | 'spans',
+    Counter
+  >
+>
+
+function createCounters(registers: Registry[]): Counters {
+  const counter = (name: string, help: string, labelNames: readonly string[]): Counter =>
+    new Counter({ name, help, labelNames: [...labelNames], registers })
+  return {
+    calls: counter(
+      'countersign_calls_total',
+      'Calls that were sent to an upstream, by how they ended.',
+      ['wire', 'model', 'upstream', 'state'],
+    ),
+    refusals: counter('countersign_refusals_total', 'Calls that the gateway refused, by code.', [
+      'code',
+    ]),
+    served: counter(
+      'countersign_served_models_total',
+      'Calls by how the model that the provider named stands to the one asked for.',
+      ['model', 'match'],
+    ),
+    metered: counter(
+      'countersign_metered_calls_total',
+      'Calls priced by use, by how their use is known.',
+      ['source'],
+    ),
+    charged: counter('countersign_charged_atomic_total', 'Charges in atomic units of the asset.', [
+      'model',
+    ]),
+    usage: counter(
+      'countersign_usage_total',
+      'Tokens, seconds and uses that providers reported, by kind.',
+      ['model', 'kind'],
+    ),
+    reloads: counter(
+      'countersign_reloads_total',
+      'Times that the configuration was read again, by what came of it.',
+      ['result'],
+    ),
+    spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
+      'result',
+    ]),
+  }
+}
+
+type Gauges = Readonly<
+  Record<
+    | 'pending'
+    | 'requestBytes'
+    | 'unwritten'
+    | 'unsettled'
+    | 'unclaimed'
+    | 'memory'
+    | 'upstreamCalls',
+    Gauge
+  >
+>
+
+function createGauges(registers: Registry[]): Gauges {
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []): Gauge =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers })
+  return {
+    pending: gauge('countersign_calls_pending', 'Calls that have no statement yet.'),
+    requestBytes: gauge('countersign_request_held_bytes', 'Request bodies of the calls under way.'),
+    unwritten: gauge(
+      'countersign_receipts_unwritten',
+      'Receipts that are not on disk yet: more than a few hundred means that the disk fails.',
+    ),
+    unsettled: gauge(
+      'countersign_unsettled_payments',
+      'Payments by upto whose charge is not settled yet.',
+    ),
+    unclaimed: gauge(
+      'countersign_unclaimed_channels',
+      'Channels that are charged more than was claimed.',
+    ),
+    memory: gauge('countersign_resident_memory_bytes', 'Resident memory of the process.'),
+    upstreamCalls: gauge(
+      'countersign_upstream_calls',
+      'Calls at an upstream, and calls that wait for a connection to it.',
+      ['upstream', 'state'],
+    ),
   }
 }

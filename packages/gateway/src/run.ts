@@ -1,39 +1,53 @@
 /** The life of the process: listen, say so, and end without losing a call. */
-import type { Server } from 'node:http'
+import type { Server as HttpServer } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import type { Gateway } from './call/gateway.ts'
-import { closeGateway } from './create-gateway.ts'
+import type { LiveGateway } from './live-gateway.ts'
+
+type Server = HttpServer | TlsServer
 
 const lastWordsMs = 1000
 const cleanUpEveryMs = 3_600_000
 const dayMs = 86_400_000
 
-/** Listens until SIGTERM or SIGINT (or the parent's end), then lets calls under way finish for a while. */
+/**
+ * Listens until SIGTERM or SIGINT (or the parent's end), then lets calls under way finish for a while. SIGHUP reads the
+ * configuration again.
+ */
 export async function run(
-  gateway: Gateway,
+  live: LiveGateway,
   createServer: (isReady: () => boolean) => Server,
   exitWithParent: boolean,
 ): Promise<void> {
   let ready = false
   const server = createServer(() => ready)
-  const { host, port } = gateway.config.listen
+  const { config, log } = live.current()
+  const { host, port } = config.listen
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
   ready = true
   const cleanUp = setInterval(() => {
-    removeOldReceipts(gateway)
+    removeOldReceipts(live.current())
   }, cleanUpEveryMs)
-  removeOldReceipts(gateway)
+  removeOldReceipts(live.current())
+  const reload = (): void => {
+    // Never rejects.
+    void live.reload()
+  }
+  process.on('SIGHUP', reload)
   process.stdout.write(`${JSON.stringify({ ready: true, url: urlOf(server, host) })}\n`)
-  gateway.log.info({ url: urlOf(server, host) }, 'gateway is ready')
+  log.info({ url: urlOf(server, host) }, 'gateway is ready')
   await stopSignal(exitWithParent)
   ready = false
   clearInterval(cleanUp)
-  await close(gateway, server)
+  process.off('SIGHUP', reload)
+  await close(live, server)
 }
 
-async function close(gateway: Gateway, server: Server): Promise<void> {
+async function close(live: LiveGateway, server: Server): Promise<void> {
+  const gateway = live.current()
   gateway.log.info({ pending: gateway.pending.size }, 'gateway is stopping')
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
@@ -49,7 +63,7 @@ async function close(gateway: Gateway, server: Server): Promise<void> {
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
   await gateway.pending.drained()
-  await closeGateway(gateway)
+  await live.close()
 }
 
 async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
@@ -83,5 +97,6 @@ function removeOldReceipts(gateway: Gateway): void {
 function urlOf(server: Server, host: string): string {
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const protocol = server instanceof TlsServer ? 'https' : 'http'
+  return `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -187,6 +187,8 @@ const unknown = [
   ['/v1/messages/batches', /./],
   ['/v1beta/models/m:deleteEverything', /./],
   ['/v1beta/models/a..b:generateContent', /./],
+  ['/v1/models/a..b:generateContent', /./],
+  ['/v1/models/m:deleteEverything', /./],
 ] as const
 
 test.each(unknown)('answers 404 with a hint at %s', async (path, detail) => {

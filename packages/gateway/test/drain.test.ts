@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { splitEvents } from '@countersign/protocol/receipt/event-chain'
 import { openApiKeyStore } from '../src/payment/api-key-store.ts'
 import { callRaw, type RawResult } from '../../../test/provider/raw-client.ts'
 import { createChatBody, postChat, sha256Hex } from './support/chat-call.ts'
+import { beginStream, chunk, events, usage } from './support/chat-events.ts'
+import { createKey } from './support/create-key.ts'
 import { expectVerified, type FetchedReceipt } from './support/receipts.ts'
 import {
   answerChat,
@@ -41,9 +42,10 @@ const drain = { drain: { maxMs: 30_000 } }
 function configure(more: object = {}): Readonly<Record<string, unknown>> {
   return {
     payment: { apiKeys: { asset: 'credits' } },
-    upstreams: [{ name: 'a', baseUrl: upstream.url, onDisconnect: drain }],
+    upstreams: [{ name: 'a', baseUrl: upstream.url, onDisconnect: drain, addUsage: false }],
     models: [
       model('drained', {}),
+      model('asking', { addUsage: true }),
       model('aborted', { onDisconnect: 'abort' }),
       model('brief', { onDisconnect: { drain: { maxMs: 100 } } }),
       model('impatient', { timeouts: { idleMs: 200 } }),
@@ -52,13 +54,6 @@ function configure(more: object = {}): Readonly<Record<string, unknown>> {
     ],
     ...more,
   }
-}
-
-function createKey(file: string): Readonly<Record<string, string>> {
-  const store = openApiKeyStore(file)
-  const { secret } = store.create('test', 1_000_000_000n, 1)
-  store.close()
-  return { 'x-api-key': secret }
 }
 
 beforeAll(async () => {
@@ -75,24 +70,6 @@ afterAll(async () => {
 beforeEach(() => {
   upstream.requests.length = 0
 })
-
-const chunk = (content: string, more: object = {}): string => {
-  const choices = [{ index: 0, delta: { content }, finish_reason: null }]
-  return `data: ${JSON.stringify({ id: 'c', model: 'm', choices, ...more })}\n\n`
-}
-const usage = { prompt_tokens: 40, completion_tokens: 60, total_tokens: 100 }
-const events = [
-  chunk('one'),
-  chunk('two'),
-  chunk('three'),
-  `data: ${JSON.stringify({ id: 'c', model: 'm', choices: [], usage })}\n\n`,
-  'data: [DONE]\n\n',
-]
-
-function beginStream(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' })
-  response.flushHeaders()
-}
 
 /** Calls and leaves after so many bytes; resolves when the gateway has seen that. */
 async function leaveAfter(
@@ -151,6 +128,16 @@ test('reads a stream to its end for a caller who left at any event, and charges 
     })
     expect(receipt.payload.charge.amountAtomic).toBe(101n)
   }
+})
+
+test('counts usage that it asked for itself also for a caller who left', async () => {
+  const before = events.slice(0, 3).join('')
+  const { receipt } = await streamAndLeave('asking', before, events.slice(3).join(''))
+  expect(receipt.claims).toMatchObject({
+    response: { bytes: before.length, transform: 'identity' },
+    metering: { source: 'provider', counts: { input: 40, output: 60 } },
+  })
+  expect(receipt.claims['removed']).toBeUndefined()
 })
 
 test('chains what was returned of an event that was cut, and still reads that event', async () => {
@@ -299,7 +286,7 @@ async function chargedSince(chargedBefore: bigint): Promise<bigint> {
 function chargedAtomic(): bigint {
   const store = openApiKeyStore(keysFile)
   try {
-    return store.list()[0]?.chargedAtomic ?? -1n
+    return store.list().find(({ name }) => name === 'test')?.chargedAtomic ?? -1n
   } finally {
     store.close()
   }
@@ -350,6 +337,25 @@ test('charges nothing when the upstream refuses a call whose caller had left', a
       answerError(response, 500)
     }),
   ).toBe(0n)
+})
+
+test('a call that is read on without its caller keeps its place among those of its payer', async () => {
+  const credential = createKey(keysFile, { concurrentCalls: 1 }, 'one at a time')
+  const left = Promise.withResolvers<void>()
+  upstream.answer = async (response) => {
+    beginStream(response)
+    response.write(events[0])
+    await left.promise
+    response.end(events.slice(1).join(''))
+  }
+  const body = createChatBody({ model: 'drained', stream: true })
+  await leaveAfter(gateway.url, body, 10, credential)
+  const refused = await postChat(gateway.url, body, { headers: credential })
+  expect(refused.status).toBe(429)
+  expect(refused.body.toString()).toContain('concurrency-limited')
+  left.resolve()
+  await chargedSince(0n)
+  expect((await postChat(gateway.url, body, { headers: credential })).status).toBe(200)
 })
 
 test('charges the price of a call that costs the same whatever it used', async () => {

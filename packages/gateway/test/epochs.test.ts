@@ -24,6 +24,7 @@ const terms = {
   configDigest: sha256(Buffer.from('config')),
   buildDigest,
   payees: [],
+  upstreams: ['api.example'],
 }
 
 type Opened = {
@@ -206,4 +207,63 @@ test('signs only inside the time of a keyset, also when the clock is set back', 
     }
   }
   expect(opened.length).toBeGreaterThan(2)
+})
+
+test('is succeeded by epochs of another configuration, in one chain, and signs what it began', async () => {
+  const { epochs, opened } = await open()
+  const first = await epochs.current(startMs)
+  const digest = sha256(Buffer.from('other config'))
+  const change = { configDigest: digest, upstreams: ['other.example'] }
+  const next = await epochs.succeed(change, startMs + 1)
+  const second = await next.current(startMs + 1)
+  expect(opened.map(({ keysetDigest }) => toHex(keysetDigest))).toEqual([
+    toHex(first.keysetDigest),
+    toHex(second.keysetDigest),
+  ])
+  expect(hexOf(keysetOf(second).previousKeysetDigest)).toBe(toHex(first.keysetDigest))
+  expect(toHex(keysetOf(second).configDigest)).toBe(toHex(digest))
+  expect(keysetOf(second).upstreams).toEqual(['other.example'])
+  expect((await epochs.sign(inputAt(startMs + 2))).epoch.keysetDigest).toBe(first.keysetDigest)
+  expect((await next.sign(inputAt(startMs + 2))).epoch.keysetDigest).toBe(second.keysetDigest)
+  // Two chains from one keyset would be a fork: what was succeeded renews itself no more.
+  const half = startMs + epochLifetimeMs / 2
+  expect((await epochs.sign(inputAt(half))).epoch.keysetDigest).toBe(first.keysetDigest)
+  await expect(epochs.sign(inputAt(startMs + epochLifetimeMs + 1))).rejects.toMatchObject({
+    code: 'attester-busy',
+  })
+  expect(opened).toHaveLength(2)
+  const third = await next.current(startMs + 2 * epochLifetimeMs)
+  expect(hexOf(keysetOf(third).previousKeysetDigest)).toBe(toHex(second.keysetDigest))
+  expect(toHex(keysetOf(third).configDigest)).toBe(toHex(digest))
+})
+
+test('succeeds after a renewal that is under way, and not without evidence', async () => {
+  const simulated = createSimulatedAttester(buildDigest)
+  let isBroken = false
+  const attester: Attester = {
+    kind: 'simulated',
+    attest: async (reportData, nowMs) => {
+      if (isBroken) throw new AttestationError('attester-unreachable', 'test')
+      return simulated.attest(reportData, nowMs)
+    },
+  }
+  const { epochs, opened } = await open(undefined, attester)
+  const half = startMs + epochLifetimeMs / 2
+  await epochs.sign(inputAt(half))
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
+  const next = await epochs.succeed(change, half)
+  expect(opened).toHaveLength(3)
+  const chain = opened.map((epoch) => hexOf(keysetOf(epoch).previousKeysetDigest))
+  expect(chain).toEqual([
+    undefined,
+    ...opened.slice(0, 2).map((epoch) => toHex(epoch.keysetDigest)),
+  ])
+  isBroken = true
+  await expect(next.succeed(change, half + 1)).rejects.toMatchObject({
+    code: 'attester-unreachable',
+  })
+  isBroken = false
+  const later = await next.current(half + 2 * epochLifetimeMs)
+  expect(toHex(keysetOf(later).configDigest)).toBe(toHex(sha256(Buffer.from('b'))))
+  expect(opened).toHaveLength(4)
 })

@@ -41,7 +41,11 @@ async function startFaulty(break_: (sound: Gateway) => Gateway): Promise<FaultyG
   const sound = await createGateway(loaded, {}, pino({ level: 'silent' }))
   const keys = openApiKeyStore(join(loaded.config.dataDir, 'api-keys.db'))
   const { secret } = keys.create('test', 1_000_000n, Date.now())
-  const server = createGatewayServer(break_(sound), () => true)
+  const broken = break_(sound)
+  const server = createGatewayServer(
+    () => broken,
+    () => true,
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(async () => {

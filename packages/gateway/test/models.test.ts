@@ -49,6 +49,8 @@ beforeAll(async () => {
       upstreams,
       models: [
         meteredModel('house-chat', 'openai', 'loopback-echo'),
+        { ...meteredModel('shy-chat', 'openai', 'loopback-echo'), addUsage: false },
+        { ...meteredModel('loopback-echo', 'openai', 'loopback-echo'), aliases: [] },
         meteredModel('house-slow', 'openai', 'loopback-slow-100'),
         meteredModel('house-failing', 'openai', 'hostile-status-500'),
         meteredModel('house-claude', 'anthropic', 'loopback-echo'),
@@ -191,6 +193,76 @@ test('charges who leaves for what was seen, by an estimate within what was autho
   expect(chargedAtomic() - before).toBe(amountAtomic)
 })
 
+test('asks for the usage of a stream that did not, charges by it, and keeps its chunk in the receipt', async () => {
+  const call = createWireCall('chat', 'house-chat', { stream: true })
+  const answer = await callMetered('chat', 'house-chat', { stream: true })
+  const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const forwarded = Buffer.from(entry?.bodyBase64 ?? '', 'base64')
+  expect(forwarded.toString()).toBe(
+    call.body
+      .toString()
+      .replace('house-chat', 'loopback-echo')
+      .replace('"stream":true', '"stream":true,"stream_options":{"include_usage":true}'),
+  )
+  expect(answer.body.toString()).not.toContain('"choices":[]')
+  expect(answer.body.toString()).toMatch(/data: \[DONE\]\n\n$/)
+  const { claims, payload } = await expectVerified(gateway.url, answer, call.body)
+  expect(claims).toMatchObject({
+    forwarded: { transform: 'include-usage+model-name', sha256: sha256Hex(forwarded) },
+    response: { transform: 'usage-removed', sha256: sha256Hex(answer.body) },
+    metering: { source: 'provider' },
+    outcome: { state: 'complete' },
+  })
+  // The provider's bytes, from what the caller and the receipt hold.
+  const { data, start } = { data: '', start: 0, ...Object(claims['removed']) }
+  const removed = Buffer.from(data, 'hex')
+  expect(removed.toString()).toMatch(/^data: \{.*"choices":\[\].*\}\n\n$/)
+  const whole = [answer.body.subarray(0, start), removed, answer.body.subarray(start)]
+  expect(claims['upstream-response']).toMatchObject({ sha256: sha256Hex(Buffer.concat(whole)) })
+  expect(payload.charge.amountAtomic).toBeLessThan(4096n)
+})
+
+test('leaves a stream as it is for who forbids a rewrite, and estimates what it used', async () => {
+  const call = createWireCall('chat', 'loopback-echo', { stream: true })
+  const forbidding = { headers: { ...headers, 'x-countersign-rewrite': 'none' } }
+  const answer = await sendWireCall(gateway.url, call, forbidding)
+  expect(answer.status, answer.body.toString()).toBe(200)
+  const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  expect(entry?.bodyBase64).toBe(call.body.toString('base64'))
+  expect(entry?.headers).not.toHaveProperty('x-countersign-rewrite')
+  const { claims } = await expectVerified(gateway.url, answer, call.body)
+  expect(claims).toMatchObject({
+    forwarded: { transform: 'identity' },
+    response: { transform: 'identity' },
+    metering: { source: 'estimated' },
+  })
+  expect(claims['removed']).toBeUndefined()
+})
+
+test.each([
+  ['none', 'house-chat'],
+  ['all', 'loopback-echo'],
+])('refuses x-countersign-rewrite: %s for %s before anything is paid', async (value, model) => {
+  const before = chargedAtomic()
+  const call = createWireCall('chat', model, { stream: true })
+  const answer = await sendWireCall(gateway.url, call, {
+    headers: { ...headers, 'x-countersign-rewrite': value },
+  })
+  expect(answer.status).toBe(400)
+  expect(JSON.parse(answer.body.toString())).toMatchObject({ code: 'request-malformed' })
+  expect(chargedAtomic()).toBe(before)
+  expect(await provider.log()).toEqual([])
+})
+
+test('asks for no usage where the configuration says no, and where use has no price', async () => {
+  for (const model of ['shy-chat', 'flat']) {
+    const call = createWireCall('chat', model, { stream: true })
+    const answer = await callMetered('chat', model, { stream: true })
+    const { claims } = await expectVerified(gateway.url, answer, call.body)
+    expect(claims).toMatchObject({ usage: { source: 'none' }, response: { transform: 'identity' } })
+  }
+})
+
 test('charges nothing for an upstream that failed, and what a flat call costs for a flat call', async () => {
   const before = chargedAtomic()
   const failed = await callMetered('chat', 'house-failing')
@@ -252,6 +324,8 @@ test('lists prices by use', async () => {
           perMillion: [{ aboveInput: 0, rates: { input: '2000000', output: '3000000' } }],
         },
       },
+      {},
+      {},
       {},
       {},
       { id: 'flat', price: { amount: '40', per: 'call' } },

@@ -36,6 +36,25 @@ test('does not wait for a call that is not under way, nor for no time', async ()
   expect(pending.size).toBe(0)
 })
 
+test('knows when the calls of a moment have ended, whatever began since', async () => {
+  const pending = createPendingCalls()
+  await pending.presentEnded()
+  const [a, b] = [pending.begin(call('a')), pending.begin(call('b'))]
+  let hasEnded = false
+  const wait = async (): Promise<void> => {
+    await pending.presentEnded()
+    hasEnded = true
+  }
+  const ended = wait()
+  pending.begin(call('c'))
+  pending.end(a)
+  await pending.wait('a', minuteMs)
+  expect(hasEnded).toBe(false)
+  pending.end(b)
+  await ended
+  expect(pending.size).toBe(1)
+})
+
 test('stops waiting in time while the call goes on', async () => {
   vi.useFakeTimers()
   try {

@@ -291,5 +291,6 @@ test('ends a call that waits for its next attempt when the gateway stops', async
   expect(await stopping.stop()).toEqual({ code: 0, signal: null })
   expect((await answer).status).toBe(504)
   expect(upstream.requests).toHaveLength(1)
+  expect(stopping.stderr()).toContain('"upstream":"a","error":"status-503"')
   await disposeGateway(stopping)
 })

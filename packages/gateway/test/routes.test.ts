@@ -44,8 +44,17 @@ beforeAll(async () => {
         { name: 'a', baseUrl: a.url },
         { name: 'b', baseUrl: b.url },
         { name: 'closed', baseUrl: 'http://127.0.0.1:1/v1' },
+        { name: 'ga', kind: 'google', baseUrl: a.url.replace('/v1', '/v1beta') },
+        { name: 'gb', kind: 'google', baseUrl: b.url.replace('/v1', '/v1beta') },
       ],
       models: [
+        {
+          name: 'g',
+          ...priced,
+          upstream: 'ga',
+          provider: 'google',
+          routes: [{ upstream: 'gb', upstreamModel: 'b-m', weight: 0 }],
+        },
         { name: 'm', ...priced, aliases: ['m-latest'], routes: [{ ...toB, weight: 0 }] },
         {
           name: 'retrying',
@@ -138,6 +147,57 @@ test.each([401, 402, 403, 429, 500, 502, 503, 504, 529])(
     expect(chargedAtomic() - before).toBe(20n)
   },
 )
+
+test('streams from the next route, with the chain of what it sent', async () => {
+  const sse = 'data: {"id":"c","model":"b-m","choices":[]}\n\ndata: [DONE]\n\n'
+  a.answer = (response) => {
+    answerError(response, 429)
+  }
+  b.answer = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end(sse)
+  }
+  const body = createChatBody({ model: 'm', stream: true })
+  const answer = await postChat(gateway.url, body, { headers })
+  expect(answer.body.toString()).toBe(sse)
+  const { claims } = await expectVerified(gateway.url, answer, body)
+  expect(claims).toMatchObject({
+    attempts: { count: 2, upstream: 'b' },
+    outcome: { state: 'complete' },
+    stream: { events: 2 },
+  })
+})
+
+test('puts the name that the next route has for the model into a path, too', async () => {
+  a.answer = (response) => {
+    answerError(response, 503)
+  }
+  b.answer = (response) => {
+    const candidates = [{ content: { parts: [{ text: 'x' }] }, finishReason: 'STOP' }]
+    const usageMetadata = { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 }
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ candidates, usageMetadata, modelVersion: 'b-m' }))
+  }
+  const body = Buffer.from('{"contents":[{"parts":[{"text":"x"}]}]}')
+  const answer = await callRaw({
+    url: `${gateway.url}/v1beta/models/g:generateContent`,
+    method: 'POST',
+    body,
+    headers: { ...headers, 'content-type': 'application/json' },
+  })
+  expect(answer.status).toBe(200)
+  const paths = [a, b].map(({ requests }) => requests.map(({ path }) => path))
+  expect(paths).toEqual([
+    ['/v1beta/models/a-m:generateContent'],
+    ['/v1beta/models/b-m:generateContent'],
+  ])
+  const { claims, payload } = await expectVerified(gateway.url, answer, body)
+  expect(claims).toMatchObject({
+    attempts: { count: 2, failed: [{ upstream: 'ga', error: 'status-503' }], upstream: 'gb' },
+    routing: { model: 'b-m' },
+    forwarded: { transform: 'identity' },
+  })
+  expect(payload.charge.amountAtomic).toBe(20n)
+})
 
 test('goes on only after a route has had all of its attempts', async () => {
   a.answer = (response) => {

@@ -229,7 +229,7 @@ const meanings: readonly MeaningRow[] = [
   ]),
   [
     'a refusal that was recovered',
-    'RC4.10',
+    'RC4.13',
     'claim-missing',
     { ...recoveredCall, type: 'refusal', charge: { scheme: 'none', amountAtomic: 0n } },
   ],

@@ -88,7 +88,11 @@ export function formatReplay(checks: readonly ReplayCheck[], output: Output): st
 type Told = {
   readonly terms: Readonly<Record<string, string | number>>
   readonly upstreamSha256: Uint8Array
-  readonly forwarded: { readonly sha256: Uint8Array; readonly path: string }
+  readonly forwarded: {
+    readonly sha256: Uint8Array
+    readonly path: string
+    readonly headers: CborMap
+  }
   readonly response: { readonly sha256: Uint8Array; readonly bytes: number }
   readonly isTranslated: boolean
   readonly isComplete: boolean
@@ -121,6 +125,7 @@ function toTold(id: string, claims: ReadonlyMap<string, CborMap>): Told | undefi
   const name = translation.get('name')
   const path = translation.get('path')
   const digest = translation.get('digest')
+  const headers = translation.get('headers')
   const upstreamModel = at('routing', 'model') ?? at('model', 'requested')
   const receivedMs = at('timing', 'received')
   const status = at('upstream-response', 'status')
@@ -134,10 +139,11 @@ function toTold(id: string, claims: ReadonlyMap<string, CborMap>): Told | undefi
     return undefined
   if (!isBytes(upstreamSha256) || !isBytes(forwardedSha256)) return undefined
   if (!isBytes(responseSha256) || !isBytes(digest)) return undefined
+  if (headers === undefined || !isCborMap(headers)) return undefined
   return {
     terms: { name, upstreamModel, id, receivedMs, status, returnedBytes: bytes },
     upstreamSha256,
-    forwarded: { sha256: forwardedSha256, path },
+    forwarded: { sha256: forwardedSha256, path, headers },
     response: { sha256: responseSha256, bytes },
     isTranslated: at('response', 'transform') === at('forwarded', 'transform'),
     isComplete: at('outcome', 'state') === 'complete',
@@ -172,6 +178,7 @@ function differForwarded({ forwarded }: Told, made: JsonValue | undefined): stri
   if (!isJsonMap(made)) return 'nothing was translated'
   if (made.has('refused')) return `is refused: ${textOf(made.get('refused'))}`
   if (textOf(made.get('path')) !== forwarded.path) return 'goes to another path'
+  if (!sameHeaders(forwarded.headers, made.get('headers'))) return 'has other headers'
   return textOf(made.get('sha256')) === toHex(forwarded.sha256) ? undefined : 'has another hash'
 }
 
@@ -184,6 +191,11 @@ function differReturned(
   if (textOf(made.get('sha256')) !== toHex(response.sha256)) return 'has another hash'
   const isWhole = made.get('wholeBytes') === response.bytes
   return isComplete && !isWhole ? 'is only a beginning of what the provider said' : undefined
+}
+
+function sameHeaders(told: CborMap, made: JsonValue | undefined): boolean {
+  if (!isJsonMap(made) || made.size !== told.size) return false
+  return Array.from(made).every(([name, value]) => told.get(name) === value)
 }
 
 function textOf(value: JsonValue | undefined): string {

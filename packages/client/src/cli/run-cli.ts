@@ -30,6 +30,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./inspect-command.ts')).inspectCommand,
   },
   {
+    name: 'audit-bill',
+    summary: 'recompute the charges of receipts, and add them up',
+    load: async () => (await import('./audit-bill-command.ts')).auditBillCommand,
+  },
+  {
     name: 'attest',
     summary: 'judge evidence of hardware, offline',
     load: async () => (await import('./attest-command.ts')).attestCommand,
@@ -50,9 +55,24 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./keys-command.ts')).keysCommand,
   },
   {
+    name: 'wallet',
+    summary: 'make an encrypted key file, show its address and balance',
+    load: async () => (await import('./wallet-command.ts')).walletCommand,
+  },
+  {
+    name: 'channel',
+    summary: 'list payment channels, top them up, withdraw from them',
+    load: async () => (await import('./channel-command.ts')).channelCommand,
+  },
+  {
     name: 'config',
     summary: 'check the configuration file of a gateway',
     load: async () => (await import('./config-command.ts')).configCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'try all that a gateway needs, and say what is wrong',
+    load: async () => (await import('./doctor-command.ts')).doctorCommand,
   },
 ]
 
@@ -123,7 +143,7 @@ async function showHelp(
     return exitCodes.ok
   }
   const { out, err } = terminal
-  const list = commands.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join('\n')
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')
   const text = `usage: countersign COMMAND [options]
 
 ${list}

@@ -4,11 +4,15 @@ import { toPrintable } from './printable.ts'
 import type { Output, Style } from './terminal.ts'
 
 const reasons: Readonly<Record<NotCheckedReason, string>> = {
+  'any-allowed': 'the policy takes any',
   'any-issuer': 'the policy takes any issuer',
   blocked: 'an earlier check did not pass',
   'no-evidence': 'the bundle has no evidence',
   'not-given': 'nothing was given to compare with',
+  'other-model': 'the provider named another model than was asked for (claim model)',
+  renamed: 'the gateway asked for another name than the caller (claim routing)',
   'unknown-kind': 'this kind is not known here',
+  unsaid: 'the provider named no model',
   withheld: 'a claim that it needs is withheld',
 }
 const verdictStyles: Readonly<Record<Verdict['verdict'], Style>> = {
@@ -39,7 +43,9 @@ function formatCheck(check: Check, output: Output): string {
       return `${output.style('red', '✗')} ${id}${clause}${code}: ${check.message}`
     }
     case 'not-checked': {
-      const reason = output.style('dim', `${check.reason}: ${reasons[check.reason]}`)
+      // spec/receipt.md RC4.10: a model that nobody asked for is shown, not hidden among what was not judged.
+      const style = check.reason === 'other-model' ? 'alarm' : 'dim'
+      const reason = output.style(style, `${check.reason}: ${reasons[check.reason]}`)
       return `${output.style('yellow', '–')} ${id}${clause}${reason}`
     }
     default:

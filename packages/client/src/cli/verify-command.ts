@@ -142,7 +142,8 @@ async function readReplayFiles(values: {
   return { request, upstreamResponse, upstreamBytes }
 }
 
-async function readPolicy(policy: string): Promise<Uint8Array> {
+/** A policy by its name, or the file of one. @throws ClientError `file-unreadable`. */
+export async function readPolicy(policy: string): Promise<Uint8Array> {
   if (policy === 'default') return defaultPolicy
   if (policy === 'production') return productionPolicy
   return readFileBounded(policy, maxPolicyBytes)

@@ -13,6 +13,7 @@ import {
 import { commonNameOf } from '@countersign/protocol/attestation/x509/name'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
+import type { CollateralAnswer } from './collateral-answer.ts'
 import {
   readKeySet,
   readList,
@@ -25,12 +26,6 @@ import {
 export type CollateralRequest = {
   readonly url: string
   readonly read: (answer: CollateralAnswer) => ReadonlyMap<string, Uint8Array>
-}
-
-/** An answer of status 200. Names of headers are in lower case. */
-export type CollateralAnswer = {
-  readonly body: Uint8Array
-  readonly header: (name: string) => string | null
 }
 
 const intel = 'https://api.trustedservices.intel.com'

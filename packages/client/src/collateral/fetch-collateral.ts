@@ -1,7 +1,8 @@
 /** Fetches collateral from the services of vendors, or from a mirror of them. */
 import { ClientError } from '../errors.ts'
 import { readBounded } from '../read-bounded.ts'
-import type { CollateralAnswer, CollateralRequest } from './collateral-requests.ts'
+import type { CollateralAnswer } from './collateral-answer.ts'
+import type { CollateralRequest } from './collateral-requests.ts'
 
 const maxAnswerBytes = 262_144
 const timeoutMs = 60_000

@@ -3,7 +3,7 @@ import { parsePemCertificates } from '@countersign/protocol/attestation/x509/pem
 import { decodeUtf8, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
-import type { CollateralAnswer } from './collateral-requests.ts'
+import type { CollateralAnswer } from './collateral-answer.ts'
 
 type Pieces = ReadonlyMap<string, Uint8Array>
 

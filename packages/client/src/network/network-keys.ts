@@ -1,10 +1,10 @@
 /** The keys of a loopback network: made once, kept in a file that only its owner can read. Worth test money only. */
-import { open, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 import { ClientError } from '../errors.ts'
+import { readSecretFile, replaceSecretFile } from '../files/secret-file.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 
 type Hex = `0x${string}`
@@ -21,6 +21,7 @@ export type NetworkKeys = {
 }
 
 const fileName = 'keys.json'
+const maxFileBytes = 65_536
 const members = ['settlementKey', 'walletKey', 'payeeKey'] as const
 const keyForm = /^0x[0-9a-f]{64}$/
 
@@ -31,14 +32,10 @@ const keyForm = /^0x[0-9a-f]{64}$/
  */
 export async function readNetworkKeys(folder: string): Promise<NetworkKeys> {
   const file = join(folder, fileName)
-  let bytes: Uint8Array
-  try {
-    bytes = await readFile(file)
-  } catch (cause) {
-    if (!isMissing(cause)) throw new ClientError('file-unreadable', { detail: file, cause })
-    throw new ClientError('network-not-running', { detail: `${file} is not there`, cause })
+  const bytes = await readSecretFile(file, maxFileBytes)
+  if (bytes === undefined) {
+    throw new ClientError('network-not-running', { detail: `${file} is not there` })
   }
-  await refuseOpenFile(file)
   const json = decodeJson(bytes)
   const [settlement, wallet, payee] = members.map((name) => {
     const key = isJsonMap(json) ? json.get(name) : undefined
@@ -68,26 +65,6 @@ export async function prepareNetworkKeys(folder: string): Promise<NetworkKeys> {
   return readNetworkKeys(folder)
 }
 
-async function replaceSecretFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-}
-
-async function refuseOpenFile(file: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const { mode } = await stat(file)
-  if ((mode & 0o077) !== 0) {
-    throw new ClientError('state-malformed', { detail: `${file} can be read by others: chmod 600` })
-  }
-}
-
 // Below the order of secp256k1 but for a chance of 2^-128, and viem refuses it then.
 function createKey(): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(32))
@@ -95,8 +72,4 @@ function createKey(): Uint8Array {
 
 function toPrivateKey(key: string): Hex {
   return `0x${key.slice(2)}`
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

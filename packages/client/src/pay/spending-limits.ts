@@ -1,6 +1,6 @@
 /** What a caller is ready to sign, and the judgement of an offer against it. Nothing is signed before this passed. */
 import { ClientError, type ClientErrorCode } from '../errors.ts'
-import type { ExactOffer } from './payment-required.ts'
+import type { Offer } from './payment-required.ts'
 
 /** A token that may be paid with. Name and version are its EIP-712 domain. */
 export type AllowedAsset = {
@@ -11,6 +11,25 @@ export type AllowedAsset = {
   readonly version: string
 }
 
+/** A limit on some payments. All rules that a payment falls under hold for it. */
+export type SpendingRule = {
+  /** Origin of a gateway, for example `https://gateway.example`; absent: every gateway. */
+  readonly host?: string
+  /** Absent: every asset. Amounts of several assets are added up as they are: name one unless there is only one. */
+  readonly asset?: { readonly network: string; readonly address: string }
+  /** Most that one call may cost. */
+  readonly perCallAtomic?: bigint
+  /** Most that is signed from 00:00 to 24:00 UTC. */
+  readonly perDayAtomic?: bigint
+}
+
+/** What rules are about. Addresses are lower case. */
+export type SpendingPlace = {
+  readonly origin: string
+  readonly network: string
+  readonly asset: string
+}
+
 /** Limits of every payment. Amounts are atomic units of the asset. */
 export type SpendingLimits = {
   readonly maxAmountAtomic: bigint
@@ -19,8 +38,9 @@ export type SpendingLimits = {
   readonly networks: 'any' | ReadonlySet<string>
   /** Lower-case addresses, or `any`. */
   readonly payTo: 'any' | ReadonlySet<string>
-  /** Longest time that a signed payment may stay valid. */
-  readonly maxLifetimeSeconds: number
+  /** Longest time that a signed payment may stay valid; vouchers have none, they end with their channel. */
+  readonly maxLifetimeSeconds: { readonly exact: number; readonly upto: number }
+  readonly rules: readonly SpendingRule[]
 }
 
 /** USDC on Base Sepolia; the embedded chain has its token at the same place. */
@@ -39,45 +59,75 @@ export const baseUsdc: AllowedAsset = {
   version: '2',
 }
 
+/** True when this rule holds for a payment there. */
+export function appliesTo({ host, asset }: SpendingRule, place: SpendingPlace): boolean {
+  if (host !== undefined && host !== place.origin) return false
+  if (asset === undefined) return true
+  return asset.network === place.network && asset.address.toLowerCase() === place.asset
+}
+
+/** The token that an offer asks for, as this side knows it; `undefined` when it is not allowed. */
+function findAsset(offer: Offer, { assets }: SpendingLimits): AllowedAsset | undefined {
+  return assets.find(
+    ({ network, address }) => network === offer.network && address.toLowerCase() === offer.asset,
+  )
+}
+
 /**
- * The first offer that the limits allow.
+ * The first offer of a gateway at this origin that the limits allow.
  *
  * @throws ClientError the refusal of the first offer, or `scheme-not-supported` when there is none.
  */
-export function chooseOffer(offers: readonly ExactOffer[], limits: SpendingLimits): ExactOffer {
-  const allowed = offers.find((offer) => judgeOffer(offer, limits) === undefined)
+export function chooseOffer(
+  offers: readonly Offer[],
+  limits: SpendingLimits,
+  origin: string,
+): Offer {
+  const allowed = offers.find((offer) => judgeOffer(offer, limits, origin) === undefined)
   if (allowed !== undefined) return allowed
   const [first] = offers
   if (first === undefined) throw new ClientError('scheme-not-supported')
-  throw judgeOffer(first, limits) ?? new ClientError('scheme-not-supported')
+  throw judgeOffer(first, limits, origin) ?? new ClientError('scheme-not-supported')
 }
 
-/** The refusal of an offer, or `undefined` when the limits allow it. */
-export function judgeOffer(offer: ExactOffer, limits: SpendingLimits): ClientError | undefined {
+/** The refusal of an offer to a gateway at this origin, or `undefined` when the limits allow it. */
+export function judgeOffer(
+  offer: Offer,
+  limits: SpendingLimits,
+  origin: string,
+): ClientError | undefined {
   const { networks, payTo } = limits
   if (networks !== 'any' && !networks.has(offer.network)) {
     return refuse('network-not-allowed', offer.network)
   }
-  const asset = limits.assets.find(
-    ({ network, address }) => network === offer.network && address.toLowerCase() === offer.asset,
-  )
+  const asset = findAsset(offer, limits)
   if (asset === undefined) return refuse('asset-not-allowed', `${offer.asset} on ${offer.network}`)
   // A signature is only as narrow as its domain: the gateway must not choose it.
   if (asset.name !== offer.tokenName || asset.version !== offer.tokenVersion) {
     return refuse('token-domain-mismatch', `${offer.tokenName} ${offer.tokenVersion}`)
   }
   if (payTo !== 'any' && !payTo.has(offer.payTo)) return refuse('payee-not-allowed', offer.payTo)
-  if (offer.amountAtomic > limits.maxAmountAtomic) {
-    return refuse('amount-above-limit', `${offer.amountAtomic} > ${limits.maxAmountAtomic}`)
+  const mostAtomic = mostPerCall(limits, { origin, network: offer.network, asset: offer.asset })
+  if (offer.amountAtomic > mostAtomic) {
+    return refuse('amount-above-limit', `${offer.amountAtomic} > ${mostAtomic}`)
   }
-  if (offer.maxTimeoutSeconds > limits.maxLifetimeSeconds) {
-    const { maxTimeoutSeconds } = offer
-    return refuse(
-      'offer-lifetime-too-long',
-      `${maxTimeoutSeconds} > ${limits.maxLifetimeSeconds} s`,
-    )
+  const { scheme, maxTimeoutSeconds } = offer
+  const longest = scheme === 'batch-settlement' ? undefined : limits.maxLifetimeSeconds[scheme]
+  if (longest !== undefined && maxTimeoutSeconds > longest) {
+    return refuse('offer-lifetime-too-long', `${maxTimeoutSeconds} > ${longest} s`)
   }
   return undefined
+}
+
+function mostPerCall({ maxAmountAtomic, rules }: SpendingLimits, place: SpendingPlace): bigint {
+  let most = maxAmountAtomic
+  for (const rule of rules) {
+    const { perCallAtomic } = rule
+    if (perCallAtomic !== undefined && perCallAtomic < most && appliesTo(rule, place)) {
+      most = perCallAtomic
+    }
+  }
+  return most
 }
 
 function refuse(code: ClientErrorCode, detail: string): ClientError {

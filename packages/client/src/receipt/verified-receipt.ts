@@ -1,14 +1,18 @@
 /** Judges the receipt of a call by what this side sent, received and paid. */
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { judgeBill } from '@countersign/protocol/receipt/bill'
 import type { Charge } from '@countersign/protocol/receipt/charge'
+import { openClaims } from '@countersign/protocol/receipt/claims'
+import { parseKeyset } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
-import type { SignedPayment } from '../pay/transfer-authorization.ts'
+import type { SignedPayment } from '../pay/signed-payment.ts'
+import type { Offer } from '../pay/payment-required.ts'
 import type { ObservedBody } from './observe-body.ts'
 
 /** A receipt that was fetched and judged. It proves something only when `verdict.verdict` is `valid`. */
@@ -20,6 +24,8 @@ export type VerifiedReceipt = {
   readonly bundle: Uint8Array
   readonly verdict: Verdict
   readonly chargedAtomic: bigint
+  /** What the channel was charged in all, when the call was paid from one. */
+  readonly cumulativeAtomic: bigint | undefined
   /** Lower-case 0x hash, when the charge names a settlement. */
   readonly settlementTransaction: string | undefined
   /**
@@ -42,7 +48,8 @@ export type CallContext = {
 /**
  * Judges a bundle. Bad evidence is a verdict; a receipt of something else is an error.
  *
- * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`.
+ * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`, `receipt-bill-wrong`,
+ * `payee-not-attested`.
  */
 export async function verifyReceipt(
   bundle: Uint8Array,
@@ -60,6 +67,7 @@ export async function verifyReceipt(
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
   const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
+  if (verdict.verdict === 'valid') judgePayment(bundle, payload, context)
   // An answer that nobody compared is not proven, whatever else holds.
   const isCompared = body.kind !== 'none' || verdict.verdict !== 'valid'
   return {
@@ -68,9 +76,40 @@ export async function verifyReceipt(
     bundle,
     verdict: isCompared ? verdict : { ...verdict, verdict: 'incomplete' },
     chargedAtomic: payload.charge.amountAtomic,
+    cumulativeAtomic:
+      payload.charge.scheme === 'batch-settlement' ? payload.charge.cumulativeAtomic : undefined,
     settlementTransaction: settlementOf(payload.charge),
     responseHeld: body.kind,
   }
+}
+
+// All of it was signed, by a keyset that the policy accepts: what is wrong here is the gateway's doing.
+function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: CallContext): void {
+  const { claims, keyset } = parseBundle(bundle)
+  if (payload.type === 'receipt') {
+    const isWhole = claims.every(({ kind }) => kind === 'claim')
+    const bill = judgeBill(payload.charge, openClaims(claims, payload), isWhole)
+    if (bill.kind === 'wrong') {
+      const due = bill.dueAtomic === undefined ? '' : `, due ${bill.dueAtomic}`
+      throw new ReceiptError('receipt-bill-wrong', bundle, { detail: `${bill.code}${due}` })
+    }
+  }
+  if (payment !== undefined && !paysAttested(keyset, payment.offer)) {
+    throw new ReceiptError('payee-not-attested', bundle, { detail: payment.offer.payTo })
+  }
+}
+
+/** Whether the attested keyset names the payee (spec/statement.md ST4.1). */
+function paysAttested(statement: Uint8Array, { network, asset, payTo }: Offer): boolean {
+  const { payload } = parseStatement(statement)
+  if (payload.type !== 'keyset') return false
+  const { payees = [] } = parseKeyset(payload.document)
+  return payees.some(
+    (payee) =>
+      payee.network === network &&
+      payee.asset.toLowerCase() === asset &&
+      payee.address.toLowerCase() === payTo,
+  )
 }
 
 /** A payment that was settled and bought nothing (spec/receipt.md RC2.4). */
@@ -100,7 +139,8 @@ function isOurCharge({ type, charge }: CallPayload, { payment, means }: CallCont
   if (means !== 'wallet') return means === 'none'
   return (
     payment !== undefined &&
-    equalBytes(charge.paymentId, payment.nonce) &&
+    charge.scheme === payment.scheme &&
+    equalBytes(charge.paymentId, payment.paymentId) &&
     charge.amountAtomic <= payment.offer.amountAtomic &&
     charge.network === payment.offer.network &&
     charge.asset.toLowerCase() === payment.offer.asset

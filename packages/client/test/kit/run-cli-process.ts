@@ -1,6 +1,8 @@
 /** Runs the command line as a real process. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { runCli } from '../../src/cli/run-cli.ts'
+import { createTerminal } from '../../src/cli/terminal.ts'
 
 /** How a process ended. */
 export type Ended = { readonly code: number | null; readonly out: string; readonly err: string }
@@ -29,4 +31,23 @@ export function runCliProcess(
     child.once('error', reject)
     child.once('close', (code) => resolve({ code, out, err }))
   })
+}
+
+/** Runs it in this process, which is quicker and cannot end it. */
+export async function runInProcess(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  nowMs: () => number = Date.now,
+): Promise<Ended> {
+  let out = ''
+  let err = ''
+  const stdout = { write: (text: string) => (out += text) }
+  const stderr = { write: (text: string) => (err += text) }
+  const code = await runCli(args, {
+    terminal: createTerminal({ stdout, stderr }, {}),
+    environment,
+    nowMs,
+    interrupted: new AbortController().signal,
+  })
+  return { code, out, err }
 }

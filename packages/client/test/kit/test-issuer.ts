@@ -43,6 +43,13 @@ export function createTestIssuer(nowMs: number): TestIssuer {
     notAfterMs: nowMs + hourMs,
     configDigest: sha256(Buffer.from('config')),
     buildDigest,
+    payees: [
+      {
+        network: 'eip155:84532',
+        asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+        address: '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC',
+      },
+    ],
   })
   const keysetDigest = sha256(document)
   const keyset = signStatement(

@@ -7,6 +7,8 @@ export type AnswerTranslation = {
   readonly adapter: Adapter
   /** In place of the caller's: they belong to another wire. */
   readonly headers: Readonly<Record<string, string>>
+  /** What the caller asked for: an answer of the other form is none. */
+  readonly isStream: boolean
   /** @throws AnswerNotTranslatable */
   whole(body: Buffer): Promise<Buffer>
   stream(write: (bytes: Buffer) => boolean): StreamTranslator

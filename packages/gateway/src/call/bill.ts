@@ -6,6 +6,7 @@ import {
   chargeUsage,
   meterUsage,
   needsEstimate,
+  type MeteredUsage,
   type UsageEstimate,
 } from '../metering/settle-usage.ts'
 import { toMeteringClaim } from '../metering/usage-claims.ts'
@@ -29,6 +30,8 @@ export type Bill = {
 export type SettledBill = {
   readonly usedAtomic: bigint
   readonly claim: CborValue | undefined
+  /** How the use is known; `undefined` as `claim`. */
+  readonly source: MeteredUsage['source'] | undefined
 }
 
 /** A request as the upstream gets it. */
@@ -77,7 +80,7 @@ export async function settleBill(
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
   if (authorisation === undefined || !isUsed(exchange)) {
-    return { usedAtomic: priceAtomic, claim: undefined }
+    return { usedAtomic: priceAtomic, claim: undefined, source: undefined }
   }
   const { observation } = exchange
   const estimate = needsEstimate(authorisation, observation)
@@ -88,6 +91,7 @@ export async function settleBill(
   return {
     usedAtomic: charge.amountAtomic,
     claim: toMeteringClaim(authorisation, observation, metered, charge),
+    source: metered.source,
   }
 }
 
@@ -103,7 +107,9 @@ async function estimateUsage(
     observedBody === undefined
       ? undefined
       : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
-  return estimate ?? { input: bound.input, output: returned.bytes }
+  // What we add to an answer is not the provider's to be paid for.
+  const output = Math.min(returned.bytes, upstreamBody.bytes)
+  return estimate ?? { input: bound.input, output }
 }
 
 /** What becomes of the payment: of a stream that its upstream cut, a part has left. */

@@ -19,6 +19,8 @@ export type CallRequest = {
   readonly model: string
   /** Where the name of the model stands in the body; `undefined` when the path has it. */
   readonly modelSpan: MemberSpan | undefined
+  /** Where the values of all top-level members stand in a JSON body. */
+  readonly members: ReadonlyMap<string, MemberSpan>
   /** Scalar top-level members, each as its JSON token was sent. */
   readonly parameters: ReadonlyMap<string, string>
   /** Ids that must be the payer's own. */
@@ -31,6 +33,7 @@ const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
 const maxParameters = 32
 const maxParameterBytes = 256
 const noParameters: ReadonlyMap<string, string> = new Map()
+const noMembers: ReadonlyMap<string, MemberSpan> = new Map()
 
 /**
  * Parses the body of a call on its route.
@@ -67,6 +70,7 @@ export function parseCallRequest(
 
 const emptyRequest = {
   modelSpan: undefined,
+  members: noMembers,
   parameters: noParameters,
   references: [],
   parts: [],
@@ -89,6 +93,7 @@ function parseJsonCall(route: WireRoute, name: string, body: Buffer): CallReques
     bodyDigest: once(() => nativeSha256(body)),
     model: checkModel(model),
     modelSpan,
+    members,
     parameters: collectParameters(body, members),
     references: findReferences(route.wire, route.dialect, body, members),
     parts: [],
@@ -109,6 +114,7 @@ function parseFormCall(route: WireRoute, body: Buffer, contentType: string): Cal
     bodyDigest: once(() => nativeSha256(body)),
     model: checkModel(model?.text),
     modelSpan: model?.span,
+    members: noMembers,
     parameters: collectFields(body, parts),
     references: [],
     parts,

@@ -88,6 +88,7 @@ function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')
   const { behaviour } = upstream
-  const common = { metering: undefined, weight: 1, others: [], isTranslated: false }
-  return { upstream, model, upstreamModel: model, priceAtomic: 0n, behaviour, ...common }
+  const unpriced = { priceAtomic: 0n, metering: undefined, addUsage: false }
+  const common = { ...unpriced, label: 'stored', weight: 1, others: [], isTranslated: false }
+  return { upstream, model, upstreamModel: model, behaviour, ...common }
 }

@@ -18,6 +18,9 @@ export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' 
 /** A body by what a receipt says of it. */
 export type BodyRecord = { readonly bytes: number; readonly sha256: Uint8Array }
 
+/** What was kept from the caller: the bytes, and where they stood in the upstream's body. */
+export type RemovedBytes = { readonly data: Buffer; readonly start: number }
+
 /** An attempt that was made again, there or elsewhere: the name of the upstream, and what went wrong. */
 export type FailedAttempt = { readonly upstream: string; readonly error: string }
 
@@ -33,7 +36,7 @@ export type ExchangeRecord = {
   readonly error: string | null
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
-  /** What was returned, where that is less than the upstream sent. */
+  /** What was returned, where that is not what the upstream sent. */
   readonly returned: BodyRecord | undefined
   /** How it went on for a caller who had left; `undefined` when it did not. */
   readonly drain: DrainRecord | undefined
@@ -43,7 +46,9 @@ export type ExchangeRecord = {
   /** The bytes that were observed, where a price may have to be estimated from them. */
   readonly observedBody: Buffer | undefined
   readonly stream: { readonly chain: EventChain; readonly digests: Uint8Array } | undefined
+  readonly sentMs: number
   readonly firstByteMs: number | null
+  readonly endedMs: number
   readonly upstreamClaim: CborValue
   /** Attempts before the one that is recorded here. */
   readonly failed: readonly FailedAttempt[]
@@ -59,12 +64,14 @@ export type RecordedAnswer =
       readonly status: number
       readonly headers: Readonly<Record<string, string>>
       readonly body: Buffer
-      /** `identity`, `gateway-error`, or the name of an adapter. */
+      /** `identity`, `gateway-error`, or the name of an adapter or of a profile. */
       readonly transform: string
     }
   | {
       readonly kind: 'streamed'
       readonly status: number
+      /** What was kept back of the body returned; `undefined`: the caller got the upstream's bytes. */
+      readonly removed: RemovedBytes | undefined
       readonly headers: Readonly<Record<string, string>>
       /** False: the transport must be cut, because a clean end would be a lie. */
       readonly endsCleanly: boolean
@@ -78,6 +85,8 @@ export type RecordedAnswer =
 /** Hashes a streamed body and its events as they pass. */
 export type StreamRecorder = {
   push(chunk: Buffer): void
+  /** Reads an event that is not part of the body returned. */
+  readonly observe: (event: Uint8Array) => void
   /** Events so far. */
   events(): number
   /** What was seen so far. */
@@ -145,6 +154,9 @@ export function createStreamRecorder(
       hasher?.takeChunk(chunk)
       for (const event of splitter.push(chunk)) take(event)
     },
+    observe: (event) => {
+      observer.observe(event)
+    },
     events: () => events,
     observation: () => observer.result(),
     cut() {
@@ -198,6 +210,9 @@ export function createReturnedRecorder(hasReceipts: boolean): ReturnedRecorder {
     },
     events: () => events,
     end() {
+      // What follows the last event is the last element (RC5.1).
+      const { element } = splitter.end()
+      if (element.length > 0) hasher?.takeEvent(element)
       const { sha256, chain, digests } = hasher?.end() ?? notHashed
       return { body: { bytes, sha256 }, stream: { chain, digests } }
     },

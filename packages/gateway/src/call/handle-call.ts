@@ -6,6 +6,7 @@ import { findWireRoute } from '../http/wire-routes.ts'
 import { isMetered } from '../metering/price-sheet.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
+import { prepareSigning } from '../profiles/sign-answer.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
 import { isRepeatable } from './answer-cache.ts'
 import { createBill, judgeUse, settleBill, type Bill, type SettledBill } from './bill.ts'
@@ -16,10 +17,11 @@ import { chooseRoute, type ChosenRoute } from './choose-route.ts'
 import { deliverAnswer, refusalHeaders, sendWhole } from './deliver.ts'
 import type { ExchangeRecord } from './exchange.ts'
 import { exchangeWithUpstream, type ServedExchange } from './exchange-with-upstream.ts'
-import { forwardRequest, type ForwardedRequest } from './forward-request.ts'
+import { forwardRequest, mayRewrite, type ForwardedRequest } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
 import { draftReceipt, issueReceipt, issueRefusal, type ReceiptDraft } from './issue-receipt.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
+import { observeEndedCall, observeRefusedCall } from './observe-call.ts'
 import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
@@ -51,8 +53,7 @@ export async function handleCall(
 }
 
 /** A call whose exchange is over and whose reservation is not. */
-type ServedCall = {
-  readonly exchange: ExchangeRecord
+type ServedCall = ServedExchange & {
   readonly payment: AdmittedPayment
   readonly result: Metered
 }
@@ -77,21 +78,21 @@ async function serveCall(
   await needKeyset(gateway)
   const chosen = chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
-  const forwarded = await forward(gateway, call, request, chosen)
+  const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
+  const forwarded = await forward(gateway, call, request, chosen, signing !== undefined)
   const bill = createBill(chosen, request, forwarded)
   const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
   const { payment } = admission
   try {
     const { headers } = call.request
-    const { upstream } = chosen.route
-    requireOwn(gateway.references, request.references, upstream.name, {
+    requireOwn(gateway.references, request.references, chosen.route.upstream.name, {
       owner: payment.payer,
       headers,
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const sent = { request, forwarded, chosen, bill }
+    const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     const result = await settleCall(gateway, call, nonce, served).catch(
@@ -101,7 +102,7 @@ async function serveCall(
         return { kind: 'faulty', fault }
       },
     )
-    return { exchange, payment, result }
+    return { ...served, payment, result }
   } catch (error) {
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
@@ -123,7 +124,7 @@ async function settleCall(
 
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
-  const { exchange, payment, result } = served
+  const { sent, exchange, payment, result } = served
   const use = judgeUse(exchange)
   try {
     if (result.kind === 'faulty') {
@@ -145,10 +146,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
     keepUpstreamAnswer(gateway, call, exchange)
-    gateway.metrics.observeCall(exchange.state, gateway.nowMs() - call.receivedMs)
+    observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
-    gateway.metrics.observeRefusal('receipt-failed')
+    observeRefusedCall(gateway, call, 'receipt-failed')
     answerUnsigned(call)
   }
 }
@@ -159,8 +160,12 @@ async function forward(
   call: Call,
   request: CallRequest,
   { route, adapter }: ChosenRoute,
+  isSigned: boolean,
 ): Promise<ForwardedRequest> {
-  if (adapter === undefined || translator === undefined) return forwardRequest(call, request, route)
+  if (adapter === undefined) return forwardRequest(call, request, route, isSigned)
+  // Whatever the configuration says: what is not translated is not sent on as it is.
+  if (translator === undefined) throw refuse('model-not-found')
+  if (!mayRewrite(call)) throw refuse('request-malformed', 'This model takes a translation.')
   const { upstreamModel } = route
   return forwardTranslated(call, request, { translator, adapter, upstreamModel })
 }
@@ -292,7 +297,7 @@ async function answerRefusal(
         return undefined
       })
     : undefined
-  gateway.metrics.observeRefusal(code)
+  observeRefusedCall(gateway, call, code)
   // What is left of a body that was not read would be taken for the next request.
   const isLast = !call.request.complete || gateway.pending.isClosed
   const close = !isLast ? {} : { connection: 'close' }

@@ -4,6 +4,7 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { adapterDigest } from '../translation/generated/adapter-digest.ts'
@@ -13,6 +14,7 @@ import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord, type FailedAttempt } from './exchange.ts'
 import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
+import { sealedClaimOf } from '../sealed/sealed-connections.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
@@ -98,16 +100,26 @@ export function draftReceipt(
     claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
   }
   addOccasionalClaims(claims, call, ended)
+  addSealedClaim(claims, call)
   return createDraft(gateway, nonce, claims, stream?.digests ?? noEvents)
+}
+
+/** Says of a call that came sealed that it did, and to which key. */
+function addSealedClaim(claims: Map<string, CborValue>, { request }: Call): void {
+  const claim = sealedClaimOf(request.socket)
+  if (claim !== undefined) claims.set('sealed', claim)
 }
 
 /** Claims of calls that have more to say than most. */
 function addOccasionalClaims(
   claims: Map<string, CborValue>,
   { request: { url = '' }, path }: Call,
-  { request, forwarded, chosen, settled, exchange }: EndedCall,
+  { request, forwarded, chosen, bill, settled, exchange }: EndedCall,
 ): void {
   const { model, upstreamModel, upstream } = chosen.route
+  if (bill.authorisation !== undefined) {
+    claims.set('rates', encodeSheet(model, bill.authorisation.sheet))
+  }
   if (exchange.failed.length > 0 || chosen.isChoice) {
     claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
   }
@@ -119,6 +131,11 @@ function addOccasionalClaims(
     claims.set('translation', describeTranslation(forwarded, forwarded.translation))
   }
   if (url.length > path.length + 1) claims.set('query', url.slice(path.length + 1))
+  const { answer } = exchange
+  if (answer.kind === 'streamed' && answer.removed !== undefined) {
+    const { data, start } = answer.removed
+    claims.set('removed', pairs(['data', data], ['start', start]))
+  }
   if (request.parts.length > 0) claims.set('parts', request.parts.map(toPartClaim))
   const attachments = request.parts.length > 0 ? [] : findAttachments(request.body)
   if (attachments.length > 0) claims.set('attachments', attachments.map(toAttachmentClaim))
@@ -132,15 +149,16 @@ function attemptsClaim(upstream: string, failed: readonly FailedAttempt[]): Cbor
   )
 }
 
-/** What turned the one request into the other, and the answer back (RC4.11). */
+/** What turned the one request into the other, and the answer back (spec/translation.md TR6). */
 function describeTranslation(
   { path }: ForwardedRequest,
-  { adapter: { name } }: AnswerTranslation,
+  { adapter: { name }, headers }: AnswerTranslation,
 ): CborValue {
   return pairs(
     ['name', name],
     ['path', path],
     ['digest', Buffer.from(adapterDigest, 'hex')],
+    ['headers', new Map(Object.entries(headers))],
     ['version', adapterVersion],
   )
 }
@@ -190,6 +208,7 @@ export async function issueRefusal(
       ),
     ],
   ])
+  addSealedClaim(claims, call)
   return issue(gateway, call, 'refusal', createDraft(gateway, nonce, claims, noEvents), noCharge)
 }
 
@@ -247,7 +266,8 @@ function responseClaim(exchange: ExchangeRecord): CborValue {
       return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
     }
     case 'streamed': {
-      const { body, transform } = answer.translated ?? { body: returned, transform: 'identity' }
+      const own = answer.removed === undefined ? 'identity' : 'usage-removed'
+      const { body, transform } = answer.translated ?? { body: returned, transform: own }
       return bodyClaim(body, ['status', answer.status], ['transform', transform])
     }
     case 'gone':

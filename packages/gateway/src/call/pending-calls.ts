@@ -14,6 +14,8 @@ export type PendingCalls = {
   end(entry: PendingEntry): void
   /** Resolves when the call has ended, at once when it is not under way, and after `timeoutMs` in any case. */
   wait(idHex: string, timeoutMs: number): Promise<void>
+  /** Resolves when all calls that are under way now have ended, whatever began since. */
+  presentEnded(): Promise<void>
   /** Resolves when no call is under way. */
   drained(): Promise<void>
   /** Stops every call under way. */
@@ -77,6 +79,17 @@ export function createPendingCalls(): PendingCalls {
         const timer = setTimeout(wake, timeoutMs)
         waiters.add(wake)
       })
+    },
+    async presentEnded() {
+      await Promise.all(
+        entries.map(
+          (entry) =>
+            new Promise<void>((resolve) => {
+              entry.waiters ??= new Set()
+              entry.waiters.add(resolve)
+            }),
+        ),
+      )
     },
     drained: () =>
       entries.length === 0

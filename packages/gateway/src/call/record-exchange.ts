@@ -66,7 +66,9 @@ export function commonRecord(
   | 'upstreamBody'
   | 'requestId'
   | 'stream'
+  | 'sentMs'
   | 'firstByteMs'
+  | 'endedMs'
   | 'upstreamClaim'
   | 'failed'
   | 'returned'
@@ -78,7 +80,9 @@ export function commonRecord(
     upstreamBody,
     requestId,
     stream: undefined,
+    sentMs: running.attempt.sentMs,
     firstByteMs: running.attempt.firstByteMs,
+    endedMs: running.gateway.nowMs(),
     upstreamClaim: describeUpstreamClaim(
       running.sent.chosen.route.upstream,
       requestId,
@@ -105,6 +109,7 @@ export function recordDrain(
 export function gatewayError(
   { call, hasLeft }: Running,
   code: GatewayErrorCode,
+  detail = '',
 ): ExchangeRecord['answer'] {
   if (hasLeft) return { kind: 'gone' }
   const { status } = describeGatewayError(code)
@@ -112,7 +117,7 @@ export function gatewayError(
     kind: 'whole',
     status,
     headers: errorHeaders,
-    body: createErrorBody(code, '', call.dialect),
+    body: createErrorBody(code, detail, call.dialect),
     transform: 'gateway-error',
   }
 }

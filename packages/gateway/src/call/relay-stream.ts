@@ -3,18 +3,27 @@ import type { MeterWire } from '../metering/observe-usage.ts'
 import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform } from '../profiles/open-gradient-answer.ts'
+import { signStream } from '../profiles/sign-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
 import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
-import { createStreamRecorder, type ExchangeRecord, type StreamRecorder } from './exchange.ts'
+import {
+  createStreamRecorder,
+  type ExchangeRecord,
+  type RemovedBytes,
+  type StreamRecorder,
+} from './exchange.ts'
 import { isCoded } from './judge-answer.ts'
 import { createProgressProof } from './prove-progress.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { releaseOr } from './release-payment.ts'
+import { createUsageCutter, type UsageCutter } from './usage-cutter.ts'
 import {
   endDrain,
   failAnswer,
@@ -30,6 +39,7 @@ import {
   type TranslatedStream,
 } from './translated-stream.ts'
 
+const noBytes = Buffer.alloc(0)
 /** Most events of a stream. */
 const maxEvents = 1_000_000
 
@@ -42,28 +52,17 @@ export async function relayStream(
   references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if (isCoded(head.headers)) {
+  if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release('stream'))
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
-  const headers = {
-    ...identityHeaders(head.headers),
-    ...(release === 'gone' ? {} : release.headers),
-  }
+  const headers = joinHeaders(head, release)
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
-  const kept = createKeeper(running)
-  const { translation } = running.sent.forwarded
-  const translated =
-    translation &&
-    createTranslatedStream(running, translation, maxEvents, (bytes) => {
-      writeChunk(running, bytes)
-    })
-  const hasBegun = release !== 'gone'
-  const relay: Relay = { recorder, kept, translated, headers, cut: undefined, hasBegun }
+  const relay = createRelay(running, recorder, headers, release !== 'gone')
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = () => {
@@ -74,7 +73,7 @@ export async function relayStream(
   }
   const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
   const batch = createChunkBatch((bytes) => {
-    takeBytes(running, relay, bytes)
+    takeBytes(running, relay, relay.cutter?.push(bytes) ?? bytes)
     proveProgress()
   })
   running.sink = (chunk) => {
@@ -86,10 +85,35 @@ export async function relayStream(
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
   if (ending.kind === 'caller-gone') batch.drop()
   else batch.flush()
+  if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
+    takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
+  }
   const record = recordStream(running, head, ending, relay)
+  const { translated } = relay
   return translated === undefined
     ? record
     : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/** What a stream goes through on its way, if anything. */
+function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | undefined {
+  const { forwarded, signing } = sent
+  if (forwarded.translation !== undefined || signing === undefined) return forwarded.translation
+  return { stream: (write) => signStream(signing, write) }
+}
+
+/** A caller of another wire who asked for no stream has no form for one. */
+function isUnasked({ sent }: Running): boolean {
+  return sent.forwarded.translation?.isStream === false
+}
+
+/** Those of the upstream that pass, and those of the payment. */
+function joinHeaders(
+  { headers }: Head,
+  release: Awaited<ReturnType<typeof releaseOr>>,
+): Readonly<Record<string, string>> {
+  const passed = identityHeaders(headers)
+  return release === 'gone' ? passed : { ...passed, ...release.headers }
 }
 
 /** What was returned is another stream than the one that the upstream sent. */
@@ -106,12 +130,15 @@ function recordTranslated(
     ...record,
     ...judged,
     stream: returned.stream,
-    replayBody: returned.upstream,
+    replayBody: sent.signing === undefined ? returned.upstream : undefined,
     answer: {
       ...answer,
       endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
       kept: judged.state === 'complete' ? returned.kept : undefined,
-      translated: { transform: sent.forwarded.transform, body: returned.body },
+      translated: {
+        transform: sent.signing === undefined ? sent.forwarded.transform : openGradientTransform,
+        body: returned.body,
+      },
     },
   }
 }
@@ -119,6 +146,8 @@ function recordTranslated(
 /** Owned by one relayed stream. */
 type Relay = {
   readonly recorder: StreamRecorder
+  /** Keeps usage that the caller did not ask for from it. */
+  readonly cutter: UsageCutter | undefined
   /** What was returned, as long as it is small. */
   readonly kept: BodyKeeper | undefined
   /** Between the upstream and the caller, where their wires differ. */
@@ -129,12 +158,36 @@ type Relay = {
   cut: Observation | undefined
 }
 
+function createRelay(
+  running: Running,
+  recorder: StreamRecorder,
+  headers: Relay['headers'],
+  hasBegun: boolean,
+): Relay {
+  const { addsUsage } = running.sent.forwarded
+  const rewriting = findRewriting(running)
+  return {
+    recorder,
+    cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
+    kept: createKeeper(running),
+    translated:
+      rewriting &&
+      createTranslatedStream(running, rewriting, maxEvents, (bytes) => {
+        writeChunk(running, bytes)
+      }),
+    headers,
+    cut: undefined,
+    hasBegun,
+  }
+}
+
 function cutRelay(relay: Relay): void {
   relay.recorder.cut()
   relay.cut = relay.recorder.observation()
 }
 
 function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
+  if (bytes.length === 0) return
   recorder.push(bytes)
   translated?.push(bytes)
   if (running.hasLeft) {
@@ -176,7 +229,7 @@ function recordStream(
   running: Running,
   head: Head,
   ending: Ending,
-  { recorder, kept, headers, cut, hasBegun }: Relay,
+  { recorder, cutter, kept, headers, cut, hasBegun }: Relay,
 ): ExchangeRecord {
   const seen = recorder.end()
   const isDrained = running.drain !== undefined && cut !== undefined
@@ -185,11 +238,12 @@ function recordStream(
     ? judgeStreamEnd({ kind: 'caller-gone' }, cut.isTerminated, cut.hasError)
     : judgeStreamEnd(ending, isTerminated, hasError)
   const body = kept?.body()
+  const bodies = recordBodies(seen, cutter, isDrained)
   return {
-    ...commonRecord(running, head, seen.body),
+    ...commonRecord(running, head, bodies.upstreamBody),
     state,
     error,
-    returned: isDrained ? seen.returned : undefined,
+    returned: bodies.returned,
     drain: recordDrain(running, ending, isTerminated && !hasError),
     observation: isDrained ? observeDrained(seen.observation, cut) : seen.observation,
     observedBody: body,
@@ -199,11 +253,30 @@ function recordStream(
           kind: 'streamed',
           status: head.status,
           headers,
+          removed: bodies.removed,
           endsCleanly: ending.kind === 'upstream-ended' && isTerminated && !isDrained,
           kept: state === 'complete' ? body : undefined,
         }
       : { kind: 'gone' },
   }
+}
+
+type Bodies = Pick<ExchangeRecord, 'upstreamBody' | 'returned'> & {
+  readonly removed: RemovedBytes | undefined
+}
+
+/** What came and what was returned. What stood behind the last byte returned was not kept from it. */
+function recordBodies(
+  seen: ReturnType<StreamRecorder['end']>,
+  cutter: UsageCutter | undefined,
+  isDrained: boolean,
+): Bodies {
+  const returned = isDrained ? seen.returned : seen.body
+  const cut = cutter?.end()
+  if (cut === undefined) return { upstreamBody: seen.body, returned, removed: undefined }
+  const isBehind = isDrained && cut.removed.start >= returned.bytes
+  const removed = isBehind ? undefined : cut.removed
+  return { upstreamBody: cut.upstreamBody, returned, removed }
 }
 
 /** Without the provider's own figure a caller who left pays for what was visible to it, as if nothing had been read on. */

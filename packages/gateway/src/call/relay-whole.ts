@@ -1,9 +1,10 @@
 /** Relays an answer that is no stream: it is collected and judged, and leaves with its receipt. */
 import type { GatewayErrorCode } from '../errors.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform, signWhole } from '../profiles/open-gradient-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { AnswerNotTranslatable } from '../translation/answer-part.ts'
-import { identityHeaders } from './deliver.ts'
+import { errorHeaders, identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
 import { judgeWholeAnswer, type JudgedAnswer } from './judge-answer.ts'
@@ -43,14 +44,27 @@ export async function relayWhole(
   if (translated?.kind === 'failed') return { ...common, ...translated.record }
   const release = await releaseOr(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
-  const headers = { ...identityHeaders(head.headers), ...release.headers }
+  const form = translated === undefined ? {} : errorHeaders
+  const headers = { ...identityHeaders(head.headers), ...form, ...release.headers }
   if (judged.state === 'complete') references?.inBody(body)
-  const answer = translated ?? { body, transform: 'identity' }
+  const answer = translated ?? signAnswer(running, body, judged)
   return {
     ...common,
     ...(translated === undefined ? {} : { replayBody: body }),
     answer: { ...answer, kind: 'whole', status: head.status, headers },
   }
+}
+
+/** The provider's own bytes, with OpenGradient's members added where they were asked for. */
+function signAnswer(
+  { sent: { signing } }: Running,
+  body: Buffer,
+  { state }: JudgedAnswer,
+): { readonly body: Buffer; readonly transform: string } {
+  const signed =
+    signing !== undefined && state === 'complete' ? signWhole(signing, body) : undefined
+  if (signed === undefined) return { body, transform: 'identity' }
+  return { body: signed, transform: openGradientTransform }
 }
 
 type TranslatedAnswer =
@@ -69,22 +83,25 @@ async function translateAnswer(
 ): Promise<TranslatedAnswer | undefined> {
   const { translation, transform } = running.sent.forwarded
   if (translation === undefined || running.hasLeft) return undefined
-  const fail = (code: GatewayErrorCode, cause: string | null): TranslatedAnswer => {
-    const answer = gatewayError(running, code)
+  const fail = (code: GatewayErrorCode, cause: string | null, detail = ''): TranslatedAnswer => {
+    const answer = gatewayError(running, code, detail)
     return {
       kind: 'failed',
       record: { state: 'upstream-error', error: cause, answer, replayBody: body },
     }
   }
-  if (state !== 'complete') {
-    // On the caller's wire a body of status 200 is an answer.
-    if (status < 400) return fail('upstream-failed', error)
-    return { kind: 'translated', body: translation.error(status, body), transform }
-  }
+  if (status >= 400) return { kind: 'translated', body: translation.error(status, body), transform }
+  // On the caller's wire a body of status 200 is an answer.
+  if (state !== 'complete') return fail('upstream-failed', error)
+  if (translation.isStream) return fail('upstream-failed', 'answer-malformed')
   try {
     return { kind: 'translated', body: await translation.whole(body), transform }
   } catch (fault) {
     if (!(fault instanceof AnswerNotTranslatable)) throw fault
-    return fail('answer-not-translatable', 'answer-not-translatable')
+    return fail(
+      'answer-not-translatable',
+      'answer-not-translatable',
+      `It is refused: ${fault.message}.`,
+    )
   }
 }

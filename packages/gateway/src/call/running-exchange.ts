@@ -27,6 +27,7 @@ export type Attempt = {
   readonly end: (ending: Ending) => void
   readonly collected: BodyCollector
   exchange: UpstreamExchange | undefined
+  sentMs: number
   firstByteMs: number | null
   sizeBytes: number
 }
@@ -98,6 +99,7 @@ function createAttempt(): Attempt {
     end: ended.resolve,
     collected: createBodyCollector(),
     exchange: undefined,
+    sentMs: 0,
     firstByteMs: null,
     sizeBytes: 0,
   }
@@ -153,6 +155,7 @@ function endForCaller({ attempt }: Running): void {
 export function startAttempt(running: Running): void {
   const { gateway, call, sent, attempt } = running
   const { upstream, behaviour } = sent.chosen.route
+  attempt.sentMs = gateway.nowMs()
   if (call.isGone()) {
     attempt.end({ kind: 'caller-gone' })
     return

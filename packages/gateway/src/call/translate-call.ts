@@ -20,7 +20,7 @@ export type CallTranslation = {
 // They ask for features by names that the other provider does not know.
 const wireHeaders = ['anthropic-beta', 'openai-beta'] as const
 
-/** How a receipt names an adapter (RC4.8). */
+/** How a receipt names an adapter (spec/translation.md TR6). */
 function nameTransform({ name }: Adapter): string {
   return `${name}/${adapterVersion}`
 }
@@ -46,9 +46,11 @@ export async function forwardTranslated(
       bodyDigest: once(() => hash('sha256', made.body, 'buffer')),
       path: made.path,
       transform: nameTransform(adapter),
+      addsUsage: false,
       translation: {
         adapter,
         headers: made.headers,
+        isStream: made.caller.isStream,
         whole: async (body) => translator.whole(context, body),
         stream: (write) => translator.stream(context, write),
         error: (status, body) => translator.error(adapter, status, body),

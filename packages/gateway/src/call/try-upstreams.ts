@@ -101,6 +101,8 @@ function recordFailure(running: Running, error: string): void {
   const { name } = running.sent.chosen.route.upstream
   const failed: FailedAttempt = { upstream: name, error }
   running.failed = [...running.failed, failed]
+  // An account that is refused or empty shows nowhere else while another upstream answers.
+  running.gateway.log.warn({ ...failed, receiptId: running.call.idHex }, 'an attempt failed')
 }
 
 /** The same request to the next route: with the name that its upstream has for the model. */
@@ -111,7 +113,7 @@ function fallBack(running: Running): void {
   // What was translated is the same for every route of a translated call.
   const forwarded =
     sent.forwarded.translation === undefined
-      ? forwardRequest(call, sent.request, route)
+      ? forwardRequest(call, sent.request, route, sent.signing !== undefined)
       : sent.forwarded
   running.sent = { ...sent, forwarded, chosen: { ...sent.chosen, route } }
   running.remaining = remaining

@@ -29,6 +29,7 @@ export type CatalogueModel = {
   readonly behaviour: BehaviourConfig
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
+  readonly addUsage: boolean | undefined
 }
 
 /** A further upstream of a model. */
@@ -81,7 +82,7 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
   const builtIn = findBuiltIn(model, upstreamModel, atomicPerUsd, atMs)
   const sheet = compileSheet(model, builtIn?.sheet)
   const limits = compileLimits(model, sheet, builtIn?.contextTokens)
-  const { weight, timeouts, retry, onDisconnect } = model
+  const { addUsage, weight, timeouts, retry, onDisconnect } = model
   const routes = model.routes.map((route) => ({
     ...route,
     upstreamModel: route.upstreamModel ?? upstreamModel,
@@ -103,6 +104,7 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
     behaviour,
     sheet,
     limits,
+    addUsage,
   }
 }
 

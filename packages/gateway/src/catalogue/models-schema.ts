@@ -98,6 +98,7 @@ export const modelSchema = z.strictObject({
   upstreamModel: modelName
     .optional()
     .describe('What the upstream is asked for; by default `name`.'),
+  addUsage: z.boolean().optional().describe('As that of the upstream, for this model.'),
   weight,
   routes: z
     .array(route)

@@ -6,6 +6,12 @@ import { batchSettlementSchema, uptoSchema } from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
+const hostName = z
+  .string()
+  .regex(
+    /^(?=.{1,253}$)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*$/,
+    'a host name or IPv4 address',
+  )
 const milliseconds = z.int().min(1).max(86_400_000)
 const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,127}$/)
 
@@ -36,6 +42,10 @@ const upstream = z.strictObject({
     .optional()
     .describe('PEM file of the only authority to trust for this upstream.'),
   connections: z.int().min(1).max(4096).default(256),
+  addUsage: z
+    .boolean()
+    .optional()
+    .describe('Whether chat streams are asked for their usage; by default where it has a price.'),
   ...upstreamBehaviour,
   models: z
     .array(model)
@@ -221,6 +231,29 @@ const receipts = z
   })
   .prefault({})
 
+const telemetry = z
+  .strictObject({
+    otlpUrl: z
+      .url({ protocol: /^https?$/ })
+      .refine(hasOnlyOriginAndPath, 'only origin and path: no credentials, query or fragment')
+      .describe('Where spans are posted as OTLP/HTTP JSON: https://collector.example/v1/traces'),
+    authorizationEnv: environmentName
+      .optional()
+      .describe('Environment variable that holds the Authorization header for the collector.'),
+    samplePercent: z.int().min(0).max(100).default(100).describe('Of the traces, by their id.'),
+  })
+  .optional()
+  .describe('OpenTelemetry traces; none without it.')
+
+const profiles = z
+  .strictObject({
+    openGradient: z
+      .strictObject({})
+      .optional()
+      .describe('Also speak to clients of OpenGradient: a weaker statement beside the receipt.'),
+  })
+  .prefault({})
+
 const translation = z
   .strictObject({
     keepDays: z
@@ -245,6 +278,14 @@ export const configSchema = z.strictObject({
   listen: z.strictObject({
     host: z.string().min(1).max(255).default('127.0.0.1'),
     port: z.int().min(0).max(65_535),
+    tls: z
+      .strictObject({ names: z.array(hostName).min(1).max(32) })
+      .optional()
+      .describe('Ends TLS in the gateway, with a key that stands in the keyset.'),
+    sealed: z
+      .boolean()
+      .default(true)
+      .describe('Takes calls that are encrypted to a key in the keyset (/v1/sealed).'),
   }),
   publicUrl: z
     .url({ protocol: /^https?$/ })
@@ -258,7 +299,9 @@ export const configSchema = z.strictObject({
   attestation,
   limits,
   receipts,
+  telemetry,
   translation,
+  profiles,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),

@@ -120,6 +120,11 @@ export function computeSheetsDigest(
   return hash('sha256', JSON.stringify(ordered.map(toCanonical)), 'buffer')
 }
 
+/** The canonical text of one sheet: what a receipt states so that its charge can be recomputed (ME7.2). */
+export function encodeSheet(name: string, sheet: PriceSheet): string {
+  return JSON.stringify(toCanonical([name, sheet]))
+}
+
 function toCanonical([name, sheet]: readonly [string, PriceSheet]): unknown {
   const tiers = sheet.tiers.map(({ aboveInput, rates }) => [
     aboveInput,

@@ -1,4 +1,4 @@
-/** Issues the receipts that a process before this one did not get to (spec/receipt.md RC4.10). */
+/** Issues the receipts that a process before this one did not get to (spec/receipt.md RC4.13). */
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
 import type { Gateway } from '../call/gateway.ts'

@@ -41,6 +41,8 @@ export type ReceiptStore = {
   removeOlderThan(timeMs: number): void
   /** Writes what waits at once. */
   flush(): void
+  /** Receipts that are not on disk yet. */
+  unwritten(): number
   close(): void
 }
 
@@ -108,6 +110,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       // Once: a store that cannot write is tried again by its timer, not by every call.
       if (waiting.size === maxWaiting) flush()
     },
+    unwritten: () => waiting.size,
     putTransient: (receipt) => {
       putBounded(transient, receipt)
     },

@@ -31,7 +31,13 @@ type Terms = {
 
 /** What a translation came to: bytes by their length and SHA-256, or why there are none. */
 type Made =
-  | { readonly bytes: number; readonly sha256: string; readonly [more: string]: string | number }
+  | {
+      readonly bytes: number
+      readonly sha256: string
+      readonly wholeBytes?: number
+      readonly path?: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
   | { readonly refused: string }
 
 async function main(): Promise<void> {
@@ -59,7 +65,7 @@ async function replay(terms: Terms, request: Buffer, answer: Buffer): Promise<ob
   try {
     const { adapter, upstreamModel } = terms
     const made = await translator.request(adapter, upstreamModel, request)
-    const forwarded: Made = { ...describe(made.body), path: made.path }
+    const forwarded: Made = { ...describe(made.body), path: made.path, headers: made.headers }
     const context = { ...terms, caller: made.caller }
     return {
       ...common,

@@ -110,6 +110,7 @@ function readStop(members: Members): string[] | undefined {
   if (stop === undefined) return undefined
   const list: unknown = typeof stop === 'string' ? [stop] : stop
   if (!Array.isArray(list)) throw refuseMember('stop', 'must be a string or a list of strings')
+  if (list.length === 0) return undefined
   return Array.from(eachItem(list, 'stop'), ([text, path]) => {
     if (typeof text !== 'string') throw refuseMember(path, 'must be a string')
     return text

@@ -16,12 +16,16 @@ export type Route = {
   readonly upstream: Upstream
   /** As the caller asked. */
   readonly model: string
+  /** As the configuration lists it: its name, or `*`. */
+  readonly label: string
   /** What the upstream is asked for. */
   readonly upstreamModel: string
   /** Price of the call alone. */
   readonly priceAtomic: bigint
   /** Prices by use; `undefined` when a call costs the same whatever it uses. */
   readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
+  /** Whether a chat stream that does not ask for its usage is made to. */
+  readonly addUsage: boolean
   readonly behaviour: RouteBehaviour
   /** Its share among the routes of the model. */
   readonly weight: number
@@ -69,6 +73,8 @@ export type Upstreams = {
   /** An upstream by its name. */
   findUpstream(name: string): Upstream | undefined
   readonly models: readonly ListedModel[]
+  /** Calls at each upstream now, and calls that wait for a connection. */
+  load(): readonly { readonly name: string; readonly running: number; readonly waiting: number }[]
   /** The most that `totalTimeoutMs` is on any route. */
   readonly longestCallMs: number
   close(): Promise<void>
@@ -87,10 +93,10 @@ export function createUpstreams(
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstreams {
   const upstreams = new Map<string, Upstream>()
-  const pools: Pool[] = []
+  const pools = new Map<string, Pool>()
   for (const upstreamConfig of config.upstreams) {
     const pool = createPool(config, upstreamConfig)
-    pools.push(pool)
+    pools.set(upstreamConfig.name, pool)
     upstreams.set(upstreamConfig.name, describeUpstream(config, upstreamConfig, pool, environment))
   }
   const listed: ListedModel[] = []
@@ -127,9 +133,15 @@ export function createUpstreams(
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
     models: listed,
+    load: () =>
+      Array.from(pools, ([name, { stats }]) => ({
+        name,
+        running: stats.running,
+        waiting: stats.pending,
+      })),
     longestCallMs,
     close: async () => {
-      await Promise.all(pools.map((pool) => pool.destroy()))
+      await Promise.all(Array.from(pools.values(), (pool) => pool.destroy()))
     },
   }
 }
@@ -142,12 +154,12 @@ function readRoutes(
   upstreams: ReadonlyMap<string, Upstream>,
 ): readonly PricedRoute[] {
   const routes: PricedRoute[] = []
-  for (const { name, models } of config.upstreams) {
+  for (const { name, models, addUsage = false } of config.upstreams) {
     const upstream = upstreams.get(name)
     if (upstream === undefined) continue
     for (const { id, priceAtomic } of models) {
       const sheet = createCallSheet(BigInt(priceAtomic))
-      routes.push({ sheet, route: toCallRoute(upstream, id, sheet.perCallAtomic) })
+      routes.push({ sheet, route: toCallRoute(upstream, id, sheet.perCallAtomic, addUsage) })
     }
   }
   for (const model of catalogue.models) {
@@ -161,16 +173,28 @@ function readRoutes(
   return routes
 }
 
-function toCallRoute(upstream: Upstream, model: string, priceAtomic: bigint): Route {
+function toCallRoute(
+  upstream: Upstream,
+  model: string,
+  priceAtomic: bigint,
+  addUsage: boolean,
+): Route {
   const { behaviour } = upstream
-  const common = { metering: undefined, weight: 1, others: [], isTranslated: false }
+  const common = {
+    label: model,
+    metering: undefined,
+    addUsage,
+    weight: 1,
+    others: [],
+    isTranslated: false,
+  }
   return { upstream, model, upstreamModel: model, priceAtomic, behaviour, ...common }
 }
 
 function toRoute(
   config: Config,
   upstream: Upstream,
-  { name, upstreamModel, sheet, limits, behaviour, translate }: CatalogueModel,
+  { name, upstreamModel, sheet, limits, addUsage, behaviour, translate }: CatalogueModel,
 ): Route {
   if (translate && findTranslatedDialect(upstream.kind) === undefined) {
     throw new ConfigError(`model ${JSON.stringify(name)}: ${upstream.kind} is not translated`)
@@ -179,9 +203,11 @@ function toRoute(
   return {
     upstream,
     model: name,
+    label: name,
     upstreamModel,
     priceAtomic: sheet.perCallAtomic,
     metering: isMetered(sheet) ? { sheet, limits } : undefined,
+    addUsage: addUsage ?? upstreamConfig?.addUsage ?? isMetered(sheet),
     behaviour: createRouteBehaviour(config, upstreamConfig ?? {}, behaviour),
     weight: 1,
     others: [],
@@ -254,7 +280,11 @@ function describeUpstream(
   }
 }
 
-function toCredential(kind: UpstreamKind, key: string): readonly [name: string, value: string] {
+/** The header that carries the operator's key to a provider. */
+export function toCredential(
+  kind: UpstreamKind,
+  key: string,
+): readonly [name: string, value: string] {
   if (kind === 'anthropic') return ['x-api-key', key]
   return kind === 'google' ? ['x-goog-api-key', key] : ['authorization', `Bearer ${key}`]
 }

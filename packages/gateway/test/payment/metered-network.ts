@@ -25,6 +25,14 @@ export type MeteredOperator = {
   readonly settler: Hex
   readonly authorizer: Hex
   readonly settlementKey: Hex
+  /** What a payer has to know of it beforehand. */
+  readonly terms: {
+    readonly gatewayId: Hex
+    readonly payeeOwner: Hex
+    readonly proposers: readonly Hex[]
+    readonly guardian: Hex
+    readonly minDelaySeconds: number
+  }
 }
 
 /** A chain with gateways of their own. */
@@ -273,6 +281,7 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
     settler: contracts.settler.address,
     authorizer: contracts.authorizer.address,
     settlementKey,
+    terms: { gatewayId, payeeOwner: owner, ...roles },
   }
 }
 

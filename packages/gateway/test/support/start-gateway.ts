@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[]
+  /** The program, when it is not the sources. */
+  readonly program?: string
   /** A folder to keep: for a second start on the data of the first. */
   readonly folder?: string
 }
@@ -46,6 +48,10 @@ export interface RunningGateway {
   readonly folder: string
   /** Standard error so far. */
   stderr(): string
+  /** Resolves when standard error has had this text so often; rejects when the process ends before. */
+  logged(text: string, times?: number): Promise<void>
+  /** Puts other members into its configuration file and asks it to read that (SIGHUP). */
+  reload(options: GatewayOptions): void
   /** Asks it to end (SIGTERM) and resolves when it has. */
   stop(): Promise<ProcessEnd>
   /** Ends it with SIGKILL. */
@@ -66,8 +72,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     [...(options.nodeFlags ?? [])],
     ['--config', file],
     options.environment,
+    options.program,
   )
-  const { child, ended, stderr } = process
+  const { child, ended, stderr, logged } = process
   const readyLine = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line').then(([line]) => String(line)),
     ended.then(({ code }) => {
@@ -83,6 +90,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     pid: child.pid ?? 0,
     folder,
     stderr,
+    logged,
+    reload: (changed) => {
+      writeFileSync(file, JSON.stringify(createConfig(changed)))
+      child.kill('SIGHUP')
+    },
     ended,
     stop: async () => {
       child.kill('SIGTERM')
@@ -151,12 +163,14 @@ function runGateway(
   nodeFlags: readonly string[],
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  program?: string,
 ): {
   readonly child: ReturnType<typeof spawnGateway>
   readonly ended: Promise<ProcessEnd>
   readonly stderr: () => string
+  readonly logged: (text: string, times?: number) => Promise<void>
 } {
-  const child = spawnGateway(nodeFlags, args, environment)
+  const child = spawnGateway(nodeFlags, args, environment, program)
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-1_000_000)
@@ -167,15 +181,29 @@ function runGateway(
       resolve({ code, signal })
     })
   })
-  return { child, ended, stderr: () => errors }
+  const logged = async (text: string, times = 1): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = (): void => {
+      if (errors.split(text).length > times) resolve()
+    }
+    child.stderr.on('data', look)
+    child.once('close', () => {
+      reject(new Error(`The gateway ended before it logged ${text}: ${errors}`))
+    })
+    look()
+    await promise.finally(() => child.stderr.off('data', look))
+  }
+  return { child, ended, stderr: () => errors, logged }
 }
 
 function spawnGateway(
   nodeFlags: readonly string[],
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
+  program?: string,
 ): ChildProcessByStdio<Writable, Readable, Readable> {
-  const command = ['--conditions=source', ...nodeFlags, script, '--exit-with-parent', ...args]
+  const start = program === undefined ? ['--conditions=source', script] : [program]
+  const command = [...nodeFlags, ...start, '--exit-with-parent', ...args]
   return spawn(process.execPath, command, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...environment },

@@ -21,7 +21,7 @@ function adapterOf(name: string): Adapter {
 export async function translate(
   name: Name,
   body: object | string,
-  model = models[name],
+  model: string = models[name],
 ): Promise<unknown> {
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
   try {

@@ -218,6 +218,14 @@ test.each([
   expect(await translate(toClaude, body)).toBe('body')
 })
 
+test('a text that the SDK would write anew is refused, though it warns of nothing', async () => {
+  const messages = [{ role: 'system', content: 'Be brief.' }, user]
+  expect(await translate(toGemini, { model: 'm', messages }, 'gemma-3-27b-it')).toBe('messages')
+  expect(await translate(toGemini, { model: 'm', messages }, 'gemini-2.5-flash')).toMatchObject({
+    systemInstruction: { parts: [{ text: 'Be brief.' }] },
+  })
+})
+
 test('what says nothing is left out, and nothing else', async () => {
   const neutral = {
     n: 1,

@@ -225,6 +225,38 @@ test('a stream that cannot be said stops with an error where it cannot', async (
   expect(claims['outcome']).toMatchObject({ error: 'answer-not-translatable' })
 })
 
+test('a stream where none was asked for is no answer, and none where one was', async () => {
+  upstream.queue(
+    { body: claudeMessage([{ type: 'text', text: 'x' }]) },
+    { ...stream, body: events({ type: 'message_stop' }) },
+  )
+  for (const isStream of [true, false]) {
+    const request = { model: 'claude', stream: isStream, messages: question }
+    const answer = await post('/v1/chat/completions', request)
+    expect(answer.status).toBe(502)
+    const { claims } = await expectVerified(gateway.url, answer, JSON.stringify(request))
+    expect(claims).toMatchObject({
+      outcome: { state: 'upstream-error', error: 'answer-malformed' },
+      response: { transform: 'gateway-error' },
+    })
+  }
+})
+
+test('a page of an upstream in the way is an error of the caller’s wire', async () => {
+  upstream.queue({ status: 503, type: 'text/html', body: '<h1>Busy</h1>' })
+  const answer = await post('/v1/chat/completions', { model: 'claude', messages: question })
+  expect(answer.status).toBe(503)
+  expect(answer.headers['content-type']).toBe('application/json')
+  expect(JSON.parse(answer.body.toString())).toEqual({
+    error: {
+      message: 'The provider answered with status 503.',
+      type: 'server_error',
+      param: null,
+      code: null,
+    },
+  })
+})
+
 test('a stream that breaks off is cut where it broke', async () => {
   const begin = geminiAnswer([{ text: 'See' }], { finishReason: undefined })
   upstream.queue({ ...stream, body: data(begin), isCut: true })

@@ -11,6 +11,9 @@ export type DisclosedClaims = ReadonlyMap<string, CborValue>
 /** A body by its length and SHA-256. */
 export type BodyDigest = { readonly bytes: number; readonly sha256: Uint8Array }
 
+/** The names of the `model` claim. */
+export type ModelClaim = { readonly requested: string; readonly asserted: string | null }
+
 const code: ErrorCode = 'claim-schema'
 // A body of empty lines would otherwise cost its verifier two hashes for each byte.
 const maxStreamEvents = 2_097_152
@@ -30,12 +33,12 @@ const receiptClaims = [
   'usage',
 ]
 const refusalClaims = ['refusal', 'request', 'response']
-// RC4.10: of a call that a crash cut short, nothing else is known.
+// RC4.13: of a call that a crash cut short, nothing else is known.
 const recoveredClaims = ['recovered']
 
 const shapes = new Map<string, (value: CborValue) => unknown>([
   ['forwarded', readForwarded],
-  ['model', checkModel],
+  ['model', readModel],
   ['outcome', readState],
   ['parameters', checkParameters],
   ['price', readPrice],
@@ -43,6 +46,7 @@ const shapes = new Map<string, (value: CborValue) => unknown>([
   ['refusal', checkRefusal],
   ['request', checkRequest],
   ['response', readResponse],
+  ['routing', readRouting],
   ['stream', readStream],
   ['timing', checkTiming],
   ['upstream', checkUpstream],
@@ -60,7 +64,7 @@ export function checkClaimShapes(claims: DisclosedClaims): void {
 }
 
 /**
- * Judges RC4.1 and RC4.10 when everything is disclosed.
+ * Judges RC4.1 and RC4.13 when everything is disclosed.
  *
  * @throws ProtocolError `claim-missing`.
  */
@@ -94,6 +98,23 @@ export function requestOf(claims: DisclosedClaims): BodyDigest | undefined {
 /** The body as it was returned. */
 export function responseOf(claims: DisclosedClaims): BodyDigest | undefined {
   return readClaim(claims, 'response', readResponse)
+}
+
+/** The model as the caller asked and as the provider said. */
+export function modelOf(claims: DisclosedClaims): ModelClaim | undefined {
+  return readClaim(claims, 'model', readModel)
+}
+
+/** What the upstream was asked for, where the receipt says that it is another name than the caller's. */
+export function routedModelOf(claims: DisclosedClaims): string | undefined {
+  return readClaim(claims, 'routing', readRouting)
+}
+
+/** The host of the upstream; `undefined` when it is withheld, or the claim has not its shape. */
+export function upstreamHostOf(claims: DisclosedClaims): string | undefined {
+  const upstream = claims.get('upstream')
+  const host = isCborMap(upstream) ? upstream.get('host') : undefined
+  return typeof host === 'string' ? host : undefined
 }
 
 /** The event chain of a stream. */
@@ -189,10 +210,14 @@ function readStream(value: CborValue): { readonly events: number; readonly head:
   }
 }
 
-function checkModel(value: CborValue): void {
+function readModel(value: CborValue): ModelClaim {
   const fields = openMap(value, ['asserted', 'requested'], [], code)
-  anyText(fields, 'requested')
-  orNull(fields, 'asserted', () => anyText(fields, 'asserted'))
+  const requested = anyText(fields, 'requested')
+  return { requested, asserted: textOrNull(fields, 'asserted') }
+}
+
+function readRouting(value: CborValue): string {
+  return anyText(openMap(value, ['model'], [], code), 'model')
 }
 
 function checkParameters(value: CborValue): void {
@@ -244,6 +269,10 @@ function checkUsage(value: CborValue): void {
 
 function orNull(fields: MapReader, key: string, read: () => unknown): void {
   if (fields.value(key) !== null) read()
+}
+
+function textOrNull(fields: MapReader, key: string): string | null {
+  return fields.value(key) === null ? null : anyText(fields, key)
 }
 
 function anyText(fields: MapReader, key: string): string {

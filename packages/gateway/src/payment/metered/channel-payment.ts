@@ -23,9 +23,12 @@ export function createChannelPayment(
   const end = createMeteredEnd(reservation)
   const account = (): ReturnType<typeof ledger.state.channels.get> =>
     ledger.state.channels.get(channelId)
-  const payer = account()?.config.payer ?? '0x'
+  const opened = account()
+  if (opened === undefined) throw new Error('a reservation without its channel')
+  const { payer, payerAuthorizer } = opened.config
   return {
-    payer: `address:${payer}`,
+    // Who signed. Anybody can fill a channel in the name of somebody else, with a key of its own to sign for it.
+    payer: `address:${payerAuthorizer}`,
     release: async (form) => {
       if (form !== 'stream') return { kind: 'released', headers: {} }
       if (account()?.mode === 'strict') {

@@ -1,4 +1,4 @@
-/** Receipts of charges whose calls were cut by a crash (spec/payment.md PA20.5, spec/receipt.md RC4.10). */
+/** Receipts of charges whose calls were cut by a crash (spec/payment.md PA20.5, spec/receipt.md RC4.13). */
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import { encodeWord } from '@countersign/protocol/payment/evm-word'
 import { applyOwn } from '../channel/channel-context.ts'
