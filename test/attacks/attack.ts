@@ -1,7 +1,7 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
 import type { Driver } from './drivers/driver.ts'
-import type { Payment, Quote } from './wire.ts'
+import type { Payment, Quote, PaidRequest } from './wire.ts'
 
 /** Payment schemes that can be attacked. */
 export const schemes = ['exact', 'upto', 'batch-settlement'] as const
@@ -29,13 +29,6 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly detail: string }
   | { readonly kind: 'not-applicable'; readonly detail: string }
   | { readonly kind: 'not-run'; readonly detail: string }
-
-/** A paid route and a body that it answers. */
-export type PaidRequest = {
-  readonly path: string
-  readonly body: string
-  readonly headers?: Readonly<Record<string, string>>
-}
 
 /** Changes of what is signed. Text goes into the payload as it is; what cannot be signed keeps the signature of the good value. */
 export type SignChanges = {

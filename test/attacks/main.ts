@@ -3,10 +3,11 @@
  *
  * Without --url it starts a network of its own and attacks that.
  */
+import type { PaidRequest } from './wire.ts'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Hex } from 'viem'
-import { schemes, type PaidRequest, type Scheme } from './attack.ts'
+import { schemes, type Scheme } from './attack.ts'
 import { catalogue } from './catalogue.ts'
 import type { AttackedNetwork } from './drivers/own-network.ts'
 import { createPayer } from './payers/create-payer.ts'

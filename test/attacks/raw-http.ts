@@ -1,6 +1,6 @@
 /** Requests as bytes: header names twice, in any case, with any white space, and paths that no client would send. */
+import type { PaidRequest } from './wire.ts'
 import { connect } from 'node:net'
-import type { PaidRequest } from './attack.ts'
 
 const withinMs = 20_000
 

@@ -7,13 +7,12 @@ import {
   tally,
   type Context,
   type Outcome,
-  type PaidRequest,
   type Payer,
   type Scheme,
 } from './attack.ts'
 import { catalogue, type CatalogueEntry } from './catalogue.ts'
 import type { Driver } from './drivers/driver.ts'
-import { encodePayment, quoteIn, type Payment } from './wire.ts'
+import { encodePayment, quoteIn, type Payment, type PaidRequest } from './wire.ts'
 
 /** What to attack. */
 export type SuiteOptions = {

@@ -1,6 +1,13 @@
 /** The x402 v2 headers, read and written without judging: an attacker sends what no library would. */
 import type { RawResult } from '../provider/raw-client.ts'
 
+/** A paid route and a body that it answers. */
+export type PaidRequest = {
+  readonly path: string
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /** One offer of a 402. */
 export type Offer = {
   readonly scheme: string

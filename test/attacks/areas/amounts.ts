@@ -1,5 +1,5 @@
 /** T14–T19: amounts that are no amounts, charges above what was signed, tokens that lie. */
-import { chargedIn, encodePayment, withAccepted } from '../wire.ts'
+import { chargedIn, encodePayment, withAccepted, type PaidRequest } from '../wire.ts'
 import {
   demand,
   isServed,
@@ -9,7 +9,6 @@ import {
   tally,
   type Attack,
   type Context,
-  type PaidRequest,
 } from '../attack.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
 

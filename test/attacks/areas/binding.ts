@@ -9,12 +9,11 @@ import {
   tally,
   type Attack,
   type Context,
-  type PaidRequest,
 } from '../attack.ts'
 import { createExactPayer } from '../payers/single-payers.ts'
 import { bindingOf } from '../payers/bind-request.ts'
 import { sendRaw } from '../raw-http.ts'
-import { encodePayment, memberOf, withAccepted, type Payment } from '../wire.ts'
+import { encodePayment, memberOf, withAccepted, type Payment, type PaidRequest } from '../wire.ts'
 
 /** T9: another route, model, method, body or host. */
 export const presentElsewhere: Attack = async (context) => {

@@ -1,18 +1,9 @@
 /** T31–T37: streams that break, caches, spellings of paths, hostile headers, and what refusing costs. */
 import { createRandom } from '../../../packages/gateway/test/ledger/random.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import {
-  demand,
-  isServed,
-  notApplicable,
-  notRun,
-  passed,
-  tally,
-  type Attack,
-  type PaidRequest,
-} from '../attack.ts'
+import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
 import { sendRaw } from '../raw-http.ts'
-import { encodePayment } from '../wire.ts'
+import { encodePayment, type PaidRequest } from '../wire.ts'
 import { demandStillGood } from './binding.ts'
 
 /** T31: the caller leaves after each piece of the stream. */

@@ -1,6 +1,6 @@
 /** What a test network lets the suite see and move. All of it is optional: what is missing is reported as not run. */
+import type { PaidRequest } from '../wire.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import type { PaidRequest } from '../attack.ts'
 
 /** Bodies whose upstream behaves in a known way. */
 export type SpecialRequests = {

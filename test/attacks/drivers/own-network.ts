@@ -1,4 +1,5 @@
 /** Our own gateway as a target: a chain, the operator's contracts, a provider that counts, a gateway that can be killed. */
+import type { PaidRequest } from '../wire.ts'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { readFileSync, rmSync } from 'node:fs'
 import { runChaos } from '../../../packages/gateway/test/chaos/chaos.ts'
@@ -15,7 +16,6 @@ import {
 } from '../../../packages/gateway/test/support/start-gateway.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provider/start.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import type { PaidRequest } from '../attack.ts'
 import { createFundedKey } from './accounts.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'

@@ -1,7 +1,8 @@
 /** Binding a payment to its request where the server advertises it (spec/payment.md PA6). */
+import type { PaidRequest } from '../wire.ts'
 import { createHash, randomBytes } from 'node:crypto'
 import { keccak256 } from 'viem'
-import type { Context, PaidRequest, SignChanges } from '../attack.ts'
+import type { Context, SignChanges } from '../attack.ts'
 
 const extension = 'countersign-request'
 
