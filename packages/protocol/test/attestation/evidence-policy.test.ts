@@ -38,10 +38,10 @@ test('what a policy asks is read', () => {
     minEvaluationNumber: 17,
     minVersions: { Milan: { microcode: 219 } },
   })
-  const file = encode({ ...full, maxAgeMs: 5, machines: ['aa'] })
-  expect(parseEvidencePolicy(file)).toEqual({
+  const bytes = encode({ ...full, maxAgeMs: 5, machines: ['aa'] })
+  expect(parseEvidencePolicy(bytes)).toEqual({
     name: 'test',
-    digest: createHash('sha256').update(file).digest('hex'),
+    digest: createHash('sha256').update(bytes).digest('hex'),
     platforms: new Map([
       [
         'amd-sev-snp',
