@@ -38,10 +38,10 @@ test('what a policy asks is read', () => {
     minEvaluationNumber: 17,
     minVersions: { Milan: { microcode: 219 } },
   })
-  const bytes = encode({ ...full, maxAgeMs: 5, machines: ['aa'] })
-  expect(parseEvidencePolicy(bytes)).toEqual({
+  const encoded = encode({ ...full, maxAgeMs: 5, machines: ['aa'] })
+  expect(parseEvidencePolicy(encoded)).toEqual({
     name: 'test',
-    digest: createHash('sha256').update(bytes).digest('hex'),
+    digest: createHash('sha256').update(encoded).digest('hex'),
     platforms: new Map([
       [
         'amd-sev-snp',
