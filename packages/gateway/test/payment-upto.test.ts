@@ -16,14 +16,20 @@ import {
 } from '@countersign/protocol/payment/presented-payment'
 import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import { createUptoOffer, type UptoTerms } from '@countersign/protocol/payment/upto-payload'
-import { encodeFunctionData, keccak256, toHex } from 'viem'
+import {
+  encodeFunctionData,
+  keccak256,
+  parseAbi,
+  toFunctionSelector,
+  toHex,
+} from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
 import { loadEvmCurve } from '../src/payment/evm-curve.ts'
 import { createChain } from '../src/payment/exact/chain.ts'
 import { createTerms } from '../src/payment/exact/offer.ts'
-import { createSender } from '../src/payment/exact/sender.ts'
+import { createSender, type Sender } from '../src/payment/exact/sender.ts'
 import { openDurableLedger, type DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
 import { paymentKey } from '../src/payment/ledger/ledger.ts'
 import {
@@ -97,7 +103,8 @@ beforeAll(async () => {
     settler,
     hashCharge: createUptoChargeHasher(84_532n, lower(settler)),
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
-    simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    simulate: (call) => chain.client.call({ account: account.address, ...call }),
+    reverted: new Map(),
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),
     clock: Date.now,
@@ -331,6 +338,67 @@ test('a charge that cannot be paid is tried until it expires', async () => {
   await stepUptoSettlements({ ...settlement, clock: () => Date.now() + 121_000 })
   expect(stateOf(51n)).toBe('failed')
   await allow(1n << 255n)
+})
+
+/** A contract that answers everything with this error. */
+async function deployReverting(error: string): Promise<Hex> {
+  const wallet = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+  const code = `63${toFunctionSelector(error).slice(2)}60e01b60005260046000fd`
+  const hash = await wallet.sendTransaction({ data: `0x6f${code}60005260106010f3` })
+  const { contractAddress } = await chain.mined(hash)
+  if (contractAddress == null) throw new Error('no code was made')
+  return contractAddress
+}
+
+test('a payer whose account answers like our own contract holds up nobody, and is given up in time', async () => {
+  const honestKey = payerKey
+  payerKey = await createApprovedPayer(chain)
+  const hostile = lower(privateKeyToAddress(payerKey))
+  await expectReservation(await admit(pay(70n, 100n), 100n)).charge(60n)
+  payerKey = honestKey
+  await expectReservation(await admit(pay(71n, 100n), 100n)).charge(60n)
+  // As Permit2 asks an account with code (EIP-7702), whose answer comes up unchanged; this chain takes no such accounts.
+  const account = await deployReverting('UntrustedCharge()')
+  const simulate: UptoSettlement['simulate'] = (call) =>
+    settlement.simulate(call.data.includes(hostile.slice(2)) ? { ...call, to: account } : call)
+  const asked = { ...settlement, simulate }
+  await expect(stepUptoSettlements(asked)).rejects.toThrow()
+  for (let step = 0; stateOf(71n) !== 'settled'; step++) {
+    if (step > 400) throw new Error('the chain did not bring it about')
+    await stepUptoSettlements(asked).catch(() => undefined)
+    await setTimeout(40)
+  }
+  await stepUptoSettlements({ ...asked, clock: () => Date.now() + 121_000 })
+  expect(ledger.state.payers.get(hostile)).toMatchObject({
+    unsettledAtomic: 0n,
+    failedAtomic: 60n,
+  })
+})
+
+test('a settlement that reverts in its block again and again is not paid for without end', async () => {
+  await expectReservation(await admit(pay(72n, 100n), 100n)).charge(60n)
+  const [minted] = parseAbi(['function mint()'])
+  // Of our token there is no such function: what was found good reverts once it is in a block.
+  let sent = 0
+  const sender: Sender = {
+    ...settlement.sender,
+    send: (request) => {
+      sent++
+      const data = encodeFunctionData({ abi: [minted] })
+      return settlement.sender.send({ ...request, to: lower(baseSepoliaUsdc.address), data })
+    },
+  }
+  const reverting = { ...settlement, sender }
+  for (let step = 0; step < 200 && sent < 4; step++) {
+    await stepUptoSettlements(reverting)
+    if (sent >= 3 && ledger.state.transactions.size === 0) break
+    await setTimeout(40)
+  }
+  await stepUptoSettlements(reverting)
+  expect(sent).toBe(3)
+  expect(stateOf(72n)).toBe('charged')
+  await stepUptoSettlements({ ...reverting, clock: () => Date.now() + 121_000 })
+  expect(stateOf(72n)).toBe('failed')
 })
 
 test('all payers together may not owe more than we risk', async () => {
