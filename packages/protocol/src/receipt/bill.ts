@@ -136,9 +136,12 @@ function judge(charge: Charge, claims: DisclosedClaims, isWhole: boolean): Bill 
       : judgeMetered(charge, priceAtomic, rates, metering)
   }
   if (!isWhole) return { kind: 'open', reason: 'withheld' }
-  if (charge.amountAtomic === 0n) return { kind: 'fixed', priceAtomic }
+  const isUsed = wasUsed(claims)
+  if (charge.amountAtomic === 0n || (!isUsed && isLeastOfVoucher(charge))) {
+    return { kind: 'fixed', priceAtomic }
+  }
   // A model that is priced by use charges by its use or nothing, and nobody pays for a call that failed.
-  if (rates !== undefined || !wasUsed(claims)) return wrong('bill-too-high', 0n)
+  if (rates !== undefined || !isUsed) return wrong('bill-too-high', 0n)
   if (charge.amountAtomic === priceAtomic) return { kind: 'fixed', priceAtomic }
   const code = charge.amountAtomic > priceAtomic ? 'bill-too-high' : 'bill-too-low'
   return wrong(code, priceAtomic)
@@ -161,12 +164,16 @@ function judgeMetered(
   const isCapped = usedAtomic > authorisedAtomic
   if (metering.value('capped') !== isCapped) return wrong('bill-capped-mismatch')
   const dueAtomic = isCapped ? authorisedAtomic : usedAtomic
-  const { amountAtomic, scheme } = charge
-  // A strict voucher costs at least one unit (spec/payment.md PA18.3).
-  const isLeast = scheme === 'batch-settlement' && dueAtomic === 0n && amountAtomic === 1n
-  if (amountAtomic === dueAtomic || isLeast)
+  const { amountAtomic } = charge
+  if (amountAtomic === dueAtomic || (dueAtomic === 0n && isLeastOfVoucher(charge))) {
     return { kind: 'metered', model: rates.model, dueAtomic }
+  }
   return wrong(amountAtomic > dueAtomic ? 'bill-too-high' : 'bill-too-low', dueAtomic)
+}
+
+/** A strict voucher costs at least one unit, also for a stream that its upstream cut (spec/payment.md PA14.6, PA18.3). */
+function isLeastOfVoucher({ scheme, amountAtomic }: Charge): boolean {
+  return scheme === 'batch-settlement' && amountAtomic === 1n
 }
 
 function wasUsed(claims: DisclosedClaims): boolean {

@@ -116,6 +116,19 @@ test('a provider that failed is paid nothing, but for the unit of a strict vouch
   expect(judgeBill(charge(2n, 'batch-settlement'), free, true)).toMatchObject({ kind: 'wrong' })
 })
 
+test('a stream that was cut costs a strict voucher its unit, by use or at a fixed price', () => {
+  const outcome = pairs({ state: 'upstream-error' })
+  for (const stated of [rates, undefined]) {
+    const cut = claimsOf({ metering: undefined, rates: stated, outcome })
+    const judge = (given: Charge): string => judgeBill(given, cut, true).kind
+    expect(judge(charge(1n, 'batch-settlement'))).toBe('fixed')
+    expect(judge(charge(2n, 'batch-settlement'))).toBe('wrong')
+    expect(judge(charge(1n))).toBe('wrong')
+  }
+  const used = claimsOf({ metering: undefined })
+  expect(judgeBill(charge(1n, 'batch-settlement'), used, true).kind).toBe('wrong')
+})
+
 test('a call at a fixed price costs that, or nothing', () => {
   const fixed = claimsOf({ metering: undefined, rates: undefined })
   const left = claimsOf({
