@@ -30,12 +30,17 @@ type FaultyGateway = {
 }
 
 /** A gateway that callers pay by key, with one of its parts made to fail. */
-async function startFaulty(break_: (sound: Gateway) => Gateway): Promise<FaultyGateway> {
+async function startFaulty(
+  break_: (sound: Gateway) => Gateway,
+  models: readonly object[] = [],
+): Promise<FaultyGateway> {
   const folder = createGatewayFolder()
   const file = join(folder, 'countersign.config.json')
   writeFileSync(
     file,
-    JSON.stringify(createConfig({ provider, config: { payment: { apiKeys: { asset: 'USD' } } } })),
+    JSON.stringify(
+      createConfig({ provider, config: { payment: { apiKeys: { asset: 'USD' } }, models } }),
+    ),
   )
   const loaded = loadConfig(file)
   const sound = await createGateway(loaded, {}, pino({ level: 'silent' }))
@@ -144,3 +149,31 @@ for (const stream of [false, true]) {
     expect(refusals).toHaveLength(stream ? 0 : 1)
   })
 }
+
+test('what a stream used and no claim can say is not charged to a key that pays by use', async () => {
+  const byUse = {
+    name: 'by-use',
+    upstream: 'loopback',
+    provider: 'openai',
+    upstreamModel: 'loopback-echo',
+    price: { perMillionAtomic: { input: '1000000', output: '2000000' } },
+    limits: { contextTokens: 4000, maxOutputTokens: 500 },
+  }
+  let drawn = 0
+  const gateway = await startFaulty(
+    (sound) => ({
+      ...sound,
+      random: (length) => (length > 48 && drawn++ === 0 ? fail() : sound.random(length)),
+    }),
+    [byUse],
+  )
+  const ask = (): ReturnType<typeof postChat> =>
+    postChat(gateway.url, createChatBody({ model: 'by-use', stream: true }), {
+      headers: { authorization: gateway.authorization },
+    })
+  expect((await ask()).failure).not.toBeNull()
+  expect((await ask()).failure).toBeNull()
+  // The second one alone: the first would have cost the most that it could have.
+  await expect.poll(() => gateway.charged()).toBeGreaterThan(0n)
+  expect(gateway.charged()).toBeLessThan(1000n)
+})

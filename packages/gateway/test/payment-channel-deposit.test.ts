@@ -58,6 +58,21 @@ test('a top-up whose money moves away while it is on its way is told', async () 
   const robbed = { ...fixture, scheme: { ...fixture.scheme, context: { ...context, simulate } } }
   const refused = await admit(robbed, 100n, (offer) => payer.deposit(offer, 140n, 20_000n))
   expect(codeOf(refused)).toBe('deposit-refused')
+  // Who can do that once can do it again, and each costs us gas: for ten minutes nothing of this payer is sent.
+  const address = privateKeyToAddress(fixture.settlementKey)
+  const before = await chain.client.getTransactionCount({ address })
+  const again = (): ReturnType<typeof admit> =>
+    admit(fixture, 100n, (offer) => payer.deposit(offer, 140n, 21_000n))
+  const [noted] = context.reverted.keys()
+  expect(noted).toBe(owner.address.toLowerCase())
+  expect(await again()).toMatchObject({
+    code: 'deposit-refused',
+    detail: expect.stringContaining('ago'),
+  })
+  if (noted !== undefined) context.reverted.set(noted, Date.now() - 600_000)
+  expect(await again()).toMatchObject({ detail: 'The contract refuses the deposit.' })
+  expect(context.reverted.size).toBe(0)
+  expect(await chain.client.getTransactionCount({ address })).toBe(before)
 })
 
 test('a first deposit whose voucher would be refused moves no money', async () => {

@@ -36,7 +36,13 @@ import { createUptoUseFinder } from '../src/payment/upto/find-use.ts'
 import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
 import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
-import { createApprovedPayer, walletOf } from './payment/approved-payer.ts'
+import {
+  balanceOf,
+  createApprovedPayer,
+  deployReverting,
+  readFunds,
+  walletOf,
+} from './payment/approved-payer.ts'
 import { lower } from './payment/channel-payer.ts'
 import { deployOperator } from './payment/operator.ts'
 
@@ -97,7 +103,8 @@ beforeAll(async () => {
     settler,
     hashCharge: createUptoChargeHasher(84_532n, lower(settler)),
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
-    simulate: ({ to, data }) => chain.client.call({ account: account.address, to, data }),
+    simulate: (call) => chain.client.call({ account: account.address, ...call }),
+    reverted: new Map(),
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),
     clock: Date.now,
@@ -107,7 +114,7 @@ beforeAll(async () => {
     permit2Domain,
     curve,
     ledger,
-    readFunds,
+    readFunds: (payer) => readFunds(chain, payer),
     maxExposureAtomic: 50_000n,
     settle: () => undefined,
     clock: Date.now,
@@ -120,35 +127,9 @@ afterAll(async () => {
   rmSync(directory, { recursive: true })
 })
 
-async function readFunds(payer: Hex): Promise<bigint> {
-  const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
-  const balance = await chain.client.readContract({
-    ...read,
-    functionName: 'balanceOf',
-    args: [payer],
-  })
-  const allowance = await chain.client.readContract({
-    ...read,
-    functionName: 'allowance',
-    args: [payer, permit2],
-  })
-  return balance < allowance ? balance : allowance
-}
-
-async function balanceOf(owner: Hex): Promise<bigint> {
-  return chain.client.readContract({
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    functionName: 'balanceOf',
-    args: [owner],
-  })
-}
-
 const requestHash = wordOf(0xabc)
 
-function bytes(word: Hex): Uint8Array {
-  return Buffer.from(word.slice(2), 'hex')
-}
+const bytes = (word: Hex): Uint8Array => Buffer.from(word.slice(2), 'hex')
 
 function pay(nonce: bigint, amountAtomic: bigint, extensions: object = {}): PresentedPayment {
   const { terms, curve } = context
@@ -179,11 +160,10 @@ function pay(nonce: bigint, amountAtomic: bigint, extensions: object = {}): Pres
 }
 
 function admit(presented: PresentedPayment, amountAtomic: bigint): Promise<UptoAdmission> {
-  calls++
   return admitUptoPayment(context, {
     presented,
     offer: createUptoOffer(context.terms, amountAtomic, 'http://x/'),
-    callId: calls.toString(16).padStart(32, '0'),
+    callId: (++calls).toString(16).padStart(32, '0'),
     requestHash,
   })
 }
@@ -193,19 +173,21 @@ function expectReservation(admission: UptoAdmission): UptoReservation {
   return admission.reservation
 }
 
-function codeOf(admission: UptoAdmission): string {
-  return admission.kind === 'refused' ? admission.code : 'admitted'
-}
+const codeOf = (admission: UptoAdmission): string =>
+  admission.kind === 'refused' ? admission.code : 'admitted'
 
 function stateOf(nonce: bigint): string | undefined {
   return ledger.state.payments.get(paymentKey(lower(privateKeyToAddress(payerKey)), nonce))?.state
     .kind
 }
 
-async function settleUntil(isDone: () => boolean): Promise<void> {
-  for (let step = 0; !isDone(); step++) {
-    if (step > 400) throw new Error('the chain did not bring it about')
-    await stepUptoSettlements(settlement)
+async function settleUntil(
+  isDone: () => boolean,
+  step = () => stepUptoSettlements(settlement),
+): Promise<void> {
+  for (let steps = 0; !isDone(); steps++) {
+    if (steps > 400) throw new Error('the chain did not bring it about')
+    await step()
     // The chain makes a block a second: looking more often only costs.
     await setTimeout(40)
   }
@@ -226,8 +208,8 @@ test('of a signed maximum exactly the charge is settled, once', async () => {
   expect(codeOf(await admit(payment, 5000n))).toBe('payment-already-used')
   await settleUntil(() => stateOf(1n) === 'settled')
   await stepUptoSettlements(settlement)
-  expect(await balanceOf(payTo)).toBe(1234n)
-  expect(await balanceOf(privateKeyToAddress(payerKey))).toBe(payerBalanceAtomic - 1234n)
+  expect(await balanceOf(chain, payTo)).toBe(1234n)
+  expect(await balanceOf(chain, privateKeyToAddress(payerKey))).toBe(payerBalanceAtomic - 1234n)
   expect(ledger.state.transactions.size).toBe(0)
 })
 
@@ -278,10 +260,10 @@ test.each([false, true])(
   async (isWrapped) => {
     const nonce = isWrapped ? 41n : 40n
     await expectReservation(await admit(pay(nonce, 100n), 100n)).charge(60n)
-    const before = await balanceOf(payTo)
+    const before = await balanceOf(chain, payTo)
     await settleAsStranger(nonce, isWrapped)
     await settleUntil(() => stateOf(nonce) === 'settled')
-    expect(await balanceOf(payTo)).toBe(before + 60n)
+    expect(await balanceOf(chain, payTo)).toBe(before + 60n)
     expect(ledger.state.payers.size).toBe(0)
   },
 )
@@ -331,6 +313,46 @@ test('a charge that cannot be paid is tried until it expires', async () => {
   await stepUptoSettlements({ ...settlement, clock: () => Date.now() + 121_000 })
   expect(stateOf(51n)).toBe('failed')
   await allow(1n << 255n)
+})
+
+test('a payer whose account answers like our own contract holds up nobody, and is given up in time', async () => {
+  const honestKey = payerKey
+  payerKey = await createApprovedPayer(chain)
+  const hostile = lower(privateKeyToAddress(payerKey))
+  await expectReservation(await admit(pay(70n, 100n), 100n)).charge(60n)
+  payerKey = honestKey
+  await expectReservation(await admit(pay(71n, 100n), 100n)).charge(60n)
+  // As Permit2 asks an account with code (EIP-7702), whose answer comes up unchanged; this chain takes no such accounts.
+  const account = await deployReverting(chain, 'UntrustedCharge()')
+  const simulate: UptoSettlement['simulate'] = (call) =>
+    settlement.simulate(call.data.includes(hostile.slice(2)) ? { ...call, to: account } : call)
+  const asked = { ...settlement, simulate }
+  await expect(stepUptoSettlements(asked)).rejects.toThrow(/reverted/i)
+  const step = (): Promise<void> => stepUptoSettlements(asked).catch(() => undefined)
+  await settleUntil(() => stateOf(71n) === 'settled', step)
+  await stepUptoSettlements({ ...asked, clock: () => Date.now() + 121_000 })
+  const owing = ledger.state.payers.get(hostile)
+  expect(owing).toMatchObject({ unsettledAtomic: 0n, failedAtomic: 60n })
+})
+
+test('a settlement that reverts in its block again and again is not paid for without end', async () => {
+  await expectReservation(await admit(pay(72n, 100n), 100n)).charge(60n)
+  // What was found good reverts once it is in a block.
+  const to = await deployReverting(chain, 'Late()')
+  const sent: unknown[] = []
+  const send: UptoSettlement['sender']['send'] = (request) => {
+    sent.push(request)
+    return settlement.sender.send({ ...request, to })
+  }
+  const reverting = { ...settlement, sender: { ...settlement.sender, send } }
+  await settleUntil(
+    () => sent.length >= 3 && ledger.state.transactions.size === 0,
+    () => stepUptoSettlements(reverting),
+  )
+  await stepUptoSettlements(reverting)
+  expect(sent).toHaveLength(3)
+  await stepUptoSettlements({ ...reverting, clock: () => Date.now() + 121_000 })
+  expect(stateOf(72n)).toBe('failed')
 })
 
 test('all payers together may not owe more than we risk', async () => {

@@ -129,7 +129,8 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
   try {
     if (result.kind === 'faulty') {
       // What cannot be metered is not charged to who pays by the meter.
-      await payment.complete(payment.metered === null ? use : 'cut')
+      const isByUse = payment.metered !== null || sent.bill.authorisation !== undefined
+      await payment.complete(isByUse ? 'cut' : use)
       throw result.fault
     }
     const { settled, draft } = result
@@ -256,13 +257,18 @@ function keepAnswer(
   gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
 }
 
-/** For a replay of the translation. Bytes that were not kept whole are of no use for it. */
+/**
+ * For a replay of the translation. Bytes that were not kept whole are of no use for it, and those of a call that is not
+ * charged would be an answer for nothing: callers can ask for one that cannot be translated.
+ */
 function keepUpstreamAnswer(
   { upstreamAnswers, config, log, nowMs }: Gateway,
   call: Call,
-  { replayBody, upstreamBody }: ExchangeRecord,
+  exchange: ExchangeRecord,
 ): void {
+  const { replayBody, upstreamBody } = exchange
   if (replayBody?.length !== upstreamBody.bytes || !config.receipts.enabled) return
+  if (judgeUse(exchange) !== 'used') return
   try {
     upstreamAnswers?.put(call.idHex, call.token(), replayBody, nowMs())
   } catch (error) {

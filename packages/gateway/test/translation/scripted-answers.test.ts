@@ -164,6 +164,13 @@ async function expectUntranslatable(path: string, request: object): Promise<Fetc
     error: 'answer-not-translatable',
   })
   expect(receipt.payload.charge.amountAtomic).toBe(0n)
+  // Or the answer that is not charged could be had there.
+  const { headers } = answer
+  const kept = await callRaw({
+    url: `${gateway.url}/v1/receipts/${String(headers['x-receipt-id'])}/upstream-response`,
+    headers: { authorization: `Bearer ${String(headers['x-receipt-token'])}` },
+  })
+  expect(kept.status).toBe(404)
   return receipt
 }
 

@@ -48,7 +48,11 @@ export type ChannelContext = {
   readonly sign: (digest: Uint8Array) => EvmSignature
   /** Whether the receiver authorizer accepts that signature now. */
   readonly isAuthorized: IsAuthorized
-  readonly simulate: (call: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
+  readonly simulate: (call: {
+    readonly to: Hex
+    readonly data: Hex
+    readonly gas?: bigint
+  }) => Promise<unknown>
   /** The receipt of a transaction, once it has the configured depth. */
   readonly findReceipt: (hash: Hex) => Promise<TransactionReceipt | undefined>
   /** Runs work that sends transactions of channels, one after the other; owned by the manager. */
@@ -62,6 +66,8 @@ export type ChannelContext = {
   readonly isDepositUsed: (payer: Hex, deposit: Deposit) => Promise<boolean>
   /** Deposits that are being sent, by what tells them apart; owned by bringDeposit. */
   readonly depositing: Map<string, Promise<void>>
+  /** When a deposit of a payer last reverted in its block; owned by bringDeposit. */
+  readonly reverted: Map<Hex, number>
   readonly clock: () => number
   readonly signal: AbortSignal
 }

@@ -17,6 +17,9 @@ const pollMs = 100
 const maxWaiting = 64
 /** A deposit by either collector takes 137,000 gas for a new channel. */
 const gas = 300_000n
+/** How long no other deposit of a payer is sent after one that was found good and reverted in its block: we paid for it. */
+const revertedMs = 600_000
+const maxReverted = 10_000
 /** Time until the transaction stands in a block. */
 const inclusionSeconds = 6n
 
@@ -37,6 +40,7 @@ export async function bringDeposit(
   const { channelId } = payment.voucher
   const key = keyOf(purposeOf(payment, deposit))
   const joined = depositing.get(key)
+  if (joined === undefined) checkReverted(context, payment.config.payer)
   if (joined === undefined && depositing.size >= maxWaiting) {
     throw new PaymentError('deposit-pending', 'Too many deposits are on their way.')
   }
@@ -47,6 +51,22 @@ export async function bringDeposit(
   const account = ledger.state.channels.get(channelId)
   if (account === undefined) throw new Error('a channel with a deposit is not known')
   return account
+}
+
+/** The account of a payer may have code (EIP-7702), which can tell a trial from a block. @throws PaymentError */
+function checkReverted({ reverted, clock }: ChannelContext, payer: Hex): void {
+  const atMs = reverted.get(payer)
+  if (atMs === undefined) return
+  if (clock() - atMs < revertedMs) {
+    throw new PaymentError('deposit-refused', 'A deposit of this payer failed a short time ago.')
+  }
+  reverted.delete(payer)
+}
+
+function noteReverted({ reverted, clock }: ChannelContext, payer: Hex): void {
+  const [oldest] = reverted.keys()
+  if (reverted.size >= maxReverted && oldest !== undefined) reverted.delete(oldest)
+  reverted.set(payer, clock())
 }
 
 async function bring(
@@ -124,6 +144,7 @@ async function isDeep(
   }
   const receipt = await context.findReceipt(hash)
   if (receipt?.status === 'reverted') {
+    noteReverted(context, payment.config.payer)
     throw new PaymentError('deposit-refused', 'The contract refused the deposit.')
   }
   return receipt !== undefined
@@ -171,7 +192,7 @@ async function send(
   if (collector === undefined) throw new RangeError('the terms hold no collector')
   const data = encodeDeposit(config, deposit, collector)
   try {
-    await simulate({ to, data })
+    await simulate({ to, data, gas })
   } catch (cause) {
     if (!isRevert(cause)) throw cause
     throw new PaymentError('deposit-refused', 'The contract refuses the deposit.')

@@ -124,7 +124,7 @@ export function createChannelContext(
       curve,
       toHexAddress(terms.receiverAuthorizer),
     ),
-    simulate: ({ to, data }) => chain.client.call({ account: address, to, data }),
+    simulate: (call) => chain.client.call({ account: address, ...call }),
     findReceipt: (hash) => chain.findReceipt(hash, depth),
     isDepositUsed: (payer, deposit) =>
       chain.retry(() => isDepositUsed(chain.client, contracts, payer, deposit)),
@@ -133,6 +133,7 @@ export function createChannelContext(
     inTurn: createTurns(),
     opening: new Map(),
     depositing: new Map(),
+    reverted: new Map(),
   }
 }
 

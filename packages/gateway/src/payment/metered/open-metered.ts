@@ -149,8 +149,9 @@ function openUpto(
     settler,
     hashCharge: createUptoChargeHasher(terms.chainId, settler),
     sign: (digest: Uint8Array) => curve.sign(digest, privateKey),
-    simulate: ({ to, data }: { readonly to: Hex; readonly data: Hex }) =>
-      chain.client.call({ account: address, to, data }),
+    simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
+      chain.client.call({ account: address, ...call }),
+    reverted: new Map<string, number>(),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
     findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
     clock,

@@ -9,6 +9,7 @@ import {
   isAddressEqual,
   parseAbi,
   parseEventLogs,
+  RpcRequestError,
   toFunctionSelector,
   type TransactionReceipt,
 } from 'viem'
@@ -30,7 +31,13 @@ export type UptoSettlement = {
   readonly hashCharge: ReturnType<typeof createUptoChargeHasher>
   /** Signs as a key that the settler contract knows. */
   readonly sign: (digest: Uint8Array) => EvmSignature
-  readonly simulate: (call: { readonly to: Hex; readonly data: Hex }) => Promise<unknown>
+  readonly simulate: (call: {
+    readonly to: Hex
+    readonly data: Hex
+    readonly gas: bigint
+  }) => Promise<unknown>
+  /** How often the settlement of a payment has reverted in its block; owned by the steps. */
+  readonly reverted: Map<string, number>
   /** `createUptoUseFinder`: who settled a payment when it was not us. */
   readonly findUse: FindUptoUse
   /** The receipt of a transaction, once it has the configured depth. */
@@ -39,6 +46,8 @@ export type UptoSettlement = {
 }
 
 const gas = 250_000n
+/** Each costs us gas. The account of a payer may have code (EIP-7702), which can tell a trial from a block. */
+const maxReverted = 3
 const untrustedCharge = toFunctionSelector('UntrustedCharge()')
 const [transfer] = parseAbi([
   'event Transfer(address indexed from, address indexed to, uint256 value)',
@@ -58,18 +67,43 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
   // What the chain lost is sent again, the same bytes.
   if (sent.size > 0) await settlement.sender.repair()
   const nowSeconds = BigInt(Math.floor(settlement.clock() / 1000))
+  const faults: unknown[] = []
   for (const [key, record] of payments) {
     const { payer, permit, state } = record
     if (state.kind === 'charged' && !sent.has(key)) {
-      await send(settlement, record, state.chargedAtomic)
+      const fault = await bring(settlement, record, state.chargedAtomic)
+      if (fault !== undefined) faults.push(fault)
     } else if (isOver(record) && permit.deadlineSeconds < nowSeconds) {
       applyOwn(settlement.ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
+      settlement.reverted.delete(key)
     }
   }
+  if (faults.length > 1) throw new AggregateError(faults, 'payments were not settled')
+  if (faults.length === 1) throw faults[0]
 }
 
 function isOver({ state }: UptoPaymentRecord): boolean {
   return state.kind === 'settled' || state.kind === 'failed'
+}
+
+/**
+ * Sends one settlement, or judges why it cannot be sent. What the node answers of this payment alone holds up no other,
+ * and is returned: the account of a payer may have code, which can answer as it likes.
+ */
+async function bring(
+  settlement: UptoSettlement,
+  record: UptoPaymentRecord,
+  chargedAtomic: bigint,
+): Promise<unknown> {
+  try {
+    await send(settlement, record, chargedAtomic)
+    return undefined
+  } catch (error) {
+    if (!isAnswered(error) && !(error instanceof NotSent)) throw error
+    if (!isExpired(settlement, record)) return error
+    await judgeRefused(settlement, record, chargedAtomic)
+    return undefined
+  }
 }
 
 async function send(
@@ -77,18 +111,22 @@ async function send(
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): Promise<void> {
-  const { settler: to, simulate } = settlement
+  const { settler: to, simulate, reverted } = settlement
   const { payer, permit } = record
   const { nonce } = permit
+  if ((reverted.get(paymentKey(payer, nonce)) ?? 0) >= maxReverted) {
+    await judgeRefused(settlement, record, chargedAtomic)
+    return
+  }
   const data = encodeSettlement(settlement, record, chargedAtomic)
   try {
-    await simulate({ to, data })
+    await simulate({ to, data, gas })
     await sendJournaled(settlement, { to, data, gas }, { kind: 'upto', payer, nonce }, [])
   } catch (error) {
-    // Our own key is not known to our own contract: no fault of the payer.
+    // Our own key is not known to our own contract, or the payer's account says so: an alarm.
     if (isUntrusted(error)) throw error
-    if (isRevert(error)) await judgeRefused(settlement, record, chargedAtomic)
-    else if (!(error instanceof NotSent)) throw error
+    if (!isRevert(error)) throw error
+    await judgeRefused(settlement, record, chargedAtomic)
   }
 }
 
@@ -98,10 +136,11 @@ async function send(
  * used its nonce up, and what it owes stays on its account for ever.
  */
 async function judgeRefused(
-  { ledger, findUse, findReceipt, clock }: UptoSettlement,
+  settlement: UptoSettlement,
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): Promise<void> {
+  const { ledger, findUse, findReceipt } = settlement
   const { payer, permit } = record
   const { nonce } = permit
   const use = await findUse(payer, nonce)
@@ -112,10 +151,19 @@ async function judgeRefused(
     applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
     return
   }
-  const isExpired = permit.deadlineSeconds * 1000n < BigInt(Math.floor(clock()))
-  if (use.kind === 'otherwise' || isExpired) {
+  if (use.kind === 'otherwise' || isExpired(settlement, record)) {
     applyOwn(ledger, { type: 'upto-failed', payer, nonce })
   }
+}
+
+function isExpired({ clock }: UptoSettlement, { permit }: UptoPaymentRecord): boolean {
+  return permit.deadlineSeconds * 1000n < BigInt(Math.floor(clock()))
+}
+
+/** The node has executed or judged the call itself; anything else says that it does not answer. */
+function isAnswered(error: unknown): boolean {
+  if (!(error instanceof BaseError)) return false
+  return isRevert(error) || error.walk((inner) => inner instanceof RpcRequestError) !== null
 }
 
 function isUntrusted(error: unknown): boolean {
@@ -130,7 +178,8 @@ function isUntrusted(error: unknown): boolean {
   return found !== null
 }
 
-async function judgeSent({ ledger, sender, findReceipt }: UptoSettlement): Promise<void> {
+async function judgeSent(settlement: UptoSettlement): Promise<void> {
+  const { ledger, sender, findReceipt, reverted } = settlement
   for (const { hash, purpose } of ledger.state.transactions.values()) {
     if (purpose.kind !== 'upto') continue
     const { payer, nonce } = purpose
@@ -140,7 +189,9 @@ async function judgeSent({ ledger, sender, findReceipt }: UptoSettlement): Promi
       if (await sender.isReplaced(hash)) ledger.apply({ type: 'transaction-ended', hash })
       continue
     }
-    const record = ledger.state.payments.get(paymentKey(payer, nonce))
+    const key = paymentKey(payer, nonce)
+    const record = ledger.state.payments.get(key)
+    if (receipt.status === 'reverted') reverted.set(key, (reverted.get(key) ?? 0) + 1)
     // One that reverted says only that it was not this one: the next step asks the chain what was.
     if (receipt.status === 'success' && record?.state.kind === 'charged') {
       const isPaid = isPaidBy(receipt, record, record.state.chargedAtomic)
