@@ -51,8 +51,7 @@ export function createTranslatedStream(
     return true
   })
   // The provider is not asked for what nobody can be given. It never rejects.
-  void translator.outcome.then(({ kind }) => {
-    if (kind !== 'failed') return
+  void whenFailed(translator.outcome, () => {
     hasFailed = true
     failAnswer(running)
   })
@@ -67,11 +66,15 @@ export function createTranslatedStream(
       const isCut = (kind !== 'upstream-ended' || running.hasLeft) && !hasFailed
       const said = await translator.end()
       // What a cut leaves half said is no fault of the answer: the cut decides.
-      const outcome: StreamOutcome =
-        isCut && said.kind === 'failed' ? { kind: 'unsaid' } : said
+      const outcome: StreamOutcome = isCut && said.kind === 'failed' ? { kind: 'unsaid' } : said
       return { outcome, ...recorder.end(), kept: kept?.body(), upstream: upstream?.body() }
     },
   }
+}
+
+async function whenFailed(outcome: Promise<StreamOutcome>, act: () => void): Promise<void> {
+  const { kind } = await outcome
+  if (kind === 'failed') act()
 }
 
 /** The outcome of the call, after that of its translation. */
