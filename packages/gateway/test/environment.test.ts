@@ -3,7 +3,13 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { ConfigError } from '../src/config/load-config.ts'
 import { refuseDangerousEnvironment } from '../src/config/environment-guard.ts'
-import { createConfig, createGatewayFolder, runToEnd } from './support/start-gateway.ts'
+import {
+  createConfig,
+  createGatewayFolder,
+  disposeGateway,
+  runToEnd,
+  startGateway,
+} from './support/start-gateway.ts'
 
 const exitConfig = 78
 const exitUsage = 64
@@ -142,4 +148,12 @@ test('checks a configuration without starting', async () => {
     digest: expect.stringMatching(/^[0-9a-f]{64}$/),
     models: ['*'],
   })
+})
+
+test('opens no debugger when it is asked to by a signal', async () => {
+  const gateway = await startGateway({})
+  process.kill(gateway.pid, 'SIGUSR1')
+  expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200)
+  await disposeGateway(gateway)
+  expect(gateway.stderr()).not.toContain('Debugger')
 })
