@@ -343,3 +343,28 @@ test('a sealed call cannot hold another one', async () => {
   const nested = await fetch(`${gateway.url}/v1/sealed`, { method: 'POST', body: 'x' })
   expect(nested.status).toBe(404)
 })
+
+test('the upstream of a sealed call ends when its caller leaves', async () => {
+  const ended = Promise.withResolvers<string>()
+  const script: Script = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write('data: {"first":1}\n\n')
+    response.once('close', () => {
+      ended.resolve('closed')
+    })
+  }
+  const upstream = await startScriptedUpstream(new Map([['slow', script]]))
+  const slow = await startGateway({ provider: upstream })
+  const left = new AbortController()
+  const body = createChatBody({ model: 'slow', stream: true }).toString()
+  const sent = { method: 'POST', body, signal: left.signal }
+  const answer = await createSealedFetch()(`${slow.url}/v1/chat/completions`, sent)
+  await answer.body?.getReader().read()
+  left.abort()
+  const patience = setTimeout(ended.resolve, 5000, 'still read')
+  const end = await ended.promise
+  clearTimeout(patience)
+  expect(end).toBe('closed')
+  await disposeGateway(slow)
+  await upstream.stop()
+})

@@ -26,6 +26,8 @@ async function main(): Promise<void> {
     },
   })
   refuseDangerousEnvironment(process.env, process.execArgv)
+  // Node would open its debugger: it could read prompts and keys.
+  process.on('SIGUSR1', ignoreSignal)
   if (values['check-config'] !== undefined) {
     checkConfig(values['check-config'])
     return
@@ -40,6 +42,10 @@ async function main(): Promise<void> {
     return
   }
   await serve(values.config, values['exit-with-parent'])
+}
+
+function ignoreSignal(): void {
+  // There is nothing to do.
 }
 
 async function serve(file: string, exitWithParent: boolean): Promise<void> {

@@ -3,7 +3,13 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { ConfigError } from '../src/config/load-config.ts'
 import { refuseDangerousEnvironment } from '../src/config/environment-guard.ts'
-import { createConfig, createGatewayFolder, runToEnd } from './support/start-gateway.ts'
+import {
+  createConfig,
+  createGatewayFolder,
+  disposeGateway,
+  runToEnd,
+  startGateway,
+} from './support/start-gateway.ts'
 
 const exitConfig = 78
 const exitUsage = 64
@@ -30,6 +36,11 @@ const dangers: readonly (readonly [
   [{ SSLKEYLOGFILE: 'keys' }, [], 'SSLKEYLOGFILE'],
   [{ NODE_DEBUG: 'http' }, [], 'NODE_DEBUG'],
   [{ NODE_USE_SYSTEM_CA: '1' }, [], 'NODE_USE_SYSTEM_CA'],
+  [{ SSL_CERT_FILE: 'a.pem' }, [], 'SSL_CERT_FILE'],
+  [{ SSL_CERT_DIR: 'certificates' }, [], 'SSL_CERT_DIR'],
+  [{ NODE_USE_ENV_PROXY: '1' }, [], 'NODE_USE_ENV_PROXY'],
+  [{ NODE_OPTIONS: '--use-env-proxy' }, [], '--use-env-proxy'],
+  [{ LD_LIBRARY_PATH: 'libraries' }, [], 'LD_LIBRARY_PATH'],
   [{ LD_PRELOAD: 'a.so' }, [], 'LD_PRELOAD'],
   [{ LD_AUDIT: 'a.so' }, [], 'LD_AUDIT'],
   [{ OPENSSL_CONF: 'openssl.cnf' }, [], 'OPENSSL_CONF'],
@@ -70,6 +81,8 @@ test.each(dangers)('refuses to start with %j and the flags %j', (environment, ex
 test.each([
   [{}, []],
   [{ PATH: '/bin', NODE_ENV: 'production' }, ['--conditions=source']],
+  // Of no effect: Node reads them only when it is told to, and the configuration names the TPM.
+  [{ HTTPS_PROXY: 'http://proxy.example', TPM_DEVICE: '/dev/tpm0' }, []],
   [{ NODE_OPTIONS: '' }, []],
   [{ NODE_OPTIONS: '--max-old-space-size=4096 --no-warnings' }, ['--enable-source-maps']],
   [{ NODE_OPTIONS: '--trace-warnings' }, ['-C', 'source']],
@@ -135,4 +148,12 @@ test('checks a configuration without starting', async () => {
     digest: expect.stringMatching(/^[0-9a-f]{64}$/),
     models: ['*'],
   })
+})
+
+test('opens no debugger when it is asked to by a signal', async () => {
+  const gateway = await startGateway({})
+  process.kill(gateway.pid, 'SIGUSR1')
+  expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200)
+  await disposeGateway(gateway)
+  expect(gateway.stderr()).not.toContain('Debugger')
 })

@@ -197,6 +197,8 @@ export function closeAttempt({ attempt }: Running): void {
 /** Puts the next attempt in the place of the one that failed. */
 export function renewAttempt(running: Running): void {
   running.attempt = createAttempt()
+  // A call can end before it is sent again.
+  running.attempt.sentMs = running.gateway.nowMs()
 }
 
 /** Ends the timers, and the upstream if it still runs. */

@@ -41,6 +41,7 @@ export function createTranslatedStream(
   const upstream =
     gateway.upstreamAnswers === undefined ? undefined : createBodyKeeper(maxReplayBytes)
   let isClosed = false
+  let hasFailed = false
   const translator = translation.stream((bytes) => {
     if (isClosed || running.hasLeft || call.isGone()) return false
     recorder.push(bytes)
@@ -50,7 +51,10 @@ export function createTranslatedStream(
     return true
   })
   // The provider is not asked for what nobody can be given. It never rejects.
-  void stopWhenFailed(running, translator.outcome)
+  void whenFailed(translator.outcome, () => {
+    hasFailed = true
+    failAnswer(running)
+  })
   return {
     push: (bytes) => {
       upstream?.push(bytes)
@@ -59,15 +63,18 @@ export function createTranslatedStream(
     },
     end: async ({ kind }) => {
       isClosed = kind === 'caller-gone'
-      const outcome = await translator.end()
+      const isCut = (kind !== 'upstream-ended' || running.hasLeft) && !hasFailed
+      const said = await translator.end()
+      // What a cut leaves half said is no fault of the answer: the cut decides.
+      const outcome: StreamOutcome = isCut && said.kind === 'failed' ? { kind: 'unsaid' } : said
       return { outcome, ...recorder.end(), kept: kept?.body(), upstream: upstream?.body() }
     },
   }
 }
 
-async function stopWhenFailed(running: Running, outcome: Promise<StreamOutcome>): Promise<void> {
+async function whenFailed(outcome: Promise<StreamOutcome>, act: () => void): Promise<void> {
   const { kind } = await outcome
-  if (kind === 'failed') failAnswer(running)
+  if (kind === 'failed') act()
 }
 
 /** The outcome of the call, after that of its translation. */

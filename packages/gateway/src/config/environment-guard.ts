@@ -7,12 +7,17 @@ const secretsWritten = 'so TLS secrets or what they protect would be written dow
 const unmeasuredCode = 'a preload, so code that is not measured would run in the gateway'
 
 const moreAuthorities = 'so more authorities could vouch for a provider (use caFile)'
+const throughProxy = 'so a proxy could read and change what is asked of a chain over plain HTTP'
 
 const variables: readonly Danger[] = [
   ['so anybody could stand in for the provider', 'NODE_TLS_REJECT_UNAUTHORIZED'],
-  [moreAuthorities, 'NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA'],
+  // A Node that was built for the authorities of its system reads the last two.
+  [moreAuthorities, 'NODE_EXTRA_CA_CERTS', 'NODE_USE_SYSTEM_CA', 'SSL_CERT_FILE', 'SSL_CERT_DIR'],
+  // Without it Node reads no HTTP_PROXY or HTTPS_PROXY.
+  [throughProxy, 'NODE_USE_ENV_PROXY'],
   [secretsWritten, 'SSLKEYLOGFILE', 'NODE_DEBUG', 'NODE_DEBUG_NATIVE'],
   [unmeasuredCode, 'LD_PRELOAD', 'LD_AUDIT', 'OPENSSL_CONF'],
+  ['so libraries that are not measured would run in the gateway', 'LD_LIBRARY_PATH'],
   // What stands in the cache runs in place of the source that was measured.
   ['so code from a cache would run, which nobody measured', 'NODE_COMPILE_CACHE'],
   ['so a simulator would stand in for hardware', 'DSTACK_SIMULATOR_ENDPOINT'],
@@ -21,6 +26,7 @@ const variables: readonly Danger[] = [
 const flags: readonly Danger[] = [
   [secretsWritten, '--tls-keylog', '--trace-tls'],
   [moreAuthorities, '--use-system-ca', '--use-openssl-ca'],
+  [throughProxy, '--use-env-proxy'],
   [
     unmeasuredCode,
     '--require',

@@ -53,6 +53,7 @@ export type SignedStream = {
 export function createSignedStream(signing: AnswerSigning): SignedStream {
   const splitter = createEventSplitter()
   const seen = createObserver()
+  let isSigned = false
   return {
     push: (bytes) =>
       splitter.push(bytes).flatMap((event) => {
@@ -62,6 +63,9 @@ export function createSignedStream(signing: AnswerSigning): SignedStream {
           seen.take(data)
           return [whole]
         }
+        // One signature for one answer, however often a provider says that it is done.
+        if (isSigned) return [whole]
+        isSigned = true
         const final = seen.describe((output) => signOutput(signing, output))
         return [Buffer.from(`data: ${JSON.stringify(final)}\n\n`), whole]
       }),

@@ -22,6 +22,8 @@ export class NotHashable extends Error {
 
 // Hashing so much takes some 60 ms, in which nobody else is served.
 const maxHashedBytes = 1_048_576
+// A call is hashed before it is paid for, and to read a value costs a microsecond.
+const maxSeparators = 250_000
 
 /** The calls that are signed. */
 export type SignedWire = 'openai-chat' | 'openai-completions'
@@ -32,10 +34,26 @@ export type SignedWire = 'openai-chat' | 'openai-completions'
  * @throws NotHashable.
  */
 export function hashRequest(wire: SignedWire, body: string): Uint8Array {
-  const text = dumpPythonJson(describeRequest(wire, body))
-  if (text.length > maxHashedBytes)
+  const described = describeRequest(wire, body)
+  // What is too long is not written first: keys would be sorted, and letters escaped.
+  const text = isLonger(described, maxHashedBytes) ? undefined : dumpPythonJson(described)
+  if (text === undefined || text.length > maxHashedBytes)
     throw new NotHashable('it is longer than 1 MiB without its files')
   return hashText(text)
+}
+
+/** Whether the names, texts and numbers alone are longer. */
+function isLonger(value: PythonValue, limit: number): boolean {
+  const pending: PythonValue[] = [value]
+  let length = 0
+  while (pending.length > 0 && length <= limit) {
+    const next = pending.pop() ?? null
+    if (typeof next === 'string') length += next.length
+    else if (isPythonNumber(next)) length += next.token.length
+    else if (isPythonList(next)) for (const member of next) pending.push(member)
+    else if (isPythonObject(next)) for (const entry of next) pending.push(...entry)
+  }
+  return length > limit
 }
 
 /** Hash of a text. */
@@ -75,6 +93,12 @@ export function describeRequest(wire: SignedWire, body: string): PythonObject {
 }
 
 function parse(body: string): PythonObject {
+  let separators = 0
+  for (const separator of [',', '[', '{']) {
+    for (let at = body.indexOf(separator); at >= 0; at = body.indexOf(separator, at + 1)) {
+      if (++separators > maxSeparators) throw new NotHashable('it has too many values')
+    }
+  }
   try {
     const value = parsePythonJson(body)
     if (isPythonObject(value)) return value

@@ -48,22 +48,38 @@ export async function openSealedCall(
   const last = reader.end()
   // Each costs more to open than it holds.
   if (chunks.length > maxChunks) throw new SealedError('sealed-malformed')
+  let fault: unknown
+  // The head holds one byte of the key: that of the last epoch may have the same.
   for (const key of keys.find(head)) {
-    const context = await setUp(key, head, encapsulated)
-    const plain: Uint8Array[] = []
-    for (const chunk of chunks) plain.push(await open(context, chunk, noBytes))
-    plain.push(await open(context, last, lastChunk))
-    return {
-      request: parseRequest(Buffer.concat(plain)),
-      encapsulated,
-      key,
-      createCipher: async (responseNonce) => {
-        const secret = await context.Export(Buffer.from(responseLabel), responseNonceBytes)
-        return await createResponseCipher(secret, encapsulated, responseNonce)
-      },
+    try {
+      const context = await setUp(key, head, encapsulated)
+      const plain: Uint8Array[] = []
+      for (const chunk of chunks) plain.push(await open(context, chunk, noBytes))
+      plain.push(await open(context, last, lastChunk))
+      return describeOpened(key, encapsulated, context, plain)
+    } catch (error) {
+      fault ??= error
     }
   }
+  if (fault !== undefined) throw fault
   return undefined
+}
+
+function describeOpened(
+  key: HpkeKey,
+  encapsulated: Uint8Array,
+  context: RecipientContext,
+  plain: readonly Uint8Array[],
+): OpenedCall {
+  return {
+    request: parseRequest(Buffer.concat(plain)),
+    encapsulated,
+    key,
+    createCipher: async (responseNonce) => {
+      const secret = await context.Export(Buffer.from(responseLabel), responseNonceBytes)
+      return await createResponseCipher(secret, encapsulated, responseNonce)
+    },
+  }
 }
 
 async function setUp(

@@ -17,6 +17,10 @@ export function openSealedConnection(key: HpkeKey): {
 } {
   const [outer, pipe] = duplexPair()
   const inner = asSocket(pipe)
+  // A pair tells its other side of an end, not of a caller who has left.
+  outer.once('close', () => {
+    inner.destroy()
+  })
   const digest = hash('sha256', key.publicKey, 'buffer')
   // In the order of their encoding (ST1.1).
   claims.set(

@@ -153,6 +153,10 @@ function callInside(
     sent.once('error', (cause) => {
       reject(new SealedError('sealed-malformed', { cause }))
     })
+    // Whatever ends it: nobody waits for what does not come.
+    sent.once('close', () => {
+      reject(new SealedError('sealed-malformed'))
+    })
     sent.end(body)
   })
 }

@@ -17,6 +17,7 @@ export type StrictJson =
 const maxDepth = 128
 // A request is translated before it is paid for, and each value costs the SDK a microsecond or two.
 const maxValues = 100_000
+const [minus, zero, nine] = [0x2d, 0x30, 0x39] as const
 const numberToken = /-?[0-9][0-9.eE+-]*/y
 
 /** Parses a text. */
@@ -120,6 +121,9 @@ function endOfString(text: string, start: number): number {
 }
 
 function numberAt(text: string, offset: number): string {
+  // Most of what comes here is white space.
+  const first = text.charCodeAt(offset)
+  if (first !== minus && (first < zero || first > nine)) return ''
   numberToken.lastIndex = offset
   return numberToken.exec(text)?.[0] ?? ''
 }

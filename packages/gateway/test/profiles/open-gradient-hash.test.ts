@@ -205,6 +205,11 @@ test.each([
     'a text of more than a mebibyte',
     `{"messages":[{"role":"user","content":"${'x'.repeat(1_048_576)}"}]}`,
   ],
+  ['a list of too many values', `{"messages":[],"tools":[${'1,'.repeat(250_000)}1]}`],
+  [
+    'many long names, before they are sorted',
+    `{"messages":[],"tools":[{${Array.from({ length: 200 }, (_, index) => `"${'x'.repeat(6000)}${index}":1`).join()}}]}`,
+  ],
   ['a text deeper than the stack', `{"messages":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
 ])('%s is refused', (_, body) => {
   expect(() => hashRequest('openai-chat', body)).toThrow(NotHashable)
