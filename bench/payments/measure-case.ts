@@ -100,7 +100,7 @@ export async function measureTimed(
   const atRate = options.hasRate
     ? await go({
         ratePerSecond: plan.ratePerSecond,
-        connections: 4 * plan.connections,
+        connections: Math.min(4 * plan.connections, plan.channels),
         warmUpMs: plan.latencyMs / 2,
         windowMs: plan.latencyMs,
         windows: 1,

@@ -188,8 +188,11 @@ function goOn(connection: Connection): void {
 
 function send(connection: Connection, dueUs: number): void {
   const payment = payer.pay()
-  // All payments are used, or all channels are busy.
-  if (payment === undefined) return
+  if (payment === undefined) {
+    // A list of payments ends; of channels there must be one for each connection.
+    if (job.payment.kind === 'voucher') fault('every channel is busy')
+    return
+  }
   connection.held = ''
   connection.head = undefined
   connection.payment = payment
