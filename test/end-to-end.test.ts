@@ -113,11 +113,12 @@ async function payeeBalance(payTo: string): Promise<bigint> {
 async function readOffer(body: string): Promise<{ readonly payTo: string }> {
   const response = await fetch(`${network.baseUrl}/chat/completions`, { method: 'POST', body })
   expect(response.status).toBe(402)
-  const quote: unknown = JSON.parse(
-    Buffer.from(response.headers.get('payment-required') ?? '', 'base64').toString(),
-  )
-  expect(quote).toMatchObject({ x402Version: 2, accepts: [{ scheme: 'exact' }] })
-  const payTo = /"payTo":"(0x[0-9a-fA-F]{40})"/.exec(JSON.stringify(quote))?.[1] ?? ''
+  const quote: {
+    readonly accepts: readonly { readonly scheme: string; readonly payTo: string }[]
+  } = JSON.parse(Buffer.from(response.headers.get('payment-required') ?? '', 'base64').toString())
+  expect(quote).toMatchObject({ x402Version: 2 })
+  const { payTo = '' } = quote.accepts.find(({ scheme }) => scheme === 'exact') ?? {}
+  expect(payTo).toMatch(/^0x[0-9a-fA-F]{40}$/)
   return { payTo }
 }
 

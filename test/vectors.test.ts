@@ -14,9 +14,9 @@ test('the committed vectors are those of a fresh generation', () => {
   }
 })
 
-test('the vectors stay below 1.95 MB', () => {
+test('the vectors stay below 2.2 MB', () => {
   const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
-  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(1_950_000)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_200_000)
 })
 
 test('every error code occurs in the vectors, and no other', () => {

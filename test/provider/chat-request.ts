@@ -112,13 +112,14 @@ function selectTool(root: JsonObject, prompt: string): ToolToCall | null {
   return { name, required: toRequiredParameters(toObject(selected?.['parameters'])) }
 }
 
-function toRequiredParameters(schema: JsonObject | undefined): ToolToCall['required'] {
+/** The required parameters of a JSON schema, or of what Google writes for one. */
+export function toRequiredParameters(schema: JsonObject | undefined): ToolToCall['required'] {
   const properties = toObject(schema?.['properties'])
   const names: readonly unknown[] = Array.isArray(schema?.['required']) ? schema['required'] : []
   return names.flatMap((name) => {
     if (typeof name !== 'string') return []
     const type = toObject(properties?.[name])?.['type']
-    return [{ name, type: typeof type === 'string' ? type : 'null' }]
+    return [{ name, type: typeof type === 'string' ? type.toLowerCase() : 'null' }]
   })
 }
 

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { planRuns } from '../tools/plan-runs.ts'
 
 const files = [
-  'packages/protocol/test/a.test.ts',
-  'packages/gateway/test/b.test.ts',
-  'test/c.test.ts',
+  '/r/packages/protocol/test/a.test.ts',
+  '/r/packages/gateway/test/b.test.ts',
+  '/r/test/a.test.ts',
 ]
 
 test('a full run with coverage runs every file once, and counts while those of protocol run', () => {

@@ -6,7 +6,9 @@ import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema
 import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
 import { generateAdapterDigest } from './adapter-digest.ts'
-import { readSourceTree } from './source-tree.ts'
+import { encodeMaterials, listMaterials } from './enclave/bill-of-materials.ts'
+import { bundleGateway } from './enclave/bundle-gateway.ts'
+import { readSourceTree, repositoryRoot } from './source-tree.ts'
 
 /** One program that writes files. */
 export interface Generator {
@@ -34,6 +36,13 @@ export const generators: readonly Generator[] = [
     },
   },
   { name: 'adapter digest', run: generateAdapterDigest },
+  {
+    name: 'bill of materials',
+    run: async () => {
+      const materials = listMaterials(repositoryRoot, await bundleGateway(repositoryRoot))
+      return new Map([['packages/gateway/bill-of-materials.json', encodeMaterials(materials)]])
+    },
+  },
   { name: 'vectors', run: generateVectors },
   { name: 'vectors of evidence', run: generateEvidenceVectors },
 ]

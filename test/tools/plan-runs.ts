@@ -8,12 +8,12 @@ export interface TestRunOptions {
 }
 
 /** The tests of `protocol`: they alone must cover it, and counting slows down everything else. */
-const covering = /^packages\/protocol\/test\//
+const covering = /(?:^|\/)packages\/protocol\/test\//
 
 /**
  * A full run with coverage becomes two: the tests that must cover `protocol`, and all others without counting.
  *
- * @param files every test file of the repository.
+ * @param files every test file of the repository, by its whole path.
  * @throws Error when a part would be empty: no filter means every test.
  */
 export function planRuns(

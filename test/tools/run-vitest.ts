@@ -20,7 +20,9 @@ export async function runTests(options: TestRunOptions): Promise<TestOutcome> {
   const complete = options.filters.length === 0
   if (options.coverage) forgetCoverage(repositoryRoot)
   const runs: RunResult[] = []
-  for (const run of planRuns(options, listTestFiles())) runs.push(await runOnce(run))
+  // Whole paths: a part of one can be the end of another.
+  const paths = listTestFiles().map((path) => join(repositoryRoot, path))
+  for (const run of planRuns(options, paths)) runs.push(await runOnce(run))
   const outcome = judgeTestReport({
     files: runs.flatMap(({ files }) => files),
     unhandledErrors: runs.reduce((sum, run) => sum + run.unhandledErrors, 0),

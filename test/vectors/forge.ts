@@ -181,6 +181,9 @@ function keysetDocument(type: SampleCall['type']): Uint8Array {
     previousKeysetDigest: seededBytes('previous keyset'),
     payees: [{ network: 'eip155:84532', asset, address: '0x01' }],
     settlementAddress: '0x02',
+    tlsSpki: seededBytes('tls spki'),
+    hpkeKey: seededBytes('hpke key'),
+    upstreams: ['api.example', 'b.example:8443'],
   })
 }
 

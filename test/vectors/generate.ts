@@ -13,6 +13,7 @@ import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
 import { modelCases } from './cases/model.ts'
 import { policyCases } from './cases/policy.ts'
+import { termsCases } from './cases/terms.ts'
 import { signedPolicyCases } from './cases/signed-policy.ts'
 import { statementCases } from './cases/statement.ts'
 
@@ -26,6 +27,7 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
     ...goodCases(),
     ...bundleFormCases(),
     ...policyCases(),
+    ...termsCases(),
     ...statementCases(),
     ...keysetCases(),
     ...evidenceCases(),

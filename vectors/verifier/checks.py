@@ -23,4 +23,7 @@ PREREQUISITES = {
     "request-bytes": ["claims"],
     "response-bytes": ["claims"],
     "proofs": ["bundle"],
+    "build": ["keyset", "policy"],
+    "configuration": ["keyset", "policy"],
+    "upstreams": ["keyset", "policy", "claims"],
 }

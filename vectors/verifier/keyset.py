@@ -10,9 +10,17 @@ from .statement import KEYSET, parse_statement, text128, text255
 
 KEYSET_BYTES = 4096
 
+hosts = array(text255, 1, 32)
+
+def ascending_hosts(value):
+    return hosts(value) and all(a.encode() < b.encode() for a, b in zip(value, value[1:]))
+
 KEYSET_DOCUMENT = record(
     {1: exactly(1), 2: text255, 3: key64, 4: uint, 5: uint, 6: hash32, 7: hash32},
-    {8: hash32, 9: array(record({1: text128, 2: text128, 3: text128}), 0, 8), 10: text128},
+    {
+        8: hash32, 9: array(record({1: text128, 2: text128, 3: text128}), 0, 8), 10: text128,
+        11: hash32, 12: hash32, 13: ascending_hosts,
+    },
 )
 
 def judge_keyset(call):

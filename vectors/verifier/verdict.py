@@ -14,7 +14,9 @@ from .keyset import (
 )
 from .meaning import judge_charge, judge_meaning
 from .model import judge_served_model
-from .policy import judge_issuer, judge_policy, judge_time
+from .policy import (
+    judge_build, judge_configuration, judge_issuer, judge_policy, judge_time, judge_upstreams,
+)
 from .refusal import NotChecked, Refusal
 from .statement import judge_signature, judge_statement
 
@@ -41,6 +43,9 @@ JUDGES = {
     "request-bytes": judge_request_bytes,
     "response-bytes": judge_response_bytes,
     "proofs": judge_proofs,
+    "build": judge_build,
+    "configuration": judge_configuration,
+    "upstreams": judge_upstreams,
 }
 IDS = list(PREREQUISITES)
 HELD_CHECKS = {"nonce": "held_nonce", "request-bytes": "held_request", "response-bytes": "held_response"}
@@ -70,7 +75,8 @@ def level_of(call, statuses):
         return "none"
     if any(statuses[check] != "passed" for check in IDS[14:18]):
         return "L0"
-    return "L1-SIMULATED" if call.bundle.evidence[0]["kind"] == "simulated" else "L1"
+    level = "L2" if statuses["build"] == "passed" else "L1"
+    return f"{level}-SIMULATED" if call.bundle.evidence[0]["kind"] == "simulated" else level
 
 def verify(bundle_bytes, policy_bytes, now, request=None, response=None, is_prefix=False, nonce=None):
     call = SimpleNamespace(bundle_bytes=bundle_bytes, policy_bytes=policy_bytes, now=now, root=None)

@@ -143,7 +143,9 @@ const ignore = (): void => undefined
 export function resolveOptions(options: CountersignFetchOptions): Settings {
   const origins = (options.hosts ?? [options.baseUrl]).map(readOrigin)
   if (origins.length === 0) throw invalid('hosts is empty')
-  const fetch: UnderlyingFetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  // That of now: ours may be put in its place, for clients that take no `fetch`.
+  const platformFetch = globalThis.fetch
+  const fetch: UnderlyingFetch = options.fetch ?? ((url, init) => platformFetch(url, init))
   const now = options.now ?? Date.now
   return {
     origins: new Set(origins),

@@ -78,7 +78,7 @@ test('a valid receipt is shown check by check, SIMULATED in capitals, and exits 
     '✓ evidence-accepted    BU3.6        SIMULATED: no hardware stands behind this key\n',
   )
   expect(out).toContain('– response-bytes       BU3.8        not-given: ')
-  expect(out.trimEnd().split('\n')).toHaveLength(22)
+  expect(out.trimEnd().split('\n')).toHaveLength(26)
   expect(out).not.toContain('\u001b')
 })
 

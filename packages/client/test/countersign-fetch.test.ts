@@ -1,5 +1,5 @@
 import OpenAI from 'openai'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { recoverTypedDataAddress, type Hex } from 'viem'
 import { toHex, fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
@@ -54,6 +54,26 @@ test('the openai client gets a JSON answer, and the receipt is valid', async () 
     .withResponse()
   expect(data.choices[0]?.message.content).toBe('Hello')
   expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
+})
+
+test('it can stand in the place of the global fetch, and then calls what stood there', async () => {
+  const platformFetch = globalThis.fetch
+  const receipts: VerifiedReceipt[] = []
+  const onReceipt = (receipt: VerifiedReceipt): unknown => receipts.push(receipt)
+  globalThis.fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, onReceipt })
+  onTestFinished(() => {
+    globalThis.fetch = platformFetch
+  })
+  const openai = new OpenAI({ baseURL: gateway.url, apiKey: 'key of a provider' })
+  const stream = await openai.chat.completions.create({
+    ...chat,
+    messages: [...chat.messages],
+    stream: true,
+  })
+  let text = ''
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? ''
+  expect(text).toBe('Hello')
+  await expect.poll(() => receipts.map(({ verdict }) => verdict.verdict)).toEqual(['valid'])
 })
 
 test('a payment is signed by the account and bound to the very request', async () => {

@@ -115,6 +115,35 @@ async function payByUpto(chainRow: string, baseUrl: string): Promise<Response> {
   })
 }
 
+/** Channels and signed maxima are offered; what is charged of one reaches the payee contract. */
+async function expectMeteredSchemes(chainRow: string): Promise<void> {
+  const { baseUrl }: { readonly baseUrl: string } = JSON.parse(
+    await readFile(join(folder, 'net', 'network.json'), 'utf8'),
+  )
+  const unpaid = await fetch(`${baseUrl}/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'loopback-echo', messages: [] }),
+  })
+  const { accepts: offers } = offersIn(unpaid.headers.get('payment-required') ?? '')
+  const operator: { readonly payee: string; readonly authorizer: string } = JSON.parse(
+    await readFile(join(folder, 'net', 'operator.json'), 'utf8'),
+  )
+  expect(offers.map(({ scheme }) => scheme)).toEqual(['batch-settlement', 'upto', 'exact'])
+  expect(offers[0]).toMatchObject({
+    payTo: operator.payee,
+    extra: { receiverAuthorizer: operator.authorizer },
+  })
+  const before = await balanceOf(chainRow, operator.payee)
+  const metered = await payByUpto(chainRow, baseUrl)
+  expect(metered.status).toBe(200)
+  for (let look = 0; (await balanceOf(chainRow, operator.payee)) === before; look++) {
+    if (look > 200) throw new Error('the charge was not settled')
+    // The chain makes a block a second: looking more often only costs.
+    await setTimeout(100)
+  }
+  expect((await balanceOf(chainRow, operator.payee)) - before).toBe(10_000n)
+}
+
 test(
   'a network serves paid calls and keys, and is the same after a restart',
   { timeout: 120_000 },
@@ -135,31 +164,7 @@ test(
       out: expect.stringContaining('again'),
     })
 
-    const { baseUrl }: { readonly baseUrl: string } = JSON.parse(
-      await readFile(join(folder, 'net', 'network.json'), 'utf8'),
-    )
-    const unpaid = await fetch(`${baseUrl}/chat/completions`, {
-      method: 'POST',
-      body: JSON.stringify({ model: 'loopback-echo', messages: [] }),
-    })
-    const { accepts: offers } = offersIn(unpaid.headers.get('payment-required') ?? '')
-    const operator: { readonly payee: string; readonly authorizer: string } = JSON.parse(
-      await readFile(join(folder, 'net', 'operator.json'), 'utf8'),
-    )
-    expect(offers.map(({ scheme }) => scheme)).toEqual(['batch-settlement', 'upto', 'exact'])
-    expect(offers[0]).toMatchObject({
-      payTo: operator.payee,
-      extra: { receiverAuthorizer: operator.authorizer },
-    })
-    const before = await balanceOf(row(first, 'chain'), operator.payee)
-    const metered = await payByUpto(row(first, 'chain'), baseUrl)
-    expect(metered.status).toBe(200)
-    for (let look = 0; (await balanceOf(row(first, 'chain'), operator.payee)) === before; look++) {
-      if (look > 200) throw new Error('the charge was not settled')
-      // The chain makes a block a second: looking more often only costs.
-      await setTimeout(100)
-    }
-    expect((await balanceOf(row(first, 'chain'), operator.payee)) - before).toBe(10_000n)
+    await expectMeteredSchemes(row(first, 'chain'))
 
     const tooDear = await run('call', '--max-price', '9999', 'x')
     expect(tooDear).toMatchObject({ code: 69, out: '' })

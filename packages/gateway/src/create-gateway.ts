@@ -10,20 +10,25 @@ import { createPendingCalls } from './call/pending-calls.ts'
 import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { refuseFixedChange } from './config/refuse-fixed-change.ts'
 import type { Config } from './config/schema.ts'
+import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
-import { createRandomPool } from './keys/random-pool.ts'
+import { createSealedKeys } from './keys/sealed-keys.ts'
+import { createTlsKeys } from './keys/tls-keys.ts'
+import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
 import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { createPayment } from './payment/create-payment.ts'
+import { createPayment, type Payment } from './payment/create-payment.ts'
+import { createOpenGradientSigner } from './profiles/open-gradient-signer.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
-import { openReceiptStore } from './receipts/receipt-store.ts'
+import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
 import { createSpanExporter } from './telemetry/otlp-exporter.ts'
 import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
+import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 const answerCacheBytes = 67_108_864
@@ -48,51 +53,28 @@ export async function createGateway(
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = await createPayment(config, {
-    environment,
-    clock: nowMs,
-    log,
-    // At once: not even calls under way may act on what is not on the disk.
-    die: () => process.exit(exitJournal),
-  })
+  const payment = await createPayment(config, { environment, clock: nowMs, log, die })
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const buildDigest = computeBuildDigest()
-  const terms = {
-    issuer: config.issuer,
-    configDigest: digest,
-    buildDigest,
-    payees: payment.payees,
-    ...(payment.settlementAddress === undefined
-      ? {}
-      : { settlementAddress: payment.settlementAddress }),
-  }
-  const attester = await openAttester(config.attestation, {
-    build: buildDigest,
-    configuration: digest,
-  })
-  const epochs = await createEpochs(terms, attester, {
-    nowMs: nowMs(),
-    random,
-    previousKeysetDigest: receipts.lastKeysetDigest(),
-    onEpoch: (epoch) => {
-      receipts.putKeyset(epoch)
-    },
-    onError: (error) => {
-      log.error({ err: error }, 'the next keyset could not be attested')
-    },
-  })
+  const { attester, ...epochs } = await openEpochs(
+    { config, digest },
+    { payment, receipts, random, log },
+  )
   const gateway: Gateway = {
     ...offer,
     payment: payment.scheme,
     refunds: payment.refunds,
     unsettled: payment.unsettled,
-    epochs,
+    ...epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
     estimator: createUsageEstimator(),
     answers: createAnswerCache(answerCacheBytes, answerCacheMs),
+    openGradient:
+      config.profiles.openGradient === undefined
+        ? undefined
+        : { signer: createOpenGradientSigner(), attester },
     ...(await openTranslation(config)),
     pending,
     payerLimits: createPayerLimits(toCallLimits(config), nowMs),
@@ -105,6 +87,19 @@ export async function createGateway(
   }
   await issueOwedReceipts(gateway, payment.owedReceipts)
   return gateway
+}
+
+/** At once: not even calls under way may act on what is not on the disk. */
+function die(): void {
+  process.exit(exitJournal)
+}
+
+/** What the keyset says of payment. */
+function describePayment({ payees, settlementAddress }: Payment): {
+  readonly payees: Payment['payees']
+  readonly settlementAddress?: string
+} {
+  return settlementAddress === undefined ? { payees } : { payees, settlementAddress }
 }
 
 /**
@@ -123,7 +118,8 @@ export async function succeedGateway(
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
   try {
-    const epochs = await old.epochs.succeed(digest, old.nowMs())
+    const change = { configDigest: digest, upstreams: listHosts(config) }
+    const epochs = await old.epochs.succeed(change, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
     const isSame = isDeepStrictEqual(old.config.limits.perPayer, config.limits.perPayer)
     const payerLimits = isSame
@@ -186,6 +182,52 @@ function openOffer(
     ({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet] as const,
   )
   return { config, upstreams, priceSheetDigest: computeSheetsDigest(sheets) }
+}
+
+/** The keys of the gateway, attested: nothing is signed, and nobody connects, before there is evidence for them. */
+async function openEpochs(
+  { config, digest }: LoadedConfig,
+  parts: {
+    readonly payment: Payment
+    readonly receipts: ReceiptStore
+    readonly random: RandomBytes
+    readonly log: Logger
+  },
+): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'> & { readonly attester: Attester }> {
+  const { payment, receipts, random, log } = parts
+  const buildDigest = computeBuildDigest()
+  const terms = {
+    issuer: config.issuer,
+    configDigest: digest,
+    buildDigest,
+    upstreams: listHosts(config),
+    ...describePayment(payment),
+  }
+  const attester = await openAttester(config.attestation, {
+    build: buildDigest,
+    configuration: digest,
+  })
+  const sealed = config.listen.sealed ? createSealedKeys() : undefined
+  const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
+  const epochs = await createEpochs(terms, attester, {
+    nowMs: Date.now(),
+    random,
+    previousKeysetDigest: receipts.lastKeysetDigest(),
+    plan: {
+      tlsNames: config.listen.tls?.names,
+      sealed: config.listen.sealed,
+      signSettlement: payment.signSettlement,
+    },
+    onEpoch: (epoch) => {
+      receipts.putKeyset(epoch)
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
+      if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onError: (error) => {
+      log.error({ err: error }, 'the next keyset could not be attested')
+    },
+  })
+  return { epochs, tls, sealed, attester }
 }
 
 /** Without members that are not given. */

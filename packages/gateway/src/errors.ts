@@ -75,6 +75,24 @@ const table = {
     title: 'This idempotency key could be guessed, and nothing else tells callers apart here.',
     hint: 'Use at least 20 random characters, such as a UUID.',
   },
+  'sealed-key-unknown': {
+    status: 422,
+    type: 'invalid_request_error',
+    title: 'The call is sealed to a key that this gateway does not hold.',
+    hint: 'Fetch /v1/attestation and seal the call to the key of the current keyset.',
+  },
+  'sealed-malformed': {
+    status: 400,
+    type: 'invalid_request_error',
+    title: 'The sealed call cannot be opened, or is not whole.',
+    hint: 'Seal it as spec/sealed.md says.',
+  },
+  'sealed-replayed': {
+    status: 409,
+    type: 'invalid_request_error',
+    title: 'This sealed call was made already, or is too old to know.',
+    hint: 'Seal the call anew, with a clock that is right.',
+  },
   'idempotency-key-reused': {
     status: 409,
     type: 'invalid_request_error',

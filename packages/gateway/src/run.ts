@@ -1,7 +1,10 @@
 /** The life of the process: listen, say so, and end without losing a call. */
-import type { Server } from 'node:http'
+import type { Server as HttpServer } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import type { Gateway } from './call/gateway.ts'
 import type { LiveGateway } from './live-gateway.ts'
+
+type Server = HttpServer | TlsServer
 
 const lastWordsMs = 1000
 const cleanUpEveryMs = 3_600_000
@@ -94,5 +97,6 @@ function removeOldReceipts(gateway: Gateway): void {
 function urlOf(server: Server, host: string): string {
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const protocol = server instanceof TlsServer ? 'https' : 'http'
+  return `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -189,6 +189,15 @@ const unknown = [
   ['/v1beta/models/a..b:generateContent', /./],
 ] as const
 
+test.each(['/v1/models/a..b:generateContent', '/v1/models/m:deleteEverything'])(
+  'takes %s for the name of a model, which can be read alone',
+  async (path) => {
+    const answer = await callRaw({ url: gateway.url + path, method: 'POST', body: '{}' })
+    expect(answer.status).toBe(405)
+    expect(answer.headers['allow']).toBe('GET')
+  },
+)
+
 test.each(unknown)('answers 404 with a hint at %s', async (path, detail) => {
   for (const method of ['POST', 'GET']) {
     const answer = await callRaw({

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { splitEvents } from '@countersign/protocol/receipt/event-chain'
-import { openApiKeyStore, type KeyLimitChanges } from '../src/payment/api-key-store.ts'
+import { openApiKeyStore } from '../src/payment/api-key-store.ts'
 import { callRaw, type RawResult } from '../../../test/provider/raw-client.ts'
 import { createChatBody, postChat, sha256Hex } from './support/chat-call.ts'
 import { beginStream, chunk, events, usage } from './support/chat-events.ts'
+import { createKey } from './support/create-key.ts'
 import { expectVerified, type FetchedReceipt } from './support/receipts.ts'
 import {
   answerChat,
@@ -53,18 +54,6 @@ function configure(more: object = {}): Readonly<Record<string, unknown>> {
     ],
     ...more,
   }
-}
-
-function createKey(
-  file: string,
-  name = 'test',
-  changes: KeyLimitChanges = {},
-): Readonly<Record<string, string>> {
-  const store = openApiKeyStore(file)
-  const { secret, entry } = store.create(name, 1_000_000_000n, 1)
-  store.limit(entry.id, changes)
-  store.close()
-  return { 'x-api-key': secret }
 }
 
 beforeAll(async () => {
@@ -351,7 +340,7 @@ test('charges nothing when the upstream refuses a call whose caller had left', a
 })
 
 test('a call that is read on without its caller keeps its place among those of its payer', async () => {
-  const credential = createKey(keysFile, 'one at a time', { concurrentCalls: 1 })
+  const credential = createKey(keysFile, { concurrentCalls: 1 }, 'one at a time')
   const left = Promise.withResolvers<void>()
   upstream.answer = async (response) => {
     beginStream(response)

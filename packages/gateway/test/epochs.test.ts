@@ -24,6 +24,7 @@ const terms = {
   configDigest: sha256(Buffer.from('config')),
   buildDigest,
   payees: [],
+  upstreams: ['api.example'],
 }
 
 type Opened = {
@@ -212,7 +213,8 @@ test('is succeeded by epochs of another configuration, in one chain, and signs w
   const { epochs, opened } = await open()
   const first = await epochs.current(startMs)
   const digest = sha256(Buffer.from('other config'))
-  const next = await epochs.succeed(digest, startMs + 1)
+  const change = { configDigest: digest, upstreams: ['other.example'] }
+  const next = await epochs.succeed(change, startMs + 1)
   const second = await next.current(startMs + 1)
   expect(opened.map(({ keysetDigest }) => toHex(keysetDigest))).toEqual([
     toHex(first.keysetDigest),
@@ -220,6 +222,7 @@ test('is succeeded by epochs of another configuration, in one chain, and signs w
   ])
   expect(hexOf(keysetOf(second).previousKeysetDigest)).toBe(toHex(first.keysetDigest))
   expect(toHex(keysetOf(second).configDigest)).toBe(toHex(digest))
+  expect(keysetOf(second).upstreams).toEqual(['other.example'])
   expect((await epochs.sign(inputAt(startMs + 2))).epoch.keysetDigest).toBe(first.keysetDigest)
   expect((await next.sign(inputAt(startMs + 2))).epoch.keysetDigest).toBe(second.keysetDigest)
   // Two chains from one keyset would be a fork: what was succeeded renews itself no more.
@@ -247,7 +250,8 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
   const { epochs, opened } = await open(undefined, attester)
   const half = startMs + epochLifetimeMs / 2
   await epochs.sign(inputAt(half))
-  const next = await epochs.succeed(sha256(Buffer.from('b')), half)
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
+  const next = await epochs.succeed(change, half)
   expect(opened).toHaveLength(3)
   const chain = opened.map((epoch) => hexOf(keysetOf(epoch).previousKeysetDigest))
   expect(chain).toEqual([
@@ -255,7 +259,7 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
     ...opened.slice(0, 2).map((epoch) => toHex(epoch.keysetDigest)),
   ])
   isBroken = true
-  await expect(next.succeed(sha256(Buffer.from('c')), half + 1)).rejects.toMatchObject({
+  await expect(next.succeed(change, half + 1)).rejects.toMatchObject({
     code: 'attester-unreachable',
   })
   isBroken = false

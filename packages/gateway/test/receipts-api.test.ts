@@ -211,7 +211,9 @@ test('attests its keys freshly for a nonce, and confirms that it holds them', as
     payload.keysetDigest,
     nonce,
   ])
-  expect(await judgeEs256(receiptKey, confirmed, bytesOf(document, 'confirmation'))).toBeUndefined()
+  expect(
+    await judgeEs256(receiptKey, confirmed, bytesOf(document, 'confirmations', 'receipt')),
+  ).toBeUndefined()
   const receipt = await expectVerified(gateway.url, await postChat(gateway.url, whole), whole)
   expect(toHex(receipt.payload.keysetDigest)).toBe(toHex(payload.keysetDigest))
 })
@@ -223,6 +225,9 @@ test.each([
   `?nonce=${'0'.repeat(63)}`,
   `?nonce=${'A'.repeat(64)}`,
   `?nonce=${'0'.repeat(66)}`,
+  `?nonce=${'0'.repeat(64)}&share=`,
+  `?nonce=${'0'.repeat(64)}&share=${'0'.repeat(63)}`,
+  `?nonce=${'0'.repeat(64)}&share=${'0'.repeat(64)}`,
 ])('refuses the nonce of /v1/attestation%s', async (query) => {
   const answer = await get(`/v1/attestation${query}`)
   expect(answer.status).toBe(400)

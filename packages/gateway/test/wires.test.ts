@@ -327,3 +327,24 @@ test('refuses a body of another type than its path reads', async () => {
   }
   expect(await provider.log()).toEqual([])
 })
+
+test.each(['v1', 'v1beta'])(
+  'takes the paths of Google at /%s as at its upstream',
+  async (version) => {
+    for (const method of ['generateContent', 'streamGenerateContent?alt=sse', 'countTokens']) {
+      await provider.reset()
+      const call = createWireCall('generate', 'loopback-echo')
+      const path = `/${version}/models/loopback-echo:${method}`
+      const answer = await sendWireCall(gateway.url, { ...call, path })
+      expect(answer.status).toBe(200)
+      const { claims } = await expectVerified(gateway.url, answer, call.body)
+      const source = method === 'countTokens' ? 'none' : 'provider'
+      expect(claims).toMatchObject({
+        request: { path: path.replace(/\?.*/, '') },
+        usage: { source },
+      })
+      const { path: forwarded } = await readOnlyEntry()
+      expect(forwarded).toBe(`/v1beta/models/loopback-echo:${method}`)
+    }
+  },
+)

@@ -4,6 +4,7 @@
 export type ErrorFamily = 'evidence' | 'input'
 
 const table = {
+  'build-not-allowed': ['evidence', 'the policy does not accept this build'],
   'bundle-base64': ['input', 'a member of the bundle is not strict base64url'],
   'bundle-malformed': ['input', 'the bundle has missing, unknown or ill-typed members'],
   'bundle-not-json': ['input', 'the bundle is not strict JSON'],
@@ -24,6 +25,7 @@ const table = {
   'claims-count-mismatch': ['evidence', 'the number of claims is not the one that was signed'],
   'claims-not-sorted': ['evidence', 'the claims are not in ascending order of their names'],
   'claims-root-mismatch': ['evidence', 'the claims are not the ones that were signed'],
+  'configuration-not-allowed': ['evidence', 'the policy does not accept this configuration'],
   'cose-algorithm-unsupported': ['evidence', 'the signature algorithm is not ES256'],
   'cose-header-malformed': ['evidence', 'the protected header is not as specified'],
   'cose-malformed': ['evidence', 'not a tagged COSE_Sign1'],
@@ -70,6 +72,11 @@ const table = {
   'statement-in-future': ['evidence', 'the statement is dated in the future'],
   'statement-subject-mismatch': ['evidence', 'the subject is not the type and id of the payload'],
   'statement-too-old': ['evidence', 'the statement is older than the policy allows'],
+  'upstream-not-allowed': [
+    'evidence',
+    'the gateway could forward to a host that the policy does not accept',
+  ],
+  'upstream-not-listed': ['evidence', 'the call went to a host that the keyset does not list'],
 } as const
 
 /** All codes that verification can report. */

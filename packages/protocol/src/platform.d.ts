@@ -35,6 +35,13 @@ declare const crypto: {
       usages: readonly ['encrypt'],
     ): Promise<CryptoKey>
     importKey(
+      format: 'raw',
+      bytes: Uint8Array,
+      algorithm: { name: 'AES-GCM' },
+      extractable: false,
+      usages: readonly ['encrypt', 'decrypt'],
+    ): Promise<CryptoKey>
+    importKey(
       format: 'jwk',
       key: { kty: 'RSA'; n: string; e: string },
       algorithm: { name: 'RSA-OAEP'; hash: SubtleHash },
@@ -44,7 +51,13 @@ declare const crypto: {
     encrypt(
       algorithm:
         | { name: 'AES-CTR'; counter: Uint8Array; length: number }
-        | { name: 'RSA-OAEP'; label: Uint8Array },
+        | { name: 'RSA-OAEP'; label: Uint8Array }
+        | { name: 'AES-GCM'; iv: Uint8Array; additionalData: Uint8Array },
+      key: CryptoKey,
+      bytes: Uint8Array,
+    ): Promise<ArrayBuffer>
+    decrypt(
+      algorithm: { name: 'AES-GCM'; iv: Uint8Array; additionalData: Uint8Array },
       key: CryptoKey,
       bytes: Uint8Array,
     ): Promise<ArrayBuffer>

@@ -1,7 +1,7 @@
 /** POST /v1/messages and /v1/messages/count_tokens of the loopback provider. */
 import { createHash } from 'node:crypto'
 import { createMessage, toTokens, type Answer } from '../answer.ts'
-import { toObject, type ParsedChatRequest } from '../chat-request.ts'
+import { toObject, toRequiredParameters, type ParsedChatRequest } from '../chat-request.ts'
 import {
   readObject,
   refuse,
@@ -32,7 +32,12 @@ export const messagesWire: ProviderWire = {
     const block =
       toolCall === null
         ? { type: 'text', text }
-        : { type: 'tool_use', id: `toolu_${idPart}`, name: toolCall.name, input: {} }
+        : {
+            type: 'tool_use',
+            id: `toolu_${idPart}`,
+            name: toolCall.name,
+            input: JSON.parse(toolCall.arguments),
+          }
     const stop = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use' } as const
     const head = {
       model: chat.model,
@@ -73,7 +78,9 @@ function parse({ body }: WireRequest, needsLimit: boolean): ParsedChatRequest {
   return toChat(root, {
     prompt: textsOf(root['messages']).at(-1) ?? '',
     maxTokens: toLimit(root['max_tokens']),
-    tool: isCalled ? { name, required: [] } : null,
+    tool: isCalled
+      ? { name, required: toRequiredParameters(toObject(tool?.['input_schema'])) }
+      : null,
   })
 }
 
@@ -88,14 +95,17 @@ function createStream(head: JsonObject, block: JsonObject, text: string): Answer
   const isText = block['type'] === 'text'
   const deltas = isText
     ? toTokens(text).map((piece) => ({ type: 'text_delta', text: piece }))
-    : [{ type: 'input_json_delta', partial_json: '{}' }]
+    : toTokens(JSON.stringify(block['input'])).map((piece) => ({
+        type: 'input_json_delta',
+        partial_json: piece,
+      }))
   return toStreamAnswer(
     [
       { type: 'message_start', message: begun },
       {
         type: 'content_block_start',
         index: 0,
-        content_block: isText ? { type: 'text', text: '' } : block,
+        content_block: isText ? { type: 'text', text: '' } : { ...block, input: {} },
       },
       { type: 'ping' },
       ...deltas.map((delta) => ({ type: 'content_block_delta', index: 0, delta })),

@@ -1,7 +1,12 @@
 /** The methods of /v1beta/models/{model} of the loopback provider. */
 import { createHash } from 'node:crypto'
 import { createMessage, type Answer } from '../answer.ts'
-import { toObject, type ChatRequest, type ParsedChatRequest } from '../chat-request.ts'
+import {
+  toObject,
+  toRequiredParameters,
+  type ChatRequest,
+  type ParsedChatRequest,
+} from '../chat-request.ts'
 import {
   readObject,
   refuse,
@@ -50,14 +55,19 @@ function parse({ path, body }: WireRequest): ParsedChatRequest {
   const method = name.slice(name.lastIndexOf(':') + 1)
   const [tool] = Array.isArray(root['tools']) ? root['tools'].map(toObject) : []
   const declared = tool?.['functionDeclarations']
-  const first = toObject(Array.isArray(declared) ? declared[0] : undefined)?.['name']
+  const declaration = toObject(Array.isArray(declared) ? declared[0] : undefined)
+  const first = declaration?.['name']
+  const schema = toObject(declaration?.['parameters'] ?? declaration?.['parametersJsonSchema'])
   const mode = toObject(toObject(root['toolConfig'])?.['functionCallingConfig'])?.['mode']
   return toChat(root, {
     model: name.slice(0, name.lastIndexOf(':')),
     stream: method === 'streamGenerateContent',
     prompt: textsOf(root['contents']).at(-1) ?? '',
     maxTokens: toLimit(toObject(root['generationConfig'])?.['maxOutputTokens']),
-    tool: typeof first === 'string' && mode === 'ANY' ? { name: first, required: [] } : null,
+    tool:
+      typeof first === 'string' && mode === 'ANY'
+        ? { name: first, required: toRequiredParameters(schema) }
+        : null,
   })
 }
 
@@ -74,7 +84,7 @@ function createChunks(chat: ChatRequest, { body }: WireRequest): readonly JsonOb
   const parts =
     toolCall === null
       ? (message.content ?? []).map((text) => ({ text }))
-      : [{ functionCall: { name: toolCall.name, args: {} } }]
+      : [{ functionCall: { name: toolCall.name, args: JSON.parse(toolCall.arguments) } }]
   return parts.map((part, index) => {
     const isLast = index === parts.length - 1
     const count = isLast ? completionTokens : index + 1

@@ -1,7 +1,7 @@
 /** POST /v1/responses of the loopback provider, and what it keeps of its answers. */
 import { randomBytes } from 'node:crypto'
 import { createMessage, toTokens, type Answer, type Message } from '../answer.ts'
-import { toObject, type ChatRequest } from '../chat-request.ts'
+import { toObject, toRequiredParameters, type ChatRequest } from '../chat-request.ts'
 import {
   readObject,
   refuse,
@@ -34,7 +34,9 @@ export const responsesWire: ProviderWire = {
     return toChat(root, {
       prompt,
       maxTokens: toLimit(root['max_output_tokens']),
-      tool: isCalled ? { name, required: [] } : null,
+      tool: isCalled
+        ? { name, required: toRequiredParameters(toObject(tool?.['parameters'])) }
+        : null,
     })
   },
   createAnswer(chat, { body }, nowMs) {

@@ -76,15 +76,16 @@ export function refuse(message: string): ParsedChatRequest {
   return { kind: 'refused', error: invalidRequest(message) }
 }
 
+// Those of messages, and those of the results of tools.
+const textMembers = ['text', 'content', 'parts', 'output', 'functionResponse', 'response', 'result']
+
 /** All texts below a value, the last one last. */
 export function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value]
   if (Array.isArray(value)) return value.flatMap(textsOf)
   const object = toObject(value)
   if (object === undefined) return []
-  return [object['text'], object['content'], object['parts']].flatMap((each) =>
-    each === undefined ? [] : textsOf(each),
-  )
+  return textMembers.flatMap((name) => (object[name] === undefined ? [] : textsOf(object[name])))
 }
 
 /** A whole number of at least 1, or null. */

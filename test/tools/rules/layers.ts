@@ -22,7 +22,15 @@ const mayStart: ReadonlyMap<string, readonly string[]> = new Map([
 /** Packages of others that `protocol` may import; Node's own modules are none of them. */
 const protocolMayImportPackages: ReadonlySet<string> = new Set(['@noble/hashes'])
 
-const middleAreas = ['payment', 'receipt', 'log', 'attestation', 'zk', 'settlement'] as const
+const middleAreas = [
+  'payment',
+  'receipt',
+  'log',
+  'attestation',
+  'zk',
+  'settlement',
+  'sealed',
+] as const
 const lowAreas = ['errors.ts', 'bytes', 'crypto'] as const
 
 /** Inside `protocol/src`: bytes ← crypto ← {payment, receipt, log, attestation, zk, settlement} ← verify. */

@@ -3,6 +3,7 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
 import { withholdClaims } from '@countersign/protocol/receipt/claims'
 import type { BundleCase } from '../bundle-case.ts'
+import { remove } from '../edits.ts'
 import { forgeBundle, rootSigner } from '../forge.ts'
 import {
   abortedCall,
@@ -361,6 +362,7 @@ function claimKinds(): readonly BundleCase[] {
       clause: 'RC4',
       bundle: forgeBundle(
         withClaim(jsonCall, 'upstream', fields({ host: '', requestId: 'r-1', tls: null })),
+        { document: remove(13) },
       ),
       ...isSimulated,
     },

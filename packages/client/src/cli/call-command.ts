@@ -1,7 +1,10 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
 import { ClientError } from '../errors.ts'
+import type { CountersignFetchOptions } from '../fetch-options.ts'
+import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
@@ -37,6 +40,8 @@ standard output, everything else on standard error. The payer is the wallet of t
   --max-price ATOMIC   refuse to pay more than this, default 50000 (0.05 USDC)
   --base-url URL       another gateway, ending in /v1
   --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
+  --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
+  --sealed             encrypt the whole call to a key that evidence stands behind
   --data DIR           folder of the network, default ./.countersign
 
 exit code: 0 the receipt is valid, 1 invalid, 2 incomplete, 64 wrong usage, 69 the call failed, 73 cannot save
@@ -62,6 +67,8 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'max-price': { type: 'string', default: '50000' },
     'base-url': { type: 'string' },
     'api-key': { type: 'string' },
+    attested: { type: 'boolean', default: false },
+    sealed: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
   })
   const prompt = onlyPositional(positionals, 'PROMPT')
@@ -105,6 +112,8 @@ async function findTarget(
     readonly 'max-price': string
     readonly 'base-url'?: string | undefined
     readonly 'api-key'?: string | undefined
+    readonly attested: boolean
+    readonly sealed: boolean
     readonly data: string
   },
   { environment, nowMs }: CommandContext,
@@ -121,13 +130,35 @@ async function findTarget(
       : { baseUrl: given.replace(/\/$/, ''), model: '' }
   const { baseUrl } = state
   const model = values.model ?? state.model
+  const transport = createTransport(values, nowMs)
   const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']
   if (apiKey !== undefined) {
-    return { fetch: countersignFetch({ baseUrl, apiKey, now: nowMs }), baseUrl, model }
+    return {
+      fetch: countersignFetch({ baseUrl, apiKey, now: nowMs, ...transport }),
+      baseUrl,
+      model,
+    }
   }
   const { wallet: account } = await readNetworkKeys(values.data)
-  const options = { baseUrl, account, maxAmountAtomic, budgetAtomic: maxAmountAtomic, now: nowMs }
+  const options = {
+    baseUrl,
+    account,
+    maxAmountAtomic,
+    budgetAtomic: maxAmountAtomic,
+    now: nowMs,
+    ...transport,
+  }
   return { fetch: countersignFetch(options), baseUrl, model }
+}
+
+function createTransport(
+  { attested, sealed }: { readonly attested: boolean; readonly sealed: boolean },
+  now: () => number,
+): Pick<CountersignFetchOptions, 'fetch'> {
+  const fetch = attested ? createAttestedFetch({ now }) : undefined
+  if (sealed)
+    return { fetch: createSealedFetch({ now, ...(fetch === undefined ? {} : { fetch }) }) }
+  return fetch === undefined ? {} : { fetch }
 }
 
 /** False when the answer broke off: its receipt is still worth having. */

@@ -129,6 +129,9 @@ function readKeyset(bytes: Uint8Array): Readable {
         address,
       })),
       settlementAddress: keyset.settlementAddress ?? null,
+      tlsSpki: keyset.tlsSpki === undefined ? null : toHex(keyset.tlsSpki),
+      hpkeKey: keyset.hpkeKey === undefined ? null : toHex(keyset.hpkeKey),
+      upstreams: [...(keyset.upstreams ?? [])],
     },
   }
 }

@@ -4,6 +4,7 @@ import { toPrintable } from './printable.ts'
 import type { Output, Style } from './terminal.ts'
 
 const reasons: Readonly<Record<NotCheckedReason, string>> = {
+  'any-allowed': 'the policy takes any',
   'any-issuer': 'the policy takes any issuer',
   blocked: 'an earlier check did not pass',
   'no-evidence': 'the bundle has no evidence',

@@ -107,7 +107,9 @@ async function estimateUsage(
     observedBody === undefined
       ? undefined
       : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
-  return estimate ?? { input: bound.input, output: returned.bytes }
+  // What we add to an answer is not the provider's to be paid for.
+  const output = Math.min(returned.bytes, upstreamBody.bytes)
+  return estimate ?? { input: bound.input, output }
 }
 
 /** What becomes of the payment: of a stream that its upstream cut, a part has left. */

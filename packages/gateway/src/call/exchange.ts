@@ -64,7 +64,7 @@ export type RecordedAnswer =
       readonly status: number
       readonly headers: Readonly<Record<string, string>>
       readonly body: Buffer
-      /** `identity`, `gateway-error`, or the name of an adapter. */
+      /** `identity`, `gateway-error`, or the name of an adapter or of a profile. */
       readonly transform: string
     }
   | {
@@ -210,6 +210,9 @@ export function createReturnedRecorder(hasReceipts: boolean): ReturnedRecorder {
     },
     events: () => events,
     end() {
+      // What follows the last event is the last element (RC5.1).
+      const { element } = splitter.end()
+      if (element.length > 0) hasher?.takeEvent(element)
       const { sha256, chain, digests } = hasher?.end() ?? notHashed
       return { body: { bytes, sha256 }, stream: { chain, digests } }
     },

@@ -1,5 +1,6 @@
 /** What goes upstream: the very bytes of the caller, or those with what spec/receipt.md RC4.5 and RC4.11 name. */
 import { nativeSha256 } from '../keys/native-sha256.ts'
+import type { AnswerSigning } from '../profiles/open-gradient-answer.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { Bill } from './bill.ts'
 import { refuse } from './call-refused.ts'
@@ -31,6 +32,8 @@ export type SentCall = {
   readonly forwarded: ForwardedRequest
   readonly chosen: ChosenRoute
   readonly bill: Bill
+  /** What its answer is signed with besides, for clients of OpenGradient. */
+  readonly signing?: AnswerSigning | undefined
 }
 
 const chatWires = new Set(['openai-chat', 'openai-completions'])
@@ -45,6 +48,8 @@ export function forwardRequest(
   call: Call,
   request: CallRequest,
   { model, upstreamModel, addUsage }: Route,
+  // An answer that is changed in another way is left as the caller asked for it.
+  isSigned: boolean,
 ): ForwardedRequest {
   const { route, body, bodyDigest } = request
   const isRewritable = mayRewrite(call)
@@ -55,7 +60,7 @@ export function forwardRequest(
     throw refuse('request-malformed', 'This model has another name upstream: it takes a rewrite.')
   }
   const usage =
-    addUsage && isRewritable && chatWires.has(route.wire)
+    addUsage && isRewritable && !isSigned && chatWires.has(route.wire)
       ? createUsageOption(body, request.members)
       : undefined
   const addsUsage = usage !== undefined

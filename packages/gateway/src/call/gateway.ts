@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
 import type { Epochs } from '../keys/epochs.ts'
+import type { SealedKeys } from '../keys/sealed-keys.ts'
+import type { TlsKeys } from '../keys/tls-keys.ts'
 import type { PayerLimits } from '../limits/payer-limits.ts'
 import type { UsageEstimator } from '../metering/usage-estimator.ts'
 import type { OwnerStore } from '../references/owner-store.ts'
@@ -9,6 +11,7 @@ import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
+import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
 import type { ReceiptStore } from '../receipts/receipt-store.ts'
 import type { SpanExporter } from '../telemetry/otlp-exporter.ts'
 import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
@@ -30,11 +33,17 @@ export type Gateway = {
   /** Charges that are not on chain yet. */
   readonly unsettled: () => { readonly payments: number; readonly channels: number }
   readonly epochs: Epochs
+  /** The key that ends TLS, renewed with each epoch; `undefined` when TLS ends somewhere else. */
+  readonly tls: TlsKeys | undefined
+  /** The keys of sealed calls; `undefined` when none are taken. */
+  readonly sealed: SealedKeys | undefined
   readonly receipts: ReceiptStore
   /** Who made what is kept at providers. */
   readonly references: OwnerStore
   readonly estimator: UsageEstimator
   readonly answers: AnswerCache
+  /** `undefined` unless the configuration switches it on. */
+  readonly openGradient: OpenGradientProfile | undefined
   /** Between wires; `undefined` when no model is translated. */
   readonly translator: Translator | undefined
   /** The providers' bytes of translated calls; `undefined` when none are kept. */

@@ -6,6 +6,7 @@ import { findWireRoute } from '../http/wire-routes.ts'
 import { isMetered } from '../metering/price-sheet.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
+import { prepareSigning } from '../profiles/sign-answer.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
 import { isRepeatable } from './answer-cache.ts'
 import { createBill, judgeUse, settleBill, type Bill, type SettledBill } from './bill.ts'
@@ -77,7 +78,8 @@ async function serveCall(
   await needKeyset(gateway)
   const chosen = chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
-  const forwarded = await forward(gateway, call, request, chosen)
+  const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
+  const forwarded = await forward(gateway, call, request, chosen, signing !== undefined)
   const bill = createBill(chosen, request, forwarded)
   const admission = await admitPayment(gateway, call, request, chosen, bill)
   if (admission.kind === 'replayed') return 'replayed'
@@ -90,7 +92,7 @@ async function serveCall(
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const sent = { request, forwarded, chosen, bill }
+    const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     const result = await settleCall(gateway, call, nonce, served).catch(
@@ -158,8 +160,11 @@ async function forward(
   call: Call,
   request: CallRequest,
   { route, adapter }: ChosenRoute,
+  isSigned: boolean,
 ): Promise<ForwardedRequest> {
-  if (adapter === undefined || translator === undefined) return forwardRequest(call, request, route)
+  if (adapter === undefined) return forwardRequest(call, request, route, isSigned)
+  // Whatever the configuration says: what is not translated is not sent on as it is.
+  if (translator === undefined) throw refuse('model-not-found')
   if (!mayRewrite(call)) throw refuse('request-malformed', 'This model takes a translation.')
   const { upstreamModel } = route
   return forwardTranslated(call, request, { translator, adapter, upstreamModel })

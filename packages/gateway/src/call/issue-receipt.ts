@@ -14,6 +14,7 @@ import type { SettledBill } from './bill.ts'
 import { recordBody, type BodyRecord, type ExchangeRecord, type FailedAttempt } from './exchange.ts'
 import type { ForwardedRequest, SentCall } from './forward-request.ts'
 import type { FormPart } from './form-parts.ts'
+import { sealedClaimOf } from '../sealed/sealed-connections.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 import type { Call } from './open-call.ts'
@@ -99,7 +100,14 @@ export function draftReceipt(
     claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
   }
   addOccasionalClaims(claims, call, ended)
+  addSealedClaim(claims, call)
   return createDraft(gateway, nonce, claims, stream?.digests ?? noEvents)
+}
+
+/** Says of a call that came sealed that it did, and to which key. */
+function addSealedClaim(claims: Map<string, CborValue>, { request }: Call): void {
+  const claim = sealedClaimOf(request.socket)
+  if (claim !== undefined) claims.set('sealed', claim)
 }
 
 /** Claims of calls that have more to say than most. */
@@ -200,6 +208,7 @@ export async function issueRefusal(
       ),
     ],
   ])
+  addSealedClaim(claims, call)
   return issue(gateway, call, 'refusal', createDraft(gateway, nonce, claims, noEvents), noCharge)
 }
 

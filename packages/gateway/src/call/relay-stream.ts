@@ -3,8 +3,11 @@ import type { MeterWire } from '../metering/observe-usage.ts'
 import { chargeUsage, meterUsage } from '../metering/settle-usage.ts'
 import type { Observation } from '../metering/usage.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform } from '../profiles/open-gradient-answer.ts'
+import { signStream } from '../profiles/sign-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
+import type { AnswerTranslation } from './answer-translation.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch } from './chunk-batch.ts'
@@ -48,19 +51,15 @@ export async function relayStream(
   meter: MeterWire,
   references: ReferenceRecorder | undefined,
 ): Promise<ExchangeRecord> {
-  const { translation } = running.sent.forwarded
   // Events of a compressed stream cannot be metered or chained: refused, though identity was asked for.
-  if (isCoded(head.headers) || translation?.isStream === false) {
+  if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
   const release = await releaseOr(running, payment.release('stream'))
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
-  const headers = {
-    ...identityHeaders(head.headers),
-    ...(release === 'gone' ? {} : release.headers),
-  }
+  const headers = joinHeaders(head, release)
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
   const relay = createRelay(running, recorder, headers, release !== 'gone')
@@ -96,6 +95,27 @@ export async function relayStream(
     : recordTranslated(running, ending, record, await translated.end(ending))
 }
 
+/** What a stream goes through on its way, if anything. */
+function findRewriting({ sent }: Running): Pick<AnswerTranslation, 'stream'> | undefined {
+  const { forwarded, signing } = sent
+  if (forwarded.translation !== undefined || signing === undefined) return forwarded.translation
+  return { stream: (write) => signStream(signing, write) }
+}
+
+/** A caller of another wire who asked for no stream has no form for one. */
+function isUnasked({ sent }: Running): boolean {
+  return sent.forwarded.translation?.isStream === false
+}
+
+/** Those of the upstream that pass, and those of the payment. */
+function joinHeaders(
+  { headers }: Head,
+  release: Awaited<ReturnType<typeof releaseOr>>,
+): Readonly<Record<string, string>> {
+  const passed = identityHeaders(headers)
+  return release === 'gone' ? passed : { ...passed, ...release.headers }
+}
+
 /** What was returned is another stream than the one that the upstream sent. */
 function recordTranslated(
   { sent }: Running,
@@ -110,12 +130,15 @@ function recordTranslated(
     ...record,
     ...judged,
     stream: returned.stream,
-    replayBody: returned.upstream,
+    replayBody: sent.signing === undefined ? returned.upstream : undefined,
     answer: {
       ...answer,
       endsCleanly: answer.endsCleanly && returned.outcome.kind === 'finished',
       kept: judged.state === 'complete' ? returned.kept : undefined,
-      translated: { transform: sent.forwarded.transform, body: returned.body },
+      translated: {
+        transform: sent.signing === undefined ? sent.forwarded.transform : openGradientTransform,
+        body: returned.body,
+      },
     },
   }
 }
@@ -141,14 +164,15 @@ function createRelay(
   headers: Relay['headers'],
   hasBegun: boolean,
 ): Relay {
-  const { addsUsage, translation } = running.sent.forwarded
+  const { addsUsage } = running.sent.forwarded
+  const rewriting = findRewriting(running)
   return {
     recorder,
     cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
     kept: createKeeper(running),
     translated:
-      translation &&
-      createTranslatedStream(running, translation, maxEvents, (bytes) => {
+      rewriting &&
+      createTranslatedStream(running, rewriting, maxEvents, (bytes) => {
         writeChunk(running, bytes)
       }),
     headers,

@@ -1,6 +1,7 @@
 /** Relays an answer that is no stream: it is collected and judged, and leaves with its receipt. */
 import type { GatewayErrorCode } from '../errors.ts'
 import type { AdmittedPayment } from '../payment/admission.ts'
+import { openGradientTransform, signWhole } from '../profiles/open-gradient-answer.ts'
 import type { ReferenceRecorder } from '../references/record-references.ts'
 import { AnswerNotTranslatable } from '../translation/answer-part.ts'
 import { errorHeaders, identityHeaders } from './deliver.ts'
@@ -46,12 +47,24 @@ export async function relayWhole(
   const form = translated === undefined ? {} : errorHeaders
   const headers = { ...identityHeaders(head.headers), ...form, ...release.headers }
   if (judged.state === 'complete') references?.inBody(body)
-  const answer = translated ?? { body, transform: 'identity' }
+  const answer = translated ?? signAnswer(running, body, judged)
   return {
     ...common,
     ...(translated === undefined ? {} : { replayBody: body }),
     answer: { ...answer, kind: 'whole', status: head.status, headers },
   }
+}
+
+/** The provider's own bytes, with OpenGradient's members added where they were asked for. */
+function signAnswer(
+  { sent: { signing } }: Running,
+  body: Buffer,
+  { state }: JudgedAnswer,
+): { readonly body: Buffer; readonly transform: string } {
+  const signed =
+    signing !== undefined && state === 'complete' ? signWhole(signing, body) : undefined
+  if (signed === undefined) return { body, transform: 'identity' }
+  return { body: signed, transform: openGradientTransform }
 }
 
 type TranslatedAnswer =

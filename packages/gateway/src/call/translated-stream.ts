@@ -30,7 +30,7 @@ export type TranslatedStream = {
 /** Begins one. `write` hands bytes to the transport. */
 export function createTranslatedStream(
   running: Running,
-  translation: AnswerTranslation,
+  translation: Pick<AnswerTranslation, 'stream'>,
   maxEvents: number,
   write: (bytes: Buffer) => void,
 ): TranslatedStream {

@@ -113,7 +113,7 @@ function fallBack(running: Running): void {
   // What was translated is the same for every route of a translated call.
   const forwarded =
     sent.forwarded.translation === undefined
-      ? forwardRequest(call, sent.request, route)
+      ? forwardRequest(call, sent.request, route, sent.signing !== undefined)
       : sent.forwarded
   running.sent = { ...sent, forwarded, chosen: { ...sent.chosen, route } }
   running.remaining = remaining

@@ -6,6 +6,12 @@ import { batchSettlementSchema, uptoSchema } from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
+const hostName = z
+  .string()
+  .regex(
+    /^(?=.{1,253}$)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*$/,
+    'a host name or IPv4 address',
+  )
 const milliseconds = z.int().min(1).max(86_400_000)
 const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,127}$/)
 
@@ -239,6 +245,15 @@ const telemetry = z
   .optional()
   .describe('OpenTelemetry traces; none without it.')
 
+const profiles = z
+  .strictObject({
+    openGradient: z
+      .strictObject({})
+      .optional()
+      .describe('Also speak to clients of OpenGradient: a weaker statement beside the receipt.'),
+  })
+  .prefault({})
+
 const translation = z
   .strictObject({
     keepDays: z
@@ -263,6 +278,14 @@ export const configSchema = z.strictObject({
   listen: z.strictObject({
     host: z.string().min(1).max(255).default('127.0.0.1'),
     port: z.int().min(0).max(65_535),
+    tls: z
+      .strictObject({ names: z.array(hostName).min(1).max(32) })
+      .optional()
+      .describe('Ends TLS in the gateway, with a key that stands in the keyset.'),
+    sealed: z
+      .boolean()
+      .default(true)
+      .describe('Takes calls that are encrypted to a key in the keyset (/v1/sealed).'),
   }),
   publicUrl: z
     .url({ protocol: /^https?$/ })
@@ -278,6 +301,7 @@ export const configSchema = z.strictObject({
   receipts,
   telemetry,
   translation,
+  profiles,
   log: z
     .strictObject({ level: z.enum(['error', 'warn', 'info', 'debug', 'silent']).default('info') })
     .prefault({}),

@@ -1,10 +1,14 @@
 /** The HTTP server: which path goes where. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
+import { createAttestedServer, patience } from './attested-server.ts'
 import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
+import { createSealedCalls, sealedPath } from '../sealed/serve-sealed.ts'
+import { serveOpenGradient } from '../profiles/serve-open-gradient.ts'
 import { dialectOfPath } from './wire-routes.ts'
 import { answerUnreadable } from './unreadable.ts'
 import { refundPath, type RefundDesk } from '../payment/metered/refund-desk.ts'
@@ -16,19 +20,32 @@ import { sendProblem, serveAttestation, serveReceipt } from '../receipts/serve-r
 
 const origin = 'http://gateway.invalid'
 
-/** A server that is not listening yet. Each request is handled by the gateway that is current when it begins. */
-export function createGatewayServer(current: () => Gateway, isReady: () => boolean): Server {
-  const server = createServer(
-    { requestTimeout: 300_000, keepAliveTimeout: 75_000 },
-    (request, response) => {
-      // handleCall never rejects; what the other routes throw ends here.
-      const gateway = current()
-      route(gateway, isReady, request, response).catch((error: unknown) => {
-        gateway.log.error({ err: error }, 'a request failed')
-        sendProblem(response, 'internal-error')
-      })
-    },
-  )
+/**
+ * A server that is not listening yet; it ends TLS where the keyset has a key for it. Each request is handled by the
+ * gateway that is current when it begins.
+ */
+export function createGatewayServer(
+  current: () => Gateway,
+  isReady: () => boolean,
+): Server | TlsServer {
+  const fail = (response: ServerResponse) => (error: unknown) => {
+    current().log.error({ err: error }, 'a request failed')
+    sendProblem(response, 'internal-error')
+  }
+  const open = (request: IncomingMessage, response: ServerResponse): void => {
+    // handleCall never rejects; what the other routes throw ends here.
+    route(current(), isReady, request, response).catch(fail(response))
+  }
+  // Keys for connections outlive a change of the configuration.
+  const { sealed, tls } = current()
+  const unseal = sealed === undefined ? undefined : createSealedCalls(current, sealed, open)
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const isSealed = request.url === sealedPath && request.method === 'POST'
+    if (unseal === undefined || !isSealed) open(request, response)
+    else unseal(request, response).catch(fail(response))
+  }
+  const server =
+    tls === undefined ? createServer(patience, listener) : createAttestedServer(tls, listener)
   server.headersTimeout = 60_000
   server.on('clientError', answerUnreadable)
   server.on('checkExpectation', (_, response: ServerResponse) => {
@@ -66,6 +83,9 @@ async function routeGet(
   url: URL,
 ): Promise<void> {
   const { pathname } = url
+  const { openGradient } = gateway
+  if (openGradient !== undefined && (await serveOpenGradient(gateway, openGradient, response, url)))
+    return
   const [path = ''] = (request.url ?? '').split('?')
   if (isUpstreamResponsePath(pathname)) serveUpstreamResponse(gateway, request, response, pathname)
   else if (pathname.startsWith('/v1/receipts/')) await serveReceipt(gateway, request, response, url)

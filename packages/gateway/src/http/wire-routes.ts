@@ -65,7 +65,6 @@ const anthropic = { ...openAi, dialect: 'anthropic', query: /^beta=true$/ } as c
 const google = {
   ...openAi,
   dialect: 'google',
-  prefix: '/v1beta',
   model: 'path',
   query: /^alt=json$/,
 } as const
@@ -89,18 +88,23 @@ const fixedMatches: ReadonlyMap<string, MatchedRoute> = new Map(
   Array.from(fixedPaths, ([path, route]) => [path, { route, name: '' }]),
 )
 
-const googleMethods: ReadonlyMap<string, WireRoute> = new Map<string, WireRoute>([
-  ['generateContent', { ...google, wire: 'google-generate' }],
-  [
-    'streamGenerateContent',
-    // Without alt=sse the stream is one JSON array.
-    { ...google, wire: 'google-stream', query: /^alt=(?:sse|json)$/ },
-  ],
-  ['countTokens', { ...google, wire: 'google-count' }],
-  ['embedContent', { ...google, wire: 'google-embed' }],
-  ['batchEmbedContents', { ...google, wire: 'google-embed' }],
-])
-const googlePath = /^\/v1beta\/models\/([A-Za-z0-9._:/@+-]{1,128}):([A-Za-z]{1,32})$/
+function googleMethods(prefix: WireRoute['prefix']): ReadonlyMap<string, WireRoute> {
+  const base = { ...google, prefix }
+  return new Map<string, WireRoute>([
+    ['generateContent', { ...base, wire: 'google-generate' }],
+    [
+      'streamGenerateContent',
+      // Without alt=sse the stream is one JSON array.
+      { ...base, wire: 'google-stream', query: /^alt=(?:sse|json)$/ },
+    ],
+    ['countTokens', { ...base, wire: 'google-count' }],
+    ['embedContent', { ...base, wire: 'google-embed' }],
+    ['batchEmbedContents', { ...base, wire: 'google-embed' }],
+  ])
+}
+// Google's own client names v1 since its third version, others v1beta.
+const googleVersions = { v1: googleMethods('/v1'), v1beta: googleMethods('/v1beta') } as const
+const googlePath = /^\/(v1|v1beta)\/models\/([A-Za-z0-9._:/@+-]{1,128}):([A-Za-z]{1,32})$/
 
 const storedResponse = /^\/v1\/responses\/([A-Za-z0-9_-]{1,128})(|\/cancel|\/input_items)$/
 const itemQuery =
@@ -118,9 +122,9 @@ const storedRoutes: ReadonlyMap<string, readonly WireRoute[]> = new Map<
 export function findWireRoutes(path: string): readonly MatchedRoute[] {
   const fixed = fixedMatches.get(path)
   if (fixed !== undefined) return [fixed]
-  if (path.startsWith('/v1beta/')) {
-    const [, name = '', method = ''] = googlePath.exec(path) ?? []
-    const route = googleMethods.get(method)
+  if (isGooglePath(path)) {
+    const [, version = '', name = '', method = ''] = googlePath.exec(path) ?? []
+    const route = googleVersions[version === 'v1' ? 'v1' : 'v1beta'].get(method)
     return route === undefined || name.includes('..') ? [] : [{ route, name }]
   }
   const [, name = '', action = '?'] = storedResponse.exec(path) ?? []
@@ -136,8 +140,16 @@ export function findWireRoute(method: string, path: string): MatchedRoute | unde
 
 /** In whose form a path is answered, also one that is not served. */
 export function dialectOfPath(path: string): Dialect {
-  if (path.startsWith('/v1beta/')) return 'google'
+  if (isGooglePath(path)) return 'google'
   return path === '/v1/messages' || path.startsWith('/v1/messages/') ? 'anthropic' : 'openai'
+}
+
+/** Below `/v1/models/` the method tells Google's paths from a model's own entry. */
+export function isGooglePath(path: string): boolean {
+  if (path.startsWith('/v1beta/')) return true
+  return (
+    path.startsWith('/v1/models/') && googleVersions.v1.has(path.slice(path.lastIndexOf(':') + 1))
+  )
 }
 
 /** In whose form an upstream speaks. */

@@ -1,15 +1,35 @@
-/** Which code runs: a digest over the files of the gateway and of what it imports from this project. */
+/** Which code runs (spec/build.md BD1). */
 import { createHash, hash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { measuredFiles } from './measured-files.ts'
+import { nativeSha256 } from './native-sha256.ts'
 
 /**
- * SHA-256 over the sorted list of (relative path, SHA-256) of all source files of `protocol`, `contracts` and `gateway`.
- * It names the files on disk at start; a reproducible, measured build is a later step (docs/known-gaps.md).
+ * The build digest: SHA-256 of the bundle that runs, or, where sources run, over the list of their files. Both name
+ * the files on disk at start; only what measures the machine can say that they were not changed before.
+ *
+ * @throws Error when a file beside the bundle is not the one that was built with it.
  */
 export function computeBuildDigest(): Uint8Array {
-  const here = dirname(fileURLToPath(import.meta.url))
+  const here = fileURLToPath(import.meta.url)
+  return measuredFiles === undefined
+    ? digestSources(dirname(here))
+    : digestBundle(here, measuredFiles)
+}
+
+/** The bundle holds the digests of the files beside it: they are as they were, or nothing starts. */
+function digestBundle(bundle: string, measured: ReadonlyMap<string, string>): Uint8Array {
+  for (const [name, expected] of measured) {
+    const found = hash('sha256', readFileSync(join(dirname(bundle), name)), 'hex')
+    if (found !== expected) throw new Error(`${name} is not the file that was built`)
+  }
+  return nativeSha256(readFileSync(bundle))
+}
+
+/** SHA-256 over the sorted list of (relative path, SHA-256) of all sources of `protocol`, `contracts` and `gateway`. */
+function digestSources(here: string): Uint8Array {
   const packages = join(here, '..', '..', '..')
   const folder = here.split(sep).at(-2) === 'dist' ? 'dist' : 'src'
   const digest = createHash('sha256')

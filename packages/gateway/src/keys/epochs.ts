@@ -10,9 +10,12 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
+import { confirmKeys, type Confirmations } from './confirm-keys.ts'
+import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
+import { createTlsKey, type TlsKey } from './tls-key.ts'
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -21,14 +24,30 @@ export type KeysetTerms = {
   readonly buildDigest: Uint8Array
   readonly payees: readonly Payee[]
   readonly settlementAddress?: string
+  /** Distinct, in ascending order. */
+  readonly upstreams: readonly string[]
 }
 
-/** The public part of an epoch. */
+/** What of the terms a new configuration changes. */
+export type TermsOfConfiguration = Pick<KeysetTerms, 'configDigest' | 'upstreams'>
+
+/** Which keys an epoch has besides the one for receipts. */
+export type KeyPlan = {
+  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
+  readonly tlsNames: readonly string[] | undefined
+  readonly sealed: boolean
+  /** Signs by EIP-191 with the settlement key, which outlives epochs. */
+  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+}
+
+/** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
   readonly keysetDigest: Uint8Array
   readonly keysetStatement: Uint8Array
   readonly evidence: Evidence
   readonly notAfterMs: number
+  readonly tls: TlsKey | undefined
+  readonly hpke: HpkeKey | undefined
 }
 
 /** What a call adds to a payload; the epoch adds the rest. */
@@ -57,16 +76,23 @@ export type Epochs = {
    *
    * @throws AttestationError when there is no evidence for it; nothing has changed then.
    */
-  succeed(configDigest: Uint8Array, nowMs: number): Promise<Epochs>
-  /** Fresh evidence for a caller's nonce, and the receipt key's signature over it (ST5.7). */
+  succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
+  /**
+   * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
+   * caller that gives no secret.
+   */
   attest(
     nonce: Uint8Array,
     nowMs: number,
-  ): Promise<{
-    readonly epoch: Epoch
-    readonly evidence: Evidence
-    readonly confirmation: Uint8Array
-  }>
+    share?: Uint8Array,
+  ): Promise<
+    | {
+        readonly epoch: Epoch
+        readonly evidence: Evidence
+        readonly confirmations: Confirmations
+      }
+    | undefined
+  >
 }
 
 /** Times of an epoch: it is renewed at half of its life, so that clocks and attesters may fail for a while. */
@@ -75,6 +101,7 @@ export const epochLifetimeMs = 86_400_000
 const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
+const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
@@ -87,11 +114,10 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-const confirmationContext = Buffer.from('countersign/key-confirmation/v1')
-
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
+  readonly plan?: KeyPlan
   readonly onEpoch: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
@@ -110,8 +136,8 @@ export async function createEpochs(
     readonly previousKeysetDigest: Uint8Array | undefined
   },
 ): Promise<Epochs> {
-  const { nowMs, random, previousKeysetDigest, onEpoch } = options
-  const first = await openEpoch(terms, attester, nowMs, random, previousKeysetDigest)
+  const { nowMs, random, previousKeysetDigest, onEpoch, plan = receiptKeyOnly } = options
+  const first = await openEpoch(terms, attester, plan, { nowMs, random, previousKeysetDigest })
   onEpoch(first)
   return manageEpochs(first, terms, attester, options)
 }
@@ -122,16 +148,21 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { random, onEpoch, onError } = options
+  const { random, onEpoch, onError, plan = receiptKeyOnly } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
 
+  function openAfter(next: KeysetTerms, nowMs: number): Promise<OpenEpoch> {
+    const previousKeysetDigest = epoch.keysetDigest
+    return openEpoch(next, attester, plan, { nowMs, random, previousKeysetDigest })
+  }
+
   async function openNext(nowMs: number): Promise<void> {
     try {
-      const next = await openEpoch(terms, attester, nowMs, random, epoch.keysetDigest)
+      const next = await openAfter(terms, nowMs)
       onEpoch(next)
       epoch = next
       retryAtMs = 0
@@ -162,14 +193,14 @@ function manageEpochs(
   }
 
   /** Two keysets that name one before them would be a fork: a renewal under way goes first, and none begins after it. */
-  async function succeed(configDigest: Uint8Array, nowMs: number): Promise<Epochs> {
+  async function succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs> {
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
     isSucceeded = true
     try {
       // Who began the renewal reports its failure.
       await renewal?.catch(() => undefined)
-      const newTerms = { ...terms, configDigest }
-      const next = await openEpoch(newTerms, attester, nowMs, random, epoch.keysetDigest)
+      const newTerms = { ...terms, ...change }
+      const next = await openAfter(newTerms, nowMs)
       onEpoch(next)
       return manageEpochs(next, newTerms, attester, options)
     } catch (error) {
@@ -185,8 +216,27 @@ function manageEpochs(
     },
     current: (nowMs) => need(nowMs, nowMs),
     sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
-    attest: async (nonce, nowMs) => confirmKey(await need(nowMs, nowMs), attester, nonce, nowMs),
+    attest: async (nonce, nowMs, share) => {
+      const open = await need(nowMs, nowMs)
+      return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
+    },
   }
+}
+
+async function attestEpoch(
+  open: OpenEpoch & KeyPlan,
+  attester: Attester,
+  asked: {
+    readonly nonce: Uint8Array
+    readonly nowMs: number
+    readonly share: Uint8Array | undefined
+  },
+): ReturnType<Epochs['attest']> {
+  const { nonce, nowMs, share } = asked
+  const confirmations = await confirmKeys(open, nonce, share)
+  if (confirmations === undefined) return undefined
+  const evidence = await createEvidence(attester, open.keysetDigest, nonce, nowMs)
+  return { epoch: open, evidence, confirmations }
 }
 
 /** Nothing here waits: sequence and previous belong together. */
@@ -207,34 +257,23 @@ function signNext(
   return { statement, epoch: open }
 }
 
-async function confirmKey(
-  open: OpenEpoch,
-  attester: Attester,
-  nonce: Uint8Array,
-  nowMs: number,
-): Promise<{
-  readonly epoch: Epoch
-  readonly evidence: Evidence
-  readonly confirmation: Uint8Array
-}> {
-  const message = Buffer.concat([confirmationContext, open.keysetDigest, nonce])
-  return {
-    epoch: open,
-    evidence: await createEvidence(attester, open.keysetDigest, nonce, nowMs),
-    confirmation: open.signer.sign(message),
-  }
-}
-
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  nowMs: number,
-  random: RandomBytes,
-  previousKeysetDigest: Uint8Array | undefined,
+  plan: KeyPlan,
+  options: {
+    readonly nowMs: number
+    readonly random: RandomBytes
+    readonly previousKeysetDigest: Uint8Array | undefined
+  },
 ): Promise<OpenEpoch> {
+  const { nowMs, random, previousKeysetDigest } = options
   const signer = createReceiptKey()
   const notAfterMs = nowMs + epochLifetimeMs
   const { payees, ...common } = terms
+  const tls =
+    plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs)
+  const hpke = plan.sealed ? createHpkeKey() : undefined
   const document = encodeKeyset({
     ...common,
     receiptKey: signer.publicKey,
@@ -242,6 +281,8 @@ async function openEpoch(
     notAfterMs,
     ...(payees.length === 0 ? {} : { payees }),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
+    ...(tls === undefined ? {} : { tlsSpki: tls.spkiDigest }),
+    ...(hpke === undefined ? {} : { hpkeKey: hpke.publicKey }),
   })
   const keysetDigest = nativeSha256(document)
   const payload = {
@@ -260,6 +301,8 @@ async function openEpoch(
     keysetStatement: statement,
     evidence: await createEvidence(attester, keysetDigest, Uint8Array.from(random(32)), nowMs),
     notAfterMs,
+    tls,
+    hpke,
     signer,
     signStatement,
     notBeforeMs: nowMs,

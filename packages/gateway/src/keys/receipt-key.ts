@@ -1,11 +1,15 @@
 /** A P-256 key that never leaves the process, and fast ES256 with it. */
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { toLowS, type Es256Signer } from '@countersign/protocol/crypto/es256'
 
 /** Makes a new key. The private part exists only in this process. */
 export function createReceiptKey(): Es256Signer {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const spki = publicKey.export({ type: 'spki', format: 'der' })
+  return createEs256Signer(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+}
+
+/** Signs with a P-256 key that is there already. */
+export function createEs256Signer(privateKey: KeyObject): Es256Signer {
+  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
   return {
     publicKey: Uint8Array.from(spki.subarray(spki.length - 64)),
     sign: (message) => signLowS(privateKey, message),

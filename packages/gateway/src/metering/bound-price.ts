@@ -36,7 +36,7 @@ export type UsageBound = {
 }
 
 /** Turns, roles and the hidden instructions with which providers introduce tools: a few hundred tokens at most. */
-export const hiddenPromptTokens = 2048
+const hiddenPromptTokens = 2048
 // The sparest codec for speech in use writes 4 kbit/s.
 const leastAudioBytesPerSecond = 500
 const toolKinds: readonly UsageKind[] = [

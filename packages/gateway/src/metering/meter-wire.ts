@@ -1,4 +1,5 @@
 /** Which way of counting goes with which call: the path decides, and for two paths the provider (spec/metering.md ME4). */
+import { isGooglePath } from '../http/wire-routes.ts'
 import type { MeterWire } from './observe-usage.ts'
 
 const byPath: ReadonlyMap<string, MeterWire> = new Map([
@@ -28,10 +29,10 @@ export function findMeterWire(
   provider: 'openai' | 'anthropic' | 'google' | 'xai',
   path: string,
 ): MeterWire | undefined {
-  if (path.startsWith('/v1beta/models/')) {
+  const wire = byPath.get(path)
+  if (wire === undefined && isGooglePath(path)) {
     return googleMethods.has(path.slice(path.lastIndexOf(':') + 1)) ? 'google' : undefined
   }
-  const wire = byPath.get(path)
   if (provider !== 'xai') return wire
   if (wire === 'openai-chat') return 'xai-chat'
   return wire === 'openai-responses' ? 'xai-responses' : wire

@@ -3,7 +3,7 @@
  * another (spec/metering.md ME9.3).
  */
 import { Worker } from 'node:worker_threads'
-import { hiddenPromptTokens, type ModelLimits } from './bound-price.ts'
+import type { ModelLimits } from './bound-price.ts'
 import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
 import type { UsageEstimate } from './settle-usage.ts'
 
@@ -117,7 +117,7 @@ function toEstimate(
   { tokensPerAttachment }: Pick<ModelLimits, 'tokensPerAttachment'>,
 ): UsageEstimate {
   return {
-    input: inputBytes + hiddenPromptTokens + attachments * tokensPerAttachment,
+    input: inputBytes + attachments * tokensPerAttachment,
     output: outputBytes,
   }
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { PaymentRequirements } from '@x402/core/types'
 import type { Logger } from 'pino'
+import { hexToBytes } from 'viem'
 import type { Payee } from '@countersign/protocol/receipt/keyset'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -25,6 +26,8 @@ export type Payment = {
   readonly payees: readonly Payee[]
   /** Signs charges and claims, or sends the settlements of `exact`; `undefined` when nothing is settled on chain. */
   readonly settlementAddress: string | undefined
+  /** Signs by EIP-191 with the settlement key, to show that it is held. */
+  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
   /** Charges of an earlier process that have no receipt. */
   readonly owedReceipts: readonly OwedReceipt[]
   /** Gives back what channels hold; `undefined` without channels. */
@@ -74,6 +77,7 @@ function withoutChain(scheme: PaymentScheme): Payment {
     scheme,
     payees: [],
     settlementAddress: undefined,
+    signSettlement: undefined,
     owedReceipts: [],
     refunds: undefined,
     unsettled: () => nothing,
@@ -122,11 +126,13 @@ async function createX402(
   const beside =
     exact && createExact(config, exact, settlementKey, { metered, terms }, surroundings)
   await metered?.start()
-  const signingKey = metered === undefined ? settlementKey : chargeKey
+  const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
     scheme: combineX402(metered, terms, beside),
     payees: listPayees(payment),
-    settlementAddress: createSettlementAccount(signingKey).address,
+    settlementAddress: account.address,
+    signSettlement: async (message) =>
+      hexToBytes(await account.signMessage({ message: { raw: message } })),
     owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
     unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),

@@ -8,6 +8,7 @@ import { createErrorBody } from '../call/call-refused.ts'
 import { errorHeaders, refusalHeaders, sendWhole } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { AttestationError } from '../enclave/attestation-error.ts'
+import type { Confirmations } from '../keys/confirm-keys.ts'
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import type { Dialect } from '../http/wire-routes.ts'
 import type { StoredReceipt } from './receipt-store.ts'
@@ -58,8 +59,19 @@ export async function serveAttestation(
     sendProblem(response, 'request-malformed', 'nonce must be 32 bytes in lower-case hex.')
     return
   }
+  const shareText = url.searchParams.get('share')
+  const share = shareText === null ? undefined : fromHex(shareText)
+  if (shareText !== null && share?.length !== 32) {
+    sendProblem(response, 'request-malformed', 'share must be 32 bytes in lower-case hex.')
+    return
+  }
   try {
-    const { epoch, evidence, confirmation } = await gateway.epochs.attest(nonce, gateway.nowMs())
+    const attested = await gateway.epochs.attest(nonce, gateway.nowMs(), share)
+    if (attested === undefined) {
+      sendProblem(response, 'request-malformed', 'share is no X25519 public key to agree with.')
+      return
+    }
+    const { epoch, evidence, confirmations } = attested
     const body = JSON.stringify({
       keyset: toBase64url(epoch.keysetStatement),
       evidence: {
@@ -67,7 +79,7 @@ export async function serveAttestation(
         nonce: toBase64url(evidence.nonce),
         data: toBase64url(evidence.data),
       },
-      confirmation: toBase64url(confirmation),
+      confirmations: describeConfirmations(confirmations),
     })
     sendWhole(response, 200, errorHeaders, Buffer.from(body), undefined)
   } catch (error) {
@@ -75,6 +87,17 @@ export async function serveAttestation(
     gateway.log.error({ err: error }, 'no evidence could be made')
     const isBusy = error.code === 'attester-busy'
     sendProblem(response, isBusy ? 'overloaded' : 'attestation-unavailable')
+  }
+}
+
+function describeConfirmations({ receipt, settlement, tls, hpke }: Confirmations): object {
+  return {
+    receipt: toBase64url(receipt),
+    ...(settlement === undefined ? {} : { settlement: toBase64url(settlement) }),
+    ...(tls === undefined
+      ? {}
+      : { tls: { key: toBase64url(tls.key), signature: toBase64url(tls.signature) } }),
+    ...(hpke === undefined ? {} : { hpke: toBase64url(hpke) }),
   }
 }
 

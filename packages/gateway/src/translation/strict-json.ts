@@ -7,6 +7,7 @@ export type JsonFault =
   | 'number-too-long'
   | 'member-name'
   | 'too-deep'
+  | 'too-many-values'
 
 /** A value, or why there is none. */
 export type StrictJson =
@@ -14,6 +15,8 @@ export type StrictJson =
   | { readonly kind: 'fault'; readonly fault: JsonFault }
 
 const maxDepth = 128
+// A request is translated before it is paid for, and each value costs the SDK a microsecond or two.
+const maxValues = 100_000
 const numberToken = /-?[0-9][0-9.eE+-]*/y
 
 /** Parses a text. */
@@ -50,6 +53,7 @@ type Level = { readonly names: Set<string> | undefined; isName: boolean }
 /** Of a text that is JSON. */
 function findFault(text: string): JsonFault | undefined {
   const levels: Level[] = []
+  let values = 0
   for (let offset = 0; offset < text.length; offset++) {
     const level = levels.at(-1)
     switch (text.charAt(offset)) {
@@ -63,6 +67,7 @@ function findFault(text: string): JsonFault | undefined {
       case '{':
       case '[':
         if (levels.length === maxDepth) return 'too-deep'
+        values++
         levels.push(openLevel(text.charAt(offset)))
         break
       case '}':
@@ -70,10 +75,11 @@ function findFault(text: string): JsonFault | undefined {
         levels.pop()
         break
       case ':':
-        if (level !== undefined) level.isName = false
+        expectName(level, false)
         break
       case ',':
-        if (level !== undefined) level.isName = level.names !== undefined
+        expectName(level, true)
+        if (++values > maxValues) return 'too-many-values'
         break
       default: {
         const number = numberAt(text, offset)
@@ -84,6 +90,11 @@ function findFault(text: string): JsonFault | undefined {
     }
   }
   return undefined
+}
+
+/** After a comma a name stands in an object, and a value in a list. */
+function expectName(level: Level | undefined, isNext: boolean): void {
+  if (level !== undefined) level.isName = isNext && level.names !== undefined
 }
 
 function openLevel(bracket: string): Level {

@@ -21,7 +21,7 @@ export type ChaosPayer = {
 }
 
 /** What one payer deposits: nearly all that it has. */
-export const depositAtomic = 90_000n
+const depositAtomic = 90_000n
 
 /** Pays each call by a maximum of its own, with the unmodified client of the x402 packages. */
 export async function createUptoPayer(network: MeteredNetwork): Promise<ChaosPayer> {

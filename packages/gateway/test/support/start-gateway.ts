@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Flags for Node itself. */
   readonly nodeFlags?: readonly string[]
+  /** The program, when it is not the sources. */
+  readonly program?: string
   /** A folder to keep: for a second start on the data of the first. */
   readonly folder?: string
 }
@@ -70,6 +72,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     [...(options.nodeFlags ?? [])],
     ['--config', file],
     options.environment,
+    options.program,
   )
   const { child, ended, stderr, logged } = process
   const readyLine = await Promise.race([
@@ -160,13 +163,14 @@ function runGateway(
   nodeFlags: readonly string[],
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  program?: string,
 ): {
   readonly child: ReturnType<typeof spawnGateway>
   readonly ended: Promise<ProcessEnd>
   readonly stderr: () => string
   readonly logged: (text: string, times?: number) => Promise<void>
 } {
-  const child = spawnGateway(nodeFlags, args, environment)
+  const child = spawnGateway(nodeFlags, args, environment, program)
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-1_000_000)
@@ -196,8 +200,10 @@ function spawnGateway(
   nodeFlags: readonly string[],
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
+  program?: string,
 ): ChildProcessByStdio<Writable, Readable, Readable> {
-  const command = ['--conditions=source', ...nodeFlags, script, '--exit-with-parent', ...args]
+  const start = program === undefined ? ['--conditions=source', script] : [program]
+  const command = [...nodeFlags, ...start, '--exit-with-parent', ...args]
   return spawn(process.execPath, command, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...environment },

@@ -110,6 +110,13 @@ export function routedModelOf(claims: DisclosedClaims): string | undefined {
   return readClaim(claims, 'routing', readRouting)
 }
 
+/** The host of the upstream; `undefined` when it is withheld, or the claim has not its shape. */
+export function upstreamHostOf(claims: DisclosedClaims): string | undefined {
+  const upstream = claims.get('upstream')
+  const host = isCborMap(upstream) ? upstream.get('host') : undefined
+  return typeof host === 'string' ? host : undefined
+}
+
 /** The event chain of a stream. */
 export function streamOf(
   claims: DisclosedClaims,

@@ -1,7 +1,8 @@
 /** The keyset document: which keys, configuration and build stand behind statements (spec/statement.md ST4). */
 import { decodeCbor } from '../bytes/cbor-decode.ts'
 import { encodeCbor, type CborValue } from '../bytes/cbor-encode.ts'
-import { openMap } from '../bytes/map-reader.ts'
+import { compareTexts } from '../bytes/byte-string.ts'
+import { openMap, textOf } from '../bytes/map-reader.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 
 /** Where payments go on one network. */
@@ -18,12 +19,22 @@ export type Keyset = {
   readonly previousKeysetDigest?: Uint8Array
   readonly payees?: readonly Payee[]
   readonly settlementAddress?: string
+  /** SHA-256 of the SubjectPublicKeyInfo of the TLS key. */
+  readonly tlsSpki?: Uint8Array
+  /** X25519 public key for sealed calls. */
+  readonly hpkeKey?: Uint8Array
+  /** Every host that calls can be forwarded to, in ascending order. */
+  readonly upstreams?: readonly string[]
 }
 
 /** Longest life of a keyset (ST4.2). */
 export const maxKeysetLifetimeMs = 86_400_000
 
-const maxDocumentBytes = 4096
+const maxKeysetBytes = 4096
+
+/** Most hosts of a keyset (ST4.1). */
+export const maxUpstreams = 32
+
 const code: ErrorCode = 'keyset-malformed'
 
 /** Deterministic CBOR of a keyset document. */
@@ -40,6 +51,9 @@ export function encodeKeyset(keyset: Keyset): Uint8Array {
   if (keyset.previousKeysetDigest !== undefined) map.set(8, keyset.previousKeysetDigest)
   if (keyset.payees !== undefined) map.set(9, keyset.payees.map(encodePayee))
   if (keyset.settlementAddress !== undefined) map.set(10, keyset.settlementAddress)
+  if (keyset.tlsSpki !== undefined) map.set(11, keyset.tlsSpki)
+  if (keyset.hpkeKey !== undefined) map.set(12, keyset.hpkeKey)
+  if (keyset.upstreams !== undefined) map.set(13, keyset.upstreams)
   return encodeCbor(map)
 }
 
@@ -49,7 +63,7 @@ export function encodeKeyset(keyset: Keyset): Uint8Array {
  * @throws ProtocolError `keyset-malformed`, `keyset-lifetime`.
  */
 export function parseKeyset(document: Uint8Array): Keyset {
-  const fields = openMap(decode(document), [1, 2, 3, 4, 5, 6, 7], [8, 9, 10], code)
+  const fields = openMap(decode(document), [1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13], code)
   fields.integer(1, 1, 1)
   const keyset = {
     issuer: fields.text(2, 1, 255),
@@ -61,6 +75,9 @@ export function parseKeyset(document: Uint8Array): Keyset {
     ...(fields.has(8) ? { previousKeysetDigest: fields.bytes(8, 32, 32) } : {}),
     ...(fields.has(9) ? { payees: fields.array(9, 0, 8).map(parsePayee) } : {}),
     ...(fields.has(10) ? { settlementAddress: fields.text(10, 1, 128) } : {}),
+    ...(fields.has(11) ? { tlsSpki: fields.bytes(11, 32, 32) } : {}),
+    ...(fields.has(12) ? { hpkeKey: fields.bytes(12, 32, 32) } : {}),
+    ...(fields.has(13) ? { upstreams: parseHosts(fields.array(13, 1, maxUpstreams)) } : {}),
   }
   const lifetimeMs = keyset.notAfterMs - keyset.notBeforeMs
   if (lifetimeMs <= 0 || lifetimeMs > maxKeysetLifetimeMs)
@@ -70,10 +87,21 @@ export function parseKeyset(document: Uint8Array): Keyset {
 
 function decode(document: Uint8Array): CborValue {
   try {
-    return decodeCbor(document, maxDocumentBytes)
+    return decodeCbor(document, maxKeysetBytes)
   } catch (cause) {
     throw new ProtocolError(code, { cause })
   }
+}
+
+/** One set has one encoding. */
+function parseHosts(values: readonly CborValue[]): readonly string[] {
+  const hosts = values.flatMap((value) => textOf(value, 1, 255) ?? [])
+  const isAscending = hosts.every((host, index) => {
+    const next = hosts[index + 1]
+    return next === undefined || compareTexts(host, next) < 0
+  })
+  if (hosts.length !== values.length || !isAscending) throw new ProtocolError(code)
+  return hosts
 }
 
 function encodePayee(payee: Payee): CborValue {

@@ -29,7 +29,7 @@ export type SignedKeyset = { readonly payload: KeysetPayload; readonly keyset: K
 
 /** What the checks of evidence need from the ones before them. */
 export type EvidenceInput = {
-  readonly bundle: CheckResult<Bundle>
+  readonly bundle: CheckResult<Pick<Bundle, 'evidence'>>
   readonly keyset: CheckResult<SignedKeyset>
   readonly policy: CheckResult<Policy>
 }
@@ -66,7 +66,7 @@ const measuredNames = [
 
 /** Runs the four checks. @returns the verdict about evidence of hardware, when there was one. */
 export async function checkEvidence(
-  run: CheckRun,
+  run: Pick<CheckRun, 'check'>,
   input: EvidenceInput,
   judge: EvidenceVerifier | undefined,
 ): Promise<EvidenceVerdict | undefined> {
@@ -77,7 +77,7 @@ export async function checkEvidence(
 }
 
 async function checkHardware(
-  run: CheckRun,
+  run: Pick<CheckRun, 'check'>,
   input: EvidenceInput,
   judge: EvidenceVerifier,
 ): Promise<EvidenceVerdict | undefined> {
@@ -152,7 +152,7 @@ function statusOf({ checks }: EvidenceVerdict, id: EvidenceCheckId): string | un
   return checks.find((check) => check.id === id)?.status
 }
 
-async function checkSimulated(run: CheckRun, input: EvidenceInput): Promise<void> {
+async function checkSimulated(run: Pick<CheckRun, 'check'>, input: EvidenceInput): Promise<void> {
   const { keyset, policy } = input
   const quote = await run.check('evidence-chain', 'ST5.3, ST5.4', () => {
     const { kind, data } = firstEvidence(input)

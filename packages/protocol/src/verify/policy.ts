@@ -30,6 +30,9 @@ export const checkIds = [
   'request-bytes',
   'response-bytes',
   'proofs',
+  'build',
+  'configuration',
+  'upstreams',
 ] as const
 
 /** The name of a check. */
@@ -49,12 +52,19 @@ export type Policy = {
   readonly issuers: 'any' | ReadonlySet<string>
   readonly maxAgeMs: number | null
   readonly maxClockSkewMs: number
+  /** Build digests in hex: whoever lists one has built it, or trusts somebody who has. */
+  readonly builds: 'any' | ReadonlySet<string>
+  /** Configuration digests in hex. */
+  readonly configurations: 'any' | ReadonlySet<string>
+  /** Hosts that calls may be forwarded to. */
+  readonly upstreams: 'any' | ReadonlySet<string>
 }
 
 const maxPolicyBytes = 65_536
 const dayMs = 86_400_000
 const code: ErrorCode = 'policy-malformed'
 const members = ['policy', 'name', 'require', 'evidence', 'issuers', 'maxAgeMs', 'maxClockSkewMs']
+const optionalMembers = ['builds', 'configurations', 'upstreams']
 
 /** The policy `default` (BU2.3): takes simulated evidence and says so. */
 export const defaultPolicy: Uint8Array = builtInPolicy('default', [
@@ -71,7 +81,7 @@ export const productionPolicy: Uint8Array = builtInPolicy('production', [])
  */
 export function parsePolicy(bytes: Uint8Array): Policy {
   const json = bytes.length > maxPolicyBytes ? undefined : decodeJson(bytes)
-  const fields = openMap(json, members, [], code)
+  const fields = openMap(json, members, optionalMembers, code)
   fields.integer('policy', 1, 1)
   const policy = {
     name: fields.text('name', 1, 64),
@@ -80,6 +90,9 @@ export function parsePolicy(bytes: Uint8Array): Policy {
     issuers: anyOrTexts(fields, 'issuers', (issuer) => issuer),
     maxAgeMs: fields.value('maxAgeMs') === null ? null : fields.integer('maxAgeMs'),
     maxClockSkewMs: fields.integer('maxClockSkewMs', 0, dayMs),
+    builds: optionalTexts(fields, 'builds', digestText),
+    configurations: optionalTexts(fields, 'configurations', digestText),
+    upstreams: optionalTexts(fields, 'upstreams', (host) => host),
   }
   if (policy.require.size === 0) throw new ProtocolError('policy-empty')
   return policy
@@ -119,6 +132,14 @@ function parseAccepted(values: readonly CborValue[]): readonly AcceptedEvidence[
   })
   distinct(accepted.map(({ kind }) => kind))
   return accepted
+}
+
+function optionalTexts(
+  fields: MapReader,
+  key: string,
+  check: (text: string) => string | undefined,
+): 'any' | ReadonlySet<string> {
+  return fields.has(key) ? anyOrTexts(fields, key, check) : 'any'
 }
 
 function anyOrTexts(

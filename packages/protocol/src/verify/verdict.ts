@@ -5,6 +5,7 @@ import type { CheckId } from './policy.ts'
 
 /** Why a check did not run. */
 export type NotCheckedReason =
+  | 'any-allowed'
   | 'any-issuer'
   | 'blocked'
   | 'no-evidence'
@@ -22,10 +23,13 @@ export type CheckStatus =
   | { readonly status: 'not-checked'; readonly reason: NotCheckedReason }
 
 /** One check and the clause of spec/ that it judges. */
-export type Check = { readonly id: CheckId; readonly clause: string } & CheckStatus
+export type Check<Id extends string = CheckId> = {
+  readonly id: Id
+  readonly clause: string
+} & CheckStatus
 
 /** How deep the proof goes. */
-export type Level = 'none' | 'L0' | 'L1' | 'L1-SIMULATED'
+export type Level = 'none' | 'L0' | 'L1' | 'L1-SIMULATED' | 'L2' | 'L2-SIMULATED'
 
 /** The verdict about a bundle. */
 export type Verdict = {
@@ -41,16 +45,16 @@ export type Verdict = {
 export type CheckResult<T> = { readonly value: T } | undefined
 
 /** Runs checks one after another and keeps how each ended. Owns the list. */
-export type CheckRun = {
-  readonly checks: readonly Check[]
+export type CheckRun<Id extends string = CheckId> = {
+  readonly checks: readonly Check<Id>[]
   /** Runs `judge`; a ProtocolError fails the check, a NotChecked leaves it open, anything else is a bug and thrown. */
   check<T>(
-    id: CheckId,
+    id: Id,
     clause: string,
     judge: () => T | Promise<T>,
     describe?: (value: T) => string,
   ): Promise<CheckResult<T>>
-  passed(id: CheckId): boolean
+  passed(id: Id): boolean
 }
 
 /** Thrown inside a check that cannot judge. */
@@ -70,9 +74,32 @@ export function need<T>(result: CheckResult<T>): T {
   return result.value
 }
 
+/**
+ * How deep evidence that was judged goes (BU3.10), where everything that carries it has passed.
+ *
+ * @param evidence - the verdict about evidence of hardware, when there was one.
+ */
+export function levelOfEvidence(
+  run: Pick<CheckRun, 'passed'>,
+  evidence: EvidenceVerdict | undefined,
+): Level {
+  const attested = attestedBy.every((id) => run.passed(id))
+  // The word of a service is none of hardware.
+  if (!attested || evidence?.tier === 'service') return 'L0'
+  const level = run.passed('build') ? 'L2' : 'L1'
+  return evidence?.tier === 'production' ? level : `${level}-SIMULATED`
+}
+
+const attestedBy: readonly CheckId[] = [
+  'evidence-chain',
+  'evidence-binding',
+  'evidence-measurement',
+  'evidence-accepted',
+]
+
 /** An empty run. */
-export function createCheckRun(): CheckRun {
-  const checks: Check[] = []
+export function createCheckRun<Id extends string = CheckId>(): CheckRun<Id> {
+  const checks: Check<Id>[] = []
   return {
     checks,
     async check(id, clause, judge, describe) {

@@ -16,22 +16,32 @@ import {
 import { openClaims } from '../receipt/claims.ts'
 import { judgeCoseSignature, keyId } from '../receipt/cose.ts'
 import { chainDigests } from '../receipt/event-chain.ts'
-import { parseKeyset, type Keyset } from '../receipt/keyset.ts'
-import type { CallPayload, KeysetPayload } from '../receipt/payload.ts'
+import type { Keyset } from '../receipt/keyset.ts'
+import type { CallPayload } from '../receipt/payload.ts'
 import { judgeServedModel } from '../receipt/served-model.ts'
 import { parseStatement, type ParsedStatement } from '../receipt/statement.ts'
 import { parseBundle, type Bundle } from './bundle.ts'
 import { checkEvidence, type EvidenceVerifier } from './check-evidence.ts'
+import {
+  checkDates,
+  checkIssuer,
+  checkPossession,
+  parseKeysetStatement,
+  type KeysetStatement,
+} from './check-keyset.ts'
+import { checkTerms } from './check-terms.ts'
 import { checkChain, checkRequestHeld, checkResponseHeld, type Held } from './held-bytes.ts'
 import { parsePolicy, type CheckId, type Policy } from './policy.ts'
-import { createCheckRun, need, NotChecked, type CheckRun, type Verdict } from './verdict.ts'
+import {
+  createCheckRun,
+  levelOfEvidence,
+  need,
+  NotChecked,
+  type CheckRun,
+  type Verdict,
+} from './verdict.ts'
 
 type CallStatement = ParsedStatement & { readonly payload: CallPayload }
-type KeysetStatement = ParsedStatement & {
-  readonly payload: KeysetPayload
-  readonly keyset: Keyset
-}
-
 const base: readonly CheckId[] = [
   'policy',
   'bundle',
@@ -76,7 +86,9 @@ export async function verify(
     () => parseCallStatement(need(bundle)),
     ({ payload }) => `${payload.type} ${toHex(payload.id)}`,
   )
-  const keyset = await run.check('keyset', 'ST1–ST4', () => parseKeysetStatement(need(bundle)))
+  const keyset = await run.check('keyset', 'ST1–ST4', () =>
+    parseKeysetStatement(need(bundle).keyset),
+  )
   await run.check('keyset-signature', 'ST2.4, ST4.3', () => checkPossession(need(keyset)))
   const binding = await run.check('keyset-binding', 'ST4.4', () =>
     checkBinding(need(statement), need(keyset)),
@@ -122,6 +134,7 @@ export async function verify(
   await run.check('proofs', 'BU3.9', () => {
     if (need(bundle).proofs.length > 0) throw new NotChecked('unknown-kind')
   })
+  await checkTerms(run, { keyset, policy, claims })
   return conclude(run, policy?.value, held, evidence)
 }
 
@@ -130,22 +143,6 @@ function parseCallStatement(bundle: Bundle): CallStatement {
   const { payload } = statement
   if (payload.type === 'keyset') throw new ProtocolError('payload-type-unsupported')
   return { ...statement, payload }
-}
-
-function parseKeysetStatement(bundle: Bundle): KeysetStatement {
-  const statement = parseStatement(bundle.keyset)
-  const { payload } = statement
-  if (payload.type !== 'keyset') throw new ProtocolError('payload-type-unsupported')
-  const keyset = parseKeyset(payload.document)
-  if (statement.issuer !== keyset.issuer) throw new ProtocolError('keyset-issuer-mismatch')
-  checkDates(payload.timeMs, keyset)
-  return { ...statement, payload, keyset }
-}
-
-async function checkPossession({ cose, kid, keyset }: KeysetStatement): Promise<void> {
-  const refused = await judgeCoseSignature(cose, keyset.receiptKey)
-  if (refused !== undefined) throw new ProtocolError(refused)
-  if (!equalBytes(kid, keyId(keyset.receiptKey))) throw new ProtocolError('keyset-key-not-listed')
 }
 
 type Bound = { readonly statement: CallStatement; readonly keyset: Keyset }
@@ -170,24 +167,12 @@ function checkValidity({ statement, keyset }: Bound): void {
   checkDates(statement.payload.timeMs, keyset)
 }
 
-function checkDates(timeMs: number, keyset: Keyset): void {
-  if (timeMs < keyset.notBeforeMs || timeMs > keyset.notAfterMs) {
-    throw new ProtocolError('keyset-not-valid-at-time')
-  }
-}
-
 function checkTime(timeMs: number, policy: Policy, nowMs: number): void {
   // Both comparisons are false when now is not a number: refused, not passed.
   const hasBegun = timeMs <= nowMs + policy.maxClockSkewMs
   if (!hasBegun) throw new ProtocolError('statement-in-future')
   const isFresh = policy.maxAgeMs === null || timeMs >= nowMs - policy.maxAgeMs
   if (!isFresh) throw new ProtocolError('statement-too-old')
-}
-
-function checkIssuer({ issuer }: Keyset, { issuers }: Policy): string {
-  if (issuers === 'any') throw new NotChecked('any-issuer')
-  if (!issuers.has(issuer)) throw new ProtocolError('issuer-not-allowed')
-  return issuer
 }
 
 /** In the order of BU3.12. */
@@ -267,24 +252,9 @@ function conclude(
   const complete = Array.from(required).every((id) => run.passed(id))
   return {
     verdict: failed ? 'invalid' : complete ? 'valid' : 'incomplete',
-    level: levelOf(run, evidence),
+    level: base.slice(1, 8).every((id) => run.passed(id)) ? levelOfEvidence(run, evidence) : 'none',
     policy: policy?.name ?? '',
     checks: run.checks,
     ...(evidence === undefined ? {} : { evidence }),
   }
-}
-
-/** BU3.10. */
-function levelOf(run: CheckRun, evidence: EvidenceVerdict | undefined): Verdict['level'] {
-  const all = (ids: readonly CheckId[]): boolean => ids.every((id) => run.passed(id))
-  if (!all(base.slice(1, 8))) return 'none'
-  const attested = all([
-    'evidence-chain',
-    'evidence-binding',
-    'evidence-measurement',
-    'evidence-accepted',
-  ])
-  // The word of a service is none of hardware.
-  if (!attested || evidence?.tier === 'service') return 'L0'
-  return evidence?.tier === 'production' ? 'L1' : 'L1-SIMULATED'
 }

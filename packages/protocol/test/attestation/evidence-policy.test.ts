@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-policy'
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
 import * as fc from 'fast-check'
@@ -37,9 +38,10 @@ test('what a policy asks is read', () => {
     minEvaluationNumber: 17,
     minVersions: { Milan: { microcode: 219 } },
   })
-  const parsed = parseEvidencePolicy(encode({ ...full, maxAgeMs: 5, machines: ['aa'] }))
-  expect(parsed).toEqual({
+  const encoded = encode({ ...full, maxAgeMs: 5, machines: ['aa'] })
+  expect(parseEvidencePolicy(encoded)).toEqual({
     name: 'test',
+    digest: createHash('sha256').update(encoded).digest('hex'),
     platforms: new Map([
       [
         'amd-sev-snp',

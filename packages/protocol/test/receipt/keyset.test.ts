@@ -24,7 +24,12 @@ const full: Keyset = {
   previousKeysetDigest: zeros(32).fill(4),
   payees: [{ network: 'eip155:1', asset: '0xa', address: '0xb' }],
   settlementAddress: '0xc',
+  tlsSpki: zeros(32).fill(5),
+  hpkeKey: zeros(32).fill(6),
+  upstreams: ['a.example', 'b.example:1'],
 }
+const hosts = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `h${index + 10}`)
 const payee = (address: string): Map<CborKey, CborValue> =>
   new Map([
     [1, 'n'],
@@ -76,7 +81,17 @@ const refused: readonly (readonly [string, Edit])[] = [
   ['an address of 129 bytes', set(9, [payee('n'.repeat(129))])],
   ['an empty settlement address', set(10, '')],
   ['a settlement address of 129 bytes', set(10, 'n'.repeat(129))],
-  ['a reserved key', set(11, zeros(32))],
+  ['a TLS key of 31 bytes', set(11, zeros(31))],
+  ['a TLS key of 33 bytes', set(11, zeros(33))],
+  ['an HPKE key of 31 bytes', set(12, zeros(31))],
+  ['an HPKE key of 33 bytes', set(12, zeros(33))],
+  ['no upstreams in a list', set(13, [])],
+  ['33 upstreams', set(13, hosts(33))],
+  ['an upstream of 256 bytes', set(13, ['h'.repeat(256)])],
+  ['an empty upstream', set(13, [''])],
+  ['upstreams in another order', set(13, ['b', 'a'])],
+  ['an upstream twice', set(13, ['a', 'a'])],
+  ['an unknown key', set(14, zeros(32))],
   ...[1, 2, 3, 4, 5, 6, 7].map((key) => [`no key ${key}`, remove(key)] as const),
 ]
 
@@ -95,6 +110,8 @@ test.each([
     ),
   ],
   ['a settlement address of 128 bytes', set(10, 'n'.repeat(128))],
+  ['32 upstreams', set(13, hosts(32))],
+  ['an upstream of 255 bytes', set(13, ['h'.repeat(255)])],
   ['a life of one millisecond', set(5, 1001)],
 ] as const)('a keyset with %s is taken', (_, edit) => {
   expect(refusalOf(() => parseKeyset(editCbor(encodeKeyset(full), edit)))).toBeUndefined()
@@ -128,7 +145,7 @@ test('a document has at most 4,096 bytes, and its refusal keeps the reason', () 
 
 test('any bytes are a keyset or refused by name', () => {
   const near = fc
-    .tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), cborValue)
+    .tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), cborValue)
     .map(([key, value]) => editCbor(encodeKeyset(full), set(key, value)))
   fc.assert(
     fc.property(fc.oneof(bytes, near), (given) => {

@@ -251,3 +251,13 @@ function fixed(
   }
   return () => Promise.resolve(verdict)
 }
+
+test('what hardware measured is a build that the policy lists: L2', async () => {
+  const json: object = JSON.parse(new TextDecoder().decode(productionPolicy))
+  const judged = async (build: string): Promise<Verdict> => {
+    const policy = encodeUtf8(JSON.stringify({ ...json, builds: [build] }))
+    return await verify(attested(), policy, signedAtMs, {}, fixed({ tier: 'production' }))
+  }
+  expect(await judged(toHex(keyset.buildDigest))).toMatchObject({ verdict: 'valid', level: 'L2' })
+  expect(await judged('00'.repeat(32))).toMatchObject({ verdict: 'invalid', level: 'L1' })
+})

@@ -30,6 +30,9 @@ test('the default policy takes simulated evidence of any root', () => {
     issuers: 'any',
     maxAgeMs: null,
     maxClockSkewMs: 300_000,
+    builds: 'any',
+    configurations: 'any',
+    upstreams: 'any',
   })
 })
 
@@ -48,11 +51,16 @@ test('lists of roots and issuers are kept as sets', () => {
       evidence: [{ kind: 'k', roots: ['ab'.repeat(32)] }],
       maxAgeMs: 0,
       maxClockSkewMs: 0,
+      builds: ['cd'.repeat(32)],
+      configurations: [],
+      upstreams: ['h'],
     }),
   )
+  expect(policy.builds).toEqual(new Set(['cd'.repeat(32)]))
+  expect([policy.configurations, policy.upstreams]).toEqual([new Set(), new Set(['h'])])
   expect(policy.issuers).toEqual(new Set(['a', '']))
   expect(policy.evidence).toEqual([{ kind: 'k', roots: new Set(['ab'.repeat(32)]) }])
-  expect([policy.maxAgeMs, policy.maxClockSkewMs, policy.require.size]).toEqual([0, 0, 22])
+  expect([policy.maxAgeMs, policy.maxClockSkewMs, policy.require.size]).toEqual([0, 0, 25])
 })
 
 test.each([
@@ -66,7 +74,7 @@ test.each([
   ['an unknown check', { require: ['Claims'] }],
   ['a check that is a number', { require: [0] }],
   ['a repeated check', { require: ['claims', 'claims'] }],
-  ['23 checks', { require: [...checkIds, 'more'] }],
+  ['26 checks', { require: [...checkIds, 'more'] }],
   ['evidence that is no array', { evidence: {} }],
   [
     'nine kinds',

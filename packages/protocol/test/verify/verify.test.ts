@@ -17,7 +17,7 @@ import { bytes, runs } from '../arbitrary.ts'
 
 const makeBundle = (): Uint8Array => forgeBundle(jsonCall)
 
-test('a verdict lists the 22 checks in their order, each with its clause', async () => {
+test('a verdict lists the 25 checks in their order, each with its clause', async () => {
   const { checks, policy } = await verify(makeBundle(), defaultPolicy, signedAtMs)
   expect(checks.map(({ id }) => id)).toEqual([...checkIds])
   expect(checks.map(({ clause }) => clause)).toEqual([
@@ -43,6 +43,9 @@ test('a verdict lists the 22 checks in their order, each with its clause', async
     'BU3.8',
     'BU3.8',
     'BU3.9',
+    'BU3.17',
+    'BU3.17',
+    'BU3.18',
   ])
   expect(policy).toBe('default')
 })
@@ -113,7 +116,7 @@ test('whatever the bytes of bundle and policy, there is a verdict and it is not 
       const given = isBundle ? [first, defaultPolicy] : [makeBundle(), second]
       const { verdict, checks } = await verify(given[0] ?? first, given[1] ?? second, signedAtMs)
       expect(verdict).toBe('invalid')
-      expect(checks).toHaveLength(22)
+      expect(checks).toHaveLength(25)
     }),
     runs(1000),
   )

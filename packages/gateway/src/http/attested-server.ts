@@ -1,0 +1,25 @@
+/** A server that ends TLS with the key of the current keyset (spec/statement.md ST4.1). */
+import type { RequestListener } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { TlsKey } from '../keys/tls-key.ts'
+import type { TlsKeys } from '../keys/tls-keys.ts'
+
+/** How long callers may take. */
+export const patience = { requestTimeout: 300_000, keepAliveTimeout: 75_000 } as const
+
+/** Each epoch has a key of its own; connections that are open keep the one that they began with. */
+export function createAttestedServer(keys: TlsKeys, listener: RequestListener): Server {
+  const server = createServer({ ...patience, ...toContext(keys.current()) }, listener)
+  keys.onChange((key) => {
+    server.setSecureContext(toContext(key))
+  })
+  return server
+}
+
+function toContext({ keyPem, certificatePem }: TlsKey): {
+  readonly key: string
+  readonly cert: string
+  readonly minVersion: 'TLSv1.3'
+} {
+  return { key: keyPem, cert: certificatePem, minVersion: 'TLSv1.3' }
+}

@@ -1,0 +1,201 @@
+/** T1–T8: one payment, bought with more than once. */
+import { createRandom } from '../../../packages/gateway/test/ledger/random.ts'
+import {
+  demand,
+  isServed,
+  notApplicable,
+  notRun,
+  passed,
+  tally,
+  type Attack,
+  type Context,
+} from '../attack.ts'
+import { sendRaw } from '../raw-http.ts'
+import { pause, until } from '../waiting.ts'
+import { encodePayment, signatureOf } from '../wire.ts'
+
+/** T1: the same payment many times at once. */
+export const raceOnePayment: Attack = async (context) => {
+  const payment = await context.pay()
+  const { answers, executions } = await context.observe(() =>
+    Promise.all(Array.from({ length: context.repeats }, () => context.send(payment))),
+  )
+  const served = answers.filter(isServed).length
+  demand(served > 0, `of ${answers.length} equal payments none was served: ${tally(answers)}`)
+  demand(executions === 1, `${executions} executions for one payment: ${tally(answers)}`)
+  return passed(`${answers.length} at once: 1 execution; ${tally(answers)}`)
+}
+
+/** T2: again after it was settled. */
+export const replayAfterSettle: Attack = async (context) => {
+  const payment = await context.pay()
+  const first = await context.send(payment)
+  demand(isServed(first), `the first call was not served: ${tally([first])}`)
+  const { answers, executions } = await context.observe(async () => [
+    await context.send(payment),
+    await context.send(payment),
+  ])
+  demand(executions === 0, `${executions} executions after the settlement: ${tally(answers)}`)
+  const others = answers.filter((each) => isServed(each) && !each.body.equals(first.body))
+  demand(others.length === 0, 'a used payment got another answer')
+  return passed(`twice more: no execution; ${tally(answers)}`)
+}
+
+/** T3: the server dies somewhere between; the seed says where. */
+export const killAndReplay: Attack = async (context) => {
+  const { driver } = context
+  if (driver?.restart === undefined) return notRun('needs a driver that kills the server')
+  const slow = driver.requests.slowAnswer ?? context.request
+  const random = createRandom(context.seed)
+  const kills = Math.max(2, Math.floor(context.repeats / 10))
+  let served = 0
+  for (let index = 0; index < kills; index++) {
+    const payment = await context.pay(slow)
+    const before = await driver.executions()
+    // Even ones die while the work is done or before, odd ones soon after the answer.
+    const dying = index % 2 === 0
+    const call = context.send(payment, slow)
+    if (dying) {
+      await pause(random.below(250))
+      await driver.restart()
+    }
+    const first = await call
+    if (!dying) await driver.restart()
+    const served1 = isServed(first)
+    const again = await Promise.all([context.send(payment, slow), context.send(payment, slow)])
+    const fresh = again.filter((each) => isServed(each) && !each.body.equals(first.body))
+    const executions = (await driver.executions()) - before
+    const deliveries = (served1 ? 1 : 0) + fresh.length
+    demand(deliveries <= 1, `kill ${index}: ${deliveries} answers for one payment`)
+    // A call whose answer nobody got may be done again; never a third time.
+    const most = served1 ? 1 : 2
+    demand(executions <= most, `kill ${index}: ${executions} executions, ${deliveries} answers`)
+    served += deliveries
+  }
+  return passed(
+    `${kills} kills, seed ${context.seed}: ${served} of ${kills} payments bought an answer, none two`,
+    'the point of death is random, not each one in turn',
+  )
+}
+
+/** T4: one payment at two servers of one operator. */
+export const replayElsewhere: Attack = async (context) => {
+  const url = await context.driver?.secondUrl?.()
+  if (url === undefined) return notRun('needs a second server of the operator (driver)')
+  const payment = await context.pay()
+  const { answers, executions } = await context.observe(() =>
+    Promise.all([
+      context.send(payment),
+      context.send(payment, undefined, { url: join(url, context) }),
+    ]),
+  )
+  demand(executions === 1, `${executions} executions for one payment on two servers`)
+  return passed(`1 execution; ${tally(answers)}`)
+}
+
+/** T5: calls that share a name. */
+export const reuseName: Attack = async (context) => {
+  const quote = await context.quote()
+  if (quote.extensions?.['payment-identifier'] === undefined) {
+    return notApplicable('the 402 does not advertise payment-identifier')
+  }
+  const name = signatureOf(await context.pay()).slice(2, 34)
+  const info = { 'payment-identifier': { info: { required: false, id: name } } }
+  const first = await context.send(await context.pay(undefined, { extensions: info }))
+  demand(isServed(first), `a named call was not served: ${tally([first])}`)
+  const other = { ...context.request, body: `${context.request.body} ` }
+  const same = await context.pay(undefined, { extensions: info })
+  const { answers, executions } = await context.observe(async () => [
+    await context.send(await context.pay(other, { extensions: info }), other),
+    await context.send(same),
+  ])
+  const [conflict, stored] = answers
+  demand(executions === 0, `${executions} executions under a used name`)
+  demand(conflict?.status === 409, `another body under the name: ${conflict?.status}, not 409`)
+  demand(
+    stored !== undefined && isServed(stored) && stored.body.equals(first.body),
+    `the same body under the name: ${tally(answers.slice(1))}, not the stored answer`,
+  )
+  return passed('another body 409; the same body the stored answer; no execution')
+}
+
+/** T6: the same payment under every spelling of its header. */
+export const spellHeader: Attack = async (context) => {
+  const payment = await context.pay()
+  const value = encodePayment(payment)
+  const spellings: readonly (readonly string[])[] = [
+    [`PAYMENT-SIGNATURE: ${value}`, `payment-signature: ${value}`],
+    [`X-PAYMENT: ${value}`],
+    [`X-PAYMENT: ${value}`, `Payment-Signature: ${value}`],
+    [`Payment-Signature:    ${value}   `],
+    [`PAYMENT-SIGNATURE: ${value},${value}`],
+    [`payment-signature: ${value.replace(/=+$/, '')}`],
+  ]
+  const { executions } = await context.observe(async () => {
+    for (const lines of spellings) await sendRaw(context.url, context.request, lines)
+    return []
+  })
+  demand(
+    executions <= 1,
+    `${executions} executions for one payment in ${spellings.length} spellings`,
+  )
+  // One of the spellings may have bought the call; if none did, the plain one must.
+  if (executions === 0) {
+    const plain = await context.send(payment)
+    demand(isServed(plain), `the payment was no good in any spelling: ${tally([plain])}`)
+  }
+  return passed(
+    `${spellings.length} spellings: ${executions === 0 ? 'all refused' : '1 execution'}`,
+  )
+}
+
+/** T7: the settlement is on its way and nobody says what became of it. */
+export const loseSettlement: Attack = async (context) => {
+  const { driver, scheme } = context
+  if (driver === undefined) return notRun('needs control of the chain (driver)')
+  if (scheme === 'batch-settlement') return notApplicable('a voucher is not settled by its call')
+  const payment = await context.pay()
+  const sent = driver.broadcasts().length
+  // The chain takes the transaction; its answer, and what is asked about it, is lost for a while.
+  let silent = true
+  driver.rpcRule = async (method, _, forward) => {
+    const isAbout = method === 'eth_sendRawTransaction' || method === 'eth_getTransactionReceipt'
+    const result = await forward()
+    if (isAbout && silent) throw new Error('lost')
+    return result
+  }
+  const { answers, executions } = await context.observe(async () => {
+    const first = context.send(payment)
+    await until(() => driver.broadcasts().length > sent)
+    const during = await context.send(payment)
+    silent = false
+    driver.rpcRule = undefined
+    return [await first, during, await context.send(payment)]
+  })
+  const different = new Set(answers.filter(isServed).map(({ body }) => body.toString('base64')))
+  demand(executions <= 1, `${executions} executions for one payment: ${tally(answers)}`)
+  demand(different.size <= 1, 'one payment bought two answers')
+  const raw = new Set(driver.broadcasts().slice(sent))
+  return passed(`1 execution; ${raw.size} transactions signed; ${tally(answers)}`)
+}
+
+/** T8: a call that costs nothing uses its payment up all the same. */
+export const replayFreeCall: Attack = async (context) => {
+  const { driver, scheme } = context
+  if (scheme === 'exact') return notApplicable('a fixed price is never charged as 0')
+  if (driver === undefined) return notRun('needs a call that is charged 0 (driver)')
+  const free = driver.requests.freeOfCharge
+  if (free === undefined) return notApplicable('no call of this server is charged 0')
+  const payment = await context.pay(free)
+  await context.send(payment, free)
+  const { answers, executions } = await context.observe(async () => [
+    await context.send(payment, free),
+    await context.send(payment, free),
+  ])
+  demand(executions === 0, `a payment that was charged 0 bought ${executions} calls more`)
+  return passed(`twice more after a charge of 0: no execution; ${tally(answers)}`)
+}
+
+function join(url: string, { request }: Context): string {
+  return `${url}${request.path}`
+}

@@ -1,0 +1,219 @@
+/** T31–T37: streams that break, caches, spellings of paths, hostile headers, and what refusing costs. */
+import { createRandom } from '../../../packages/gateway/test/ledger/random.ts'
+import type { RawResult } from '../../provider/raw-client.ts'
+import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
+import { sendRaw } from '../raw-http.ts'
+import { encodePayment, type PaidRequest } from '../wire.ts'
+import { demandStillGood } from './binding.ts'
+
+/** T31: the caller leaves after each piece of the stream. */
+export const leaveEarly: Attack = async (context) => {
+  const { driver, scheme } = context
+  const slow = driver?.requests.slowStream
+  if (slow === undefined) return notRun('needs a slow stream (driver)')
+  if (scheme === 'exact') return notApplicable('the price is fixed, whatever was delivered')
+  if (driver?.chargeOf === undefined) return notRun('needs the charge of a broken call (driver)')
+  const whole = await context.send(await context.pay(slow), slow)
+  demand(isServed(whole), `the stream was not served: ${tally([whole])}`)
+  const full = await driver.chargeOf(whole)
+  const charges: bigint[] = []
+  for (const piece of context.repeats > 100 ? [1, 2, 3, 4, 5, 6, 7] : [1, 4]) {
+    let pieces = 0
+    const left = await context.send(await context.pay(slow), slow, {
+      leaveWhen: () => ++pieces >= piece,
+    })
+    charges.push(await driver.chargeOf(left))
+    await driver.untilIdle()
+    await context.settleUp()
+  }
+  const text = `${charges.join(', ')}; all of it ${full}`
+  demand(
+    charges.every((charge) => charge <= full),
+    `more than for the whole: ${text}`,
+  )
+  demand(
+    charges.every((charge) => charge > 0n),
+    `who leaves pays nothing: ${text}`,
+  )
+  return passed(`charged ${text}`)
+}
+
+/** T32: the upstream fails in each way. */
+export const breakUpstream: Attack = async (context) => {
+  const { driver } = context
+  if (driver === undefined) return notRun('needs an upstream that fails (driver)')
+  const { upstreamError, upstreamReset, cutStream } = driver.requests
+  const told: string[] = []
+  for (const [name, request] of Object.entries({ upstreamError, upstreamReset, cutStream })) {
+    if (request === undefined) continue
+    const answer = await context.send(await context.pay(request), request)
+    // Of a stream the head has left before it broke: its length says so.
+    if (request !== cutStream) demand(!isServed(answer), `${name} was answered as a success`)
+    if (driver.chargeOf === undefined) continue
+    const charge = await driver.chargeOf(answer)
+    await context.settleUp()
+    demand(charge <= 1n, `${name} was charged ${charge}`)
+    told.push(`${name} charged ${charge}`)
+  }
+  await context.settleUp()
+  return passed(
+    `${told.join(', ')}; others were served afterwards`,
+    ...(driver.chargeOf === undefined ? ['nothing says what a failed call was charged'] : []),
+    'slow readers and half-open connections',
+  )
+}
+
+/** T33: the first byte of an answer must not outrun the record of its payment. */
+export const killAfterFirstByte: Attack = async (context) => {
+  const { driver } = context
+  const slow = driver?.requests.slowStream
+  if (driver?.restart === undefined || slow === undefined) {
+    return notRun('needs a driver that kills the server')
+  }
+  const payment = await context.pay(slow)
+  const first = Promise.withResolvers<void>()
+  const cut = context.send(payment, slow, {
+    leaveWhen: () => {
+      first.resolve()
+      return false
+    },
+  })
+  await Promise.race([first.promise, cut])
+  await driver.restart()
+  const answer = await cut
+  const isBuffered = answer.failure === null
+  const { answers, executions } = await context.observe(async () => [
+    await context.send(payment, slow),
+  ])
+  demand(executions === 0, 'the payment of a stream that had begun bought another')
+  const when = isBuffered ? 'the whole answer came in one piece' : 'its answer was cut'
+  return passed(`killed when ${when}: no second execution; ${tally(answers)}`)
+}
+
+/** T34: what a shared cache may keep. */
+export const askCaches: Attack = async (context) => {
+  const unpaid = await context.send(undefined)
+  const paid = await context.send(await context.pay())
+  demand(isServed(paid), `the call was not served: ${tally([paid])}`)
+  demand(/no-store/.test(cacheControl(unpaid)), `402: Cache-Control "${cacheControl(unpaid)}"`)
+  demand(
+    /no-store|private/.test(cacheControl(paid)),
+    `paid answer: Cache-Control "${cacheControl(paid)}"`,
+  )
+  return passed(`402: ${cacheControl(unpaid)}; paid: ${cacheControl(paid)}`)
+}
+
+function cacheControl({ headers }: RawResult): string {
+  return headers['cache-control'] ?? ''
+}
+
+/** T35: the paid route in other spellings, for nothing. */
+export const spellPath: Attack = async (context) => {
+  const { request } = context
+  const { path } = request
+  const last = path.lastIndexOf('/')
+  const paths = [
+    `${path}/`,
+    `/${path}`,
+    path.toUpperCase(),
+    `${path.slice(0, last)}%2F${path.slice(last + 1)}`,
+    `${path.slice(0, -1)}%${path.charCodeAt(path.length - 1).toString(16)}`,
+    `${path};a=b`,
+    `${path}?free=1`,
+    `${path}%00`,
+    `${path}%20`,
+    `/.${path}`,
+    `/x/..${path}`,
+    `${path}#`,
+    `http://other.example${path}`,
+  ]
+  const methods = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']
+  const overrides = ['x-http-method-override: POST', 'x-original-url: /', `x-rewrite-url: ${path}`]
+  const { executions } = await context.observe(async () => {
+    for (const each of paths) await expectUnserved(context.url, { ...request, path: each }, [])
+    for (const method of methods) await sendRaw(context.url, request, [], { method })
+    for (const line of overrides) {
+      await expectUnserved(context.url, request, [line])
+      await sendRaw(context.url, request, [line], { method: 'GET' })
+    }
+    return []
+  })
+  demand(executions === 0, `${executions} executions without any payment`)
+  return passed(
+    `${paths.length} paths, ${methods.length} methods, ${overrides.length} headers: none`,
+  )
+}
+
+async function expectUnserved(
+  url: string,
+  request: PaidRequest,
+  lines: readonly string[],
+): Promise<void> {
+  const status = await sendRaw(url, request, lines)
+  const isOk = status >= 200 && status < 300
+  demand(!isOk, `${request.path} ${lines.join(' ')} was served without payment: ${status}`)
+}
+
+/** T36: headers that are too big, too deep, or not what they say. */
+export const sendGarbage: Attack = async (context) => {
+  const good = await context.pay()
+  const text = JSON.stringify(good)
+  const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`
+  const hostile = {
+    '16 KB': 'A'.repeat(16_384),
+    '60 KB': 'A'.repeat(60_000),
+    'padded JSON': base64(`${text.slice(0, -1)},"pad":"${'x'.repeat(16_400)}"}`),
+    deep: base64(`{"x402Version":2,"payload":${deep}}`),
+    ['__proto__']: base64(`{"__proto__":{"x402Version":2},${text.slice(1)}`),
+    'payload.__proto__': base64(text.replace('"payload":{', '"payload":{"__proto__":{"a":1},')),
+    'equal names': base64(`{"x402Version":1,${text.slice(1)}`),
+    'bad base64': `${base64(text).slice(0, 40)}*!${base64(text).slice(42)}`,
+    'bad UTF-8': Buffer.from(`${text.slice(0, -1)},"a":"\xff\xfe"}`, 'latin1').toString('base64'),
+    'no JSON': base64('payment'),
+    null: base64('null'),
+    array: base64(`[${text}]`),
+    'version 1': base64(text.replace('"x402Version":2', '"x402Version":1')),
+    empty: '',
+  }
+  const { executions } = await context.observe(async () => {
+    for (const [name, value] of Object.entries(hostile)) {
+      const status = await sendRaw(context.url, context.request, [`payment-signature: ${value}`])
+      demand(status < 200 || status >= 300, `${name} was served`)
+      demand(status < 500, `${name} was answered by ${status}`)
+    }
+    return []
+  })
+  demand(executions === 0, `${executions} executions for garbage`)
+  await demandStillGood(context, good)
+  return passed(`${Object.keys(hostile).length} kinds of garbage: refused; the payment was served`)
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
+const maxCpuMsPerRefusal = 3
+
+/** T37: what refusing costs the server. */
+export const costCpu: Attack = async (context) => {
+  const { driver } = context
+  if (driver?.cpuSeconds === undefined) return notRun('needs the CPU time of the server (driver)')
+  const random = createRandom(context.seed)
+  const count = Math.max(200, context.repeats)
+  const forged = await context.pay(undefined, { forged: true })
+  const headers = Array.from({ length: 20 }, () =>
+    encodePayment({ ...forged, accepted: { ...forged.accepted, amount: `${random.below(1e9)}` } }),
+  )
+  const before = driver.cpuSeconds()
+  const { executions } = await context.observe(async () => {
+    for (let index = 0; index < count; index += headers.length) {
+      await Promise.all(headers.map((each) => context.send(each)))
+    }
+    return []
+  })
+  const perCallMs = ((driver.cpuSeconds() - before) * 1000) / count
+  demand(executions === 0, `${executions} executions for forged payments`)
+  const text = `${perCallMs.toFixed(2)} ms of CPU for each of ${count} forged payments`
+  demand(perCallMs <= maxCpuMsPerRefusal, `${text}, more than ${maxCpuMsPerRefusal}`)
+  return passed(text, 'limits for each address and channel')
+}

@@ -1,0 +1,263 @@
+/** Our own gateway as a target: a chain, the operator's contracts, a provider that counts, a gateway that can be killed. */
+import type { PaidRequest } from '../wire.ts'
+import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import { readFileSync, rmSync } from 'node:fs'
+import { runChaos } from '../../../packages/gateway/test/chaos/chaos.ts'
+import {
+  startMeteredNetwork,
+  type MeteredNetwork,
+  type MeteredOperator,
+} from '../../../packages/gateway/test/payment/metered-network.ts'
+import { fetchReceipt, judge, receiptOf } from '../../../packages/gateway/test/support/receipts.ts'
+import {
+  createGatewayFolder,
+  startGateway,
+  type RunningGateway,
+} from '../../../packages/gateway/test/support/start-gateway.ts'
+import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provider/start.ts'
+import type { RawResult } from '../../provider/raw-client.ts'
+import { createFundedKey } from './accounts.ts'
+import type { Driver, SpecialRequests } from './driver.ts'
+import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
+
+/** A target with its driver. */
+export type AttackedNetwork = {
+  readonly url: string
+  readonly rpcUrl: string
+  readonly request: PaidRequest
+  readonly driver: Driver
+}
+
+/** Input tokens cost 1.5 atomic units and a bit, output tokens 2. */
+const sheet = { input: '1500001', output: '2000000' }
+const perMillion = 1_000_000n
+
+const fixed = ['flat', 'hostile-header-injection', 'hostile-status-500', 'hostile-reset']
+/** Metered, but for `exact`, which is offered for fixed prices only. */
+const metered = ['loopback-echo', 'hostile-usage', 'hostile-eof-mid', 'loopback-slow-300']
+
+/** A chat call of a model. */
+export function chat(model: string, stream: boolean, prompt = 'hello'): PaidRequest {
+  const body = JSON.stringify({
+    model,
+    stream,
+    ...(stream ? { stream_options: { include_usage: true } } : {}),
+    messages: [{ role: 'user', content: prompt }],
+  })
+  return { path: '/v1/chat/completions', body, headers: { 'content-type': 'application/json' } }
+}
+
+const prompt = 'one two three four five six seven eight'
+
+/** The calls of `exact` have fixed prices, the others are metered. */
+function requestsFor(scheme: string): SpecialRequests {
+  const isExact = scheme === 'exact'
+  return {
+    otherRoute: {
+      path: '/v1/responses',
+      body: JSON.stringify({ model: 'flat', input: 'hello' }),
+      headers: { 'content-type': 'application/json' },
+    },
+    otherPrice: chat('dear', false),
+    slowStream: chat('loopback-slow-300', true, prompt),
+    slowAnswer: chat('loopback-slow-300', false, prompt),
+    cutStream: chat('hostile-eof-mid', true, prompt),
+    upstreamError: chat('hostile-status-500', false),
+    upstreamReset: chat('hostile-reset', false),
+    injectedHeaders: chat('hostile-header-injection', false),
+    refund: { path: '/v1/payments/refund', body: '' },
+    plainTwin: chat('flat', false),
+    ...(isExact ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    ...(scheme === 'upto' ? { freeOfCharge: chat('hostile-eof-mid', true, prompt) } : {}),
+  }
+}
+
+/**
+ * The same network for another scheme. Of a network for metered schemes, what costs a fixed price can be paid by `exact`:
+ * special requests of other models are then left out.
+ */
+export function forScheme(network: AttackedNetwork, scheme: string): AttackedNetwork {
+  const all = requestsFor(scheme)
+  const { otherRoute, otherPrice, injectedHeaders, plainTwin, upstreamError, upstreamReset } = all
+  const fixedOnly = {
+    otherRoute,
+    otherPrice,
+    injectedHeaders,
+    plainTwin,
+    upstreamError,
+    upstreamReset,
+  }
+  const requests = scheme === 'exact' ? fixedOnly : all
+  const driver: Driver = Object.create(network.driver, { requests: { value: requests } })
+  return { ...network, request: requestFor(scheme), driver }
+}
+
+function requestFor(scheme: string): PaidRequest {
+  return chat(scheme === 'exact' ? 'flat' : 'loopback-echo', false)
+}
+
+type Parts = {
+  readonly scheme: string
+  readonly network: MeteredNetwork
+  readonly operator: MeteredOperator
+  readonly provider: LoopbackProvider
+  readonly rpc: RewritingRpc
+}
+
+/** Starts everything. */
+export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+  const network = await startMeteredNetwork()
+  const [provider, operator, rpc] = await Promise.all([
+    startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
+    network.createOperator(),
+    startRewritingRpc(network.chain.rpcUrl),
+  ])
+  const parts = { scheme, network, operator, provider, rpc }
+  const folder = createGatewayFolder()
+  // Owned here: the process that runs now, and a second gateway once it was asked for.
+  let gateway = await startTarget(parts, folder, 0)
+  let second: RunningGateway | undefined
+  const secondFolder = createGatewayFolder()
+  const { url } = gateway
+  const port = Number(new URL(url).port)
+  const driver: Driver = {
+    requests: requestsFor(scheme),
+    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
+    untilIdle: async () => {
+      await provider.log({ waitUntilIdleMs: 10_000 })
+    },
+    restart: async () => {
+      await gateway.kill()
+      gateway = await startTarget(parts, folder, port)
+    },
+    secondUrl: async () => {
+      second ??= await startSecond(parts, secondFolder)
+      return second.url
+    },
+    createPayerKey: (balance) => createFundedKey(network.chain, balance),
+    get rpcRule() {
+      return rpc.rule
+    },
+    set rpcRule(rule) {
+      rpc.rule = rule
+    },
+    broadcasts: () => rpc.broadcasts,
+    chargeOf: async (answer) => {
+      const { id, token } = receiptOf(answer.headers)
+      return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
+    },
+    receiptFits: (answer, request, response) => receiptFits(url, answer, request, response),
+    priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
+    cpuSeconds: () => cpuSecondsOf(gateway.pid),
+    chaos: () => runShortChaos(parts),
+    stop: async () => {
+      rpc.rule = undefined
+      await gateway.stop()
+      await second?.stop()
+      await rpc.stop()
+      await provider.stop()
+      await network.chain.stop()
+      for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
+    },
+  }
+  return { url, rpcUrl: network.chain.rpcUrl, request: requestFor(scheme), driver }
+}
+
+// A gateway of the same operator has contracts of its own: payTo differs (spec/payment.md PA5.4).
+async function startSecond(parts: Parts, folder: string): Promise<RunningGateway> {
+  const operator = await parts.network.createOperator()
+  return startTarget({ ...parts, operator }, folder, 0)
+}
+
+function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
+  const { operator, provider, rpc, scheme } = parts
+  const isExact = scheme === 'exact'
+  const onChain = {
+    network: 'eip155:84532',
+    asset: baseSepoliaUsdc.address,
+    assetName: 'USDC',
+    assetVersion: '2',
+    payTo: operator.payee,
+    rpcUrl: rpc.url,
+  }
+  const flat = isExact ? [...fixed, ...metered] : fixed
+  const fixedPrices = flat.map((id) => ({ id, priceAtomic: '300' }))
+  return startGateway({
+    folder,
+    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
+    config: {
+      listen: { port },
+      upstreams: [
+        {
+          name: 'loopback',
+          baseUrl: provider.url,
+          models: [...fixedPrices, { id: 'dear', priceAtomic: '400' }],
+        },
+      ],
+      models: (isExact ? [] : metered).map((name) => ({
+        name,
+        upstream: 'loopback',
+        provider: 'openai',
+        price: { perMillionAtomic: sheet },
+        limits: { contextTokens: 4000, maxOutputTokens: 500 },
+      })),
+      payment: {
+        exact: onChain,
+        upto: { ...onChain, settler: operator.settler },
+        batchSettlement: {
+          ...onChain,
+          receiverAuthorizer: operator.authorizer,
+          withdrawDelaySeconds: 3600,
+          minDepositAtomic: '10000',
+          maxUnclaimedAtomic: '1',
+        },
+      },
+    },
+  })
+}
+
+async function receiptFits(
+  url: string,
+  answer: RawResult,
+  request: string,
+  response: Uint8Array,
+): Promise<boolean> {
+  const { id, token } = receiptOf(answer.headers)
+  const receipt = await fetchReceipt(url, id, token, 10)
+  const { checks } = await judge(receipt, { request: Buffer.from(request), response })
+  return checks.every(({ status }) => status !== 'failed')
+}
+
+/** What an answer cost by the sheet, rounded up. */
+export function priceOf({ body }: RawResult): bigint {
+  const usage: unknown = JSON.parse(body.toString()).usage
+  const { prompt_tokens: input, completion_tokens: output } = Object(usage)
+  const atomic = BigInt(input) * BigInt(sheet.input) + BigInt(output) * BigInt(sheet.output)
+  return (atomic + perMillion - 1n) / perMillion
+}
+
+/** User and system time of a process, from the kernel. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+async function runShortChaos({ network, provider }: Parts): Promise<string> {
+  const folder = createGatewayFolder()
+  try {
+    const { kills, calls, chargedAtomic, claimedAtomic, receipts } = await runChaos({
+      network,
+      operator: await network.createOperator(),
+      providerUrl: provider.url,
+      folder,
+      kills: 3,
+      calls: 60,
+      seed: 1,
+      uptoPayers: 1,
+      channelPayers: 2,
+    })
+    return `${calls} calls, ${kills} kills, ${receipts} receipts, charged ${chargedAtomic} = claimed ${claimedAtomic}`
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

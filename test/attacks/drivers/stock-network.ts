@@ -1,0 +1,124 @@
+/** The stock server of `@x402/hono` 2.27 as a target: the same chain, the same provider, the same attacks. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import { privateKeyToAddress } from 'viem/accounts'
+import { startTestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import { startPlainLoopbackProvider } from '../../provider/start.ts'
+import { createFundedKey } from './accounts.ts'
+import type { Driver, SpecialRequests } from './driver.ts'
+import { chat, cpuSecondsOf, priceOf, type AttackedNetwork } from './own-network.ts'
+import { startRewritingRpc } from './rewriting-rpc.ts'
+
+const program = fileURLToPath(new URL('stock-server.ts', import.meta.url))
+const prompt = 'one two three four five six seven eight'
+
+function requestsFor(scheme: string): SpecialRequests {
+  return {
+    otherRoute: {
+      path: '/v1/responses',
+      body: JSON.stringify({ model: 'loopback-echo', input: 'hello' }),
+      headers: { 'content-type': 'application/json' },
+    },
+    otherPrice: { ...chat('loopback-echo', false), path: '/dear/v1/chat/completions' },
+    slowStream: chat('loopback-slow-300', true, prompt),
+    slowAnswer: chat('loopback-slow-300', false, prompt),
+    cutStream: chat('hostile-eof-mid', true, prompt),
+    upstreamError: chat('hostile-status-500', false),
+    upstreamReset: chat('hostile-reset', false),
+    injectedHeaders: chat('hostile-header-injection', false),
+    plainTwin: chat('loopback-echo', false),
+    refund: { path: '/v1/refund', body: '' },
+    ...(scheme === 'exact' ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    // A cut stream counts nothing: the handler charges 0.
+    ...(scheme === 'exact' ? {} : { freeOfCharge: chat('hostile-eof-mid', true, prompt) }),
+  }
+}
+
+/** Starts everything. */
+export async function startStockNetwork(scheme: string): Promise<AttackedNetwork> {
+  const chain = await startTestChain()
+  const [provider, rpc] = await Promise.all([
+    startPlainLoopbackProvider(),
+    startRewritingRpc(chain.rpcUrl),
+  ])
+  const authorizerKey = chain.nextSettlementKey()
+  const start = (port: number, facilitatorKey: string): ReturnType<typeof startServer> =>
+    startServer({
+      scheme,
+      port,
+      rpcUrl: rpc.url,
+      providerUrl: provider.url,
+      asset: baseSepoliaUsdc.address,
+      payTo: privateKeyToAddress(authorizerKey),
+      facilitatorKey,
+      authorizerKey,
+    })
+  const firstKey = chain.nextSettlementKey()
+  // Owned here: the process that runs now, and a second one once it was asked for.
+  let server = await start(0, firstKey)
+  let second: Awaited<ReturnType<typeof startServer>> | undefined
+  const { url } = server
+  const driver: Driver = {
+    requests: requestsFor(scheme),
+    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
+    untilIdle: async () => {
+      await provider.log({ waitUntilIdleMs: 10_000 })
+    },
+    restart: async () => {
+      await end(server.child)
+      server = await start(Number(new URL(url).port), firstKey)
+    },
+    secondUrl: async () => {
+      second ??= await start(0, chain.nextSettlementKey())
+      return second.url
+    },
+    createPayerKey: (balance) => createFundedKey(chain, balance),
+    get rpcRule() {
+      return rpc.rule
+    },
+    set rpcRule(rule) {
+      rpc.rule = rule
+    },
+    broadcasts: () => rpc.broadcasts,
+    priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
+    cpuSeconds: () => cpuSecondsOf(server.child.pid ?? 0),
+    stop: async () => {
+      rpc.rule = undefined
+      await end(server.child)
+      if (second !== undefined) await end(second.child)
+      await rpc.stop()
+      await provider.stop()
+      await chain.stop()
+    },
+  }
+  return { url, rpcUrl: chain.rpcUrl, request: chat('loopback-echo', false), driver }
+}
+
+async function startServer(
+  options: Record<string, unknown>,
+): Promise<{ readonly url: string; readonly child: ChildProcess }> {
+  const child = spawn(process.execPath, ['--conditions=source', program, JSON.stringify(options)], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors = (errors + chunk.toString()).slice(-10_000)
+  })
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout }), 'line').then(([text]) => String(text)),
+    once(child, 'exit').then(() => {
+      throw new Error(`the stock server ended before it was ready: ${errors}`)
+    }),
+  ])
+  return { url: String(Object(JSON.parse(line)).url), child }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGKILL')
+  await ended
+}

@@ -1,0 +1,13 @@
+/** The payer of a scheme. */
+import type { Hex } from 'viem'
+import type { Payer, Scheme } from '../attack.ts'
+import { createChannelPayer } from './channel-payer.ts'
+import { createExactPayer, createUptoPayer } from './single-payers.ts'
+
+const depositAtomic = 90_000n
+
+/** Pays from this account. */
+export function createPayer(scheme: Scheme, key: Hex): Payer {
+  if (scheme === 'exact') return createExactPayer(key)
+  return scheme === 'upto' ? createUptoPayer(key) : createChannelPayer(key, depositAtomic)
+}

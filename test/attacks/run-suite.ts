@@ -1,0 +1,153 @@
+/** Runs attacks one after the other against one server and one scheme. */
+import { callRaw, type RawResult } from '../provider/raw-client.ts'
+import {
+  AttackFailed,
+  demand,
+  isServed,
+  tally,
+  type Context,
+  type Outcome,
+  type Payer,
+  type Scheme,
+} from './attack.ts'
+import { catalogue, type CatalogueEntry } from './catalogue.ts'
+import type { Driver } from './drivers/driver.ts'
+import { encodePayment, quoteIn, type Payment, type PaidRequest } from './wire.ts'
+
+/** What to attack. */
+export type SuiteOptions = {
+  readonly url: string
+  readonly rpcUrl: string
+  readonly scheme: Scheme
+  readonly request: PaidRequest
+  readonly payer: Payer
+  readonly driver?: Driver
+  readonly repeats: number
+  readonly seed: number
+  /** Identifiers to run; default all. */
+  readonly only?: ReadonlySet<string>
+  readonly onResult?: (result: AttackResult) => void
+}
+
+/** One line of the report. */
+export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
+  readonly scheme: Scheme
+  readonly outcome: Outcome
+  readonly milliseconds: number
+}
+
+const patienceMs = 90_000
+
+/** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
+export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
+  const results: AttackResult[] = []
+  for (const { run, mechanism: _, ...entry } of catalogue) {
+    if (options.only?.has(entry.id) === false) continue
+    const start = performance.now()
+    const outcome = await runOne(run, options)
+    const milliseconds = Math.round(performance.now() - start)
+    const result = { ...entry, scheme: options.scheme, outcome, milliseconds }
+    results.push(result)
+    options.onResult?.(result)
+  }
+  return results
+}
+
+async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promise<Outcome> {
+  const plain = createContext(options, () => Promise.resolve())
+  // Once for each attack, when it makes its first call.
+  let prepared: Promise<void> | undefined
+  const context = createContext(options, () => (prepared ??= prepare(plain)))
+  const late = Promise.withResolvers<Outcome>()
+  const timer = setTimeout(() => {
+    late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
+  }, patienceMs)
+  try {
+    return await Promise.race([run(context), late.promise])
+  } catch (error) {
+    if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
+    const text = error instanceof Error ? error.message : String(error)
+    return { kind: 'failed', detail: `the attack broke off: ${text.slice(0, 300)}` }
+  } finally {
+    clearTimeout(timer)
+    if (context.driver !== undefined) context.driver.rpcRule = undefined
+  }
+}
+
+/** Before each attack an ordinary payment buys an ordinary call: a server that refuses everything passes nothing. */
+async function prepare(context: Context): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    const answer = await context.send(await context.pay())
+    if (isServed(answer)) return
+    const { status } = answer
+    const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
+    // A channel whose state the payer does not know is corrected once.
+    demand(
+      attempt < 2 && status === 402,
+      `an ordinary payment was refused: ${tally([answer])} ${error}`,
+    )
+  }
+}
+
+function createContext(options: SuiteOptions, ready: () => Promise<void>): Context {
+  const { url, rpcUrl, scheme, request, payer, driver, repeats, seed } = options
+  const send: Context['send'] = async (payment, target = request, more = {}) => {
+    await ready()
+    const paid = payment === undefined ? {} : { 'payment-signature': headerOf(payment) }
+    const answer = await callRaw({
+      url: `${url}${target.path}`,
+      method: 'POST',
+      body: target.body,
+      maxHeaderSize: 65_536,
+      ...more,
+      headers: { ...target.headers, ...paid, ...more.headers },
+    })
+    // What is charged on a channel is heard by whoever pays from it.
+    if (typeof payment === 'object' && isFrom(payer, payment.payload)) payer.hear(answer)
+    return answer
+  }
+  const quote: Context['quote'] = async (target = request, more = {}) => {
+    const answer = await send(undefined, target, more)
+    const found = quoteIn(answer)
+    demand(answer.status === 402 && found !== undefined, `no offer: ${tally([answer])}`)
+    return found
+  }
+  const context: Context = {
+    url,
+    scheme,
+    request,
+    payer,
+    rpcUrl,
+    repeats,
+    seed,
+    driver,
+    send,
+    quote,
+    pay: async (target, changes) => payer.sign(await quote(target), changes),
+    observe: async (calls) => {
+      await ready()
+      const before = await driver?.executions()
+      const answers = await calls()
+      const after = await driver?.executions()
+      if (before === undefined || after === undefined) {
+        return { answers, executions: differentAnswers(answers) }
+      }
+      return { answers, executions: after - before }
+    },
+    settleUp: () => prepare(context),
+  }
+  return context
+}
+
+function headerOf(payment: Payment | string): string {
+  return typeof payment === 'string' ? payment : encodePayment(payment)
+}
+
+function isFrom({ address }: Payer, payload: Readonly<Record<string, unknown>>): boolean {
+  return JSON.stringify(payload).toLowerCase().includes(address.toLowerCase())
+}
+
+// Without a counter an execution shows itself only by an answer of its own.
+function differentAnswers(answers: readonly RawResult[]): number {
+  return new Set(answers.filter(isServed).map(({ body }) => body.toString('base64'))).size
+}
