@@ -1,8 +1,9 @@
 /** Runs the tests in this process and hands over what happened, for `npm test` and `npm run check` alike. */
 import { join, relative, sep } from 'node:path'
+import { configDefaults } from 'vitest/config'
 import { startVitest, type TestModule } from 'vitest/node'
 import { forgetCoverage, judgeCoverage } from './coverage.ts'
-import { planRuns, type TestRunOptions } from './plan-runs.ts'
+import { planRuns, type TestRun, type TestRunOptions } from './plan-runs.ts'
 import { readSourceTree, repositoryRoot } from './source-tree.ts'
 import { judgeTestReport, type TestFile, type TestOutcome } from './test-report.ts'
 
@@ -20,9 +21,7 @@ export async function runTests(options: TestRunOptions): Promise<TestOutcome> {
   const complete = options.filters.length === 0
   if (options.coverage) forgetCoverage(repositoryRoot)
   const runs: RunResult[] = []
-  // Whole paths: a part of one can be the end of another.
-  const paths = listTestFiles().map((path) => join(repositoryRoot, path))
-  for (const run of planRuns(options, paths)) runs.push(await runOnce(run))
+  for (const run of planRuns(options, listTestFiles())) runs.push(await runOnce(run))
   const outcome = judgeTestReport({
     files: runs.flatMap(({ files }) => files),
     unhandledErrors: runs.reduce((sum, run) => sum + run.unhandledErrors, 0),
@@ -39,11 +38,12 @@ export async function runTests(options: TestRunOptions): Promise<TestOutcome> {
   return { ...outcome, problems }
 }
 
-async function runOnce({ filters, coverage }: TestRunOptions): Promise<RunResult> {
+async function runOnce({ filters, coverage, exclude }: TestRun): Promise<RunResult> {
   const vitest = await startVitest([...filters], {
     config: join(repositoryRoot, 'test/config/vitest.config.ts'),
     run: true,
     watch: false,
+    ...(exclude.length === 0 ? {} : { exclude: [...configDefaults.exclude, ...exclude] }),
     // What is covered are pure functions: a worker of its own for each file would be most of the time.
     ...(coverage ? { coverage: { enabled: true }, isolate: false } : {}),
   })

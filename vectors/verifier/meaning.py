@@ -36,7 +36,8 @@ def judge_meaning(call):
     """BU3.12; a failure that can be seen goes before `withheld`."""
     for name, value in call.claims.items():
         demand(name not in CLAIM_SCHEMAS or CLAIM_SCHEMAS[name](value), "claim-schema")
-    is_recovered = call.fields[2] == RECEIPT and "recovered" in call.claims
+    knows_more = NEEDED_CLAIMS[RECEIPT] & call.claims.keys()
+    is_recovered = call.fields[2] == RECEIPT and "recovered" in call.claims and not knows_more
     missing = (RECOVERED_CLAIMS if is_recovered else NEEDED_CLAIMS[call.fields[2]]) - call.claims.keys()
     demand(not (call.all_disclosed and missing), "claim-missing")
     compare_bodies(call.claims)

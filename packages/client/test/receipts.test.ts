@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { countersignFetch } from '@countersign/client'
+import { concatBytes } from '@countersign/protocol/bytes/byte-string'
+import { sha256 } from '@countersign/protocol/crypto/sha256'
+import { parseClaim, type ClaimEntry } from '@countersign/protocol/receipt/claims'
+import { encodeBundle, parseBundle } from '@countersign/protocol/verify/bundle'
 import { post, refusalOf, wallet } from './kit/fetch-fixture.ts'
 import { createGate, present } from './kit/present-value.ts'
 import { startWireGateway, testStream, type WireGateway } from './kit/wire-gateway.ts'
@@ -85,6 +89,23 @@ test('a receipt of a paid call that names no payment is an error', async () => {
   const response = await fetch(`${gateway.url}/chat/completions`, post(true))
   await response.text()
   expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
+})
+
+test('a charge whose claims the gateway keeps from its own caller is not called proven', async () => {
+  gateway.behaviour.bundle = (bytes) => {
+    const bundle = parseBundle(bytes)
+    const claims = bundle.claims.map((entry): ClaimEntry => {
+      if (entry.kind === 'leaf' || parseClaim(entry.bytes).name !== 'timing') return entry
+      return { kind: 'leaf', hash: sha256(concatBytes(Uint8Array.of(0), entry.bytes)) }
+    })
+    return encodeBundle({ ...bundle, claims })
+  }
+  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions`, post(true))
+  await response.text()
+  const { verdict } = await fetch.receiptOf(response)
+  expect(verdict.checks.filter(({ status }) => status === 'failed')).toEqual([])
+  expect(verdict.verdict).toBe('incomplete')
 })
 
 test('a bundle that is none is an error', async () => {

@@ -20,6 +20,7 @@ test.each([
   [64, ['wallet', 'create', '--keystore', 'x', '--rpc', 'http://127.0.0.1']],
   [64, ['call', '--stream', '--no-stream', 'x']],
   [64, ['call', '--max-price', '1.5', 'x']],
+  [64, ['call', '--attested', '--base-url', 'http://127.0.0.1:1/v1', '--model', 'm', 'x']],
   [64, ['keys', 'create']],
   [64, ['keys', 'limit']],
   [64, ['keys', 'limit', 'a']],
@@ -36,6 +37,7 @@ test.each([
   [66, ['verify', '.']],
   [66, ['inspect', 'not/there.json']],
   [69, ['call', '--data', 'not/there', 'x']],
+  [69, ['keys', 'list', '--data', 'not/there']],
 ])('wrong use exits with %i and says what to do: %j', async (code, args) => {
   const ended = await runInProcess(args)
   expect({ code: ended.code, out: ended.out }).toEqual({ code, out: '' })

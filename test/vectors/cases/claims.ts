@@ -234,6 +234,12 @@ const meanings: readonly MeaningRow[] = [
     { ...recoveredCall, type: 'refusal', charge: { scheme: 'none', amountAtomic: 0n } },
   ],
   [
+    'a recovered receipt that states a price and nothing of the call',
+    'RC4.13',
+    'claim-missing',
+    withClaim(recoveredCall, 'price', jsonCall.claims.get('price') ?? null),
+  ],
+  [
     'forwarded bytes of another digest',
     'RC4.2',
     'identity-broken',

@@ -70,8 +70,13 @@ function createQuestion(): FullQuestion {
       share: Uint8Array.from(publicKey.export({ type: 'spki', format: 'der' }).subarray(-keyBytes)),
       agree: async (key) => {
         const der = Buffer.concat([x25519SpkiPrefix, key])
-        const peer = createPublicKey({ key: der, format: 'der', type: 'spki' })
-        return diffieHellman({ privateKey, publicKey: peer })
+        try {
+          const peer = createPublicKey({ key: der, format: 'der', type: 'spki' })
+          return diffieHellman({ privateKey, publicKey: peer })
+        } catch {
+          // A point of low order makes no secret.
+          return undefined
+        }
       },
     },
     signedByAddress: async (address, message, signature) => {

@@ -249,9 +249,11 @@ function formatAudit(
   })
   const notes =
     (audit.repeated === 0 ? '' : `${audit.repeated} statements came more than once\n`) +
-    (audit.holes === 0 ? '' : `${audit.holes} statements of these keysets are not here\n`)
+    (audit.holes === 0
+      ? ''
+      : `not here: ${audit.holes} other statements of these keysets (those of other callers, too, have a number)\n`)
   const shown = out.style(verdict === 'right' ? 'green' : 'bold', verdict)
-  const head = `${shown}: ${audit.calls} calls in ${files.length} files\n`
+  const head = `${shown}: calls ${audit.calls}, files ${files.length}\n`
   return [head, ...rows, ...audit.findings.map(formatFinding), ...totals, ...claims, notes].join('')
 }
 

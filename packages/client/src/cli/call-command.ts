@@ -38,7 +38,7 @@ standard output, everything else on standard error. The payer is the wallet of t
   --no-stream          get the answer in one piece (--stream is the default)
   --out FILE           where to save the receipt; default ./ID.countersign.json
   --max-price ATOMIC   refuse to pay more than this, default 50000 (0.05 USDC)
-  --base-url URL       another gateway, ending in /v1
+  --base-url URL       another gateway, ending in /v1; needs --model
   --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
   --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
   --sealed             encrypt the whole call to a key that evidence stands behind
@@ -129,6 +129,9 @@ async function findTarget(
       ? await readNetworkState(values.data)
       : { baseUrl: given.replace(/\/$/, ''), model: '' }
   const { baseUrl } = state
+  if (values.attested && !baseUrl.startsWith('https:')) {
+    throw new UsageError(`--attested needs a gateway with https (listen.tls), not ${baseUrl}`)
+  }
   const model = values.model ?? state.model
   const transport = createTransport(values, nowMs)
   const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']

@@ -9,7 +9,8 @@ export const configCommand: Command = {
   help: `usage: countersign config check FILE
 
 Has the gateway's own parser judge a configuration file. Prints its digest, which stands in every keyset, or every
-fault. No secret is needed and nothing is started.
+fault. No secret is needed and nothing is started. A variable with which a gateway refuses to start (NODE_EXTRA_CA_CERTS,
+SSLKEYLOGFILE, …) is a fault here too.
 
 exit code: 0 usable, 1 not usable, 64 wrong usage
 

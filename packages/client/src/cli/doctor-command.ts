@@ -12,7 +12,8 @@ export const doctorCommand: Command = {
 
 Tries what a configuration names: data folder, prices, evidence, the collector of traces; each provider (name, port,
 certificate, key, names of models, clock); the chain, its token and the settlement key. One line for each check, with
-what to do about it. Needs the environment of the gateway (provider keys). Costs nothing, starts nothing.
+what to do about it. Needs the environment of the gateway (provider keys), and refuses the variables that the gateway
+refuses. Costs nothing, starts nothing.
 
   --config FILE   default ${defaultFile}
   --json          {"ok", "checks": [{"check", "status", "message", "hint"}]}

@@ -132,6 +132,7 @@ async function announce(
 ): Promise<void> {
   const { baseUrl, rpcUrl, wallet } = network
   const models = upstream.models.map((model) => (model === '*' ? 'any other name' : model))
+  const where = dataDir === resolve('.countersign') ? '' : ` --data ${dataDir}`
   const balance = await readUsdcBalance(rpcUrl, wallet.address)
   const row = (name: string, text: string): string =>
     `  ${out.style('bold', name.padEnd(10))}${text}\n`
@@ -144,10 +145,10 @@ async function announce(
       row('data', `${dataDir}  (keys.json holds the keys)`) +
       `
 Call it, and pay from the wallet:
-  ${commandName} call "Say hello"
+  ${commandName} call${where} "Say hello"
 
 With an API key, from any OpenAI client (apiKey: the secret, baseURL: ${baseUrl}):
-  ${commandName} keys create --name me --budget 1000000
+  ${commandName} keys create --name me --budget 1000000${where}
 
 From code that pays by itself:
   const paidFetch = countersignFetch({ baseUrl, account, maxAmountAtomic: 20_000n, budgetAtomic: 1_000_000n })

@@ -46,7 +46,7 @@ Judges a bundle (*.countersign.json) without a network, check by check.
 ${policyPinHelp}
   --request FILE      the request body that you sent: must be the very bytes
   --response FILE     the response body that you got: must be the very bytes
-  --replay            run the translation of the call again (spec/translation.md TR8); needs --request and
+  --replay            run the translation of the call again (spec/translation.md TR8); needs the next and --request
   --upstream-response FILE  the provider's bytes, from GET /v1/receipts/ID/upstream-response
   --prefix            the response is only the beginning of a stream, up to the end of an event
   --nonce TEXT        the x-receipt-nonce that you sent (base64url)

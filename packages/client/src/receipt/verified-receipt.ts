@@ -67,14 +67,15 @@ export async function verifyReceipt(
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
   const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
-  if (verdict.verdict === 'valid') judgePayment(bundle, payload, context)
-  // An answer that nobody compared is not proven, whatever else holds.
-  const isCompared = body.kind !== 'none' || verdict.verdict !== 'valid'
+  const isValid = verdict.verdict === 'valid'
+  const isSettled = !isValid || judgePayment(bundle, payload, context)
+  // An answer that nobody compared is not proven, nor a charge that nobody can recompute, whatever else holds.
+  const isProven = !isValid || (body.kind !== 'none' && isSettled)
   return {
     id,
     type: payload.type,
     bundle,
-    verdict: isCompared ? verdict : { ...verdict, verdict: 'incomplete' },
+    verdict: isProven ? verdict : { ...verdict, verdict: 'incomplete' },
     chargedAtomic: payload.charge.amountAtomic,
     cumulativeAtomic:
       payload.charge.scheme === 'batch-settlement' ? payload.charge.cumulativeAtomic : undefined,
@@ -83,20 +84,21 @@ export async function verifyReceipt(
   }
 }
 
-// All of it was signed, by a keyset that the policy accepts: what is wrong here is the gateway's doing.
-function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: CallContext): void {
+// All of it was signed, by a keyset that the policy accepts: what is wrong here is the gateway's doing. False when the
+// gateway keeps from its own caller what the charge is made of.
+function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: CallContext): boolean {
   const { claims, keyset } = parseBundle(bundle)
-  if (payload.type === 'receipt') {
-    const isWhole = claims.every(({ kind }) => kind === 'claim')
-    const bill = judgeBill(payload.charge, openClaims(claims, payload), isWhole)
-    if (bill.kind === 'wrong') {
-      const due = bill.dueAtomic === undefined ? '' : `, due ${bill.dueAtomic}`
-      throw new ReceiptError('receipt-bill-wrong', bundle, { detail: `${bill.code}${due}` })
-    }
-  }
   if (payment !== undefined && !paysAttested(keyset, payment.offer)) {
     throw new ReceiptError('payee-not-attested', bundle, { detail: payment.offer.payTo })
   }
+  if (payload.type === 'refusal') return true
+  const isWhole = claims.every(({ kind }) => kind === 'claim')
+  const bill = judgeBill(payload.charge, openClaims(claims, payload), isWhole)
+  if (bill.kind === 'wrong') {
+    const due = bill.dueAtomic === undefined ? '' : `, due ${bill.dueAtomic}`
+    throw new ReceiptError('receipt-bill-wrong', bundle, { detail: `${bill.code}${due}` })
+  }
+  return bill.kind !== 'open'
 }
 
 /** Whether the attested keyset names the payee (spec/statement.md ST4.1). */

@@ -38,10 +38,15 @@ export async function attestSealing(
   const pair = await crypto.subtle.generateKey(x25519, false, ['deriveBits'])
   if (!('privateKey' in pair)) throw new ClientError('sealed-unsupported', { detail: 'no X25519' })
   const share = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey))
-  const agree = async (bytes: Uint8Array): Promise<Uint8Array> => {
-    const peer = await crypto.subtle.importKey('raw', new Uint8Array(bytes), x25519, false, [])
-    const derivation = { name: 'X25519', public: peer }
-    return new Uint8Array(await crypto.subtle.deriveBits(derivation, pair.privateKey, 256))
+  const agree = async (bytes: Uint8Array): Promise<Uint8Array | undefined> => {
+    try {
+      const peer = await crypto.subtle.importKey('raw', new Uint8Array(bytes), x25519, false, [])
+      const derivation = { name: 'X25519', public: peer }
+      return new Uint8Array(await crypto.subtle.deriveBits(derivation, pair.privateKey, 256))
+    } catch {
+      // A point of low order makes no secret.
+      return undefined
+    }
   }
   const url = `${origin}/v1/attestation?nonce=${toHex(nonce)}&share=${toHex(share)}`
   const answer = await ask(url, origin, fetch)

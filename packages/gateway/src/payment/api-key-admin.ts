@@ -8,7 +8,7 @@ import {
   type ApiKeyStore,
   type KeyLimitChanges,
 } from './api-key-store.ts'
-import { parseAmountAtomic } from './database.ts'
+import { DatabaseFault, parseAmountAtomic } from './database.ts'
 
 const usage = `usage: --database FILE create --name NAME --budget ATOMIC [LIMITS]
        --database FILE list
@@ -167,8 +167,19 @@ function toJson(entry: ApiKeyEntry): Record<string, string | number> {
 const dayMs = 86_400_000
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const result = administerApiKeys(process.argv.slice(2), Date.now())
-  if (result === undefined) process.stderr.write(`${usage}\n`)
-  else process.stdout.write(result.lines.map((line) => `${line}\n`).join(''))
-  process.exitCode = result?.exitCode ?? 64
+  process.exitCode = main(process.argv.slice(2))
+}
+
+function main(commandLine: readonly string[]): number {
+  try {
+    const result = administerApiKeys(commandLine, Date.now())
+    if (result === undefined) process.stderr.write(`${usage}\n`)
+    else process.stdout.write(result.lines.map((line) => `${line}\n`).join(''))
+    return result?.exitCode ?? 64
+  } catch (error) {
+    if (!(error instanceof DatabaseFault)) throw error
+    const reason = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+    process.stderr.write(`error database-unusable: ${error.message}${reason}\n`)
+    return 69
+  }
 }

@@ -3,9 +3,10 @@
  * charged twice, two statements in one place, a channel whose charges do not add up.
  */
 import { equalBytes } from '../bytes/byte-string.ts'
+import { encodeCbor } from '../bytes/cbor-encode.ts'
 import { toHex } from '../bytes/text-encoding.ts'
 import type { Bill } from './bill.ts'
-import type { Charge } from './charge.ts'
+import { encodeCharge, type Charge } from './charge.ts'
 import type { CallPayload } from './payload.ts'
 
 /** One receipt or refusal whose bundle is valid. */
@@ -49,7 +50,7 @@ export type AuditTotal = {
   readonly missingAtomic: bigint
 }
 
-/** The result. Equal statements count once. */
+/** The result. Equal statements count once, and so does a charge that was stated again after a crash. */
 export type Audit = {
   readonly calls: number
   /** Statements that came more than once: of no account. */
@@ -72,14 +73,17 @@ type ChannelCharge = {
 export function auditCalls(given: readonly AuditedCall[]): Audit {
   const calls = [...new Map(given.map((call) => [toHex(call.digest), call])).values()]
   const keysets = [...groupBy(calls, ({ payload }) => toHex(payload.keysetDigest)).values()]
-  const payments = calls.flatMap(readPayment)
-  const charges = groupBy(calls.flatMap(readChannelCharge), ({ channelId }) => channelId)
+  const charged = [...groupBy(calls, ({ payload }) => toHex(payload.id)).values()].flatMap(
+    dropRecovered,
+  )
+  const payments = charged.flatMap(readPayment)
+  const charges = groupBy(charged.flatMap(readChannelCharge), ({ channelId }) => channelId)
   return {
-    calls: calls.length,
-    repeated: given.length - calls.length,
-    totals: addUp(calls),
+    calls: charged.length,
+    repeated: given.length - charged.length,
+    totals: addUp(charged),
     findings: [
-      ...findEqual(calls, 'receipt-forked', ({ payload }) => toHex(payload.id)),
+      ...findEqual(charged, 'receipt-forked', ({ payload }) => toHex(payload.id)),
       ...findEqual(calls, 'sequence-forked', placeOf),
       ...keysets.flatMap(findBroken),
       ...findEqual(payments, 'payment-charged-twice', ({ key }) => key),
@@ -87,6 +91,25 @@ export function auditCalls(given: readonly AuditedCall[]): Audit {
     ],
     holes: keysets.reduce((sum, group) => sum + countHoles(group), 0),
   }
+}
+
+/** Of the statements of one id: one that was issued again after a crash says the charge a second time (RC4.13). */
+function dropRecovered(group: readonly AuditedCall[]): readonly AuditedCall[] {
+  const kept: AuditedCall[] = []
+  // The others first: of a call that was told twice the fuller statement is kept.
+  for (const call of group.toSorted((a, b) => Number(isRecovered(a)) - Number(isRecovered(b)))) {
+    const isTold = kept.some(({ payload }) => isSameCharge(payload.charge, call.payload.charge))
+    if (!isRecovered(call) || !isTold) kept.push(call)
+  }
+  return kept
+}
+
+function isRecovered({ bill }: AuditedCall): boolean {
+  return bill.kind === 'open' && bill.reason === 'recovered'
+}
+
+function isSameCharge(a: Charge, b: Charge): boolean {
+  return equalBytes(encodeCbor(encodeCharge(a)), encodeCbor(encodeCharge(b)))
 }
 
 /** Of a credit only the call that uses it up is charged (RC2.4). */

@@ -4,7 +4,7 @@ import { isCborMap, type CborMap, type CborValue } from '../bytes/cbor-encode.ts
 import { decodeJson, type JsonValue } from '../bytes/json-decode.ts'
 import { openMap } from '../bytes/map-reader.ts'
 import { ProtocolError } from '../errors.ts'
-import { priceOf, type DisclosedClaims } from './call-claims.ts'
+import { modelOf, priceOf, type DisclosedClaims } from './call-claims.ts'
 import { readAmount, type Charge } from './charge.ts'
 
 /** What a bill says, recomputed. `due` is what had to be charged. */
@@ -30,6 +30,7 @@ export type OpenBillReason =
 /** What is wrong with a bill. */
 export type BillCode =
   | 'bill-malformed'
+  | 'bill-model-mismatch'
   | 'bill-authorised-mismatch'
   | 'bill-capped-mismatch'
   | 'bill-too-high'
@@ -125,23 +126,28 @@ export function priceUse(
 }
 
 function judge(charge: Charge, claims: DisclosedClaims, isWhole: boolean): Bill {
-  if (claims.has('recovered')) return { kind: 'open', reason: 'recovered' }
   const priceAtomic = priceOf(claims)
-  if (priceAtomic === undefined) return { kind: 'open', reason: 'withheld' }
+  if (priceAtomic === undefined) {
+    // Beside a price, `recovered` excuses nothing (RC4.13).
+    return { kind: 'open', reason: claims.has('recovered') ? 'recovered' : 'withheld' }
+  }
   const metering = claims.get('metering')
   const rates = readRates(claims.get('rates'))
+  const model = modelOf(claims)
+  if (rates !== undefined && model !== undefined && model.requested !== rates.model) {
+    return wrong('bill-model-mismatch')
+  }
   if (metering !== undefined) {
-    return rates === undefined
-      ? { kind: 'open', reason: isWhole ? 'no-rates' : 'withheld' }
-      : judgeMetered(charge, priceAtomic, rates, metering)
+    if (rates === undefined) return { kind: 'open', reason: isWhole ? 'no-rates' : 'withheld' }
+    // Whose rates they are, nobody can say without it.
+    if (model === undefined) return { kind: 'open', reason: 'withheld' }
+    return judgeMetered(charge, priceAtomic, rates, metering)
   }
   if (!isWhole) return { kind: 'open', reason: 'withheld' }
   if (charge.amountAtomic === 0n) return { kind: 'fixed', priceAtomic }
   // A model that is priced by use charges by its use or nothing, and nobody pays for a call that failed.
-  if (rates !== undefined || !wasUsed(claims)) return wrong('bill-too-high', 0n)
-  if (charge.amountAtomic === priceAtomic) return { kind: 'fixed', priceAtomic }
-  const code = charge.amountAtomic > priceAtomic ? 'bill-too-high' : 'bill-too-low'
-  return wrong(code, priceAtomic)
+  const dueAtomic = rates !== undefined || !wasUsed(claims) ? 0n : priceAtomic
+  return isDue(charge, dueAtomic) ? { kind: 'fixed', priceAtomic } : wrongCharge(charge, dueAtomic)
 }
 
 function judgeMetered(
@@ -161,11 +167,17 @@ function judgeMetered(
   const isCapped = usedAtomic > authorisedAtomic
   if (metering.value('capped') !== isCapped) return wrong('bill-capped-mismatch')
   const dueAtomic = isCapped ? authorisedAtomic : usedAtomic
-  const { amountAtomic, scheme } = charge
-  // A strict voucher costs at least one unit (spec/payment.md PA18.3).
+  if (isDue(charge, dueAtomic)) return { kind: 'metered', model: rates.model, dueAtomic }
+  return wrongCharge(charge, dueAtomic)
+}
+
+/** A strict voucher costs at least one unit (spec/payment.md PA18.3), also when its answer was cut (PA14.6). */
+function isDue({ amountAtomic, scheme }: Charge, dueAtomic: bigint): boolean {
   const isLeast = scheme === 'batch-settlement' && dueAtomic === 0n && amountAtomic === 1n
-  if (amountAtomic === dueAtomic || isLeast)
-    return { kind: 'metered', model: rates.model, dueAtomic }
+  return amountAtomic === dueAtomic || isLeast
+}
+
+function wrongCharge({ amountAtomic }: Charge, dueAtomic: bigint): Bill {
   return wrong(amountAtomic > dueAtomic ? 'bill-too-high' : 'bill-too-low', dueAtomic)
 }
 

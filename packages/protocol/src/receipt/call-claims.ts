@@ -69,7 +69,9 @@ export function checkClaimShapes(claims: DisclosedClaims): void {
  * @throws ProtocolError `claim-missing`.
  */
 export function checkClaimsPresent(type: 'receipt' | 'refusal', claims: DisclosedClaims): void {
-  const ofReceipt = claims.has('recovered') ? recoveredClaims : receiptClaims
+  // Whoever knows more than the request knows it all: `recovered` beside other claims excuses nothing.
+  const isRecovered = claims.has('recovered') && !receiptClaims.some((name) => claims.has(name))
+  const ofReceipt = isRecovered ? recoveredClaims : receiptClaims
   const required = type === 'receipt' ? ofReceipt : refusalClaims
   if (!required.every((name) => claims.has(name))) throw new ProtocolError('claim-missing')
 }

@@ -1,4 +1,4 @@
-/** Judges the evidence about the keyset (spec/bundle.md checks 14 to 17, BU3.6, BU3.16). */
+/** Judges the evidence about the keyset (spec/bundle.md checks 15 to 18, BU3.6, BU3.16). */
 import type { EvidenceCheck, EvidenceCheckId } from '../attestation/appraisal.ts'
 import type { EvidenceExpectation, EvidenceVerdict } from '../attestation/judge-evidence.ts'
 import { createReportData } from '../attestation/report-data.ts'

@@ -46,9 +46,9 @@ export async function checkPossession({ cose, kid, keyset }: KeysetStatement): P
  * @throws ProtocolError `keyset-not-valid-at-time`.
  */
 export function checkDates(timeMs: number, keyset: Keyset): void {
-  if (timeMs < keyset.notBeforeMs || timeMs > keyset.notAfterMs) {
-    throw new ProtocolError('keyset-not-valid-at-time')
-  }
+  // False for a time that is not a number: refused, not passed.
+  const isWithin = timeMs >= keyset.notBeforeMs && timeMs <= keyset.notAfterMs
+  if (!isWithin) throw new ProtocolError('keyset-not-valid-at-time')
 }
 
 /**

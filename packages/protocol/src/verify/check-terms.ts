@@ -1,4 +1,4 @@
-/** Compares what a keyset says of its gateway with what the policy lists (spec/bundle.md checks 22 to 24). */
+/** Compares what a keyset says of its gateway with what the policy lists (spec/bundle.md checks 23 to 25). */
 import { toHex } from '../bytes/text-encoding.ts'
 import { ProtocolError, type ErrorCode } from '../errors.ts'
 import { upstreamHostOf, type DisclosedClaims } from '../receipt/call-claims.ts'

@@ -47,10 +47,10 @@ export type AttestationCheckId =
 export type AttestationQuestion = {
   /** The 32 bytes that were sent. */
   readonly nonce: Uint8Array
-  /** The X25519 share that was sent, and the secret that it makes with a public key of 32 bytes. */
+  /** The X25519 share that was sent, and the secret that it makes with 32 bytes; `undefined` when they are no public key. */
   readonly exchange?: {
     readonly share: Uint8Array
-    agree(publicKey: Uint8Array): Promise<Uint8Array>
+    agree(publicKey: Uint8Array): Promise<Uint8Array | undefined>
   }
   /** Whether this address signed this message by EIP-191; the curve is the caller's. */
   readonly signedByAddress?: (
@@ -232,9 +232,12 @@ async function checkConfirmations(
   await run.check('confirm-hpke', clause, async () => {
     const { hpkeKey } = need(input.keyset).keyset
     if (hpkeKey === undefined || exchange === undefined) throw new NotChecked('not-given')
-    const secret = await exchange.agree(hpkeKey)
     const message = concatBytes(messageOf(confirmationContexts.hpke), exchange.share)
-    const isHeld = equalBytes(hmac(nobleSha256, secret, message), need(input.answer).hpke)
+    const secret = await exchange.agree(hpkeKey)
+    // A key that makes zero makes it with every share: who confirms holds nothing.
+    const isSecret = secret !== undefined && secret.some((byte) => byte !== 0)
+    const isHeld =
+      isSecret && equalBytes(hmac(nobleSha256, secret, message), need(input.answer).hpke)
     refuse(isHeld ? undefined : 'signature-invalid')
   })
 }

@@ -97,6 +97,31 @@ test('the same statement twice counts once', () => {
   expect(audit.totals[0]?.chargedAtomic).toBe(5n)
 })
 
+test('a charge that was stated again after a crash counts once', () => {
+  const id = word(77).subarray(16)
+  const told = call('a', channel(5n, 5n), { id })
+  const again: AuditedCall = {
+    ...call('again', channel(5n, 5n), { id }),
+    bill: { kind: 'open', reason: 'recovered' },
+  }
+  for (const given of [
+    [told, again],
+    [again, told],
+  ]) {
+    const audit = auditCalls(given)
+    expect(audit).toMatchObject({ calls: 1, repeated: 1, findings: [] })
+    expect(audit.totals[0]?.chargedAtomic).toBe(5n)
+  }
+  expect(auditCalls([again])).toMatchObject({ calls: 1, findings: [] })
+  const other: AuditedCall = {
+    ...call('other', channel(6n, 11n), { id }),
+    bill: { kind: 'open', reason: 'recovered' },
+  }
+  expect(auditCalls([told, other]).findings).toEqual([
+    { code: 'receipt-forked', names: ['a', 'other'] },
+  ])
+})
+
 test('a payment that two calls charged', () => {
   const exact: Charge = { scheme: 'exact', ...chain, amountAtomic: 5n, paymentId: word(1) }
   const credit: Charge = { ...exact, amountAtomic: 0n }

@@ -26,6 +26,7 @@ function metering(changes: Readonly<Record<string, CborValue>> = {}): CborValue 
 function claimsOf(changes: Readonly<Record<string, CborValue | undefined>> = {}) {
   const all: Readonly<Record<string, CborValue | undefined>> = {
     metering: metering(),
+    model: pairs({ asserted: null, requested: 'm' }),
     outcome: pairs({ state: 'complete', finish: null, error: null }),
     price: pairs({ amount: encodeAmount(1000n), sheet: new Uint8Array(32) }),
     rates,
@@ -74,6 +75,9 @@ test('the tier that holds is the last that total input exceeds', () => {
 test.each<readonly [string, bigint, Readonly<Record<string, CborValue | undefined>>]>([
   ['bill-too-high', due + 1n, {}],
   ['bill-too-low', due - 1n, {}],
+  ['bill-too-high', due + 1n, { recovered: pairs({ request: new Uint8Array(32) }) }],
+  ['bill-model-mismatch', due, { model: pairs({ asserted: null, requested: 'cheap' }) }],
+  ['bill-malformed', due, { model: 'm' }],
   ['bill-too-high', 1n, { metering: metering({ source: 'none', counts: pairs({}) }) }],
   ['bill-capped-mismatch', due, { metering: metering({ capped: true }) }],
   ['bill-capped-mismatch', 1000n, { metering: metering({ counts: pairs({ input: 2000 }) }) }],
@@ -116,6 +120,22 @@ test('a provider that failed is paid nothing, but for the unit of a strict vouch
   expect(judgeBill(charge(2n, 'batch-settlement'), free, true)).toMatchObject({ kind: 'wrong' })
 })
 
+test('a strict voucher whose stream was cut costs one unit', () => {
+  for (const priced of [{}, { rates: undefined }]) {
+    const cut = claimsOf({
+      metering: undefined,
+      outcome: pairs({ state: 'upstream-error' }),
+      ...priced,
+    })
+    expect(judgeBill(charge(1n, 'batch-settlement'), cut, true)).toMatchObject({ kind: 'fixed' })
+    expect(judgeBill(charge(2n, 'batch-settlement'), cut, true)).toMatchObject({
+      code: 'bill-too-high',
+      dueAtomic: 0n,
+    })
+    expect(judgeBill(charge(1n), cut, true)).toMatchObject({ code: 'bill-too-high' })
+  }
+})
+
 test('a call at a fixed price costs that, or nothing', () => {
   const fixed = claimsOf({ metering: undefined, rates: undefined })
   const left = claimsOf({
@@ -131,8 +151,9 @@ test('a call at a fixed price costs that, or nothing', () => {
 })
 
 test.each<readonly [string, boolean, Readonly<Record<string, CborValue | undefined>>]>([
-  ['recovered', true, { recovered: pairs({ request: new Uint8Array(32) }) }],
+  ['recovered', true, { price: undefined, recovered: pairs({ request: new Uint8Array(32) }) }],
   ['withheld', false, { price: undefined }],
+  ['withheld', false, { model: undefined }],
   ['withheld', false, { rates: undefined }],
   ['withheld', false, { metering: undefined }],
   ['no-rates', true, { rates: undefined }],
@@ -142,7 +163,7 @@ test.each<readonly [string, boolean, Readonly<Record<string, CborValue | undefin
 
 test('a fault that is not of the receipt is not hidden', () => {
   const claims = {
-    has: () => {
+    get: () => {
       throw new RangeError('ours')
     },
   }

@@ -219,6 +219,24 @@ test.each(refused)('an answer with %s is refused by %s', async (_, check, code, 
   expect(verdict.keyset).toBeUndefined()
 })
 
+test.each([
+  ['is no public key', undefined],
+  ['makes a secret of zeros', new Uint8Array(32)],
+] as const)('an HPKE key that %s is refused, whatever confirms it', async (_, agreedOn) => {
+  const digest = keysetDigestOf(
+    parseBundle(forgeBundle(jsonCall, { document: set(11, tlsSpki) })).keyset,
+  )
+  const message = concatBytes(encodeUtf8(confirmationContexts.hpke), digest, nonce, share)
+  const mac = hmac(nobleSha256, agreedOn ?? new Uint8Array(32), message)
+  const verdict = await judge(
+    answerOf({ confirmations: { hpke: toBase64url(mac) } }),
+    defaultPolicy,
+    { ...question, exchange: { share, agree: () => Promise.resolve(agreedOn) } },
+  )
+  expect(endsOf(verdict).get('confirm-hpke')).toBe('signature-invalid')
+  expect(verdict.verdict).toBe('invalid')
+})
+
 test('bytes that are no answer have a verdict', async () => {
   const tooLarge = await judge(new Uint8Array(maxAttestationBytes + 1))
   expect(endsOf(tooLarge).get('answer')).toBe('bundle-too-large')
@@ -266,6 +284,7 @@ test('a keyset is for its own dates, with the skew of the policy before them', a
   expect(await validityAt(beginMs - 501)).toBe('keyset-not-valid-at-time')
   expect(await validityAt(beginMs + 24 * hourMs)).toBe('')
   expect(await validityAt(beginMs + 24 * hourMs + 1)).toBe('keyset-not-valid-at-time')
+  expect(await validityAt(Number.NaN)).toBe('keyset-not-valid-at-time')
 })
 
 test('what the policy requires of keysets is required here, and what it requires of calls is not', async () => {
