@@ -1,11 +1,11 @@
 /** The benchmark of the gateway: every target goes through the same runs, one after the other. */
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, loadavg, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { measureTarget, type Plan, type TargetReport } from './measure-target.ts'
-import { canPin, nodeCommand, startPinned } from './pinned-process.ts'
-import { formatTable, saveReport, type BenchReport } from './report.ts'
+import { describeRun, saveReport } from '../run-record.ts'
+import { nodeCommand, startPinned } from './pinned-process.ts'
+import { formatTable, type BenchReport } from './report.ts'
 import { startTarget, targetNames, type TargetName } from './targets.ts'
 
 const fullPlan: Plan = {
@@ -43,7 +43,7 @@ export async function benchGateway(options: {
   const plan = options.quick ? quickPlan : fullPlan
   const names = selectTargets(options.only)
   const folder = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
-  const about = describeRun(plan)
+  const about = describeRun(plan.isQuick)
   const targets: TargetReport[] = []
   const absent: TargetName[] = []
   const upstream = await startPinned(0, nodeCommand(mockUpstream, []))
@@ -58,7 +58,7 @@ export async function benchGateway(options: {
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  const report: BenchReport = { ...about, absent, targets }
+  const report: BenchReport = { benchmark: 'gateway', ...about, absent, targets }
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : formatTable(report))
   if (!plan.isQuick && names === targetNames) process.stderr.write(`saved ${saveReport(report)}\n`)
 }
@@ -83,23 +83,4 @@ async function measure(
   } finally {
     await target.stop()
   }
-}
-
-function describeRun(plan: Plan): Omit<BenchReport, 'absent' | 'targets'> {
-  return {
-    benchmark: 'gateway',
-    date: new Date().toISOString(),
-    commit: git('rev-parse', 'HEAD'),
-    hasLocalChanges: git('status', '--porcelain', '--', '../../packages').length > 0,
-    node: process.version,
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    isPinned: canPin(),
-    loadBefore: loadavg()[0] ?? 0,
-    isQuick: plan.isQuick,
-  }
-}
-
-function git(...gitArguments: string[]): string {
-  return execFileSync('git', gitArguments, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
 }

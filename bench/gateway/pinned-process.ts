@@ -30,11 +30,15 @@ export function isInstalled(program: string): boolean {
 }
 
 /** Spawns on this core. Its standard input ends with this process, so that it can end too. */
-export function spawnPinned(core: 0 | 1, command: readonly string[]): ChildProcess {
+export function spawnPinned(
+  core: 0 | 1,
+  command: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
   const pinned = canPin() ? ['taskset', '-c', String(core), ...command] : command
   const [program = '', ...programArguments] = pinned
   // Of the environment only the path: the gateway refuses what could change what it does.
-  const env = { PATH: process.env['PATH'] }
+  const env = { PATH: process.env['PATH'], ...environment }
   return spawn(program, programArguments, { stdio: ['pipe', 'pipe', 'inherit'], env })
 }
 
@@ -44,8 +48,12 @@ export function nodeCommand(program: URL, programArguments: readonly string[]): 
 }
 
 /** Starts a program that writes one line of JSON when it is ready. */
-export async function startPinned(core: 0 | 1, command: readonly string[]): Promise<PinnedProcess> {
-  const child = spawnPinned(core, command)
+export async function startPinned(
+  core: 0 | 1,
+  command: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<PinnedProcess> {
+  const child = spawnPinned(core, command, environment)
   const { pid, stdout } = child
   if (pid === undefined || stdout === null) throw new Error(`${command.join(' ')} does not start`)
   const line = await firstLine(stdout, command)

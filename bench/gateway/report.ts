@@ -1,23 +1,11 @@
-/** The result of a run: as a table for people, and as a file beside those of earlier commits. */
-import { writeFileSync } from 'node:fs'
+/** The result of a run as a table. */
+import { alignColumns, formatRecord, type RunRecord } from '../run-record.ts'
 import type { TargetReport } from './measure-target.ts'
 import type { TargetName } from './targets.ts'
 
 /** Everything that a run says. */
-export type BenchReport = {
+export type BenchReport = RunRecord & {
   readonly benchmark: 'gateway'
-  /** ISO 8601. */
-  readonly date: string
-  readonly commit: string
-  /** The packages had changes that are not in the commit. */
-  readonly hasLocalChanges: boolean
-  readonly node: string
-  readonly cpu: string
-  readonly cores: number
-  readonly isPinned: boolean
-  /** Load average of the last minute before the run: above 0.5, neighbours are in the figures. */
-  readonly loadBefore: number
-  readonly isQuick: boolean
   /** Targets that are not installed here. */
   readonly absent: readonly TargetName[]
   readonly targets: readonly TargetReport[]
@@ -51,28 +39,8 @@ export function formatTable(report: BenchReport): string {
     titles.map(([, second]) => second),
     ...targets.map((target) => toRow(target, direct, floorUs)),
   ]
-  const widths = titles.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
-  const about = `${report.commit.slice(0, 8)}${report.hasLocalChanges ? ' with local changes' : ''}, Node ${report.node}, ${report.cpu}, ${report.isPinned ? 'pinned' : 'not pinned'}, load before ${report.loadBefore.toFixed(1)}`
   const absent = report.absent.length === 0 ? '' : `Not installed: ${report.absent.join(', ')}.\n`
-  return `${lines.join('\n')}\n${absent}${about}\n`
-}
-
-/** Writes bench/results/gateway-<date>-<commit>.json and gives its name. */
-export function saveReport(report: BenchReport): string {
-  const name = `gateway-${report.date.slice(0, 10)}-${report.commit.slice(0, 8)}.json`
-  writeFileSync(
-    new URL(`../results/${name}`, import.meta.url),
-    `${JSON.stringify(report, null, 2)}\n`,
-  )
-  return `bench/results/${name}`
+  return `${alignColumns(rows)}\n${absent}${formatRecord(report)}\n`
 }
 
 function toRow(

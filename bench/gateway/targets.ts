@@ -113,7 +113,8 @@ async function startGateway(
   return { name, port, pids, headers, hasReceipts, hasStreams: true, stop: child.stop }
 }
 
-function createApiKey(database: string): string {
+/** Makes an API key with a budget that no run uses up, and gives its secret. */
+export function createApiKey(database: string): string {
   const options = ['--database', database, 'create', '--name', 'bench', '--budget', budgetAtomic]
   const [node = '', ...nodeArguments] = nodeCommand(apiKeyAdmin, options)
   const { secret } = parseObject(execFileSync(node, nodeArguments, { encoding: 'utf8' }))

@@ -23,9 +23,9 @@ const answer =
   'It proves which bytes were asked for and which were answered, under which key. '.repeat(9)
 
 /** A request body of about 0.4 KB; the upstream tells the shape from its bytes. */
-export function createRequestBody(shape: Shape): string {
+export function createRequestBody(shape: Shape, modelName: string = model): string {
   return JSON.stringify({
-    model,
+    model: modelName,
     messages: [{ role: 'user', content: prompt }],
     max_tokens: 512,
     temperature: 0.7,

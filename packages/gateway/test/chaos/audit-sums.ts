@@ -21,7 +21,7 @@ export type Sums = {
 }
 
 /** The charges of all receipts in a data folder, each receipt once. */
-function readCharges(dataDir: string): readonly Charge[] {
+export function readCharges(dataDir: string): readonly Charge[] {
   const database = new DatabaseSync(join(dataDir, 'receipts.db'), { readOnly: true })
   try {
     const rows = database.prepare('SELECT statement FROM receipt').all()

@@ -14,7 +14,7 @@ import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 export type TestChain = {
   readonly rpcUrl: string
   readonly client: PublicClient
-  /** Holds `payerBalanceAtomic` of test USDC and no ether. */
+  /** Holds test USDC, `payerBalanceAtomic` unless the chain was told another amount, and no ether. */
   nextPayer(): PrivateKeyAccount
   /** Holds ether only. */
   nextSettlementKey(): Hex
@@ -32,16 +32,13 @@ export const payerBalanceAtomic = 100_000n
 const program = fileURLToPath(new URL('../../../contracts/src/chain/main.ts', import.meta.url))
 const accountsOfEachKind = 48
 
-/** Starts a chain with fresh accounts. */
-export async function startTestChain(): Promise<TestChain> {
+/** Starts a chain with fresh accounts, whose payers hold this much. */
+export async function startTestChain(balanceAtomic = payerBalanceAtomic): Promise<TestChain> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-chain-'))
   const payers = createKeys('payer')
   const senders = createKeys('sender')
   const funds = [
-    ...payers.flatMap((key) => [
-      '--usdc',
-      `${privateKeyToAccount(key).address}=${payerBalanceAtomic}`,
-    ]),
+    ...payers.flatMap((key) => ['--usdc', `${privateKeyToAccount(key).address}=${balanceAtomic}`]),
     ...senders.flatMap((key) => ['--fund', `${privateKeyToAccount(key).address}=${10n ** 18n}`]),
   ]
   const child = spawn(

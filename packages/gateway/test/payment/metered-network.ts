@@ -53,9 +53,9 @@ export type MeteredNetwork = {
 const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
 const noBytes: Hex = `0x${'0'.repeat(64)}`
 
-/** Starts the chain. */
-export async function startMeteredNetwork(): Promise<MeteredNetwork> {
-  const chain = await startTestChain()
+/** Starts the chain, whose payers hold this much. */
+export async function startMeteredNetwork(balanceAtomic?: bigint): Promise<MeteredNetwork> {
+  const chain = await startTestChain(balanceAtomic)
   // Owned by `createOperator`: each gateway has a name of its own.
   let operators = 0
   return {

@@ -1,5 +1,4 @@
 /** The `PAYMENT-RESPONSE` of metered payments (spec/payment.md PA22). */
-import { encodePaymentResponseHeader } from '@x402/core/http'
 import type { SettleResponse } from '@x402/core/types'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { ChannelState } from '../channel/channel-state.ts'
@@ -46,6 +45,7 @@ export function describeRefund(
   return encode({ success: true, transaction, network, amount: `${amountAtomic}`, extra })
 }
 
+/** As `encodePaymentResponseHeader` of the x402 package, without its detour over a string of bytes. */
 function encode(response: SettleResponse): Headers {
-  return { 'payment-response': encodePaymentResponseHeader(response) }
+  return { 'payment-response': Buffer.from(JSON.stringify(response)).toString('base64') }
 }

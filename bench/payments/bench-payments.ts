@@ -1,0 +1,92 @@
+/** What payment costs: the same calls unpaid and paid in every way, through this gateway and through the stock x402 server. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startMeteredNetwork } from '../../packages/gateway/test/payment/metered-network.ts'
+import { canPin, nodeCommand, startPinned } from '../gateway/pinned-process.ts'
+import { describeRun, saveReport } from '../run-record.ts'
+import { measureGateway, measureUnpaidGateway } from './measure-gateway.ts'
+import type { CaseReport, PaymentPlan } from './measure-case.ts'
+import { measureStock } from './measure-stock.ts'
+import { formatPayments, readGasPerCall, type PaymentReport } from './payment-report.ts'
+
+const fullPlan: PaymentPlan = {
+  channels: 1000,
+  connections: 32,
+  latencyMs: 2500,
+  ratePerSecond: 2000,
+  warmUpMs: 3000,
+  windowMs: 1200,
+  windows: 6,
+  settledCalls: 200,
+  settledWarmUp: 40,
+  payers: 8,
+}
+const quickPlan: PaymentPlan = {
+  channels: 16,
+  connections: 8,
+  latencyMs: 300,
+  ratePerSecond: 300,
+  warmUpMs: 400,
+  windowMs: 250,
+  windows: 2,
+  settledCalls: 12,
+  settledWarmUp: 4,
+  payers: 2,
+}
+/** What each payer of the chain holds: more than all runs cost. */
+const balanceAtomic = 1_000_000_000_000n
+const mockUpstream = new URL('../gateway/mock-upstream.ts', import.meta.url)
+
+/**
+ * Runs the benchmark and prints it. A full run of all servers is also saved under bench/results/.
+ *
+ * @throws Error when any call was answered wrongly, or receipts, charges and the chain do not agree: then there is no result.
+ */
+export async function benchPayments(options: {
+  readonly json: boolean
+  readonly quick: boolean
+}): Promise<void> {
+  const plan = options.quick ? quickPlan : fullPlan
+  const about = describeRun(options.quick)
+  // The chain, the provider and the generator share the core that the measured server does not have.
+  if (canPin()) execFileSync('taskset', ['-acp', '0', String(process.pid)], { stdio: 'pipe' })
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-bench-'))
+  const upstream = await startPinned(0, nodeCommand(mockUpstream, []))
+  const network = await startMeteredNetwork(balanceAtomic)
+  const run = {
+    plan,
+    network,
+    folder,
+    upstreamPort: Number(upstream.hello['port']),
+    say: (text: string) => {
+      if (!options.json) process.stderr.write(`${text} …\n`)
+    },
+  }
+  const cases: CaseReport[] = []
+  let stock: readonly CaseReport[] | undefined
+  try {
+    cases.push(...(await measureUnpaidGateway(run)))
+    const paid = await measureGateway(run)
+    cases.push(...paid.cases)
+    stock = await measureStock(run, paid.meteredAtomic)
+  } finally {
+    await network.chain.stop()
+    await upstream.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const report: PaymentReport = {
+    benchmark: 'payments',
+    ...about,
+    channels: plan.channels,
+    ratePerSecond: plan.ratePerSecond,
+    gas: readGasPerCall(),
+    absent: stock === undefined ? ['stock'] : [],
+    cases: [...cases, ...(stock ?? [])],
+  }
+  process.stdout.write(
+    options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
+  )
+  if (!options.quick && stock !== undefined) process.stderr.write(`saved ${saveReport(report)}\n`)
+}

@@ -1,0 +1,95 @@
+/** The result of a run as a table, with the gas that channels cost. */
+import { readFileSync } from 'node:fs'
+import { parseObject } from '../gateway/pinned-process.ts'
+import { alignColumns, formatRecord, type RunRecord } from '../run-record.ts'
+import type { CaseReport } from './measure-case.ts'
+
+/** Everything that a run says. */
+export type PaymentReport = RunRecord & {
+  readonly benchmark: 'payments'
+  readonly channels: number
+  readonly ratePerSecond: number
+  /** Of 100 channels with 100 calls each: from the gas snapshot of the contracts. */
+  readonly gas: GasPerCall
+  /** Servers that are not installed here. */
+  readonly absent: readonly 'stock'[]
+  readonly cases: readonly CaseReport[]
+}
+
+/** Gas of one call; `claimed` without the transfer to the payee, `settled` with it. */
+export type GasPerCall = { readonly claimed: number; readonly settled: number }
+
+const snapshot = new URL(
+  '../../packages/contracts/test/solidity/gas/payments.json',
+  import.meta.url,
+)
+const callsPerChannel = 100
+const channelsPerClaim = 100
+
+const titles = [
+  ['server', ''],
+  ['payment', ''],
+  ['shape', ''],
+  ['CPU', 'µs min'],
+  ['', 'median'],
+  ['added', 'to none µs'],
+  ['calls/s', ''],
+  ['p50 added', '1 conn µs'],
+  ['p99 added', '1 conn µs'],
+  ['first byte', 'added µs'],
+  ['p99 at rate', 'added µs'],
+  ['calls', ''],
+  ['receipts', ''],
+] as const
+
+/** What one call costs when 100 channels of 100 calls are claimed at once and paid out. */
+export function readGasPerCall(): GasPerCall {
+  const costs = parseObject(readFileSync(snapshot, 'utf8'))
+  const claim = Number(costs[`claim, ${channelsPerClaim} channels`])
+  const settle = Number(costs['settle'])
+  if (!(claim > 0) || !(settle > 0)) throw new Error('the gas snapshot has no claim')
+  const calls = callsPerChannel * channelsPerClaim
+  return { claimed: claim / calls, settled: (claim + settle) / calls }
+}
+
+/** A table with one line for each case. What is added is against the same server without payment. */
+export function formatPayments(report: PaymentReport): string {
+  const { cases, gas, absent } = report
+  const rows = [
+    titles.map(([first]) => first),
+    titles.map(([, second]) => second),
+    ...cases.map((each) => toRow(each, cases)),
+  ]
+  const missing = absent.length === 0 ? '' : `Not installed: ${absent.join(', ')}.\n`
+  const costs = `gas per call, 100 channels of 100 calls: ${gas.claimed.toFixed(0)} to claim, ${gas.settled.toFixed(0)} with the payout`
+  const scale = `${report.channels} channels, ${report.ratePerSecond}/s at the rate`
+  return `${alignColumns(rows)}\n${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+}
+
+function toRow(each: CaseReport, cases: readonly CaseReport[]): string[] {
+  const { server, payment, shape, cpu, at1, atRate, callsPerSecond, calls, receipts } = each
+  const base = cases.find(
+    (other) => other.server === server && other.payment === 'none' && other.shape === shape,
+  )
+  const added = (own: number | undefined, before: number | undefined): string =>
+    own === undefined || before === undefined || payment === 'none'
+      ? own === undefined || payment !== 'none'
+        ? '–'
+        : `(${own.toFixed(0)})`
+      : (own - before).toFixed(0)
+  return [
+    server,
+    payment,
+    shape,
+    cpu.minUs.toFixed(0),
+    cpu.medianUs.toFixed(0),
+    payment === 'none' ? '–' : added(cpu.minUs, base?.cpu.minUs),
+    callsPerSecond.toFixed(0),
+    added(at1?.latency.p50Us, base?.at1?.latency.p50Us),
+    added(at1?.latency.p99Us, base?.at1?.latency.p99Us),
+    added(at1?.firstByte.p50Us, base?.at1?.firstByte.p50Us),
+    added(atRate?.p99Us, base?.atRate?.p99Us),
+    String(calls),
+    String(receipts),
+  ]
+}
