@@ -188,8 +188,8 @@ test('charges who leaves for what was seen, by an estimate within what was autho
     metering: { source: 'estimated', capped: false },
   })
   const { amountAtomic } = payload.charge
-  expect(amountAtomic).toBeGreaterThan(4096n)
-  expect(amountAtomic).toBeLessThan(7000n)
+  expect(amountAtomic).toBeGreaterThan(100n)
+  expect(amountAtomic).toBeLessThan(2000n)
   expect(chargedAtomic() - before).toBe(amountAtomic)
 })
 

@@ -259,16 +259,17 @@ function keepAnswer(
 
 /**
  * For a replay of the translation. Bytes that were not kept whole are of no use for it, and those of a call that is not
- * charged would be an answer for nothing: callers can ask for one that cannot be translated.
+ * charged would be an answer for nothing: callers can ask for one that cannot be translated. An error is no answer.
  */
 function keepUpstreamAnswer(
   { upstreamAnswers, config, log, nowMs }: Gateway,
   call: Call,
   exchange: ExchangeRecord,
 ): void {
-  const { replayBody, upstreamBody } = exchange
+  const { replayBody, upstreamBody, upstreamStatus } = exchange
   if (replayBody?.length !== upstreamBody.bytes || !config.receipts.enabled) return
-  if (judgeUse(exchange) !== 'used') return
+  const isError = upstreamStatus !== null && upstreamStatus >= 400
+  if (judgeUse(exchange) !== 'used' && !isError) return
   try {
     upstreamAnswers?.put(call.idHex, call.token(), replayBody, nowMs())
   } catch (error) {
