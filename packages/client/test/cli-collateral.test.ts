@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { sgxSample, snpSamples, tdxSample, type Sample } from '../../../test/attestation/samples.ts'
+import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
+import { expandCases } from '../../../test/vectors/attestation/compact.ts'
 import { runCliHere } from './kit/run-cli-here.ts'
 import type { Ended } from './kit/run-cli-process.ts'
 
@@ -216,3 +218,37 @@ function toPem(der: Uint8Array): string {
       .match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
+
+const googleKeys =
+  '/www.googleapis.com/service_accounts/v1/metadata/jwk/signer@confidentialspace-sign.iam.gserviceaccount.com'
+
+test('keeps a set of keys only when one of them signed the token', async () => {
+  const file = new URL('../../../vectors/attestation/token.json', import.meta.url)
+  const [given] = expandCases(JSON.parse(await readFile(file, 'utf8')))
+  if (given === undefined) throw new Error('no vector')
+  const bytesOf = (text = ''): Uint8Array => fromBase64url(text) ?? new Uint8Array(0)
+  const keySet = bytesOf(given.collateral['key-set'])
+  const sample: Sample = {
+    name: 'token',
+    platform: given.platform,
+    evidence: { raw: bytesOf(given.raw), collateral: new Map() },
+    asOfMs: given.asOf,
+  }
+  const asOf = new Date(given.asOf).toISOString()
+  answers = new Map<string, Answer>([[googleKeys, { body: keySet }]])
+  const good = await refresh(sample, 'keys', asOf)
+  expect(good.code, good.err).toBe(0)
+  expect(Uint8Array.from(await readFile(join(folder, 'keys', 'key-set')))).toEqual(keySet)
+  const { keys }: { readonly keys: readonly { readonly kid: string; readonly n: string }[] } =
+    JSON.parse(Buffer.from(keySet).toString())
+  const others = keys.map((key) => ({ ...key, n: `${key.n.slice(0, -4)}AAAA` }))
+  for (const [body, code] of [
+    [JSON.stringify({ keys: others }), 1],
+    ['{"keys":[]}', 1],
+    ['<html>', 1],
+  ] as const) {
+    answers.set(googleKeys, { body: Buffer.from(body) })
+    expect((await refresh(sample, 'other-keys', asOf)).code, body).toBe(code)
+  }
+  await expect(readdir(join(folder, 'other-keys'))).rejects.toThrow('ENOENT')
+})

@@ -1,6 +1,7 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { usageKinds, type UsageCounts } from './metering/usage.ts'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
+import type { UsageCounts } from './metering/usage.ts'
 
 /** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
 export type ObservedCall = {

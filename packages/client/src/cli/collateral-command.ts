@@ -1,7 +1,13 @@
 /** `countersign collateral refresh`: fetches what evidence is judged with, and keeps it when it holds. */
 import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { platforms, type Platform } from '@countersign/protocol/attestation/appraisal'
+import {
+  platforms,
+  type Platform,
+  type PlatformEvidence,
+} from '@countersign/protocol/attestation/appraisal'
+import { EvidenceError } from '@countersign/protocol/attestation/evidence-errors'
+import { parseKeySet } from '@countersign/protocol/attestation/token/key-set'
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
 import { appraisers } from '@countersign/protocol/attestation/verify-evidence'
 import { listCollateralRequests } from '../collateral/collateral-requests.ts'
@@ -77,18 +83,29 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
 
 async function appraise(
   platform: Platform,
-  evidence: Parameters<(typeof appraisers)[Platform]>[0],
+  evidence: PlatformEvidence,
   asOfMs: number,
 ): Promise<Parameters<typeof formatJudgement>[0]> {
-  const roots = new Set(vendorRoots.get(platform))
+  const roots = new Set([...(vendorRoots.get(platform) ?? []), ...keysOf(evidence)])
   const appraisal = await appraisers[platform](evidence, { asOfMs, roots })
-  // Keys of token services are the policy's to name: that they are not pinned here is no fault of them.
-  const isBad = appraisal.checks.some(
-    (check) =>
-      check.status === 'failed' && !(roots.size === 0 && check.code === 'chain-root-untrusted'),
-  )
+  const isBad = appraisal.checks.some(({ status }) => status === 'failed')
   const verdict = isBad ? ('invalid' as const) : ('incomplete' as const)
   return { ...appraisal, policy: '', policyDigest: '', verdict }
+}
+
+/**
+ * The keys of a fetched set: which of them to believe is for policies to say, but one of them must have signed. Without
+ * them nothing of a token would be judged.
+ */
+function keysOf({ collateral }: PlatformEvidence): readonly string[] {
+  const keySet = collateral.get('key-set')
+  if (keySet === undefined) return []
+  try {
+    return Array.from(parseKeySet(keySet).values(), ({ thumbprint }) => thumbprint)
+  } catch (cause) {
+    if (!(cause instanceof EvidenceError)) throw cause
+    throw new ClientError('collateral-malformed', { detail: 'key-set', cause })
+  }
 }
 
 /** Each file is whole at any time: a gateway may read while they are written. */

@@ -9,7 +9,7 @@ import {
   type Rates,
 } from '../metering/price-sheet.ts'
 import { isObject, itemsAt, objectAt, type JsonObject } from '../metering/read-json.ts'
-import type { UsageKind } from '../metering/usage.ts'
+import type { UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 
 /** A built-in sheet, and what else the data says of the model. */
 export type BuiltInPrice = {

@@ -9,7 +9,7 @@ import {
   type PriceSheet,
   type Rates,
 } from '../metering/price-sheet.ts'
-import { usageKinds, type UsageKind } from '../metering/usage.ts'
+import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import { findBuiltInPrice, type BuiltInPrice } from './built-in-prices.ts'
 import type { ModelConfig, PricesConfig } from './models-schema.ts'
 

@@ -1,7 +1,7 @@
 /** The members `models` and `prices` of the configuration: what callers can name, where it goes, what it costs. */
 import { z } from 'zod'
 import { modelBehaviour } from '../config/behaviour-schema.ts'
-import { usageKinds } from '../metering/usage.ts'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const tokens = z.int().min(1).max(1_000_000_000)

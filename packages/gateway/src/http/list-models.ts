@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Gateway } from '../call/gateway.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
-import { usageKinds } from '../metering/usage.ts'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 import type { ListedModel, Route } from '../upstream/upstreams.ts'
 import type { Dialect } from './wire-routes.ts'
 

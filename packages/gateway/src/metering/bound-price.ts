@@ -1,15 +1,8 @@
 /** What a call can cost at most: before it is made, and at each moment of its answer (spec/metering.md ME8, ME9). */
 import type { RequestMeasure } from './measure-request.ts'
 import { computePrice, divideUp, highestRate, rateUnit, type PriceSheet } from './price-sheet.ts'
-import {
-  inputKinds,
-  outputKinds,
-  totalInput,
-  usageKinds,
-  type Observation,
-  type UsageCounts,
-  type UsageKind,
-} from './usage.ts'
+import { inputKinds, usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import { outputKinds, totalInput, type Observation, type UsageCounts } from './usage.ts'
 
 /** Bounds of one model. */
 export type ModelLimits = {

@@ -1,6 +1,7 @@
 /** What an observer has found so far in an answer, and what comes of it. */
 import { isObject, stringify, textAt, type JsonObject } from './read-json.ts'
-import type { Observation, UsageCounts, UsageKind, UsageNote } from './usage.ts'
+import type { UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import type { Observation, UsageCounts, UsageNote } from './usage.ts'
 
 /** Owned by one observer, changed by its wire only. */
 export type Found = {

@@ -1,13 +1,7 @@
 /** Price sheets: whole atomic units per kind of use, and the price of a call by them (spec/metering.md ME5, ME6). */
 import { hash } from 'node:crypto'
-import {
-  inputKinds,
-  outputKinds,
-  totalInput,
-  usageKinds,
-  type UsageCounts,
-  type UsageKind,
-} from './usage.ts'
+import { inputKinds, usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import { outputKinds, totalInput, type UsageCounts } from './usage.ts'
 
 /** Atomic units for 1,000,000 units of each kind: tokens, seconds, uses. */
 export type Rates = Readonly<Record<UsageKind, bigint>>

@@ -4,7 +4,8 @@ import { encodeAmount } from '@countersign/protocol/receipt/charge'
 import type { Authorisation } from './bound-price.ts'
 import type { CappedCharge } from './price-sheet.ts'
 import type { MeteredUsage } from './settle-usage.ts'
-import { totalInput, totalOutput, usageKinds, type Observation } from './usage.ts'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
+import { totalInput, totalOutput, type Observation } from './usage.ts'
 
 /** The claim `usage`: what the provider reported, in its own words and as totals. */
 export function toUsageClaim({ usage }: Observation): CborValue {

@@ -1,34 +1,5 @@
 /** What a call used, in kinds that are counted apart and priced apart (spec/metering.md ME2). */
-
-/** Every kind. No unit of use counts in two of them. */
-export const usageKinds = [
-  'input',
-  'input-audio',
-  'input-image',
-  'input-video',
-  'cache-read',
-  'cache-read-audio',
-  'cache-read-image',
-  'cache-read-video',
-  'cache-write-5m',
-  'cache-write-1h',
-  'output',
-  'output-audio',
-  'output-image',
-  'output-video',
-  'reasoning',
-  'audio-second',
-  'image',
-  'web-search',
-  'web-fetch',
-  'file-search',
-  'code-session',
-  'server-tool',
-  'source',
-] as const
-
-/** A kind of use. Tokens, unless its name says otherwise. */
-export type UsageKind = (typeof usageKinds)[number]
+import { inputKinds, usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 
 /** Whole numbers, none negative. A kind that is absent was not used. */
 export type UsageCounts = Readonly<Partial<Record<UsageKind, number>>>
@@ -80,9 +51,6 @@ export type Observation = {
   /** The provider reported an error inside its answer. */
   readonly hasError: boolean
 }
-
-/** Kinds whose tokens went in, cache included. */
-export const inputKinds: readonly UsageKind[] = usageKinds.slice(0, 10)
 
 /** Kinds whose tokens came out, reasoning included. */
 export const outputKinds: readonly UsageKind[] = usageKinds.slice(10, 15)

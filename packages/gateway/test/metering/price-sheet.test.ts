@@ -10,7 +10,8 @@ import {
   pricesTokens,
   type PriceSheet,
 } from '../../src/metering/price-sheet.ts'
-import { usageKinds, type UsageCounts } from '../../src/metering/usage.ts'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
+import type { UsageCounts } from '../../src/metering/usage.ts'
 
 const sheet: PriceSheet = {
   perCallAtomic: 7n,

@@ -8,7 +8,8 @@ import {
   fillRates,
   type PriceSheet,
 } from '../../src/metering/price-sheet.ts'
-import { usageKinds, type UsageCounts, type UsageKind } from '../../src/metering/usage.ts'
+import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import type { UsageCounts } from '../../src/metering/usage.ts'
 
 const rates = fc.dictionary(fc.constantFrom(...usageKinds), fc.bigInt(0n, 10n ** 12n))
 const counts = fc.dictionary(fc.constantFrom(...usageKinds), fc.integer({ min: 0, max: 2 ** 46 }))

@@ -6,6 +6,7 @@ import { openMap } from '../bytes/map-reader.ts'
 import { ProtocolError } from '../errors.ts'
 import { modelOf, priceOf, type DisclosedClaims } from './call-claims.ts'
 import { readAmount, type Charge } from './charge.ts'
+import { inputKinds, usageKinds } from './usage-kinds.ts'
 
 /** What a bill says, recomputed. `due` is what had to be charged. */
 export type Bill =
@@ -51,33 +52,8 @@ const maxTiers = 64
 const maxAmountBits = 256n
 const sources: ReadonlySet<string> = new Set(['provider', 'estimated', 'none'])
 const usedStates: ReadonlySet<CborValue | undefined> = new Set(['complete', 'aborted-by-client'])
-/** In the order of ME2.1. */
-const kinds: readonly string[] = [
-  'input',
-  'input-audio',
-  'input-image',
-  'input-video',
-  'cache-read',
-  'cache-read-audio',
-  'cache-read-image',
-  'cache-read-video',
-  'cache-write-5m',
-  'cache-write-1h',
-  'output',
-  'output-audio',
-  'output-image',
-  'output-video',
-  'reasoning',
-  'audio-second',
-  'image',
-  'web-search',
-  'web-fetch',
-  'file-search',
-  'code-session',
-  'server-tool',
-  'source',
-]
-const inputKinds: ReadonlySet<string> = new Set(kinds.slice(0, 10))
+const kinds: readonly string[] = usageKinds
+const countedIn: ReadonlySet<string> = new Set(inputKinds)
 const amountForm = /^(?:0|[1-9][0-9]{0,77})$/
 
 /**
@@ -118,7 +94,7 @@ export function priceUse(
   counts: ReadonlyMap<string, number>,
 ): bigint {
   let totalInput = 0
-  for (const [kind, count] of counts) if (inputKinds.has(kind)) totalInput += count
+  for (const [kind, count] of counts) if (countedIn.has(kind)) totalInput += count
   const holding = tiers.findLast(({ aboveInput }, index) => index === 0 || totalInput > aboveInput)
   let numerator = 0n
   for (const [kind, count] of counts) numerator += BigInt(count) * (holding?.rates.get(kind) ?? 0n)

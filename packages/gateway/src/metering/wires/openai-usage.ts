@@ -2,7 +2,7 @@
 import type { Figures, Found } from '../found.ts'
 import { countTools } from '../found.ts'
 import { countAt, isObject, type JsonObject } from '../read-json.ts'
-import type { UsageKind } from '../usage.ts'
+import type { UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import {
   addShare,
   checkMembers,

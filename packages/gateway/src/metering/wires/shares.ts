@@ -1,6 +1,7 @@
 /** Cuts a provider's whole into disjoint kinds: cached, written, by modality, and the rest. */
 import { countAt, type JsonObject } from '../read-json.ts'
-import type { UsageCounts, UsageKind, UsageNote } from '../usage.ts'
+import type { UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import type { UsageCounts, UsageNote } from '../usage.ts'
 
 /** Kinds under construction. Owner: the reader of one usage object. */
 export type Shares = {
