@@ -206,6 +206,10 @@ test.each([
   expect(asked).toEqual([])
 })
 
+function bytesOf(text = ''): Uint8Array {
+  return fromBase64url(text) ?? new Uint8Array(0)
+}
+
 function hiddenChip(): Uint8Array {
   const raw = snpSamples()[0]?.evidence.raw.slice() ?? new Uint8Array(0)
   return raw.fill(0, 0x1a0, 0x1e0)
@@ -226,7 +230,6 @@ test('keeps a set of keys only when one of them signed the token', async () => {
   const file = new URL('../../../vectors/attestation/token.json', import.meta.url)
   const [given] = expandCases(JSON.parse(await readFile(file, 'utf8')))
   if (given === undefined) throw new Error('no vector')
-  const bytesOf = (text = ''): Uint8Array => fromBase64url(text) ?? new Uint8Array(0)
   const keySet = bytesOf(given.collateral['key-set'])
   const sample: Sample = {
     name: 'token',
