@@ -113,6 +113,8 @@ export function startMeteredGateway(
     readonly upto?: Readonly<Record<string, unknown>> | null
     readonly batch?: Readonly<Record<string, unknown>> | null
     readonly exact?: boolean
+    /** The program, when it is not the sources. */
+    readonly program?: string
   },
 ): Promise<RunningGateway> {
   const onChain = {
@@ -123,7 +125,7 @@ export function startMeteredGateway(
     payTo: operator.payee,
     rpcUrl: chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, folder } = options
+  const { upto = {}, batch = {}, exact = false, folder, program } = options
   const payment = {
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
@@ -142,6 +144,7 @@ export function startMeteredGateway(
   return startGateway({
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
+    ...(program === undefined ? {} : { program }),
     config: {
       upstreams: [
         {
