@@ -127,9 +127,7 @@ type Run = {
   readonly counts: Omit<ChaosTally, keyof Sums>
 }
 
-async function createPayers(
-  options: ChaosOptions,
-): Promise<Pick<Run, 'byUpto' | 'byVoucher'>> {
+async function createPayers(options: ChaosOptions): Promise<Pick<Run, 'byUpto' | 'byVoucher'>> {
   const { network, operator, uptoPayers, channelPayers, depositAtomic = 90_000n } = options
   const byUpto = await Promise.all(
     Array.from({ length: uptoPayers }, () => createUptoPayer(network)),
