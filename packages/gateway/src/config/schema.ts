@@ -110,6 +110,16 @@ const hardware = {
   timeoutMs: milliseconds.default(60_000).describe('For each question to the source of evidence.'),
 }
 
+const tpmAddress = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
+  z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal('tcp'),
+    host: z.string().min(1),
+    port: z.int().min(1).max(65_535),
+  }),
+])
+
 const attestation = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('simulated') }),
   z.strictObject({ kind: z.literal('auto'), ...hardware }),
@@ -135,18 +145,19 @@ const attestation = z.discriminatedUnion('kind', [
     ...hardware,
   }),
   z.strictObject({
+    kind: z.literal('nitro-tpm'),
+    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpm0' }),
+    nvIndex: z
+      .int()
+      .min(0x01800000)
+      .max(0x01bfffff)
+      .default(0x01800c51)
+      .describe('NV index that is made for each exchange and removed after it.'),
+    ...hardware,
+  }),
+  z.strictObject({
     kind: z.literal('tpm'),
-    tpm: z
-      .discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
-        z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
-        z.strictObject({
-          kind: z.literal('tcp'),
-          host: z.string().min(1),
-          port: z.int().min(1).max(65_535),
-        }),
-      ])
-      .default({ kind: 'device', path: '/dev/tpmrm0' }),
+    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpmrm0' }),
     pcrs: z
       .array(pcr)
       .max(24)

@@ -11,6 +11,7 @@ import { detectSource, findDstackSocket, tsmFolder } from './detect-source.ts'
 import { createDstackSource } from './dstack-source.ts'
 import type { EvidenceSource } from './evidence-source.ts'
 import { createNitroEnclaveSource } from './nitro-enclave-source.ts'
+import { createNitroTpmSource } from './nitro-tpm-source.ts'
 import { createSimulatedAttester } from './simulated-attester.ts'
 import type { AkSource } from './tpm/endorsed-key.ts'
 import { createHttpChallenger } from './tpm/http-challenger.ts'
@@ -56,6 +57,10 @@ async function openSource(config: HardwareConfig, digests: Digests): Promise<Evi
       return createConfidentialSpaceSource(config.socketPath, config.timeoutMs)
     case 'nitro-enclave':
       return createNitroEnclaveSource(config.socketPath, config.timeoutMs)
+    case 'nitro-tpm': {
+      const { tpm: address, nvIndex, timeoutMs } = config
+      return createNitroTpmSource({ address, nvIndex, timeoutMs })
+    }
     case 'tpm':
       return openTpmSource(config, digests)
   }
