@@ -4,6 +4,7 @@ import { parsePemCertificates } from '@countersign/protocol/attestation/x509/pem
 import { listGatewayEvents } from '@countersign/protocol/attestation/tpm/measured-log'
 import type { AttestationConfig } from '../config/schema.ts'
 import { AttestationError } from './attestation-error.ts'
+import { createAzureSource } from './azure/azure-source.ts'
 import { createAttester, type Attester } from './attester.ts'
 import { withCollateral } from './collateral-folder.ts'
 import { createConfidentialSpaceSource } from './confidential-space-source.ts'
@@ -60,6 +61,18 @@ async function openSource(config: HardwareConfig, digests: Digests): Promise<Evi
     case 'nitro-tpm': {
       const { tpm: address, nvIndex, timeoutMs } = config
       return createNitroTpmSource({ address, nvIndex, timeoutMs })
+    }
+    case 'azure': {
+      const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile, metadataUrl } = config
+      return createAzureSource({
+        address,
+        timeoutMs,
+        pcrs,
+        applicationPcr,
+        metadataUrl,
+        events: listGatewayEvents(digests.build, digests.configuration),
+        ...(bootLogFile === undefined ? {} : { bootLogFile }),
+      })
     }
     case 'tpm':
       return openTpmSource(config, digests)

@@ -72,6 +72,25 @@ export async function createPrimary(tpm: TpmTransport, template: Uint8Array): Pr
   }))
 }
 
+/**
+ * A key that somebody keeps in the TPM under a handle.
+ *
+ * @throws AttestationError `attester-refused` where there is none.
+ */
+export async function readPersistentKey(tpm: TpmTransport, handle: number): Promise<TpmKey> {
+  const { parameters } = await runTpmCommand(tpm, {
+    name: 'ReadPublic',
+    handles: [handle],
+    authorizations: [],
+    parameters: Buffer.alloc(0),
+    answersHandle: false,
+  })
+  return asMalformed('TPM2_ReadPublic', () => ({
+    handle,
+    public: parseTpmPublic(parameters.sized(maxPublicBytes)),
+  }))
+}
+
 /** Removes a key or a session from the TPM. */
 export async function flushContext(tpm: TpmTransport, handle: number): Promise<void> {
   await runTpmCommand(tpm, {

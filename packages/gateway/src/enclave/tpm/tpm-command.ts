@@ -11,6 +11,8 @@ const commandCodes = {
   Startup: 0x144,
   CreatePrimary: 0x131,
   FlushContext: 0x165,
+  EvictControl: 0x120,
+  ReadPublic: 0x173,
   Quote: 0x158,
   PCR_Read: 0x17e,
   PCR_Extend: 0x182,
