@@ -6,7 +6,7 @@ import {
 } from '../upstream/call-upstream.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { createBodyCollector, type BodyCollector } from './body-collector.ts'
-import { answerIsMalformed, totalTimeIsOver, type Ending } from './ending.ts'
+import { answerIsMalformed, gatewayHasStopped, totalTimeIsOver, type Ending } from './ending.ts'
 import type { FailedAttempt } from './exchange.ts'
 import type { SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
@@ -119,7 +119,7 @@ export function openExchange(running: Running): void {
   })
   call.onStop(() => {
     if (running.drain !== undefined) endDrain(running, 'shutdown')
-    else running.attempt.end({ kind: 'out-of-time', error: 'shutdown' })
+    else running.attempt.end(gatewayHasStopped)
   })
 }
 
@@ -151,13 +151,18 @@ function endForCaller({ attempt }: Running): void {
   attempt.end({ kind: 'caller-gone' })
 }
 
-/** Sends the request, unless the caller has left. */
+/** Sends the request, unless the caller has left or the gateway has stopped. */
 export function startAttempt(running: Running): void {
   const { gateway, call, sent, attempt } = running
   const { upstream, behaviour } = sent.chosen.route
   attempt.sentMs = gateway.nowMs()
   if (call.isGone()) {
     attempt.end({ kind: 'caller-gone' })
+    return
+  }
+  // It was admitted while the gateway stopped. The end of the exchange was told to its first attempt only.
+  if (call.isStopped()) {
+    attempt.end(gatewayHasStopped)
     return
   }
   const target = {
