@@ -94,5 +94,6 @@ export async function benchPayments(options: {
     options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
   )
   const isWhole = options.only.length === 0 && options.profile === undefined
-  if (!options.quick && isWhole && stock !== undefined) process.stderr.write(`saved ${saveReport(report)}\n`)
+  if (!options.quick && isWhole && stock !== undefined)
+    process.stderr.write(`saved ${saveReport(report)}\n`)
 }

@@ -94,82 +94,100 @@ const c = (x: number): number => 2 * lanes + (x % 5)
 const d = 2 * lanes + 5
 const pointer = d + 1
 const five = [0, 1, 2, 3, 4] as const
+const allLanes = Array.from({ length: lanes }, (_, lane) => lane)
 
+const join = (...parts: readonly Code[]): Code => parts.flat()
 const get = (local: number): Code => [0x20, local]
 const set = (local: number): Code => [0x21, local]
-const xor = [0x85]
-const and = [0x83]
-const rotateLeft = (turn: number): Code => [...constant64(turn), 0x89]
-const constant32 = (value: number): Code => [0x41, ...signedLeb(value)]
-const constant64 = (value: number): Code => [0x42, ...signedLeb(value)]
-const load = (offset: number): Code => [0x29, 3, ...unsignedLeb(offset)]
-const store = (offset: number): Code => [0x37, 3, ...unsignedLeb(offset)]
+const keep = (local: number): Code => [0x22, local]
+const xor: Code = [0x85]
+const and: Code = [0x83]
+const add32: Code = [0x6a]
+const isLess32: Code = [0x49]
+const rotateLeft = (turn: number): Code => join(constant64(turn), [0x89])
+const constant32 = (value: number): Code => join([0x41], signedLeb(value))
+const constant64 = (value: number): Code => join([0x42], signedLeb(value))
+const load = (offset: number): Code => join([0x29, 3], unsignedLeb(offset))
+const store = (offset: number): Code => join([0x37, 3], unsignedLeb(offset))
+const loop: Code = [0x03, 0x40]
+const againIf: Code = [0x0d, 0]
+const end: Code = [0x0b]
 
 function assembleModule(): Uint8Array<ArrayBuffer> {
-  const name = (text: string): Code => [text.length, ...Buffer.from(text, 'latin1')]
-  const body = [2, d + 1, 0x7e, 1, 0x7f, ...assemblePermutation(), 0x0b]
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  const body = join([2, d + 1, 0x7e, 1, 0x7f], assemblePermutation(), end)
+  const module = join(
+    [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     // A function without parameters and results, and one page of memory.
-    ...section(1, [1, 0x60, 0, 0]),
-    ...section(3, [1, 0]),
-    ...section(5, [1, 0, 1]),
-    ...section(7, [2, ...name('memory'), 2, 0, ...name('permute'), 0, 0]),
-    ...section(10, [1, ...unsignedLeb(body.length), ...body]),
-  ])
+    section(1, [1, 0x60, 0, 0]),
+    section(3, [1, 0]),
+    section(5, [1, 0, 1]),
+    section(7, join([2], name('memory'), [2, 0], name('permute'), [0, 0])),
+    section(10, join([1], unsignedLeb(body.length), body)),
+  )
+  return Uint8Array.from(module)
+}
+
+function name(text: string): Code {
+  return [text.length, ...Buffer.from(text, 'latin1')]
 }
 
 function section(id: number, content: Code): Code {
-  return [id, ...unsignedLeb(content.length), ...content]
+  return join([id], unsignedLeb(content.length), content)
 }
 
 function assemblePermutation(): Code {
-  const all = Array.from({ length: lanes }, (_, lane) => lane)
-  return [
-    ...all.flatMap((lane) => [...constant32(0), ...load(8 * lane), ...set(lane)]),
-    ...[...constant32(constantsAt), ...set(pointer)],
-    ...[0x03, 0x40],
-    ...theta(),
-    ...rhoPi(),
-    ...chi(),
-    ...[...get(a(0, 0)), ...get(pointer), ...load(0), ...xor, ...set(a(0, 0))],
+  const read = allLanes.map((lane) => join(constant32(0), load(8 * lane), set(lane)))
+  const write = allLanes.map((lane) => join(constant32(0), get(lane), store(8 * lane)))
+  const iota = join(get(a(0, 0)), get(pointer), load(0), xor, set(a(0, 0)))
+  return join(
+    ...read,
+    constant32(constantsAt),
+    set(pointer),
+    loop,
+    theta(),
+    rhoPi(),
+    chi(),
+    iota,
     // The loop goes on while there is a constant left.
-    ...[...get(pointer), ...constant32(8), 0x6a, 0x22, pointer],
-    ...[...constant32(constantsAt + 8 * rounds), 0x49, 0x0d, 0, 0x0b],
-    ...all.flatMap((lane) => [...constant32(0), ...get(lane), ...store(8 * lane)]),
-  ]
+    get(pointer),
+    constant32(8),
+    add32,
+    keep(pointer),
+    constant32(constantsAt + 8 * rounds),
+    isLess32,
+    againIf,
+    end,
+    ...write,
+  )
 }
 
 function theta(): Code {
-  const columns = five.flatMap((x) => [
-    ...five.flatMap((y) => [...get(a(x, y)), ...(y === 0 ? [] : xor)]),
-    ...set(c(x)),
-  ])
-  const mixed = five.flatMap((x) => [
-    ...[...get(c(x + 4)), ...get(c(x + 1)), ...rotateLeft(1), ...xor, ...set(d)],
-    ...five.flatMap((y) => [...get(a(x, y)), ...get(d), ...xor, ...set(a(x, y))]),
-  ])
-  return [...columns, ...mixed]
+  const columns = five.map((x) =>
+    join(...five.map((y) => join(get(a(x, y)), y === 0 ? [] : xor)), set(c(x))),
+  )
+  const mixed = five.map((x) =>
+    join(
+      join(get(c(x + 4)), get(c(x + 1)), rotateLeft(1), xor, set(d)),
+      ...five.map((y) => join(get(a(x, y)), get(d), xor, set(a(x, y)))),
+    ),
+  )
+  return join(...columns, ...mixed)
 }
 
 function rhoPi(): Code {
   const turns = rotations()
-  return five.flatMap((x) =>
-    five.flatMap((y) => [
-      ...get(a(x, y)),
-      ...rotateLeft(turns[a(x, y)] ?? 0),
-      ...set(b(y, 2 * x + 3 * y)),
-    ]),
-  )
+  const move = (x: number, y: number): Code =>
+    join(get(a(x, y)), rotateLeft(turns[a(x, y)] ?? 0), set(b(y, 2 * x + 3 * y)))
+  return five.flatMap((x) => five.flatMap((y) => move(x, y)))
 }
 
 function chi(): Code {
-  return five.flatMap((y) =>
-    five.flatMap((x) => [
-      ...[...get(b(x + 1, y)), ...constant64(-1), ...xor, ...get(b(x + 2, y)), ...and],
-      ...[...get(b(x, y)), ...xor, ...set(a(x, y))],
-    ]),
-  )
+  return five.flatMap((y) => five.flatMap((x) => mix(x, y)))
+}
+
+function mix(x: number, y: number): Code {
+  const others = join(get(b(x + 1, y)), constant64(-1), xor, get(b(x + 2, y)), and)
+  return join(others, get(b(x, y)), xor, set(a(x, y)))
 }
 
 function unsignedLeb(value: number): Code {
@@ -177,5 +195,7 @@ function unsignedLeb(value: number): Code {
 }
 
 function signedLeb(value: number): Code {
-  return value >= -64 && value < 64 ? [value & 127] : [(value & 127) | 128, ...signedLeb(value >> 7)]
+  return value >= -64 && value < 64
+    ? [value & 127]
+    : [(value & 127) | 128, ...signedLeb(value >> 7)]
 }

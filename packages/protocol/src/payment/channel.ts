@@ -106,10 +106,7 @@ function configWords(config: ChannelConfig): readonly (bigint | Hex)[] {
   ]
 }
 
-function createVoucherHasher(
-  separator: Uint8Array,
-  hash: Keccak256,
-): BatchDomain['hashVoucher'] {
+function createVoucherHasher(separator: Uint8Array, hash: Keccak256): BatchDomain['hashVoucher'] {
   // Owned by the returned function, which is synchronous and fills both anew at each call.
   const struct = concatBytes(voucherHash, encodeWord(0n), encodeWord(0n))
   const typed = concatBytes(Uint8Array.of(0x19, 0x01), separator, encodeWord(0n))
