@@ -1,11 +1,13 @@
 /** Signatures of EVM accounts on the hot path: libsecp256k1, thirty times as fast as portable code. */
-import { keccak256 } from '@countersign/protocol/crypto/keccak256'
+import type { Keccak256 } from '@countersign/protocol/crypto/keccak256'
 import type { EvmSignature, RecoverAddress } from '@countersign/protocol/payment/evm-signature'
+import { createKeccak256 } from './keccak-wasm.ts'
 
 /** The curve. `portable` is pure JavaScript, for platforms without a prebuilt library: say so at the start. */
 export type EvmCurve = {
   readonly implementation: 'native' | 'portable'
   readonly recoverAddress: RecoverAddress
+  readonly keccak256: Keccak256
   /** Signs 32 bytes with a low s. @throws RangeError when the key is none. */
   sign(digest: Uint8Array, privateKey: Uint8Array): EvmSignature
 }
@@ -34,8 +36,10 @@ function createEvmCurve(
   implementation: EvmCurve['implementation'],
   secp256k1: Secp256k1,
 ): EvmCurve {
+  const keccak256 = createKeccak256()
   return {
     implementation,
+    keccak256,
     recoverAddress: (digest, { compact, recovery }) => {
       try {
         const publicKey = secp256k1.ecdsaRecover(compact, recovery, digest, false)
