@@ -168,7 +168,7 @@ test('the tokenizer stands in the file of its worker, and counts there', async (
   try {
     const request = new Uint8Array(encodeUtf8('{"messages":[{"role":"user","content":"Hello"}]}'))
     const answer = new Uint8Array(encodeUtf8('data: {"choices":[{"delta":{"content":"Hi you"}}]}'))
-    worker.postMessage({ id: 1, request, answer, isStream: true })
+    worker.postMessage({ id: 1, request, answer, isStream: true }, [])
     const [counted] = await once(worker, 'message')
     const input = { tokens: 1, messages: 1, attachments: 0 }
     expect(counted).toEqual({ id: 1, input, outputTokens: 2 })

@@ -191,33 +191,6 @@ test('charges a caller who left what was visible, when nobody counts in the rest
   }
 })
 
-const finished = `data: ${JSON.stringify({
-  id: 'c',
-  model: 'm',
-  choices: [{ index: 0, delta: {}, finish_reason: 'stop' }],
-})}\n\n`
-
-test('waits for the figures of an answer that its model has finished, whatever the route says', async () => {
-  const before = `${events.slice(0, 3).join('')}${finished}`
-  const { receipt } = await streamAndLeave('aborted', before, events.slice(3).join(''))
-  expect(receipt.claims).toMatchObject({
-    outcome: { state: 'aborted-by-client', finish: 'stop' },
-    drain: { end: 'complete' },
-    response: { bytes: before.length },
-    metering: { source: 'provider', counts: { input: 40, output: 60 } },
-  })
-  expect(receipt.payload.charge.amountAtomic).toBe(101n)
-  // Where none come, what was visible is charged, as without the last event.
-  const { receipt: uncounted } = await streamAndLeave('aborted', before, 'data: [DONE]\n\n')
-  const { receipt: earlier } = await streamAndLeave('aborted', events.slice(0, 3).join(''), '')
-  for (const { claims } of [uncounted, earlier]) {
-    expect(claims['metering']).toMatchObject({ source: 'estimated' })
-  }
-  const { amountAtomic } = uncounted.payload.charge
-  expect(amountAtomic).toBe(earlier.payload.charge.amountAtomic)
-  expect(amountAtomic).toBeLessThan(101n)
-})
-
 test('reads for a limited time only', async () => {
   const gone = Promise.withResolvers<void>()
   upstream.answer = (response) => {

@@ -5,19 +5,19 @@ import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
 import { readRequestTexts } from './request-text.ts'
 import { readBodyTexts, readStreamTexts } from './written-text.ts'
 
-const { count } = createTokenCounter()
+const tokens = createTokenCounter()
 
 parentPort?.on('message', ({ id, request, answer, isStream }: EstimateJob) => {
   const read = readRequestTexts(request)
   const found: EstimateAnswer = {
     id,
     input: {
-      tokens: count(read?.texts ?? []),
+      tokens: tokens.count(read?.texts ?? []),
       messages: read?.messages ?? 0,
       // A form holds one attachment.
       attachments: read?.attachments ?? 1,
     },
-    outputTokens: count(isStream ? readStreamTexts(answer) : readBodyTexts(answer)),
+    outputTokens: tokens.count(isStream ? readStreamTexts(answer) : readBodyTexts(answer)),
   }
   parentPort?.postMessage(found, [])
 })

@@ -42,7 +42,7 @@ export function readStreamTexts(stream: Uint8Array): readonly string[] {
     const place = json['output_index']
     const item = items.get(place) ?? { pieces: new Map(), whole: new Map() }
     items.set(place, item)
-    const at = placeMembers.map((name) => String(json[name] ?? '')).join('/')
+    const at = placeMembers.map((name) => placeOf(json[name])).join('/')
     for (const name of writtenMembers) collect(item.pieces, at, name, json[name])
     if (isObject(json['item'])) item.whole = textsOfItem(json['item'])
   }
@@ -72,6 +72,10 @@ export function readBodyTexts(body: Uint8Array): readonly string[] {
 // Pieces of one text stand at one place: they are joined, because a tokenizer makes more tokens of pieces.
 type Texts = Map<string, string>
 type Open = { readonly path: string; readonly name: string; readonly value: unknown }
+
+function placeOf(value: unknown): string | number {
+  return typeof value === 'string' || typeof value === 'number' ? value : ''
+}
 
 /** What came in pieces and as a whole was written once. */
 function longer(pieces: Texts, whole: Texts): readonly string[] {
@@ -112,8 +116,8 @@ function textOf(name: string, value: unknown): string | undefined {
 function* childrenOf({ path, name, value }: Open): Generator<Open> {
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
-      const place = isObject(item) ? (item['index'] ?? index) : index
-      yield { path: `${path}/${String(place)}`, name, value: item }
+      const told = isObject(item) ? item['index'] : undefined
+      yield { path: `${path}/${typeof told === 'number' ? told : index}`, name, value: item }
     }
   } else if (isObject(value) && !String(value['type']).endsWith('_tool_result')) {
     // Of a server tool's result the model wrote nothing; it comes back as input.
