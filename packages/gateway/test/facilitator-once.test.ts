@@ -7,7 +7,12 @@ import {
 } from './facilitator/facilitator-process.ts'
 import { balanceOf, createApprovedPayer, walletOf } from './payment/approved-payer.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
-import { authorizationNonceOf, startRpcProxy, type RpcProxy } from './payment/rpc-proxy.ts'
+import {
+  authorizationNonceOf,
+  startRpcProxy,
+  type RpcProxy,
+  type Verdict,
+} from './payment/rpc-proxy.ts'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { privateKeyToAccount } from 'viem/accounts'
@@ -138,7 +143,7 @@ test('a stranger who sends the authorization first pays the shop all the same', 
   const { from, to, value, validAfter, validBefore, nonce } = Object(authorization)
   const stranger = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
   let front: string | undefined
-  proxy.rule = async (method) => {
+  proxy.rule = async (method): Promise<Verdict> => {
     if (method !== 'eth_sendRawTransaction' || front !== undefined) return 'forward'
     front = await stranger.writeContract({
       address: baseSepoliaUsdc.address,
@@ -151,7 +156,7 @@ test('a stranger who sends the authorization first pays the shop all the same', 
         BigInt(validAfter),
         BigInt(validBefore),
         nonce,
-        Object(signature),
+        `0x${String(signature).slice(2)}`,
       ],
     })
     await chain.mined(front)

@@ -22,7 +22,6 @@ export type FacilitatorRequest = {
 /** The largest body: a claim of a hundred rows has some 80 KB. */
 export const maxBodyBytes = 131_072
 
-const envelopeNames = ['x402Version', 'paymentRequirements']
 const payloadNames = ['x402Version', 'accepted', 'payload']
 const empty: JsonMap = new Map()
 
@@ -62,15 +61,20 @@ function withoutExtensions(body: Uint8Array): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(body)
     const envelope: unknown = JSON.parse(text)
-    const paymentPayload = pick(memberOf(envelope, 'paymentPayload'), payloadNames)
-    return JSON.stringify({ ...pick(envelope, envelopeNames), paymentPayload })
+    return JSON.stringify({
+      x402Version: memberOf(envelope, 'x402Version'),
+      paymentPayload: pick(memberOf(envelope, 'paymentPayload'), payloadNames),
+      paymentRequirements: memberOf(envelope, 'paymentRequirements'),
+    })
   } catch (cause) {
     // SyntaxError and TypeError of the text, RangeError of its depth.
     throw badRequest('The body is not JSON in UTF-8.', cause)
   }
 }
 
-function pick(value: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
+/** What is no object stays what it is. */
+function pick(value: unknown, names: readonly string[]): unknown {
+  if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(names.map((name) => [name, memberOf(value, name)]))
 }
 
