@@ -99,8 +99,20 @@ test('what is held after collections and grows is found, in a short run too', ()
     expect.stringMatching(/^what is held grew from 6\d(\.\d+)? to 6\d(\.\d+)? MB$/),
   ])
   const short = toSamples(() => 300, 2)
-  expect(judgeMemory(short, toHeld((minute) => 40 + 4 * minute, 2), 2).faults).toHaveLength(1)
-  expect(judgeMemory(short, toHeld((minute) => 40 + minute, 2), 2).faults).toEqual([])
+  expect(
+    judgeMemory(
+      short,
+      toHeld((minute) => 40 + 4 * minute, 2),
+      2,
+    ).faults,
+  ).toHaveLength(1)
+  expect(
+    judgeMemory(
+      short,
+      toHeld((minute) => 40 + minute, 2),
+      2,
+    ).faults,
+  ).toEqual([])
   // The first third may grow.
   const warming = toHeld((minute) => Math.min(60, 30 + 4 * minute))
   expect(judgeMemory(resident, warming, 30).faults).toEqual([])
