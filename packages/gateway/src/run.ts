@@ -78,14 +78,16 @@ async function close(live: LiveGateway, server: Server): Promise<void> {
   clearTimeout(patience)
 }
 
-async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
+/** Waits for a promise, but not longer than this. */
+export async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
   const patience = Promise.withResolvers<void>()
   const timer = setTimeout(patience.resolve, timeoutMs)
   await Promise.race([promise, patience.promise])
   clearTimeout(timer)
 }
 
-function stopSignal(exitWithParent: boolean): Promise<void> {
+/** Resolves when the process is asked to end: SIGTERM, SIGINT, or the end of its standard input. */
+export function stopSignal(exitWithParent: boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
       // Standard input would keep the process alive.
@@ -106,7 +108,8 @@ function removeOldReceipts(gateway: Gateway): void {
   gateway.upstreamAnswers?.removeOlderThan(gateway.nowMs() - keepAnswersMs)
 }
 
-function urlOf(server: Server, host: string): string {
+/** Where a server listens. */
+export function urlOf(server: Server, host: string): string {
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const protocol = server instanceof TlsServer ? 'https' : 'http'

@@ -54,8 +54,8 @@ export type Running = {
   hasLeft: boolean
   /** Set when the answer is read on for a caller who has left. */
   drain: Drain | undefined
-  /** Told that the caller has left; whether there is more to read. */
-  onLeave: () => boolean
+  /** Told that the caller has left, and how long the route reads on for one; how long this answer is read on. */
+  onLeave: (drainMs: number) => number
   isClosed: boolean
   deadline: NodeJS.Timeout | undefined
   /** Runs while the caller takes nothing. */
@@ -76,7 +76,7 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
     failed: noFailures,
     hasLeft: false,
     drain: undefined,
-    onLeave: () => true,
+    onLeave: (drainMs) => drainMs,
     isClosed: false,
     deadline: undefined,
     patience: undefined,
@@ -130,13 +130,14 @@ export function leave(running: Running): void {
   clearTimeout(running.patience)
   const { attempt, sent, gateway } = running
   const { drainMs } = sent.chosen.route.behaviour
-  if (drainMs === 0 || attempt.exchange === undefined || !running.onLeave()) {
+  const readOnMs = attempt.exchange === undefined ? 0 : running.onLeave(drainMs)
+  if (readOnMs === 0) {
     endForCaller(running)
     return
   }
   const timer = setTimeout(() => {
     endDrain(running, 'time')
-  }, drainMs)
+  }, readOnMs)
   running.drain = { leftMs: gateway.nowMs(), timer, end: undefined }
 }
 
