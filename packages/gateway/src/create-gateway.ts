@@ -116,7 +116,7 @@ export async function succeedGateway(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Gateway> {
   refuseFixedChange(old.config, config)
-  const offer = openOffer(config, environment, old.nowMs())
+  const offer = openOffer(config, environment, old.nowMs(), old.upstreams)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
   try {
@@ -175,11 +175,17 @@ function openOffer(
   config: Config,
   environment: Readonly<Record<string, string | undefined>>,
   nowMs: number,
+  former?: Gateway['upstreams'],
 ): Pick<Gateway, 'config' | 'upstreams' | 'priceSheetDigest'> {
   const { models, prices } = config
   const catalogue = createCatalogue({ models, prices, atMs: nowMs })
-  const upstreams = createUpstreams(config, catalogue, environment)
-  checkCallTime(config, upstreams.longestCallMs)
+  const upstreams = createUpstreams(config, catalogue, environment, former)
+  try {
+    checkCallTime(config, upstreams.longestCallMs)
+  } catch (error) {
+    void upstreams.close()
+    throw error
+  }
   const sheets = upstreams.models.map(
     ({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet] as const,
   )

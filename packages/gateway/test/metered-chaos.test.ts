@@ -12,7 +12,9 @@ test(
   async () => {
     const tally = await runChaosAlone({ kills, calls, seed })
     console.log(
-      JSON.stringify(tally, (_, value: unknown) => (typeof value === 'bigint' ? `${value}` : value)),
+      JSON.stringify(tally, (_, value: unknown) =>
+        typeof value === 'bigint' ? `${value}` : value,
+      ),
     )
     expect(tally.kills).toBe(kills)
     expect(tally.calls).toBeGreaterThanOrEqual(calls)
