@@ -9,6 +9,7 @@ import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-s
 import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
 import { leavePools, takePools, type SharedPools } from './shared-pools.ts'
+import { createUpstreamRest, type UpstreamRest } from './upstream-rest.ts'
 
 /** Where a call goes and what it costs. */
 export type Route = {
@@ -46,6 +47,7 @@ export type Upstream = {
   readonly pool: Dispatcher
   /** Where no model says otherwise. */
   readonly behaviour: RouteBehaviour
+  readonly rest: UpstreamRest
 }
 
 /** A model that callers can name. */
@@ -279,6 +281,7 @@ function describeUpstream(
     credential: key === undefined ? undefined : toCredential(kind, key),
     pool,
     behaviour: createRouteBehaviour(config, upstreamConfig),
+    rest: createUpstreamRest(upstreamConfig.restMs ?? 0),
   }
 }
 
