@@ -2,7 +2,11 @@ import { expect, test } from 'vitest'
 import { createGroupFlush } from '../../src/payment/group-flush.ts'
 
 /** A flush that counts the calls in each write. */
-function createCounting(): { groups: number[]; ask: () => Promise<void>; now: () => Promise<void> } {
+function createCounting(): {
+  groups: number[]
+  ask: () => Promise<void>
+  now: () => Promise<void>
+} {
   const groups: number[] = []
   let asked = 0
   const flush = createGroupFlush(() => {
