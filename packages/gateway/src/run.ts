@@ -28,10 +28,7 @@ export async function run(
     server.listen(port, host, resolve)
   })
   ready = true
-  const cleanUp = setInterval(() => {
-    removeOldReceipts(live.current())
-  }, cleanUpEveryMs)
-  removeOldReceipts(live.current())
+  const stopCleaning = keepClean(live)
   const reload = (): void => {
     // Never rejects.
     void live.reload()
@@ -41,12 +38,13 @@ export async function run(
   log.info({ url: urlOf(server, host) }, 'gateway is ready')
   await stopSignal(exitWithParent)
   ready = false
-  clearInterval(cleanUp)
+  stopCleaning()
   process.off('SIGHUP', reload)
-  await close(live, server)
+  await closeServing(live, server)
 }
 
-async function close(live: LiveGateway, server: Server): Promise<void> {
+/** Ends a server: calls under way have their time, and are stopped after it. */
+export async function closeServing(live: LiveGateway, server: Server): Promise<void> {
   const gateway = live.current()
   gateway.log.info({ pending: gateway.pending.size }, 'gateway is stopping')
   const closed = new Promise<void>((resolve) => {
@@ -73,7 +71,8 @@ async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> 
   clearTimeout(timer)
 }
 
-function stopSignal(exitWithParent: boolean): Promise<void> {
+/** Resolves with the first sign that the process is to end. */
+export function stopSignal(exitWithParent: boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
       // Standard input would keep the process alive.
@@ -84,6 +83,17 @@ function stopSignal(exitWithParent: boolean): Promise<void> {
     process.once('SIGINT', stop)
     if (exitWithParent) process.stdin.resume().once('end', stop).once('error', stop)
   })
+}
+
+/** Removes what is too old, now and every hour until the function that it returns is called. */
+export function keepClean(live: LiveGateway): () => void {
+  const cleanUp = setInterval(() => {
+    removeOldReceipts(live.current())
+  }, cleanUpEveryMs)
+  removeOldReceipts(live.current())
+  return () => {
+    clearInterval(cleanUp)
+  }
 }
 
 function removeOldReceipts(gateway: Gateway): void {
