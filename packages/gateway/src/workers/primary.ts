@@ -199,6 +199,7 @@ async function start(primary: Primary, slot: number): Promise<void> {
     await member.pipe.ask('listen', { host: options.first.config.listen.host, port })
     member.state = 'serving'
     member.servingSinceMs = Date.now()
+    options.log.info({ worker: slot, pid: member.pid }, 'a worker serves')
     tellReadiness(primary)
   } catch (error) {
     member.kill()
