@@ -37,9 +37,7 @@ function options(price = priceAtomic): GatewayOptions {
     config: {
       workers,
       payment: { apiKeys: { asset: 'credits' } },
-      upstreams: [
-        { name: 'loopback', baseUrl, caFile, models: [{ id: '*', priceAtomic: price }] },
-      ],
+      upstreams: [{ name: 'loopback', baseUrl, caFile, models: [{ id: '*', priceAtomic: price }] }],
     },
   }
 }
@@ -69,9 +67,10 @@ function chargedOf(name: string): bigint {
 }
 
 /** Posts a stream; `begun` resolves with its first bytes. */
-function begin(
-  sent: Headers = headers,
-): { readonly begun: Promise<void>; readonly answer: Promise<RawResult> } {
+function begin(sent: Headers = headers): {
+  readonly begun: Promise<void>
+  readonly answer: Promise<RawResult>
+} {
   const { promise: begun, resolve } = Promise.withResolvers<void>()
   const leaveWhen = (): boolean => {
     resolve()
@@ -98,7 +97,10 @@ function sequencesOf(receipts: readonly FetchedReceipt[]): ReadonlyMap<string, r
   for (const receipt of receipts) {
     const { digest } = keysetOf(receipt)
     const { sequence } = receipt.payload
-    found.set(digest, [...(found.get(digest) ?? []), sequence].toSorted((a, b) => a - b))
+    found.set(
+      digest,
+      [...(found.get(digest) ?? []), sequence].toSorted((a, b) => a - b),
+    )
   }
   return found
 }
@@ -118,13 +120,9 @@ async function callBoth(): Promise<readonly FetchedReceipt[]> {
 
 test('both workers serve, each under its own key and one sequence without a gap, in one chain of keysets', async () => {
   const bodies = Array.from({ length: 24 }, (_, index) => (index % 2 === 0 ? echo : echoStream))
-  const answers = await Promise.all(
-    bodies.map((body) => postChat(gateway.url, body, { headers })),
-  )
+  const answers = await Promise.all(bodies.map((body) => postChat(gateway.url, body, { headers })))
   const receipts = await Promise.all(
-    answers.map((answer, index) =>
-      expectVerified(gateway.url, answer, bodies[index] ?? echo),
-    ),
+    answers.map((answer, index) => expectVerified(gateway.url, answer, bodies[index] ?? echo)),
   )
   const sequences = sequencesOf(receipts)
   expect(sequences.size).toBe(workers)

@@ -49,10 +49,7 @@ function toHpkeKey(privateKey: KeyObject): HpkeKey {
 }
 
 /** OpenSSL refuses shares of low order: their secret is known to everybody. */
-function agree(
-  share: Uint8Array,
-  privateKey: KeyObject,
-): Uint8Array | undefined {
+function agree(share: Uint8Array, privateKey: KeyObject): Uint8Array | undefined {
   const der = Buffer.concat([spkiPrefix, share])
   try {
     const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' })

@@ -31,8 +31,7 @@ export async function serveReceipt(
   }
   const waitMs = Number(wait) * 1000
   await gateway.pending.wait(id, waitMs)
-  const receipt =
-    gateway.receipts.get(id) ?? (await gateway.siblings?.findReceipt(id, waitMs))
+  const receipt = gateway.receipts.get(id) ?? (await gateway.siblings?.findReceipt(id, waitMs))
   const keyset = receipt && gateway.receipts.getKeyset(receipt.keysetDigest)
   if (receipt === undefined || keyset === undefined) {
     sendProblem(response, 'receipt-not-found')

@@ -77,21 +77,18 @@ export function forkMember(
   return member
 }
 
-/** A process that has exited may have left messages in its pipe: `disconnect` comes after the last of them. */
-function awaitEnd(worker: Worker): Member['ended'] {
-  const { process: child } = worker
-  const closed = new Promise<void>((resolve) => {
-    if (child.connected) child.once('disconnect', resolve)
-    else resolve()
-  })
-  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
-    child.once('exit', (code, signal) => {
+/**
+ * `close` comes after the exit and after the last message in the pipe. (`disconnect` does not come at all when a process
+ * was killed in the middle of a message.)
+ */
+function awaitEnd({ process: child }: Worker): Member['ended'] {
+  return new Promise((resolve) => {
+    child.once('close', (code, signal) => {
       resolve({ code, signal })
     })
     // A process that could not even be started.
     child.once('error', () => {
-      resolve({ code: null, signal: null })
+      if (child.pid === undefined) resolve({ code: null, signal: null })
     })
   })
-  return Promise.all([exited, closed]).then(([end]) => end)
 }

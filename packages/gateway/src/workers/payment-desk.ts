@@ -56,22 +56,10 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
     if (admission.kind !== 'admitted') return admission
     const { payment } = admission
     const { payer, metered, releases } = payment
-    const entry: Held = {
-      payment,
-      released: 'no',
-      releasing: undefined,
-      provenAtomic: 0n,
-      ending: undefined,
-    }
+    const entry = createHeld(payment)
     held.set(callId, entry)
     if (isAbandoned) await end(entry, 'unused')
     return { kind: 'admitted', payer, isMetered: metered !== null, releases }
-  }
-
-  function find(callId: string): Held {
-    const entry = held.get(callId)
-    if (entry === undefined) throw new Error('a worker named a payment that it does not hold')
-    return entry
   }
 
   function leave(callId: string): void {
@@ -80,13 +68,45 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
     places.delete(callId)
   }
 
-  const answers: Answers<DeskQuestions> = {
-    admit: (call) => {
-      const admission = admit(call)
-      const settled = admission.catch(() => undefined)
-      admitting.add(settled)
-      return admission.finally(() => admitting.delete(settled))
+  return {
+    answers: {
+      ...createPaymentAnswers(held),
+      admit: (call) => {
+        const admission = admit(call)
+        const settled = admission.catch(() => undefined)
+        admitting.add(settled)
+        return admission.finally(() => admitting.delete(settled))
+      },
+      leave,
     },
+    abandon: async () => {
+      isAbandoned = true
+      await Promise.all(admitting)
+      await Promise.allSettled(Array.from(held.values(), endAbandoned))
+      for (const callId of places.keys()) leave(callId)
+      const owed = new Set(held.keys())
+      held.clear()
+      return owed
+    },
+  }
+}
+
+function createHeld(payment: AdmittedPayment): Held {
+  const nothing = { releasing: undefined, provenAtomic: 0n, ending: undefined }
+  return { payment, released: 'no', ...nothing }
+}
+
+/** What a worker does with payments that it holds. */
+function createPaymentAnswers(
+  held: Map<string, Held>,
+): Answers<Omit<DeskQuestions, 'admit' | 'leave'>> {
+  function find(callId: string): Held {
+    const entry = held.get(callId)
+    if (entry === undefined) throw new Error('a worker named a payment that it does not hold')
+    return entry
+  }
+
+  return {
     release: ({ callId, form }) => {
       const entry = find(callId)
       entry.released = form
@@ -109,20 +129,6 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
     receiptStored: (callId) => {
       held.get(callId)?.payment.metered?.receiptStored()
       held.delete(callId)
-    },
-    leave,
-  }
-
-  return {
-    answers,
-    abandon: async () => {
-      isAbandoned = true
-      await Promise.all(admitting)
-      await Promise.allSettled(Array.from(held.values(), endAbandoned))
-      for (const callId of places.keys()) leave(callId)
-      const owed = new Set(held.keys())
-      held.clear()
-      return owed
     },
   }
 }

@@ -6,7 +6,9 @@ import { ConfigError } from '../config/load-config.ts'
 import { AttestationError, type AttestationErrorCode } from '../enclave/attestation-error.ts'
 
 /** Names of questions, each with what is asked and what is answered. `answer: void` also serves for news. */
-export type Questions = Readonly<Record<string, { readonly ask: unknown; readonly answer: unknown }>>
+export type Questions = Readonly<
+  Record<string, { readonly ask: unknown; readonly answer: unknown }>
+>
 
 /** Who answers them. */
 export type Answers<Q extends Questions> = {
@@ -39,13 +41,23 @@ type Fault =
 
 /** One question, news, or answer. `id` is null for news. */
 export type Frame =
-  | { readonly kind: 'ask'; readonly id: number | null; readonly name: string; readonly value: unknown }
+  | {
+      readonly kind: 'ask'
+      readonly id: number | null
+      readonly name: string
+      readonly value: unknown
+    }
   | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'fault'; readonly id: number; readonly fault: Fault }
 
 // `never`: whoever waits for the value knows its type, and it goes nowhere else.
 type Arrived =
-  | { readonly kind: 'ask'; readonly id: number | null; readonly name: string; readonly value: never }
+  | {
+      readonly kind: 'ask'
+      readonly id: number | null
+      readonly name: string
+      readonly value: never
+    }
   | { readonly kind: 'done'; readonly id: number; readonly value: never }
   | { readonly kind: 'fault'; readonly id: number; readonly fault: Fault }
 
@@ -57,14 +69,6 @@ type Waiter = {
 // Each call under way has one or two.
 const maxWaiting = 100_000
 const maxFrames = 10_000
-
-/** The other process is not there any more. */
-export class PipeEnded extends Error {
-  constructor() {
-    super('the other process is gone')
-    this.name = 'PipeEnded'
-  }
-}
 
 /**
  * A pipe over a carrier. Messages of one turn of the event loop travel together.
@@ -165,5 +169,13 @@ function fromFault(fault: Fault): Error {
       return new ConfigError(fault.detail)
     case 'other':
       return new Error(fault.detail)
+  }
+}
+
+/** The other process is not there any more. */
+class PipeEnded extends Error {
+  constructor() {
+    super('the other process is gone')
+    this.name = 'PipeEnded'
   }
 }

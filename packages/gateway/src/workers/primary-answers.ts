@@ -76,8 +76,5 @@ async function findElsewhere<K extends 'findReceipt' | 'findAnswer'>(
     const answer = await pipe.ask(name, lookup).catch(() => undefined)
     if (answer !== undefined) found.resolve(answer)
   })
-  void Promise.all(asked).then(() => {
-    found.resolve(undefined)
-  })
-  return await found.promise
+  return await Promise.race([found.promise, Promise.all(asked).then(() => undefined)])
 }

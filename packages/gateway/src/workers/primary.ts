@@ -125,7 +125,7 @@ async function openPrimary(
   const turns = createKeysetTurns<Member>({
     tlsNames: config.listen.tls?.names,
     sealed: config.listen.sealed,
-    lastKeysetDigest: receipts.lastKeysetDigest,
+    lastKeysetDigest: () => receipts.lastKeysetDigest(),
     spread: async (hpke, except) => {
       const others = [...members].filter((other) => other !== except)
       await Promise.allSettled(others.map(({ pipe }) => pipe.ask('holdHpke', hpke)))
@@ -271,12 +271,9 @@ async function stopMember({ current }: Primary, member: Member): Promise<void> {
   member.state = 'leaving'
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
-  const patience = setTimeout(
-    () => {
-      member.kill()
-    },
-    current.loaded.config.limits.drainTimeoutMs + lastWordsMs,
-  )
+  const patience = setTimeout(() => {
+    member.kill()
+  }, current.loaded.config.limits.drainTimeoutMs + lastWordsMs)
   try {
     if (isServing) await member.pipe.ask('stop', null)
   } catch {

@@ -70,9 +70,7 @@ function createAdmitted(
   return {
     payer,
     release: (form = 'whole') =>
-      releases === 'free'
-        ? freePayment.release()
-        : pipe.ask('release', { callId, form }),
+      releases === 'free' ? freePayment.release() : pipe.ask('release', { callId, form }),
     complete: async (result, usedAtomic) => {
       const end = await pipe.ask('complete', { callId, result, usedAtomic })
       headers = end.headers

@@ -29,84 +29,48 @@ type Serving = {
   stopCleaning: () => void
 }
 
+/** Owned by the answers to the primary. */
+type State = {
+  serving: Serving | undefined
+  isReady: boolean
+  exitCode: number
+  adopt: (() => void) | undefined
+}
+
 const exitOrphan = 70
-const isOver = (): boolean => false
 
 /** Serves until the primary says otherwise, or is gone. */
 export function runWorker(environment: Environment): void {
   // Whoever signals a whole group of processes means the primary.
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, isOver)
-  // All owned here.
-  let serving: Serving | undefined
-  let isReady = false
-  let exitCode = exitOrphan
-  let adopt: (() => void) | undefined
-  const sealed = createSealedKeys()
-  // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
-  process.once('disconnect', () => process.exit(exitCode))
-
-  const need = (): Serving => {
-    if (serving === undefined) throw new Error('the worker has not started')
-    return serving
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, ignoreSignal)
+  const state: State = {
+    serving: undefined,
+    isReady: false,
+    exitCode: exitOrphan,
+    adopt: undefined,
   }
-  const gateway = (): Gateway => need().live.current()
-
+  // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
+  process.once('disconnect', () => process.exit(state.exitCode))
+  const sealed = createSealedKeys()
+  const isReady = (): boolean => state.isReady
   const answers: Answers<WorkerQuestions> = {
     start: async (order) => {
-      serving = await start(order, { pipe, sealed, environment, isReady: () => isReady })
+      state.serving = await start(order, { pipe, sealed, environment, isReady })
     },
-    issueOwed: (receipts) =>
-      issueOwedReceipts(
-        gateway(),
-        receipts.map((receipt) => ({
-          ...receipt,
-          stored: () => {
-            pipe.tell('owedStored', receipt.callId)
-          },
-        })),
-      ),
-    listen: async ({ host, port }) => {
-      const { server, live, order } = need()
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(port, host, resolve)
-      })
-      if (order.slot === 0) need().stopCleaning = keepClean(live)
-    },
-    ready: (value) => {
-      isReady = value
+    issueOwed: async (receipts) => {
+      const owed = receipts.map((receipt) => ({
+        ...receipt,
+        stored: () => {
+          pipe.tell('owedStored', receipt.callId)
+        },
+      }))
+      await issueOwedReceipts(gatewayOf(state), owed)
     },
     holdHpke: (key) => {
       sealed.replace(importHpkeKey(key))
     },
-    renew: async () => {
-      await gateway().epochs.renew(Date.now())
-    },
-    reload: async ({ loaded, offerAtMs }) => {
-      const { order, live } = need()
-      const config = shareConfig(loaded.config, order.slot)
-      adopt = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
-    },
-    adopt: () => {
-      adopt?.()
-    },
-    findReceipt: async ({ id, waitMs }) => {
-      await gateway().pending.wait(id, waitMs)
-      return gateway().receipts.get(id)
-    },
-    findAnswer: async ({ id, waitMs }) => {
-      const { answers: kept, pending } = gateway()
-      if (kept.get(id, Date.now()) === undefined) await pending.wait(id, waitMs)
-      return kept.get(id, Date.now())
-    },
-    snapshot: () => gateway().metrics.snapshot(presentState(gateway())),
-    stop: async () => {
-      isReady = false
-      exitCode = 0
-      const { live, server, stopCleaning } = need()
-      stopCleaning()
-      await closeServing(live, server)
-    },
+    ...createLifeAnswers(state),
+    ...createLookupAnswers(state),
   }
   const pipe: PrimaryPipe = createPipe<WorkerQuestions, PrimaryQuestions>(
     {
@@ -118,9 +82,83 @@ export function runWorker(environment: Environment): void {
     },
     answers,
     (error) => {
-      serving?.live.current().log.error({ err: error }, 'a message of the primary failed')
+      state.serving?.live.current().log.error({ err: error }, 'a message of the primary failed')
     },
   )
+}
+
+function ignoreSignal(): void {
+  // The primary says what is to be done.
+}
+
+function servingOf({ serving }: State): Serving {
+  if (serving === undefined) throw new Error('the worker has not started')
+  return serving
+}
+
+function gatewayOf(state: State): Gateway {
+  return servingOf(state).live.current()
+}
+
+type LifeQuestions = Pick<
+  WorkerQuestions,
+  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'stop'
+>
+
+function createLifeAnswers(state: State): Answers<LifeQuestions> {
+  return {
+    listen: async ({ host, port }) => {
+      const serving = servingOf(state)
+      const { server, live, order } = serving
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, resolve)
+      })
+      if (order.slot === 0) serving.stopCleaning = keepClean(live)
+    },
+    ready: (value) => {
+      state.isReady = value
+    },
+    renew: async () => {
+      await gatewayOf(state).epochs.renew(Date.now())
+    },
+    reload: async ({ loaded, offerAtMs }) => {
+      const { order, live } = servingOf(state)
+      const config = shareConfig(loaded.config, order.slot)
+      state.adopt = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
+    },
+    adopt: () => {
+      state.adopt?.()
+      state.adopt = undefined
+    },
+    stop: async () => {
+      state.isReady = false
+      state.exitCode = 0
+      const { live, server, stopCleaning } = servingOf(state)
+      stopCleaning()
+      await closeServing(live, server)
+    },
+  }
+}
+
+type LookupQuestions = Pick<WorkerQuestions, 'findReceipt' | 'findAnswer' | 'snapshot'>
+
+function createLookupAnswers(state: State): Answers<LookupQuestions> {
+  return {
+    findReceipt: async ({ id, waitMs }) => {
+      await gatewayOf(state).pending.wait(id, waitMs)
+      return gatewayOf(state).receipts.get(id)
+    },
+    findAnswer: async ({ id, waitMs }) => {
+      const { answers: kept, pending } = gatewayOf(state)
+      if (kept.get(id, Date.now()) === undefined) await pending.wait(id, waitMs)
+      return kept.get(id, Date.now())
+    },
+    snapshot: () => {
+      const gateway = gatewayOf(state)
+      return gateway.metrics.snapshot(presentState(gateway))
+    },
+  }
 }
 
 type Surroundings = {

@@ -53,7 +53,7 @@ export type ChaosTally = Sums & {
   replayed: number
 }
 
-const workers = 6
+const callers = 6
 const models = [
   ...Array.from({ length: 6 }, () => 'loopback-echo'),
   'loopback-slow-30',
@@ -94,7 +94,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
     },
   }
   try {
-    const calling = Array.from({ length: workers }, (_, index) =>
+    const calling = Array.from({ length: callers }, (_, index) =>
       work(run, createRandom(seed * 1000 + index)),
     )
     await killAgainAndAgain(run, createRandom(seed))
