@@ -14,7 +14,8 @@ import {
 } from '../packages/gateway/test/support/start-gateway.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from './provider/start.ts'
 
-const calls = 6
+// The kernel draws lots for connections: all of them meet one worker at 2^-23.
+const calls = 24
 let provider: TlsLoopbackProvider
 let gateway: RunningGateway
 

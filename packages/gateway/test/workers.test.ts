@@ -105,15 +105,18 @@ function sequencesOf(receipts: readonly FetchedReceipt[]): ReadonlyMap<string, r
   return found
 }
 
-/** A receipt of each worker: connections are handed out in turn. */
+/** A receipt of each worker: the kernel draws lots for connections, so that none of 64 calls meets one of them at 2^-63. */
 async function callBoth(): Promise<readonly FetchedReceipt[]> {
-  const answers = await Promise.all(
-    Array.from({ length: 2 * workers }, () => postChat(gateway.url, echo, { headers })),
-  )
-  const receipts = await Promise.all(
-    answers.map((answer) => expectVerified(gateway.url, answer, echo)),
-  )
-  const byKeyset = new Map(receipts.map((receipt) => [keysetOf(receipt).digest, receipt]))
+  const byKeyset = new Map<string, FetchedReceipt>()
+  for (let round = 0; byKeyset.size < workers && round < 16; round++) {
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => postChat(gateway.url, echo, { headers })),
+    )
+    for (const answer of answers) {
+      const receipt = await expectVerified(gateway.url, answer, echo)
+      byKeyset.set(keysetOf(receipt).digest, receipt)
+    }
+  }
   expect(byKeyset.size).toBe(workers)
   return [...byKeyset.values()]
 }
@@ -144,7 +147,7 @@ test('every worker has every receipt: at once, refused ones too, and those of ca
   for (const { headers: sent } of [answer, refused]) {
     const { id, token } = receiptOf(sent)
     const found = await Promise.all(
-      Array.from({ length: 2 * workers }, () => fetchReceipt(gateway.url, id, token)),
+      Array.from({ length: 12 }, () => fetchReceipt(gateway.url, id, token)),
     )
     expect(new Set(found.map(({ statement }) => statement)).size).toBe(1)
   }
@@ -152,12 +155,12 @@ test('every worker has every receipt: at once, refused ones too, and those of ca
   const running = await fetch(url, { method: 'POST', headers, body: slowStream })
   const { id, token } = receiptOf(Object.fromEntries(running.headers))
   const waited = await Promise.all(
-    Array.from({ length: workers }, () => fetchReceipt(gateway.url, id, token, 30)),
+    Array.from({ length: 12 }, () => fetchReceipt(gateway.url, id, token, 30)),
   )
   const body = Buffer.from(await running.arrayBuffer())
   const sent = { headers: Object.fromEntries(running.headers), body }
   const { statement } = await expectVerified(gateway.url, sent, slowStream)
-  expect(waited.map((receipt) => receipt.statement)).toEqual([statement, statement])
+  expect(new Set(waited.map((receipt) => receipt.statement))).toEqual(new Set([statement]))
 })
 
 test('one name buys one call, whichever workers are asked', async () => {
@@ -171,7 +174,7 @@ test('one name buys one call, whichever workers are asked', async () => {
   expect(statuses).toContain(200)
   expect(statuses.filter((status) => status !== 200 && status !== 409)).toEqual([])
   const again = await Promise.all(
-    Array.from({ length: 2 * workers }, () => postChat(gateway.url, body, { headers: named })),
+    Array.from({ length: 12 }, () => postChat(gateway.url, body, { headers: named })),
   )
   const served = [...raced.filter(({ status }) => status === 200), ...again]
   expect(new Set(served.map(({ headers: sent }) => sent['x-receipt-id'])).size).toBe(1)
@@ -224,8 +227,9 @@ test('a reload reaches both workers before it is announced, and calls under way 
 
 test('a worker that is killed is replaced under a new key, and what it had reserved is free again', async () => {
   const earlier = await callBoth()
-  const tight = newKey({ budgetAtomic: 40n }, 'tight')
-  const streams = Array.from({ length: 3 }, () => begin(tight))
+  const running = 20
+  const tight = newKey({ budgetAtomic: 11n * BigInt(running) }, 'tight')
+  const streams = Array.from({ length: running }, () => begin(tight))
   await Promise.all(streams.map(({ begun }) => begun))
   const pids = [...gateway.stderr().matchAll(/"worker":0,"pid":([0-9]+)/g)].map(([, pid]) => pid)
   process.kill(Number(pids.at(-1)), 'SIGKILL')
@@ -237,12 +241,11 @@ test('a worker that is killed is replaced under a new key, and what it had reser
   expect(whole.length).toBeGreaterThan(0)
   for (const answer of whole) await expectVerified(gateway.url, answer, slowStream)
   expect((await callRaw({ url: `${gateway.url}/readyz` })).status).toBe(200)
-  // Three calls at 11 were reserved of 40: what was cut cost nothing.
-  const left = Math.floor((40 - whole.length * 11) / 11)
+  // All of the budget was reserved: what was cut cost nothing.
   const more = await Promise.all(
-    Array.from({ length: left + 1 }, () => postChat(gateway.url, echo, { headers: tight })),
+    Array.from({ length: cut.length + 1 }, () => postChat(gateway.url, echo, { headers: tight })),
   )
-  expect(more.filter(({ status }) => status === 200)).toHaveLength(left)
+  expect(more.filter(({ status }) => status === 200)).toHaveLength(cut.length)
 
   const known = new Set(earlier.map((receipt) => keysetOf(receipt).digest))
   const later = await callBoth()

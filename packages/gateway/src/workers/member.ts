@@ -78,11 +78,22 @@ export function forkMember(
 }
 
 /**
- * `close` comes after the exit and after the last message in the pipe. (`disconnect` does not come at all when a process
- * was killed in the middle of a message.)
+ * A process that has exited may have left messages in its pipe. After the last of them comes `close`, or `disconnect`
+ * where we ended the pipe: of a process that was killed in the middle of a message only the first comes, and of one that
+ * was dismissed only the second.
  */
 function awaitEnd({ process: child }: Worker): Member['ended'] {
   return new Promise((resolve) => {
+    let isDisconnected = false
+    const look = (): void => {
+      const { exitCode: code, signalCode: signal } = child
+      if (isDisconnected && (code !== null || signal !== null)) resolve({ code, signal })
+    }
+    child.once('disconnect', () => {
+      isDisconnected = true
+      look()
+    })
+    child.once('exit', look)
     child.once('close', (code, signal) => {
       resolve({ code, signal })
     })

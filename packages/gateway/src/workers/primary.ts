@@ -112,6 +112,7 @@ async function openPrimary(
   const { config } = first
   const offerAtMs = Date.now()
   await checkOffer(config, environment, offerAtMs)
+  const port = await findPort(config.listen)
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   // Made here, so that workers find them as they are.
   const receipts = openReceiptStore(config.dataDir, () => undefined)
@@ -147,7 +148,7 @@ async function openPrimary(
     sums: createSumMetrics<Member>(),
     metrics: createMetrics(),
     buildDigest,
-    port: config.listen.port === 0 ? await findFreePort(config.listen.host) : config.listen.port,
+    port,
     members,
     starting: new Set(),
     burials: new Set(),
@@ -344,12 +345,16 @@ async function renderMetrics({ parts, metrics, sums }: Primary): Promise<string>
   return await sums.render(own, new Map(asked))
 }
 
-/** Workers share a port by its number: 0 would be another one for a worker that comes later. */
-async function findFreePort(host: string): Promise<number> {
+/**
+ * Workers share a port by its number, and the system would let others share it, too: it must be nobody's. 0 takes one.
+ *
+ * @throws Error EADDRINUSE and the like.
+ */
+async function findPort({ host, port }: LoadedConfig['config']['listen']): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, host, resolve)
+    server.listen(port, host, resolve)
   })
   const address = server.address()
   await new Promise((resolve) => server.close(resolve))

@@ -38,6 +38,9 @@ type State = {
 }
 
 const exitOrphan = 70
+// Each worker accepts for itself: what the primary would have handed to one that dies just then would stay open and
+// unanswered. Where the system cannot share a port the primary hands connections out all the same.
+const sharesPorts = process.platform === 'linux'
 
 /** Serves until the primary says otherwise, or is gone. */
 export function runWorker(environment: Environment): void {
@@ -112,7 +115,7 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       const { server, live, order } = serving
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
-        server.listen(port, host, resolve)
+        server.listen({ port, host, reusePort: sharesPorts }, resolve)
       })
       if (order.slot === 0) serving.stopCleaning = keepClean(live)
     },
