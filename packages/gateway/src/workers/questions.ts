@@ -12,9 +12,11 @@ import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 import type { StoredReceipt } from '../receipts/receipt-store.ts'
 
 /** The headers that a way to pay may read; no others leave the worker. */
-export type PaymentHeaders = Pick<
-  IncomingHttpHeaders,
-  'payment-signature' | 'authorization' | 'x-api-key' | 'x-goog-api-key' | 'idempotency-key'
+export type PaymentHeaders = Partial<
+  Pick<
+    IncomingHttpHeaders,
+    'payment-signature' | 'authorization' | 'x-api-key' | 'x-goog-api-key' | 'idempotency-key'
+  >
 >
 
 /** A call that wants to be admitted. */
