@@ -28,8 +28,8 @@ export type Payment = {
   readonly settlementAddress: string | undefined
   /** Signs by EIP-191 with the settlement key, to show that it is held. */
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
-  /** Charges of an earlier process that have no receipt. */
-  readonly owedReceipts: readonly OwedReceipt[]
+  /** Charges that have no receipt yet: before the first call those of an earlier process. */
+  readonly owedReceipts: () => readonly OwedReceipt[]
   /** Gives back what channels hold; `undefined` without channels. */
   readonly refunds: RefundDesk | undefined
   /** Charges of metered schemes that are not on chain yet. */
@@ -78,7 +78,7 @@ function withoutChain(scheme: PaymentScheme): Payment {
     payees: [],
     settlementAddress: undefined,
     signSettlement: undefined,
-    owedReceipts: [],
+    owedReceipts: () => [],
     refunds: undefined,
     unsettled: () => nothing,
   }
@@ -133,7 +133,7 @@ async function createX402(
     settlementAddress: account.address,
     signSettlement: async (message) =>
       hexToBytes(await account.signMessage({ message: { raw: message } })),
-    owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
     unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }

@@ -33,11 +33,15 @@ export type ChaosOptions = {
   readonly seed: number
   readonly uptoPayers: number
   readonly channelPayers: number
+  /** With several, it is they who are killed, in turn with the whole gateway. */
+  readonly workers?: number
 }
 
 /** What happened, and what was compared in the end. */
 export type ChaosTally = Sums & {
   kills: number
+  /** Of them, those of one worker. */
+  workerKills: number
   stalls: number
   calls: number
   served: number
@@ -49,7 +53,7 @@ export type ChaosTally = Sums & {
   replayed: number
 }
 
-const workers = 6
+const callers = 6
 const models = [
   ...Array.from({ length: 6 }, () => 'loopback-echo'),
   'loopback-slow-30',
@@ -77,6 +81,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
     stopping: false,
     counts: {
       kills: 0,
+      workerKills: 0,
       stalls: 0,
       calls: 0,
       served: 0,
@@ -89,7 +94,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
     },
   }
   try {
-    const calling = Array.from({ length: workers }, (_, index) =>
+    const calling = Array.from({ length: callers }, (_, index) =>
       work(run, createRandom(seed * 1000 + index)),
     )
     await killAgainAndAgain(run, createRandom(seed))
@@ -132,10 +137,11 @@ function startAgain({
   operator,
   providerUrl,
   folder,
+  workers = 1,
 }: ChaosOptions): Promise<RunningGateway> {
   // Whatever is charged is claimed at once.
   const batch = { maxUnclaimedAtomic: '1' }
-  return startMeteredGateway(network, operator, { providerUrl, folder, batch })
+  return startMeteredGateway(network, operator, { providerUrl, folder, batch, workers })
 }
 
 /** Kills at random instants until it has killed often enough and enough calls were made. */
@@ -152,7 +158,9 @@ async function killAgainAndAgain(run: Run, random: Random): Promise<void> {
     }
     if (counts.kills >= options.kills) continue
     counts.kills++
-    await killOnce(run)
+    const { workers: processes = 1 } = options
+    if (processes > 1 && counts.kills % 3 !== 0) await killWorker(run, random)
+    else await killOnce(run)
   }
   run.stopping = true
 }
@@ -161,6 +169,27 @@ async function killOnce(run: Run): Promise<void> {
   const dying = await run.gateway
   run.gateway = dying.kill().then(() => startAgain(run.options))
   await run.gateway
+}
+
+/** Ends one of the processes that serve; calls go on meanwhile. */
+async function killWorker(run: Run, random: Random): Promise<void> {
+  const gateway = await run.gateway
+  await gateway.logged(servesText, run.options.workers)
+  const serves = findServing(gateway.stderr())
+  const pid = random.pick(serves.latest)
+  run.counts.workerKills++
+  process.kill(pid, 'SIGKILL')
+  await gateway.logged(servesText, serves.count + 1)
+}
+
+const servesText = 'a worker serves'
+
+/** How many workers have begun to serve, and the processes that do now. */
+function findServing(log: string): { readonly count: number; readonly latest: readonly number[] } {
+  const bySlot = new Map<string, number>()
+  const found = [...log.matchAll(/"worker":([0-9]+),"pid":([0-9]+),"msg":"a worker serves"/g)]
+  for (const [, slot = '', pid = ''] of found) bySlot.set(slot, Number(pid))
+  return { count: found.length, latest: [...bySlot.values()] }
 }
 
 async function work(run: Run, random: Random): Promise<void> {

@@ -1,4 +1,4 @@
-/** `npm run chaos -- [--kills N] [--calls M] [--seed S]`: prints what happened and what was compared, as one line of JSON. */
+/** `npm run chaos -- [--kills N] [--calls M] [--seed S] [--workers W]`: prints what happened and what was compared, as one line of JSON. */
 import { rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startPlainLoopbackProvider } from '../../../../test/provider/start.ts'
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '20' },
     calls: { type: 'string', default: '5000' },
     seed: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '1' },
   },
 })
 const network = await startMeteredNetwork()
@@ -31,6 +32,7 @@ try {
     seed,
     uptoPayers: payers,
     channelPayers: payers,
+    workers: Number(values.workers),
   })
   const text = JSON.stringify({ seed, ...tally }, (_, value: unknown) =>
     typeof value === 'bigint' ? `${value}` : value,

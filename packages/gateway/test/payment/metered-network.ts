@@ -113,6 +113,7 @@ export function startMeteredGateway(
     readonly upto?: Readonly<Record<string, unknown>> | null
     readonly batch?: Readonly<Record<string, unknown>> | null
     readonly exact?: boolean
+    readonly workers?: number
   },
 ): Promise<RunningGateway> {
   const onChain = {
@@ -123,7 +124,7 @@ export function startMeteredGateway(
     payTo: operator.payee,
     rpcUrl: chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, folder } = options
+  const { upto = {}, batch = {}, exact = false, workers = 1, folder } = options
   const payment = {
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
@@ -143,6 +144,7 @@ export function startMeteredGateway(
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
     config: {
+      workers,
       upstreams: [
         {
           name: 'loopback',
