@@ -15,7 +15,7 @@ payments     CPU per paid call in every way to pay, next to the stock x402 serve
 --quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;
              attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written
 --only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
-             batch-settlement, upto, exact, stock
+             batch-settlement, upto, exact, stock, steps
 --profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 

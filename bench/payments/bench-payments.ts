@@ -8,6 +8,7 @@ import { canPin, nodeCommand, startPinned } from '../gateway/pinned-process.ts'
 import { describeRun, saveReport } from '../run-record.ts'
 import { measureGateway, measureUnpaidGateway } from './measure-gateway.ts'
 import type { CaseReport, PaymentPlan } from './measure-case.ts'
+import { measureSteps, type StepReport } from './measure-steps.ts'
 import { measureStock } from './measure-stock.ts'
 import { formatPayments, readGasPerCall, type PaymentReport } from './payment-report.ts'
 
@@ -70,12 +71,16 @@ export async function benchPayments(options: {
     },
   }
   const cases: CaseReport[] = []
+  let steps: StepReport | undefined
   let stock: readonly CaseReport[] | undefined
   try {
+    if (run.wants('steps')) steps = await measureSteps(run)
     cases.push(...(await measureUnpaidGateway(run)))
-    const paid = await measureGateway(run)
-    cases.push(...paid.cases)
-    if (run.wants('stock')) stock = await measureStock(run, paid.meteredAtomic)
+    const isPaid = options.only.some((name) => name !== 'steps' && name !== 'none')
+    const paid = options.only.length === 0 || isPaid ? await measureGateway(run) : undefined
+    cases.push(...(paid?.cases ?? []))
+    if (paid !== undefined && run.wants('stock'))
+      stock = await measureStock(run, paid.meteredAtomic)
   } finally {
     await network.chain.stop()
     await upstream.stop()
@@ -87,6 +92,7 @@ export async function benchPayments(options: {
     channels: plan.channels,
     ratePerSecond: plan.ratePerSecond,
     gas: readGasPerCall(),
+    steps: steps ?? null,
     absent: stock === undefined ? ['stock'] : [],
     cases: [...cases, ...(stock ?? [])],
   }

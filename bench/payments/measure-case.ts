@@ -32,7 +32,7 @@ export type BenchRun = {
   readonly folder: string
   readonly upstreamPort: number
   /** Whether this way to pay is measured. */
-  readonly wants: (payment: PaymentCase['payment'] | 'stock') => boolean
+  readonly wants: (payment: PaymentCase['payment'] | 'steps' | 'stock') => boolean
   /** Where profiles of the gateway are written. */
   readonly profileFolder: string | undefined
   readonly say: (text: string) => void

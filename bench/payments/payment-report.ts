@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseObject } from '../gateway/pinned-process.ts'
 import { alignColumns, formatRecord, type RunRecord } from '../run-record.ts'
 import type { CaseReport } from './measure-case.ts'
+import type { StepReport } from './measure-steps.ts'
 
 /** Everything that a run says. */
 export type PaymentReport = RunRecord & {
@@ -11,6 +12,8 @@ export type PaymentReport = RunRecord & {
   readonly ratePerSecond: number
   /** Of 100 channels with 100 calls each: from the gas snapshot of the contracts. */
   readonly gas: GasPerCall
+  /** Payment without HTTP; null when it was not measured. */
+  readonly steps: StepReport | null
   /** Servers that are not installed here. */
   readonly absent: readonly 'stock'[]
   readonly cases: readonly CaseReport[]
@@ -54,7 +57,7 @@ export function readGasPerCall(): GasPerCall {
 
 /** A table with one line for each case. What is added is against the same server without payment. */
 export function formatPayments(report: PaymentReport): string {
-  const { cases, gas, absent } = report
+  const { cases, gas, absent, steps } = report
   const rows = [
     titles.map(([first]) => first),
     titles.map(([, second]) => second),
@@ -63,7 +66,19 @@ export function formatPayments(report: PaymentReport): string {
   const missing = absent.length === 0 ? '' : `Not installed: ${absent.join(', ')}.\n`
   const costs = `gas per call, 100 channels of 100 calls: ${gas.claimed.toFixed(0)} to claim, ${gas.settled.toFixed(0)} with the payout`
   const scale = `${report.channels} channels, ${report.ratePerSecond}/s at the rate`
-  return `${alignColumns(rows)}\n${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+  return `${alignColumns(rows)}\n${steps === null ? '' : formatSteps(steps)}${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+}
+
+function formatSteps({ voucherUs, stepsUs, refusedUs }: StepReport): string {
+  const rows = [
+    ['payment alone, CPU', 'µs'],
+    ['a voucher, 32 at once', voucherUs.atOnce32.toFixed(0)],
+    ['a voucher, one at a time', voucherUs.atOnce1.toFixed(0)],
+    ...Object.entries(stepsUs).map(([name, us]) => [`  ${name}`, us.toFixed(1)]),
+    ['refused payments', ''],
+    ...Object.entries(refusedUs).map(([name, us]) => [`  ${name}`, us.toFixed(0)]),
+  ]
+  return `${alignColumns(rows)}\n`
 }
 
 function toRow(each: CaseReport, cases: readonly CaseReport[]): string[] {

@@ -31,7 +31,7 @@ test('a deposit opens a channel, calls are charged, and a claim pays the payee e
   const payer = await openPaidChannel(fixture)
   const second = await admit(fixture, 5000n, (offer) => payer.voucher(offer, 5040n))
   const reservation = expectReservation(second)
-  expect(reservation.channelState.chargedCumulativeAmount).toBe('40')
+  expect(reservation.channelStateBefore().chargedCumulativeAmount).toBe('40')
   const busy = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
   expect(codeOf(busy)).toBe('channel-busy')
   const charge = await reservation.charge(1234n)
