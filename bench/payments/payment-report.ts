@@ -40,7 +40,9 @@ const titles = [
   ['p50 added', '1 conn µs'],
   ['p99 added', '1 conn µs'],
   ['first byte', 'added µs'],
+  ['p50 at rate', 'added µs'],
   ['p99 at rate', 'added µs'],
+  ['answered', 'at rate /s'],
   ['calls', ''],
   ['receipts', ''],
 ] as const
@@ -82,29 +84,40 @@ function formatSteps({ voucherUs, stepsUs, refusedUs }: StepReport): string {
 }
 
 function toRow(each: CaseReport, cases: readonly CaseReport[]): string[] {
-  const { server, payment, shape, cpu, at1, atRate, callsPerSecond, calls, receipts } = each
+  const { server, payment, shape, cpu, callsPerSecond, calls, receipts, answeredAtRate } = each
   const base = cases.find(
     (other) => other.server === server && other.payment === 'none' && other.shape === shape,
   )
-  const added = (own: number | undefined, before: number | undefined): string =>
-    own === undefined || before === undefined || payment === 'none'
-      ? own === undefined || payment !== 'none'
-        ? '–'
-        : `(${own.toFixed(0)})`
-      : (own - before).toFixed(0)
+  const added = (read: (report: CaseReport) => number | undefined): string =>
+    formatAdded(each, base, read)
   return [
     server,
     payment,
     shape,
     cpu.minUs.toFixed(0),
     cpu.medianUs.toFixed(0),
-    payment === 'none' ? '–' : added(cpu.minUs, base?.cpu.minUs),
+    payment === 'none' ? '–' : added((report) => report.cpu.minUs),
     callsPerSecond.toFixed(0),
-    added(at1?.latency.p50Us, base?.at1?.latency.p50Us),
-    added(at1?.latency.p99Us, base?.at1?.latency.p99Us),
-    added(at1?.firstByte.p50Us, base?.at1?.firstByte.p50Us),
-    added(atRate?.p99Us, base?.atRate?.p99Us),
+    added(({ at1 }) => at1?.latency.p50Us),
+    added(({ at1 }) => at1?.latency.p99Us),
+    added(({ at1 }) => at1?.firstByte.p50Us),
+    added(({ atRate }) => atRate?.p50Us),
+    added(({ atRate }) => atRate?.p99Us),
+    answeredAtRate === null ? '–' : answeredAtRate.toFixed(0),
     String(calls),
     String(receipts),
   ]
+}
+
+/** Against the same server without payment; of that one, the figure itself in brackets. */
+function formatAdded(
+  each: CaseReport,
+  base: CaseReport | undefined,
+  read: (report: CaseReport) => number | undefined,
+): string {
+  const own = read(each)
+  if (own === undefined) return '–'
+  if (each.payment === 'none') return `(${own.toFixed(0)})`
+  const before = base === undefined ? undefined : read(base)
+  return before === undefined ? '–' : (own - before).toFixed(0)
 }

@@ -11,7 +11,6 @@ export function createDiagnosticSigner({
   readonly chain: Chain
   readonly senderAddress: Hex
 }): FacilitatorEvmSigner {
-  const sendsNothing = (): Promise<never> => Promise.reject(new Error('nothing is sent here'))
   return {
     getAddresses: () => [senderAddress],
     getCode: ({ address }) => chain.retry(() => chain.client.getCode({ address })),
@@ -25,6 +24,10 @@ export function createDiagnosticSigner({
     writeContract: sendsNothing,
     waitForTransactionReceipt: sendsNothing,
   }
+}
+
+function sendsNothing(): Promise<never> {
+  return Promise.reject(new Error('nothing is sent here'))
 }
 
 /** The package types its ABIs as lists of anything. */

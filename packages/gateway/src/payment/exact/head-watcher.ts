@@ -22,10 +22,10 @@ export function createHeadWatcher(
   // Owned by `watch`, of which one runs at a time.
   let head = -1n
   let watching: Promise<void> | undefined
-  let waiting = 0
+  const waiting = { count: 0 }
 
   async function watch(): Promise<void> {
-    while (waiting > 0 && !signal.aborted) {
+    while (waiting.count > 0 && !signal.aborted) {
       const number = await client.getBlockNumber({ cacheTime: 0 }).catch(() => head)
       if (number > head) {
         head = number
@@ -38,12 +38,12 @@ export function createHeadWatcher(
 
   return {
     nextBlock: async (longestMs) => {
-      waiting++
+      waiting.count++
       watching ??= watch().finally(() => {
         watching = undefined
       })
       await withinTime(watching, longestMs, undefined)
-      waiting--
+      waiting.count--
     },
   }
 }

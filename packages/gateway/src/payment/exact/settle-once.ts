@@ -61,10 +61,9 @@ export function encodeTransfer({
   signature,
 }: Pick<PaymentRecord, 'authorization' | 'signature'>): Hex {
   const { from, to, valueAtomic, validAfterSeconds, validBeforeSeconds, nonce } = authorization
-  const address = (text: string): Hex => `0x${text.slice(2).toLowerCase()}`
   const words = [
-    address(from),
-    address(to),
+    toLowerHex(from),
+    toLowerHex(to),
     valueAtomic,
     validAfterSeconds,
     validBeforeSeconds,
@@ -74,6 +73,10 @@ export function encodeTransfer({
     `0x${signature.slice(66, 130)}`,
   ] as const
   return `0x${selector}${words.map((word) => toHex(encodeWord(word))).join('')}`
+}
+
+function toLowerHex(text: string): Hex {
+  return `0x${text.slice(2).toLowerCase()}`
 }
 
 /**

@@ -40,8 +40,8 @@ export function createOfferCache(
       ...offers,
       exact,
       quote: (error) => {
-        const known = quotes.get(error)
-        if (known !== undefined) return known
+        const before = quotes.get(error)
+        if (before !== undefined) return before
         const accepts = [...toAccepts(offers), ...(exact === undefined ? [] : [exact])]
         const quote = encodeOffers(offers.resourceUrl, accepts, error)
         quotes.set(error, quote)
