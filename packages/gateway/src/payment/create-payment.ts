@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
 import { createCombinedPayment } from './combined.ts'
+import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
 import { createExactPayment } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -123,8 +124,9 @@ async function createX402(
     channel: metered?.channel?.terms,
     resourceBaseUrl: resourceBaseUrl(config),
   }
+  const curve = await loadEvmCurve()
   const beside =
-    exact && createExact(config, exact, settlementKey, { metered, terms }, surroundings)
+    exact && createExact(config, exact, settlementKey, { metered, terms, curve }, surroundings)
   await metered?.start()
   const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
@@ -172,7 +174,11 @@ function createExact(
   config: Config,
   exact: ExactConfig,
   settlementKey: string,
-  beside: { readonly metered: OpenMetered | undefined; readonly terms: MeteredTermsSet },
+  beside: {
+    readonly metered: OpenMetered | undefined
+    readonly terms: MeteredTermsSet
+    readonly curve: EvmCurve
+  },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
   const { settle, network, ...terms } = exact
@@ -185,6 +191,7 @@ function createExact(
   const scheme = createExactPayment({
     ...options,
     settlementKey,
+    curve: beside.curve,
     settle:
       settle === 'before'
         ? { kind: 'before' }

@@ -59,7 +59,7 @@ export type ChannelReservation = {
   /** What a crash charges from the beginning. */
   readonly provenAtomic: bigint
   /** The state before the call, for a header that leaves before the answer. */
-  readonly channelState: ChannelState
+  readonly channelStateBefore: () => ChannelState
   /** What the answer so far is worth; a crash charges the last that reached the disk. Nobody waits for it. */
   progress(provenAtomic: bigint): void
   /** Resolves when the charge is on the disk: the receipt may leave. */
@@ -260,7 +260,7 @@ function createReservation(
     channelId,
     ceilingAtomic,
     provenAtomic: usedAtomic,
-    channelState: describeChannel(before),
+    channelStateBefore: () => describeChannel(before),
     progress: (provenAtomic) => {
       applyOwn(ledger, { type: 'call-progressed', channelId, callId, provenAtomic })
     },

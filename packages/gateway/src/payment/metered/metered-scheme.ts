@@ -1,4 +1,5 @@
 /** Admits calls by `upto` and `batch-settlement`, beside `exact` where that is configured (spec/payment.md PA14 on). */
+import { hash } from 'node:crypto'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseAddress, parseDecimal, type Hex } from '@countersign/protocol/payment/evm-word'
 import { isJsonMap } from '@countersign/protocol/payment/json-members'
@@ -13,8 +14,7 @@ import {
   parsePaymentHeader,
   type PresentedPayment,
 } from '@countersign/protocol/payment/presented-payment'
-import { hashRequest } from '@countersign/protocol/payment/request-nonce'
-import { nativeSha256 } from '../../keys/native-sha256.ts'
+import { encodeRequest } from '@countersign/protocol/payment/request-nonce'
 import type {
   Admission,
   AdmissionRequest,
@@ -89,7 +89,11 @@ async function admit(
   const call: OfferedCall = { request, offers: findOffers(path, priceAtomic, !isPricedByUse) }
   const given = headers['payment-signature']
   if (given === undefined) {
-    return refused({ code: 'payment-required', detail: '', headers: call.offers.quote() })
+    return refused({
+      code: 'payment-required',
+      detail: '',
+      headers: call.offers.quote('payment-required'),
+    })
   }
   const header = typeof given === 'string' ? given : given.join()
   try {
@@ -208,8 +212,7 @@ async function enter({ request }: OfferedCall, payment: AdmittedPayment): Promis
 }
 
 function hashOf({ method, path, bodyDigest }: AdmissionRequest): Hex {
-  const digest = hashRequest(method, path, bodyDigest(), nativeSha256)
-  return `0x${Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex')}`
+  return `0x${hash('sha256', encodeRequest(method, path, bodyDigest()))}`
 }
 
 /** Every 402 carries a fresh quote, with the state of the channel where that helps. */
@@ -232,6 +235,7 @@ function createQuote(
   error: string,
   correction?: CorrectiveExtra,
 ): Readonly<Record<string, string>> {
+  if (correction === undefined) return offers.quote(error)
   const beside = offers.exact === undefined ? [] : [offers.exact]
   return encodeOffers(offers.resourceUrl, [...toAccepts(offers, correction), ...beside], error)
 }
