@@ -20,6 +20,13 @@ import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts
 import type { CallReserved } from '../ledger/channel-event.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
 import {
+  findNamed,
+  isNameKnown,
+  takeName,
+  type CallName,
+  type NamedElsewhere,
+} from '../metered/call-names.ts'
+import {
   applyOwn,
   checkVoucherSigner,
   toPaymentError,
@@ -43,6 +50,8 @@ export type ChannelCall = {
   /** 32 hex digits: the receipt id. */
   readonly callId: string
   readonly requestHash: Hex
+  /** The name that the caller gave the call. */
+  readonly name?: CallName
 }
 
 /** What was charged, once it is on the disk. */
@@ -81,6 +90,7 @@ export type ChannelRefusal = {
 /** What admission decides. */
 export type ChannelAdmission =
   | { readonly kind: 'admitted'; readonly reservation: ChannelReservation }
+  | (NamedElsewhere & { readonly payer: Hex })
   | ChannelRefusal
 
 const corrected: ReadonlySet<string> = new Set<PaymentCode>([
@@ -107,6 +117,8 @@ export async function admitChannelPayment(
 ): Promise<ChannelAdmission> {
   try {
     const { payment, event } = readCall(context, call)
+    const before = judgeName(context, payment, call)
+    if (before !== undefined) return before
     const account = await findAccount(context, payment, event)
     if (isClaimLate(account, context.clock())) {
       throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
@@ -118,14 +130,36 @@ export async function admitChannelPayment(
       checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
     }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
+    // Another call of this name may have been admitted while the chain was asked.
+    const meanwhile = judgeName(context, payment, call)
+    if (meanwhile !== undefined) return meanwhile
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
+    takeName(context.ledger, payment.config.payerAuthorizer, call, context.clock())
     await context.ledger.durable()
     return { kind: 'admitted', reservation: createReservation(context, event, account) }
   } catch (error) {
     const { code, detail } = toPaymentError(error)
     return { kind: 'refused', code, detail, correction: undefined }
   }
+}
+
+/**
+ * What an earlier call of the same name means for this one. A name belongs to whoever signs the vouchers, on whatever
+ * channel, and is answered before anything is deposited or reserved.
+ */
+function judgeName(
+  context: ChannelContext,
+  payment: ChannelPayment,
+  call: ChannelCall,
+): (NamedElsewhere & { readonly payer: Hex }) | undefined {
+  const { ledger, domain, clock } = context
+  const payer = payment.config.payerAuthorizer
+  if (!isNameKnown(ledger, payer, call)) return undefined
+  checkChannelId(domain, payment)
+  checkVoucherSigner(context, decodeChannelId(payment.voucher.channelId), payment)
+  const before = findNamed(ledger, payer, call, clock())
+  return before.kind === 'new' ? undefined : { ...before, payer }
 }
 
 function readCall(

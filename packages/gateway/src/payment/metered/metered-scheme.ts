@@ -25,9 +25,11 @@ import { admitChannelPayment } from '../channel/admit-channel-payment.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import type { CorrectiveExtra } from '../channel/channel-state.ts'
 import { encodeOffers } from '../exact/offer.ts'
+import { readIdempotencyKey } from '../idempotency-key.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { freePayment } from '../none.ts'
 import { admitUptoPayment, type UptoContext } from '../upto/admit-upto-payment.ts'
+import { readCallName, type NamedElsewhere } from './call-names.ts'
 import { createChannelPayment } from './channel-payment.ts'
 import { createMeteredOffers, toAccepts, type MeteredOffers } from './metered-offers.ts'
 import { createUptoPayment } from './upto-payment.ts'
@@ -83,6 +85,9 @@ async function admit(schemes: MeteredSchemes, request: AdmissionRequest): Promis
     const quote = createQuote(call, 'payment-required')
     return refused({ code: 'payment-required', detail: '', headers: quote })
   }
+  if (readIdempotencyKey(headers).kind === 'malformed') {
+    return refused({ code: 'request-malformed', detail: malformedKey, headers: {} })
+  }
   try {
     const presented = parsePaymentHeader(typeof header === 'string' ? header : header.join())
     return await choose(schemes, call, presented)
@@ -91,6 +96,8 @@ async function admit(schemes: MeteredSchemes, request: AdmissionRequest): Promis
     return refused(createRefusal(call, error.code, error.detail))
   }
 }
+
+const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
 
 /** The accepted offer says which scheme judges. */
 async function choose(
@@ -118,10 +125,12 @@ async function admitUpto(
 ): Promise<Admission> {
   const requestHash = hashOf(call.request)
   const callId = toHex(call.request.receiptId)
-  const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash })
+  const name = readCallName(parsePaymentExtensions(presented), call.request.headers)
+  const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash, name })
   if (admission.kind === 'admitted') {
     return enter(call, createUptoPayment(context.terms, admission.reservation))
   }
+  if (admission.kind !== 'refused') return answerNamed(call, admission)
   const refusal = createRefusal(call, admission.code, admission.detail)
   const earlier =
     admission.code === 'payment-already-used'
@@ -160,13 +169,29 @@ async function admitChannel(
     offer,
     callId: toHex(call.request.receiptId),
     requestHash: hashOf(call.request),
+    name: readCallName(parsePaymentExtensions(presented), call.request.headers),
   })
+  if (admission.kind === 'replay' || admission.kind === 'named') {
+    return answerNamed(call, admission)
+  }
   if (admission.kind === 'refused') {
     const { code, detail, correction } = admission
     return refused(createRefusal(call, code, detail, correction))
   }
   const isDeposit = presented.payload.get('type') === 'deposit'
   return enter(call, createChannelPayment(context, admission.reservation, isDeposit))
+}
+
+/** PA4.3: the signature was judged. The payment that came along is neither recorded nor used. */
+function answerNamed(
+  { request }: OfferedCall,
+  named: NamedElsewhere & { readonly payer: Hex },
+): Admission {
+  if (named.kind === 'named') return refused({ code: named.code, detail: '', headers: {} })
+  const limited = request.limits?.enter(request.receiptId, `address:${named.payer}`)
+  if (limited !== undefined) return refused(limited)
+  const whenGone = { code: 'answer-gone', detail: '', headers: {} } as const
+  return { kind: 'replay', receiptId: named.receiptId, whenGone }
 }
 
 /** Only a judged signature says who pays (PA25): a call that came too early gives its reservation back. */
