@@ -103,9 +103,7 @@ async function createX402(
   const { exact, upto, batchSettlement } = payment
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
-  const settlementKey = readKey(environment, settlementKeyName)
-  const chargeKey =
-    environment[chargeKeyName] === undefined ? settlementKey : readKey(environment, chargeKeyName)
+  const { settlementKey, chargeKey } = readPaymentKeys(environment)
   const metered = await openMetered(config, payment, {
     clock,
     settlementKey,
@@ -138,6 +136,19 @@ async function createX402(
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
     unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+  }
+}
+
+/** Pays for transactions; signs charges and claims. @throws ConfigError when one is missing or malformed. */
+export function readPaymentKeys(environment: PaymentSurroundings['environment']): {
+  readonly settlementKey: string
+  readonly chargeKey: string
+} {
+  const settlementKey = readKey(environment, settlementKeyName)
+  const hasOwn = environment[chargeKeyName] !== undefined
+  return {
+    settlementKey,
+    chargeKey: hasOwn ? readKey(environment, chargeKeyName) : settlementKey,
   }
 }
 
