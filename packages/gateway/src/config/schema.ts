@@ -235,6 +235,11 @@ const limits = z
     drainTimeoutMs: milliseconds
       .default(30_000)
       .describe('How long calls under way may still take when the gateway is stopped.'),
+    stopTimeoutMs: milliseconds
+      .default(15_000)
+      .describe(
+        'After that: for payments and receipts of the calls that were cut off. Then the process ends as if it was killed.',
+      ),
     perPayer: z
       .strictObject({
         callsPerMinute: z.int().min(1).max(1_000_000).optional(),
