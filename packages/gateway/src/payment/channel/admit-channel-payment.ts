@@ -122,7 +122,7 @@ export async function admitChannelPayment(
   try {
     const { read, event } = readCall(context, call)
     const { payment } = read
-    const before = judgeName(context, payment, call)
+    const before = judgeName(context, read, call)
     if (before !== undefined) return before
     // Most channels are known, and wait for nothing.
     const account = findKnown(context, read) ?? (await findAccount(context, read, event))
@@ -137,7 +137,7 @@ export async function admitChannelPayment(
     }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
     // Another call of this name may have been admitted while the chain was asked.
-    const meanwhile = judgeName(context, payment, call)
+    const meanwhile = judgeName(context, read, call)
     if (meanwhile !== undefined) return meanwhile
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
@@ -158,14 +158,14 @@ export async function admitChannelPayment(
  */
 function judgeName(
   context: ChannelContext,
-  payment: ChannelPayment,
+  { payment, channelIdBytes }: ReadVoucher,
   call: ChannelCall,
 ): (NamedElsewhere & { readonly payer: Hex }) | undefined {
   const { ledger, domain, clock } = context
   const payer = payment.config.payerAuthorizer
   if (!isNameKnown(ledger, payer, call)) return undefined
   checkChannelId(domain, payment)
-  checkVoucherSigner(context, decodeChannelId(payment.voucher.channelId), payment)
+  checkVoucherSigner(context, channelIdBytes, payment)
   const before = findNamed(ledger, payer, call, clock())
   return before.kind === 'new' ? undefined : { ...before, payer }
 }
