@@ -70,6 +70,16 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./channel-command.ts')).channelCommand,
   },
   {
+    name: 'payee',
+    summary: 'bring what was claimed from channels to its payee',
+    load: async () => (await import('./payee-command.ts')).payeeCommand,
+  },
+  {
+    name: 'ledger',
+    summary: 'show the channels of a stopped gateway, claim, thaw',
+    load: async () => (await import('./ledger-command.ts')).ledgerCommand,
+  },
+  {
     name: 'config',
     summary: 'check the configuration file of a gateway',
     load: async () => (await import('./config-command.ts')).configCommand,

@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL('../../../..', import.meta.url))
  * @throws AssertionError when any sum differs from another.
  */
 export async function runChaosAlone(
-  options: Pick<ChaosOptions, 'kills' | 'calls' | 'seed' | 'onProgress'>,
+  options: Pick<ChaosOptions, 'kills' | 'calls' | 'seed' | 'workers' | 'onProgress'>,
 ): Promise<ChaosTally> {
   // All that its calls can cost: some 30 each.
   const balanceAtomic = 100_000n + 100n * BigInt(options.calls)

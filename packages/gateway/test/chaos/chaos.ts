@@ -33,6 +33,8 @@ export type ChaosOptions = {
   readonly seed: number
   readonly uptoPayers: number
   readonly channelPayers: number
+  /** With several, it is they who are killed, in turn with the whole gateway. */
+  readonly workers?: number
   /** Of the calls, half of them if not given: the rest is paid from channels. */
   readonly uptoPercent?: number
   /** What a payer of a channel deposits: nearly all that it has. */
@@ -47,6 +49,8 @@ export type ChaosOptions = {
 /** What happened, and what was compared in the end. */
 export type ChaosTally = Sums & {
   kills: number
+  /** Of them, those of one worker. */
+  workerKills: number
   stalls: number
   calls: number
   served: number
@@ -86,6 +90,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
     stopping: false,
     counts: {
       kills: 0,
+      workerKills: 0,
       stalls: 0,
       calls: 0,
       served: 0,
@@ -143,12 +148,13 @@ function startAgain({
   operator,
   providerUrl,
   folder,
+  workers = 1,
   program,
 }: ChaosOptions): Promise<RunningGateway> {
   // Whatever is charged is claimed at once.
   const batch = { maxUnclaimedAtomic: '1' }
   const more = program === undefined ? {} : { program }
-  return startMeteredGateway(network, operator, { providerUrl, folder, batch, ...more })
+  return startMeteredGateway(network, operator, { providerUrl, folder, batch, workers, ...more })
 }
 
 /** Kills at random instants, spread over all calls, until it has killed often enough and enough calls were made. */
@@ -170,7 +176,9 @@ async function killAgainAndAgain(run: Run, random: Random): Promise<void> {
     if (counts.kills >= kills || counts.calls < killAt) continue
     counts.kills++
     killAt = Math.floor(counts.kills * meanCalls) + random.below(Math.ceil(2 * meanCalls))
-    await killOnce(run)
+    const { workers: processes = 1 } = options
+    if (processes > 1 && counts.kills % 3 !== 0) await killWorker(run, random)
+    else await killOnce(run)
     if (counts.kills % 10 === 0) onProgress(JSON.stringify(counts))
   }
   run.stopping = true
@@ -180,6 +188,27 @@ async function killOnce(run: Run): Promise<void> {
   const dying = await run.gateway
   run.gateway = dying.kill().then(() => startAgain(run.options))
   await run.gateway
+}
+
+/** Ends one of the processes that serve; calls go on meanwhile. */
+async function killWorker(run: Run, random: Random): Promise<void> {
+  const gateway = await run.gateway
+  await gateway.logged(servesText, run.options.workers)
+  const serves = findServing(gateway.stderr())
+  const pid = random.pick(serves.latest)
+  run.counts.workerKills++
+  process.kill(pid, 'SIGKILL')
+  await gateway.logged(servesText, serves.count + 1)
+}
+
+const servesText = 'a worker serves'
+
+/** How many workers have begun to serve, and the processes that do now. */
+function findServing(log: string): { readonly count: number; readonly latest: readonly number[] } {
+  const bySlot = new Map<string, number>()
+  const found = [...log.matchAll(/"worker":([0-9]+),"pid":([0-9]+),"msg":"a worker serves"/g)]
+  for (const [, slot = '', pid = ''] of found) bySlot.set(slot, Number(pid))
+  return { count: found.length, latest: [...bySlot.values()] }
 }
 
 async function work(run: Run, random: Random): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * `npm run chaos -- [--kills N] [--calls M] [--seed S]`: prints what happened and what was compared, as one line of JSON.
- * Without `--calls` there are 500 for each kill.
+ * `npm run chaos -- [--kills N] [--calls M] [--seed S] [--workers W]`: prints what happened and what was compared, as one
+ * line of JSON. Without `--calls` there are 500 for each kill.
  */
 import { parseArgs } from 'node:util'
 import { runChaosAlone } from './chaos-network.ts'
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '20' },
     calls: { type: 'string' },
     seed: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '1' },
   },
 })
 const kills = Number(values.kills)
@@ -20,6 +21,7 @@ const tally = await runChaosAlone({
   kills,
   calls,
   seed,
+  workers: Number(values.workers),
   onProgress: (line) => {
     console.error(line)
   },

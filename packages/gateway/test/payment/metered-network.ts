@@ -113,6 +113,7 @@ export function startMeteredGateway(
     readonly upto?: Readonly<Record<string, unknown>> | null
     readonly batch?: Readonly<Record<string, unknown>> | null
     readonly exact?: boolean
+    readonly workers?: number
     /** The program, when it is not the sources. */
     readonly program?: string
   },
@@ -125,7 +126,7 @@ export function startMeteredGateway(
     payTo: operator.payee,
     rpcUrl: chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, folder, program } = options
+  const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
   const payment = {
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
@@ -146,6 +147,7 @@ export function startMeteredGateway(
     ...(folder === undefined ? {} : { folder }),
     ...(program === undefined ? {} : { program }),
     config: {
+      workers,
       upstreams: [
         {
           name: 'loopback',
