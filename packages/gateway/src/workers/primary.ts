@@ -272,9 +272,10 @@ async function stopMember({ current }: Primary, member: Member): Promise<void> {
   member.state = 'leaving'
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
+  const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
   const patience = setTimeout(() => {
     member.kill()
-  }, current.loaded.config.limits.drainTimeoutMs + lastWordsMs)
+  }, drainTimeoutMs + stopTimeoutMs + lastWordsMs)
   try {
     if (isServing) await member.pipe.ask('stop', null)
   } catch {
