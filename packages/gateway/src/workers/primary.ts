@@ -273,9 +273,12 @@ async function stopMember({ current }: Primary, member: Member): Promise<void> {
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
   const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
-  const patience = setTimeout(() => {
-    member.kill()
-  }, drainTimeoutMs + stopTimeoutMs + lastWordsMs)
+  const patience = setTimeout(
+    () => {
+      member.kill()
+    },
+    drainTimeoutMs + stopTimeoutMs + lastWordsMs,
+  )
   try {
     if (isServing) await member.pipe.ask('stop', null)
   } catch {
