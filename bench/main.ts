@@ -6,7 +6,7 @@ import { benchPayments } from './payments/bench-payments.ts'
 
 const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET]…
        npm run bench -- attestation [--json] [--quick]
-       npm run bench -- payments [--json] [--quick]
+       npm run bench -- payments [--json] [--quick] [--only WAY]… [--profile FOLDER]
 
 gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
 attestation  time to appraise evidence of real hardware, by platform, and the size of all verifiers
@@ -14,7 +14,9 @@ payments     CPU per paid call in every way to pay, next to the stock x402 serve
 --json       prints the whole result instead of a table
 --quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;
              attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written
---only       measures these targets only, without writing a result`
+--only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
+             batch-settlement, upto, exact, stock
+--profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 
 const { values, positionals } = parseArgs({
@@ -22,6 +24,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
   allowPositionals: true,

@@ -227,6 +227,7 @@ async function admitPayment(
     model: request.model,
     priceAtomic,
     isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
+    isStream: request.parameters.get('stream') === 'true',
     limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission
