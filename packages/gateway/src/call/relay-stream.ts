@@ -82,10 +82,9 @@ export async function relayStream(
     running.attempt.exchange?.resume()
     return readOnMs
   }
-  // Before the process reads or writes again, so nothing is delayed.
   const batch = createChunkBatch((bytes) => {
     takeBytes(running, relay, relay.cutter?.push(bytes) ?? bytes)
-  }, process.nextTick)
+  }, beforeNextRead)
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
@@ -160,6 +159,11 @@ function recordTranslated(
       },
     },
   }
+}
+
+/** Before the process reads or writes again: nothing is delayed. */
+function beforeNextRead(task: () => void): void {
+  process.nextTick(task)
 }
 
 /** Owned by one relayed stream. */
