@@ -73,6 +73,8 @@ export async function relayStream(
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = (drainMs) => {
+    // What was written counts, whether it was read or not.
+    relay.late?.flush()
     const seen = recorder.observation()
     if (seen.isTerminated) return 0
     const readOnMs = drainMs > 0 || !lacksFigures(running, seen) ? drainMs : maxTailMs
@@ -217,7 +219,6 @@ function createRelay(
 }
 
 function cutRelay(relay: Relay): void {
-  relay.late?.flush()
   relay.recorder.cut()
   relay.cut = relay.recorder.observation()
 }
