@@ -1,5 +1,5 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from './metering/usage.ts'
 
@@ -43,7 +43,27 @@ export type Metrics = {
   readonly observeSpans: (result: 'exported' | 'dropped', spans: number) => void
   /** Text of the Prometheus exposition format. */
   render(now: PresentState): Promise<string>
+  /** The same as values, to be added to those of other processes. */
+  snapshot(now: PresentState): Promise<readonly MetricSnapshot[]>
   readonly contentType: string
+}
+
+/** A metric of one process with its values. */
+export type MetricSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number]
+
+/** The text of all these processes together: everything is added up. */
+export async function renderSum(
+  processes: readonly (readonly MetricSnapshot[])[],
+): Promise<string> {
+  return await AggregatorRegistry.aggregate(processes.map((each) => [...each])).metrics()
+}
+
+/** What processes that are gone have counted, as one: their present state went with them. */
+export async function sumCounters(
+  processes: readonly (readonly MetricSnapshot[])[],
+): Promise<readonly MetricSnapshot[]> {
+  const counted = processes.map((each) => each.filter(({ type }) => String(type) !== 'gauge'))
+  return await AggregatorRegistry.aggregate(counted).getMetricsAsJSON()
 }
 
 const durations = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300, 900]
@@ -84,6 +104,11 @@ export function createMetrics(): Metrics {
     return tally
   }
 
+  const bringUpToDate = (now: PresentState): void => {
+    for (const tally of tallies.values()) countTally(counters, tally)
+    setGauges(gauges, now)
+  }
+
   return {
     observeCall(call) {
       const key = keyOf(call)
@@ -105,21 +130,13 @@ export function createMetrics(): Metrics {
     observeSpans: (result, spans) => {
       counters.spans.inc({ result }, spans)
     },
-    render(now) {
-      for (const tally of tallies.values()) countTally(counters, tally)
-      gauges.pending.set(now.pendingCalls)
-      gauges.requestBytes.set(now.requestBytes)
-      gauges.unwritten.set(now.unwrittenReceipts)
-      gauges.unsettled.set(now.unsettled.payments)
-      gauges.unclaimed.set(now.unsettled.channels)
-      gauges.memory.set(process.memoryUsage.rss())
-      // Upstreams of an old configuration are no more.
-      gauges.upstreamCalls.reset()
-      for (const { name, running, waiting } of now.upstreams) {
-        gauges.upstreamCalls.set({ upstream: name, state: 'running' }, running)
-        gauges.upstreamCalls.set({ upstream: name, state: 'waiting' }, waiting)
-      }
+    render: (now) => {
+      bringUpToDate(now)
       return registry.metrics()
+    },
+    snapshot: (now) => {
+      bringUpToDate(now)
+      return registry.getMetricsAsJSON()
     },
     contentType: registry.contentType,
   }
@@ -170,6 +187,21 @@ function countTally(counters: Counters, tally: Tally): void {
   }
   tally.calls = 0
   tally.charged = 0
+}
+
+function setGauges(gauges: Gauges, now: PresentState): void {
+  gauges.pending.set(now.pendingCalls)
+  gauges.requestBytes.set(now.requestBytes)
+  gauges.unwritten.set(now.unwrittenReceipts)
+  gauges.unsettled.set(now.unsettled.payments)
+  gauges.unclaimed.set(now.unsettled.channels)
+  gauges.memory.set(process.memoryUsage.rss())
+  // Upstreams of an old configuration are no more.
+  gauges.upstreamCalls.reset()
+  for (const { name, running, waiting } of now.upstreams) {
+    gauges.upstreamCalls.set({ upstream: name, state: 'running' }, running)
+    gauges.upstreamCalls.set({ upstream: name, state: 'waiting' }, waiting)
+  }
 }
 
 type Counters = Readonly<
