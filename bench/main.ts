@@ -7,7 +7,7 @@ import { benchWorkers } from './workers/bench-workers.ts'
 
 const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET]…
        npm run bench -- attestation [--json] [--quick]
-       npm run bench -- payments [--json] [--quick]
+       npm run bench -- payments [--json] [--quick] [--only WAY]… [--profile FOLDER]
        npm run bench -- workers [--json] [--quick]
 
 gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
@@ -18,7 +18,9 @@ workers      completed calls a second and CPU per call with one and two workers 
 --quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;
              attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written;
              workers: one short round, nothing written
---only       measures these targets only, without writing a result`
+--only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
+             batch-settlement, upto, exact, stock
+--profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 
 const { values, positionals } = parseArgs({
@@ -26,6 +28,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
   allowPositionals: true,

@@ -1,6 +1,7 @@
 /** The measured build: reproducible, complete, small enough to read, and a gateway that serves (spec/build.md). */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { verify } from '@countersign/protocol/verify/verify'
@@ -32,6 +34,7 @@ import { repositoryRoot } from './tools/source-tree.ts'
 const maxPackages = 42
 const maxModules = 1300
 const maxBytes = 7_500_000
+const maxWorkerBytes = 2_700_000
 
 let folder = ''
 let build: EnclaveBuild
@@ -116,6 +119,7 @@ test('what is in it is written down, is open, and stays below its caps', () => {
   expect(modules).toContain('packages/gateway/src/main.ts')
   expect(build.modules.length).toBeLessThanOrEqual(maxModules)
   expect(build.files.get('gateway.js')?.length).toBeLessThanOrEqual(maxBytes)
+  expect(build.files.get('estimate-worker.js')?.length).toBeLessThanOrEqual(maxWorkerBytes)
   for (const { name, license } of packages) {
     expect(['MIT', 'Apache-2.0', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause'], name).toContain(license)
   }
@@ -158,6 +162,20 @@ function toJson(bytes: Uint8Array): object {
   const json: object = JSON.parse(new TextDecoder().decode(bytes))
   return json
 }
+
+test('the tokenizer stands in the file of its worker, and counts there', async () => {
+  const worker = new Worker(join(folder, 'enclave/estimate-worker.js'))
+  try {
+    const request = new Uint8Array(encodeUtf8('{"messages":[{"role":"user","content":"Hello"}]}'))
+    const answer = new Uint8Array(encodeUtf8('data: {"choices":[{"delta":{"content":"Hi you"}}]}'))
+    worker.postMessage({ id: 1, request, answer, isStream: true }, [])
+    const [counted] = await once(worker, 'message')
+    const input = { tokens: 1, messages: 1, attachments: 0 }
+    expect(counted).toEqual({ id: 1, input, outputTokens: 2 })
+  } finally {
+    await worker.terminate()
+  }
+})
 
 test('a changed file beside the bundle is not run', async () => {
   const changed = join(folder, 'changed')

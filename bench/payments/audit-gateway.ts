@@ -24,7 +24,7 @@ export async function auditGateway(
     const seen = BigInt(sum(ofScheme.map(({ chargedAtomic }) => chargedAtomic)))
     assert.equal(charged, seen, `${scheme}: sum of receipts and of charges`)
   }
-  assert.ok(charges.length > 0)
+  assert.ok(charges.length > 0 || cases.every(({ payment }) => payment === 'unpaid'))
   await auditChannels(dataDir, vouchers)
 }
 

@@ -40,13 +40,16 @@ const balanceAtomic = 1_000_000_000_000n
 const mockUpstream = new URL('../gateway/mock-upstream.ts', import.meta.url)
 
 /**
- * Runs the benchmark and prints it. A full run of all servers is also saved under bench/results/.
+ * Runs the benchmark and prints it. A full run of all servers is also saved under bench/results/. `only` names ways to
+ * pay, and `stock`; `profile` is a folder for profiles of the gateway: neither kind of run is saved.
  *
  * @throws Error when any call was answered wrongly, or receipts, charges and the chain do not agree: then there is no result.
  */
 export async function benchPayments(options: {
   readonly json: boolean
   readonly quick: boolean
+  readonly only: readonly string[]
+  readonly profile?: string
 }): Promise<void> {
   const plan = options.quick ? quickPlan : fullPlan
   const about = describeRun(options.quick)
@@ -60,6 +63,8 @@ export async function benchPayments(options: {
     network,
     folder,
     upstreamPort: Number(upstream.hello['port']),
+    wants: (name: string) => options.only.length === 0 || options.only.includes(name),
+    profileFolder: options.profile,
     say: (text: string) => {
       if (!options.json) process.stderr.write(`${text} …\n`)
     },
@@ -70,7 +75,7 @@ export async function benchPayments(options: {
     cases.push(...(await measureUnpaidGateway(run)))
     const paid = await measureGateway(run)
     cases.push(...paid.cases)
-    stock = await measureStock(run, paid.meteredAtomic)
+    if (run.wants('stock')) stock = await measureStock(run, paid.meteredAtomic)
   } finally {
     await network.chain.stop()
     await upstream.stop()
@@ -88,5 +93,7 @@ export async function benchPayments(options: {
   process.stdout.write(
     options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
   )
-  if (!options.quick && stock !== undefined) process.stderr.write(`saved ${saveReport(report)}\n`)
+  const isWhole = options.only.length === 0 && options.profile === undefined
+  if (!options.quick && isWhole && stock !== undefined)
+    process.stderr.write(`saved ${saveReport(report)}\n`)
 }

@@ -31,6 +31,10 @@ export type BenchRun = {
   readonly network: MeteredNetwork
   readonly folder: string
   readonly upstreamPort: number
+  /** Whether this way to pay is measured. */
+  readonly wants: (payment: PaymentCase['payment'] | 'stock') => boolean
+  /** Where profiles of the gateway are written. */
+  readonly profileFolder: string | undefined
   readonly say: (text: string) => void
 }
 

@@ -84,7 +84,11 @@ async function createVoucherPayer(
 ): Promise<Payer> {
   const { accepted, amountAtomic } = payment
   const curve = await loadEvmCurve()
-  const domain = createBatchDomain(84_532n, toLowerHex(baseSepoliaX402.batchSettlement))
+  const domain = createBatchDomain(
+    84_532n,
+    toLowerHex(baseSepoliaX402.batchSettlement),
+    curve.keccak256,
+  )
   const key = Buffer.from(payment.payerKey.slice(2), 'hex')
   const ceilingAtomic = Number(accepted.amount)
   const channels = payment.channels.map(({ channelId, config, chargedAtomic }): Channel => {

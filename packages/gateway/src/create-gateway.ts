@@ -7,6 +7,7 @@ import { createCatalogue } from './catalogue/catalogue.ts'
 import type { Gateway, Siblings, Telemetry } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
+import { createTurns } from './call/turns.ts'
 import { ConfigError, type LoadedConfig } from './config/load-config.ts'
 import { refuseFixedChange } from './config/refuse-fixed-change.ts'
 import type { Config } from './config/schema.ts'
@@ -96,6 +97,7 @@ export async function createGateway(
     ...(await openTranslation(config)),
     pending,
     siblings,
+    turns: createTurns(),
     payerLimits,
     requestMemory,
     metrics,

@@ -8,8 +8,9 @@ import { AttestationError } from './enclave/attestation-error.ts'
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
        main.ts --doctor FILE [--json]
+       main.ts --facilitator FILE [--exit-with-parent]
 
-Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
+Runs a Countersign gateway, or a facilitator for other x402 servers. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
 const exitUnhealthy = 1
 const exitUsage = 64
 const exitConfig = 78
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
       config: { type: 'string' },
       'check-config': { type: 'string' },
       doctor: { type: 'string' },
+      facilitator: { type: 'string' },
       json: { type: 'boolean', default: false },
       'exit-with-parent': { type: 'boolean', default: false },
       // Given by the primary to its own workers; not for anybody else.
@@ -41,6 +43,10 @@ async function main(): Promise<void> {
   }
   if (values.doctor !== undefined) {
     await examineConfig(values.doctor, values.json)
+    return
+  }
+  if (values.facilitator !== undefined) {
+    await facilitate(values.facilitator, values['exit-with-parent'])
     return
   }
   if (values.config === undefined) {
@@ -75,6 +81,14 @@ async function serve(file: string, exitWithParent: boolean): Promise<void> {
   const gateway = await createGateway(loaded, process.env, log)
   const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
   await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)
+}
+
+async function facilitate(file: string, exitWithParent: boolean): Promise<void> {
+  const { loadFacilitatorConfig } = await import('./facilitator/facilitator-config.ts')
+  const { runFacilitator } = await import('./facilitator/run-facilitator.ts')
+  const config = loadFacilitatorConfig(file)
+  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
+  await runFacilitator(config, process.env, log, exitWithParent)
 }
 
 async function examineConfig(file: string, isJson: boolean): Promise<void> {

@@ -56,6 +56,7 @@ test('a payer is who signs the vouchers, not whose name stands on the channel', 
   const reservation = {
     channelId,
     ceilingAtomic: 100n,
+    provenAtomic: 0n,
     channelState: {
       channelId,
       balance: '1000',

@@ -38,8 +38,9 @@ const requireOfBuiltins = [
  * @throws Error when a module is missing, or something would be loaded that is not in the bundle.
  */
 export async function bundleGateway(root: string, entry: string = main): Promise<EnclaveBuild> {
+  const estimator = await bundle(root, worker, {})
   const beside = new Map<string, Uint8Array>([
-    ['estimate-worker.js', onlyOutput(await bundle(root, worker, {}))],
+    ['estimate-worker.js', onlyOutput(estimator)],
     ['package.json', Buffer.from('{"type":"module"}\n')],
   ])
   const library = readFileSync(join(root, prebuilt))
@@ -51,7 +52,7 @@ export async function bundleGateway(root: string, entry: string = main): Promise
   return {
     files: new Map([...beside, ['gateway.js', bytes]]),
     digest: sha256Hex(bytes),
-    modules: modulesOf(result),
+    modules: [...new Set([...modulesOf(result), ...modulesOf(estimator)])].toSorted(),
   }
 }
 

@@ -20,6 +20,7 @@ import type { Upstreams } from '../upstream/upstreams.ts'
 import type { AnswerCache, KeptAnswer } from './answer-cache.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PendingCalls } from './pending-calls.ts'
+import type { Turns } from './turns.ts'
 
 /** Where traces go, and how many. */
 export type Telemetry = { readonly exporter: SpanExporter; readonly samplePercent: number }
@@ -59,6 +60,7 @@ export type Gateway = {
   /** The providers' bytes of translated calls; `undefined` when none are kept. */
   readonly upstreamAnswers: UpstreamAnswerStore | undefined
   readonly pending: PendingCalls
+  readonly turns: Turns
   /** `undefined` when this process is alone. */
   readonly siblings: Siblings | undefined
   readonly payerLimits: PayerLimits

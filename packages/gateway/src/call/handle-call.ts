@@ -95,6 +95,7 @@ async function serveCall(
     const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
+    await gateway.turns.end()
     const result = await settleCall(gateway, call, nonce, served).catch(
       (fault: unknown): Metered => {
         // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
@@ -201,6 +202,7 @@ async function receiveRequest(
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
   const { request, path } = call
   const body = await readBody(request, limits.maxRequestBytes, received, gateway.requestMemory)
+  await gateway.turns.end()
   const matched = findWireRoute(request.method ?? '', path)
   if (matched === undefined) throw new CallRefused(refusalOfPath(path))
   return parseCallRequest(matched, request.headers, body)
@@ -225,6 +227,7 @@ async function admitPayment(
     model: request.model,
     priceAtomic,
     isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
+    isStream: request.parameters.get('stream') === 'true',
     limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission

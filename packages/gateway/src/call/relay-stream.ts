@@ -42,6 +42,8 @@ import {
 const noBytes = Buffer.alloc(0)
 /** Most events of a stream. */
 const maxEvents = 1_000_000
+// The figures of a finished answer come right behind it.
+const maxTailMs = 2000
 
 /** Relays the stream to its end, or to that of its caller. */
 export async function relayStream(
@@ -65,11 +67,15 @@ export async function relayStream(
   const relay = createRelay(running, recorder, headers, release !== 'gone')
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
-  running.onLeave = () => {
+  running.onLeave = (drainMs) => {
+    const seen = recorder.observation()
+    if (seen.isTerminated) return 0
+    const readOnMs = drainMs > 0 || !lacksFigures(running, seen) ? drainMs : maxTailMs
+    if (readOnMs === 0) return 0
     cutRelay(relay)
     // A slow caller may have paused it.
     running.attempt.exchange?.resume()
-    return relay.cut?.isTerminated === false
+    return readOnMs
   }
   const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
   const batch = createChunkBatch((bytes) => {
@@ -93,6 +99,14 @@ export async function relayStream(
   return translated === undefined
     ? record
     : recordTranslated(running, ending, record, await translated.end(ending))
+}
+
+/**
+ * The model has finished, and only its figures are missing (spec/metering.md ME9.8): leaving at this moment must not
+ * change what the answer costs.
+ */
+function lacksFigures({ sent }: Running, { finish, usage }: Observation): boolean {
+  return sent.bill.authorisation !== undefined && finish !== null && usage.kind !== 'exact'
 }
 
 /** What a stream goes through on its way, if anything. */

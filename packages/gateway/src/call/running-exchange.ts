@@ -6,7 +6,7 @@ import {
 } from '../upstream/call-upstream.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { createBodyCollector, type BodyCollector } from './body-collector.ts'
-import { answerIsMalformed, totalTimeIsOver, type Ending } from './ending.ts'
+import { answerIsMalformed, gatewayHasStopped, totalTimeIsOver, type Ending } from './ending.ts'
 import type { FailedAttempt } from './exchange.ts'
 import type { SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
@@ -54,8 +54,8 @@ export type Running = {
   hasLeft: boolean
   /** Set when the answer is read on for a caller who has left. */
   drain: Drain | undefined
-  /** Told that the caller has left; whether there is more to read. */
-  onLeave: () => boolean
+  /** Told that the caller has left, and how long the route reads on for one; how long this answer is read on. */
+  onLeave: (drainMs: number) => number
   isClosed: boolean
   deadline: NodeJS.Timeout | undefined
   /** Runs while the caller takes nothing. */
@@ -76,7 +76,7 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
     failed: noFailures,
     hasLeft: false,
     drain: undefined,
-    onLeave: () => true,
+    onLeave: (drainMs) => drainMs,
     isClosed: false,
     deadline: undefined,
     patience: undefined,
@@ -119,7 +119,7 @@ export function openExchange(running: Running): void {
   })
   call.onStop(() => {
     if (running.drain !== undefined) endDrain(running, 'shutdown')
-    else running.attempt.end({ kind: 'out-of-time', error: 'shutdown' })
+    else running.attempt.end(gatewayHasStopped)
   })
 }
 
@@ -130,13 +130,14 @@ export function leave(running: Running): void {
   clearTimeout(running.patience)
   const { attempt, sent, gateway } = running
   const { drainMs } = sent.chosen.route.behaviour
-  if (drainMs === 0 || attempt.exchange === undefined || !running.onLeave()) {
+  const readOnMs = attempt.exchange === undefined ? 0 : running.onLeave(drainMs)
+  if (readOnMs === 0) {
     endForCaller(running)
     return
   }
   const timer = setTimeout(() => {
     endDrain(running, 'time')
-  }, drainMs)
+  }, readOnMs)
   running.drain = { leftMs: gateway.nowMs(), timer, end: undefined }
 }
 
@@ -151,13 +152,18 @@ function endForCaller({ attempt }: Running): void {
   attempt.end({ kind: 'caller-gone' })
 }
 
-/** Sends the request, unless the caller has left. */
+/** Sends the request, unless the caller has left or the gateway has stopped. */
 export function startAttempt(running: Running): void {
   const { gateway, call, sent, attempt } = running
   const { upstream, behaviour } = sent.chosen.route
   attempt.sentMs = gateway.nowMs()
   if (call.isGone()) {
     attempt.end({ kind: 'caller-gone' })
+    return
+  }
+  // It was admitted while the gateway stopped. The end of the exchange was told to its first attempt only.
+  if (call.isStopped()) {
+    attempt.end(gatewayHasStopped)
     return
   }
   const target = {

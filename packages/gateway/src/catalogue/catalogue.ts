@@ -2,6 +2,7 @@
 import type { BehaviourConfig } from '../config/behaviour-schema.ts'
 import { ConfigError } from '../config/load-config.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
+import { estimateRuleOf } from '../metering/estimate-rule.ts'
 import {
   computeSheetsDigest,
   fillRates,
@@ -81,7 +82,7 @@ function compileModel(model: ModelConfig, atomicPerUsd: bigint, atMs: number): C
   const { name, aliases, upstream, provider, upstreamModel = name } = model
   const builtIn = findBuiltIn(model, upstreamModel, atomicPerUsd, atMs)
   const sheet = compileSheet(model, builtIn?.sheet)
-  const limits = compileLimits(model, sheet, builtIn?.contextTokens)
+  const limits = compileLimits(model, sheet, upstreamModel, builtIn?.contextTokens)
   const { addUsage, weight, timeouts, retry, onDisconnect } = model
   const routes = model.routes.map((route) => ({
     ...route,
@@ -178,8 +179,9 @@ function completeRates(own: SomeRates): Rates {
 }
 
 function compileLimits(
-  { name, limits }: ModelConfig,
+  { name, provider, limits }: ModelConfig,
   sheet: PriceSheet,
+  upstreamModel: string,
   builtInContext: number | undefined,
 ): ModelLimits {
   const contextTokens = limits.contextTokens ?? builtInContext
@@ -197,5 +199,6 @@ function compileLimits(
     maxChargeAtomic:
       limits.maxChargeAtomic === undefined ? undefined : BigInt(limits.maxChargeAtomic),
     hidesReasoning: limits.hidesReasoning,
+    estimate: estimateRuleOf(provider, upstreamModel),
   }
 }

@@ -31,6 +31,18 @@ export function loadConfig(file: string): LoadedConfig {
   return coverAuthorities(parseConfig(readText(file), dirname(resolve(file))))
 }
 
+/**
+ * The strict JSON of another configuration file.
+ *
+ * @throws ConfigError when it cannot be read, is not JSON, or has a member twice.
+ */
+export function readConfigJson(file: string): unknown {
+  const text = readText(file)
+  const json = parseJson(text)
+  refuseAmbiguousMembers(text)
+  return json
+}
+
 /** The digest covers which authorities are trusted, not only what their files are called. */
 function coverAuthorities({ config, digest }: LoadedConfig): LoadedConfig {
   const files = config.upstreams.flatMap(({ caFile }) => (caFile === undefined ? [] : [caFile]))

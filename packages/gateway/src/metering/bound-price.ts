@@ -1,4 +1,5 @@
 /** What a call can cost at most: before it is made, and at each moment of its answer (spec/metering.md ME8, ME9). */
+import type { EstimateRule } from './estimate-rule.ts'
 import type { RequestMeasure } from './measure-request.ts'
 import { computePrice, divideUp, highestRate, rateUnit, type PriceSheet } from './price-sheet.ts'
 import { inputKinds, usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
@@ -16,6 +17,8 @@ export type ModelLimits = {
   readonly maxChargeAtomic: bigint | undefined
   /** Whether the model may write tokens that its stream does not show. */
   readonly hidesReasoning: boolean
+  /** How its tokens are estimated where its provider did not count them. */
+  readonly estimate: EstimateRule
 }
 
 /** Most that a request can use. */

@@ -8,10 +8,13 @@ export type EstimateJob = {
   readonly isStream: boolean
 }
 
-/** What comes back. */
+/** What comes back. A request that is no JSON has no tokens of text. */
 export type EstimateAnswer = {
   readonly id: number
-  readonly inputBytes: number
-  readonly attachments: number
-  readonly outputBytes: number
+  readonly input: {
+    readonly tokens: number
+    readonly messages: number
+    readonly attachments: number
+  }
+  readonly outputTokens: number
 }

@@ -1,16 +1,23 @@
-/** The worker of usage-estimator.ts: counts the texts of one job after the other. Throws nothing it was sent. */
+/** The worker of usage-estimator.ts: counts the tokens of one job after the other. Throws nothing it was sent. */
 import { parentPort } from 'node:worker_threads'
+import { createTokenCounter } from './count-tokens.ts'
 import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
-import { countBodyText, countRequestText, countStreamText } from './visible-text.ts'
+import { readRequestTexts } from './request-text.ts'
+import { readBodyTexts, readStreamTexts } from './written-text.ts'
 
-parentPort?.on('message', (job: EstimateJob) => {
-  const request = countRequestText(job.request)
-  const outputBytes = job.isStream ? countStreamText(job.answer) : countBodyText(job.answer)
-  const answer: EstimateAnswer = {
-    id: job.id,
-    inputBytes: request?.textBytes ?? job.request.length,
-    attachments: request?.attachments ?? 1,
-    outputBytes,
+const tokens = createTokenCounter()
+
+parentPort?.on('message', ({ id, request, answer, isStream }: EstimateJob) => {
+  const read = readRequestTexts(request)
+  const found: EstimateAnswer = {
+    id,
+    input: {
+      tokens: tokens.count(read?.texts ?? []),
+      messages: read?.messages ?? 0,
+      // A form holds one attachment.
+      attachments: read?.attachments ?? 1,
+    },
+    outputTokens: tokens.count(isStream ? readStreamTexts(answer) : readBodyTexts(answer)),
   }
-  parentPort?.postMessage(answer, [])
+  parentPort?.postMessage(found, [])
 })

@@ -1,10 +1,11 @@
 /**
- * Bounds the tokens of calls whose provider did not count them, in a worker, so that no answer waits for the text of
- * another (spec/metering.md ME9.3).
+ * Estimates the tokens of calls whose provider did not count them, by a tokenizer in a worker, so that no answer waits
+ * for the text of another (spec/metering.md ME9.3, ME9.5).
  */
-import { Worker } from 'node:worker_threads'
 import type { ModelLimits } from './bound-price.ts'
-import type { EstimateAnswer, EstimateJob } from './estimate-job.ts'
+import type { EstimateAnswer } from './estimate-job.ts'
+import { createEstimateQueue } from './estimate-queue.ts'
+import { applyRule } from './estimate-rule.ts'
 import type { UsageEstimate } from './settle-usage.ts'
 
 /** A call to estimate: the bytes that were forwarded, and those that came back, all or the first part. */
@@ -12,7 +13,7 @@ export type EstimateRequest = {
   readonly request: Uint8Array
   readonly answer: Uint8Array
   readonly isStream: boolean
-  readonly limits: Pick<ModelLimits, 'tokensPerAttachment'>
+  readonly limits: Pick<ModelLimits, 'tokensPerAttachment' | 'estimate'>
 }
 
 /** Owner of the worker. */
@@ -25,99 +26,45 @@ export type UsageEstimator = {
 /** Limits of an estimator. */
 export type EstimatorOptions = {
   readonly maxJobBytes?: number
+  /** Of all jobs that wait. */
+  readonly maxWaitingBytes?: number
   readonly maxJobs?: number
+  /** For one job, from the moment at which the worker gets it. A worker that starts has `startMs` more. */
   readonly timeoutMs?: number
+  readonly startMs?: number
 }
-
-type Waiting = (answer: EstimateAnswer | undefined) => void
 
 /** An estimator. Its worker starts with the first estimate, and anew after a fault. */
 export function createUsageEstimator({
   maxJobBytes = 67_108_864,
+  maxWaitingBytes = 134_217_728,
   maxJobs = 64,
   timeoutMs = 10_000,
+  startMs = 20_000,
 }: EstimatorOptions = {}): UsageEstimator {
-  // Owned by this estimator: the worker in use, and who waits for which answer.
-  let worker: Worker | undefined
+  const queue = createEstimateQueue({ timeoutMs, startMs })
   let lastId = 0
-  const waiting = new Map<number, Waiting>()
-
-  function startWorker(): Worker {
-    const started = new Worker(workerUrl, { resourceLimits: { maxOldGenerationSizeMb: 512 } })
-    // A process that has nothing else to do may end.
-    started.unref()
-    started.on('message', (answer: EstimateAnswer) => waiting.get(answer.id)?.(answer))
-    started.on('error', () => {
-      dropWorker(started)
-    })
-    started.on('exit', () => {
-      dropWorker(started)
-    })
-    return started
-  }
-
-  function dropWorker(dropped: Worker): void {
-    if (worker !== dropped) return
-    worker = undefined
-    for (const settle of waiting.values()) settle(undefined)
-  }
-
-  function ask(job: EstimateJob): Promise<EstimateAnswer | undefined> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        // It hangs: the next job gets a new one.
-        const hanging = worker
-        if (hanging === undefined) {
-          waiting.get(job.id)?.(undefined)
-          return
-        }
-        dropWorker(hanging)
-        void hanging.terminate()
-      }, timeoutMs)
-      waiting.set(job.id, (answer) => {
-        clearTimeout(timer)
-        waiting.delete(job.id)
-        resolve(answer)
-      })
-      try {
-        worker ??= startWorker()
-        worker.postMessage(job, [job.request.buffer, job.answer.buffer])
-      } catch {
-        // No thread or no memory for it: nobody counted, and the bound is charged.
-        waiting.get(job.id)?.(undefined)
-      }
-    })
-  }
-
   return {
     async estimate({ request, answer, isStream, limits }) {
-      const isTooMuch = request.length + answer.length > maxJobBytes || waiting.size >= maxJobs
-      if (isTooMuch) return undefined
+      const sizeBytes = request.length + answer.length
+      const { jobs, waitingBytes } = queue.size()
+      const isTooMuch = sizeBytes > maxJobBytes || waitingBytes + sizeBytes > maxWaitingBytes
+      if (isTooMuch || jobs >= maxJobs) return undefined
       // Copies of just these bytes: a view would take the whole buffer behind it along.
-      const job = { request: new Uint8Array(request), answer: new Uint8Array(answer), isStream }
-      const counted = await ask({ id: ++lastId, ...job })
-      return counted === undefined ? undefined : toEstimate(counted, limits)
+      const copies = { request: new Uint8Array(request), answer: new Uint8Array(answer) }
+      const found = await queue.ask({ id: ++lastId, ...copies, isStream })
+      return found === undefined ? undefined : toEstimate(found, limits)
     },
-    async close() {
-      const closing = worker
-      if (closing === undefined) return
-      dropWorker(closing)
-      await closing.terminate()
-    },
+    close: () => queue.close(),
   }
 }
 
-// Run as it is written, or as it was compiled.
-const workerUrl = import.meta.url.endsWith('.ts')
-  ? new URL('./estimate-worker.ts', import.meta.url)
-  : new URL('./estimate-worker.js', import.meta.url)
-
 function toEstimate(
-  { inputBytes, attachments, outputBytes }: EstimateAnswer,
-  { tokensPerAttachment }: Pick<ModelLimits, 'tokensPerAttachment'>,
+  { input, outputTokens }: EstimateAnswer,
+  { tokensPerAttachment, estimate }: EstimateRequest['limits'],
 ): UsageEstimate {
   return {
-    input: inputBytes + attachments * tokensPerAttachment,
-    output: outputBytes,
+    input: applyRule(estimate, input) + input.attachments * tokensPerAttachment,
+    output: applyRule(estimate, { tokens: outputTokens, messages: 0 }),
   }
 }

@@ -18,6 +18,8 @@ export type AdmissionRequest = {
   readonly priceAtomic: bigint
   /** The charge may be less than that: what a fixed authorization cannot pay for. */
   readonly isPricedByUse: boolean
+  /** The caller asked for a stream, whose first byte leaves before its charge is known. */
+  readonly isStream?: boolean
   /** Asked once, when the payer is known and before anything is recorded; the caller of `admit` gives the place back. */
   readonly limits?: Pick<PayerLimits, 'enter'>
 }

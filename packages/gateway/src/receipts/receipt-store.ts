@@ -79,7 +79,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
   // Owned here: receipts that are not in the database yet.
   let waiting = new Map<string, StoredReceipt>()
   // Owned here: the latest refusals, oldest first.
-  const transient = new Map<string, StoredReceipt>()
+  const transient = new Map<string, Row>()
   let timer: NodeJS.Timeout | undefined
   // Owned here: who wants to know when they are.
   let listeners: (() => void)[] = []
@@ -114,10 +114,10 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
     },
     unwritten: () => waiting.size,
     putTransient: (receipt) => {
-      putBounded(transient, receipt)
+      putBounded(transient, receipt.id, toCompactRow(receipt))
     },
     get: (id) =>
-      waiting.get(id) ?? transient.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
+      waiting.get(id) ?? fromRow(transient.get(id) ?? select.get(Buffer.from(id, 'hex'))),
     putKeyset({ keysetDigest, keysetStatement, evidence }) {
       database
         .prepare(
@@ -149,13 +149,33 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
 }
 
 /** Keeps the latest statements, the oldest of them first. */
-function putBounded(kept: Map<string, StoredReceipt>, receipt: StoredReceipt): void {
-  kept.set(receipt.id, receipt)
+function putBounded(kept: Map<string, Row>, id: string, row: Row): void {
+  kept.set(id, row)
   const [oldest] = kept.keys()
   if (kept.size > maxTransient && oldest !== undefined) kept.delete(oldest)
 }
 
 type Row = Readonly<Record<string, unknown>>
+
+/**
+ * A row in memory, of copies. What a statement is made of are pieces of larger buffers (pools of random bytes and of
+ * small buffers): kept as they are, each refusal would hold some 20 kB alive for its one.
+ */
+function toCompactRow(receipt: StoredReceipt): Row {
+  const [id, timeMs, ...parts] = toRow(receipt)
+  const [tokenDigest, statement, claims, keysetDigest, events] = parts.map((part) =>
+    Uint8Array.from(part),
+  )
+  return {
+    id: Uint8Array.from(id),
+    time_ms: timeMs,
+    token_digest: tokenDigest,
+    statement,
+    claims,
+    keyset_digest: keysetDigest,
+    events,
+  }
+}
 
 function toRow(
   receipt: StoredReceipt,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { estimateRuleOf } from '../../src/metering/estimate-rule.ts'
 import { createCatalogue, type Catalogue } from '../../src/catalogue/catalogue.ts'
 import { modelsSchema, pricesSchema } from '../../src/catalogue/models-schema.ts'
 import { ConfigError } from '../../src/config/load-config.ts'
@@ -133,6 +134,7 @@ test('takes limits from the data where the configuration has none', () => {
     maxServerToolCalls: 16,
     maxChargeAtomic: undefined,
     hidesReasoning: true,
+    estimate: estimateRuleOf('openai', 'gpt-5-mini'),
   })
   const limits = {
     contextTokens: 9,
@@ -145,6 +147,7 @@ test('takes limits from the data where the configuration has none', () => {
   expect(create([{ ...mini, price: { builtIn: {} }, limits }]).models[0]?.limits).toEqual({
     ...limits,
     maxChargeAtomic: 6n,
+    estimate: estimateRuleOf('openai', 'gpt-5-mini'),
   })
 })
 

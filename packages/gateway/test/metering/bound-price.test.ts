@@ -18,6 +18,7 @@ const limits: ModelLimits = {
   maxServerToolCalls: 4,
   maxChargeAtomic: undefined,
   hidesReasoning: false,
+  estimate: { percent: 100, tokensPerMessage: 4, tokensPerPrompt: 2 },
 }
 const plain: RequestMeasure = {
   bodyBytes: 1000,

@@ -62,6 +62,7 @@ test('states what is charged for, and how that was known', () => {
       maxServerToolCalls: 0,
       maxChargeAtomic: undefined,
       hidesReasoning: false,
+      estimate: { percent: 100, tokensPerMessage: 4, tokensPerPrompt: 2 },
     },
     bound: {
       input: 10,

@@ -109,7 +109,7 @@ export function createChannelContext(
     sender,
     clock,
     signal,
-    domain: createBatchDomain(terms.chainId, contract),
+    domain: createBatchDomain(terms.chainId, contract, curve.keccak256),
     permit2Domain: createPermit2Domain(terms.chainId, toHexAddress(options.permit2)),
     hashReceive: createReceiveHasher({
       name: terms.assetName,

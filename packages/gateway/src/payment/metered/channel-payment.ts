@@ -3,7 +3,7 @@ import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { AdmittedPayment } from '../admission.ts'
-import type { ChannelReservation } from '../channel/admit-channel-payment.ts'
+import { leastStrictAtomic, type ChannelReservation } from '../channel/admit-channel-payment.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import { createMeteredEnd } from './metered-end.ts'
 import { describeChannelCharge } from './payment-response.ts'
@@ -31,8 +31,8 @@ export function createChannelPayment(
     payer: `address:${payerAuthorizer}`,
     release: async (form) => {
       if (form !== 'stream') return { kind: 'released', headers: {} }
-      if (account()?.mode === 'strict') {
-        // A crash from here on uses the voucher up: a part of the answer may have left (PA20.4).
+      if (account()?.mode === 'strict' && reservation.provenAtomic < leastStrictAtomic) {
+        // Nobody had asked for a stream. A crash from here on uses the voucher up: a part of the answer may have left (PA20.4).
         end.progress(leastStrictAtomic)
         await ledger.durable()
       }
@@ -54,9 +54,6 @@ export function createChannelPayment(
     metered: end,
   }
 }
-
-/** A strict voucher without a charge would buy a second call (PA18.3). */
-const leastStrictAtomic = 1n
 
 /** The charge of a channel as receipts have it (spec/receipt.md RC2.7). */
 export function describeChannelPayment(

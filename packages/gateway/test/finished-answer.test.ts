@@ -1,0 +1,94 @@
+/** A caller who leaves between the end of an answer and its figures (spec/metering.md ME9.8). */
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { callRaw } from '../../../test/provider/raw-client.ts'
+import { createChatBody, postChat } from './support/chat-call.ts'
+import { beginStream, events } from './support/chat-events.ts'
+import { createKey } from './support/create-key.ts'
+import { expectVerified, type FetchedReceipt } from './support/receipts.ts'
+import { startRecordingUpstream, type RecordingUpstream } from './support/recording-upstream.ts'
+import {
+  createGatewayFolder,
+  disposeGateway,
+  startGateway,
+  type RunningGateway,
+} from './support/start-gateway.ts'
+
+let upstream: RecordingUpstream
+let gateway: RunningGateway
+let headers: Readonly<Record<string, string>>
+
+beforeAll(async () => {
+  upstream = await startRecordingUpstream(() => undefined)
+  const folder = createGatewayFolder()
+  gateway = await startGateway({
+    folder,
+    config: {
+      payment: { apiKeys: { asset: 'credits' } },
+      upstreams: [{ name: 'a', baseUrl: upstream.url, addUsage: false }],
+      models: [
+        {
+          name: 'aborted',
+          upstream: 'a',
+          provider: 'openai',
+          price: { perCallAtomic: '1', perMillionAtomic: { input: '1000000', output: '1000000' } },
+          limits: { contextTokens: 5000, maxOutputTokens: 1000 },
+        },
+      ],
+    },
+  })
+  headers = createKey(join(folder, 'data', 'api-keys.db'))
+})
+
+afterAll(async () => {
+  await disposeGateway(gateway)
+  await upstream.stop()
+})
+
+/** Streams `before`, then what is left once the caller has left. */
+async function leaveBehind(before: string, after: string): Promise<FetchedReceipt> {
+  const left = Promise.withResolvers<void>()
+  upstream.answer = async (response) => {
+    beginStream(response)
+    response.write(before)
+    await left.promise
+    response.end(after)
+  }
+  const body = createChatBody({ model: 'aborted', stream: true })
+  const answer = await postChat(gateway.url, body, {
+    headers,
+    leaveWhen: (bytesSoFar) => bytesSoFar >= Buffer.byteLength(before),
+  })
+  // The end of that connection came before this request.
+  expect((await callRaw({ url: `${gateway.url}/healthz` })).status).toBe(200)
+  left.resolve()
+  const response = { response: Buffer.from(before), responseIsPrefix: true }
+  return expectVerified(gateway.url, answer, body, response)
+}
+
+const finished = `data: ${JSON.stringify({
+  id: 'c',
+  model: 'm',
+  choices: [{ index: 0, delta: {}, finish_reason: 'stop' }],
+})}\n\n`
+
+test('waits for the figures of an answer that its model has finished, whatever the route says', async () => {
+  const before = `${events.slice(0, 3).join('')}${finished}`
+  const receipt = await leaveBehind(before, events.slice(3).join(''))
+  expect(receipt.claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', finish: 'stop' },
+    drain: { end: 'complete' },
+    response: { bytes: before.length },
+    metering: { source: 'provider', counts: { input: 40, output: 60 } },
+  })
+  expect(receipt.payload.charge.amountAtomic).toBe(101n)
+  // Where none come, what was visible is charged, as without the last event.
+  const uncounted = await leaveBehind(before, 'data: [DONE]\n\n')
+  const earlier = await leaveBehind(events.slice(0, 3).join(''), '')
+  for (const { claims } of [uncounted, earlier]) {
+    expect(claims['metering']).toMatchObject({ source: 'estimated' })
+  }
+  const { amountAtomic } = uncounted.payload.charge
+  expect(amountAtomic).toBe(earlier.payload.charge.amountAtomic)
+  expect(amountAtomic).toBeLessThan(101n)
+})
