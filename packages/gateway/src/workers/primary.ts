@@ -289,9 +289,12 @@ async function stopMember({ current }: Primary, member: Member): Promise<Awaited
   member.state = 'leaving'
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
-  const patience = setTimeout(() => {
-    member.kill()
-  }, current.loaded.config.limits.drainTimeoutMs + lastWordsMs)
+  const patience = setTimeout(
+    () => {
+      member.kill()
+    },
+    drainTimeoutMs + stopTimeoutMs + lastWordsMs,
+  )
   try {
     if (isServing) await member.pipe.ask('stop', null)
   } catch {
