@@ -175,15 +175,22 @@ function manageEpochs(
   let retryAtMs = 0
   let isSucceeded = false
 
-  function openAfter(next: KeysetTerms, nowMs: number): Promise<OpenEpoch> {
+  function openAfter(
+    next: KeysetTerms,
+    nowMs: number,
+    onOpen?: (opened: OpenEpoch) => void,
+  ): Promise<OpenEpoch> {
     const previousKeysetDigest = epoch.keysetDigest
-    return openInTurn(next, attester, options, { nowMs, previousKeysetDigest })
+    return openInTurn(next, attester, options, { nowMs, previousKeysetDigest }, onOpen)
   }
 
   async function openNext(nowMs: number): Promise<void> {
     try {
-      epoch = await openAfter(terms, nowMs)
-      retryAtMs = 0
+      // Current from the moment on in which servers know it.
+      await openAfter(terms, nowMs, (opened) => {
+        epoch = opened
+        retryAtMs = 0
+      })
     } finally {
       renewal = undefined
     }
@@ -283,20 +290,31 @@ async function openInTurn(
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
   { nowMs, previousKeysetDigest }: Pick<KeysetTurn, 'previousKeysetDigest'> & { nowMs: number },
+  onOpen?: (epoch: OpenEpoch) => void,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
-  const turn = (await takeTurn?.(nowMs, notAfterMs)) ?? {
-    previousKeysetDigest,
-    tls: plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs),
-    hpke: plan.sealed ? createHpkeKey() : undefined,
-    done: () => undefined,
-  }
+  const turn: KeysetTurn =
+    takeTurn === undefined
+      ? { previousKeysetDigest, ...createKeys(plan, nowMs, notAfterMs), done: () => undefined }
+      : await takeTurn(nowMs, notAfterMs)
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
+    onOpen?.(epoch)
     return epoch
   } finally {
     turn.done()
+  }
+}
+
+function createKeys(
+  { tlsNames, sealed }: KeyPlan,
+  nowMs: number,
+  notAfterMs: number,
+): Pick<KeysetTurn, 'tls' | 'hpke'> {
+  return {
+    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
+    hpke: sealed ? createHpkeKey() : undefined,
   }
 }
 
