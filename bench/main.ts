@@ -19,7 +19,7 @@ workers      completed calls a second and CPU per call with one and two workers 
              attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written;
              workers: one short round, nothing written
 --only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
-             batch-settlement, upto, exact, stock
+             batch-settlement, upto, exact, stock, steps
 --profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 

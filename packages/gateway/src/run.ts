@@ -46,8 +46,8 @@ export async function run(
 }
 
 /**
- * Within `drainTimeoutMs` and `stopTimeoutMs`, whatever a call, a chain or a disk does. Who is cut off at the very end is
- * found by the next start as after a kill: what is owed is in the ledger.
+ * Ends a server, within `drainTimeoutMs` and `stopTimeoutMs`, whatever a call, a chain or a disk does. Who is cut off at
+ * the very end is found by the next start as after a kill: what is owed is in the ledger.
  */
 export async function closeServing(live: LiveGateway, server: Server): Promise<void> {
   const { pending, config, log } = live.current()
