@@ -16,7 +16,7 @@ import { createSealedKeys } from '../keys/sealed-keys.ts'
 import { createMetrics } from '../metrics.ts'
 import { openReceiptStore } from '../receipts/receipt-store.ts'
 import { openOwnerStore } from '../references/owner-store.ts'
-import { exitCutOff, stopSignal } from '../run.ts'
+import { atMost, exitCutOff, stopSignal } from '../run.ts'
 import { createKeysetTurns } from './keyset-turns.ts'
 import { forkMember, setUpMembers, type Member } from './member.ts'
 import { createOwedReceipts } from './owed-receipts.ts'
@@ -113,7 +113,7 @@ async function endAll(primary: Primary, reloads: Promise<void>): Promise<void> {
     },
     drainTimeoutMs + stopTimeoutMs + 2 * lastWordsMs,
   )
-  await reloads
+  await atMost(lastWordsMs, reloads)
   const ends = await Promise.all(Array.from(members, (member) => stopMember(primary, member)))
   await Promise.all(primary.burials)
   await parts.commons.payment.scheme.close()
