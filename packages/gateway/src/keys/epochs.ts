@@ -133,6 +133,9 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
+/** Told of an epoch as soon as servers know it. */
+type OnOpen = (epoch: OpenEpoch) => void
+
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -157,8 +160,8 @@ export async function createEpochs(
     readonly previousKeysetDigest: Uint8Array | undefined
   },
 ): Promise<Epochs> {
-  const { nowMs, previousKeysetDigest } = options
-  const first = await openInTurn(terms, attester, options, { nowMs, previousKeysetDigest })
+  const { nowMs, previousKeysetDigest: previous } = options
+  const first = await openInTurn(terms, attester, options, { nowMs, previous })
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -175,14 +178,8 @@ function manageEpochs(
   let retryAtMs = 0
   let isSucceeded = false
 
-  function openAfter(
-    next: KeysetTerms,
-    nowMs: number,
-    onOpen?: (opened: OpenEpoch) => void,
-  ): Promise<OpenEpoch> {
-    const previousKeysetDigest = epoch.keysetDigest
-    return openInTurn(next, attester, options, { nowMs, previousKeysetDigest }, onOpen)
-  }
+  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
 
   async function openNext(nowMs: number): Promise<void> {
     try {
@@ -289,13 +286,17 @@ async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
-  { nowMs, previousKeysetDigest }: Pick<KeysetTurn, 'previousKeysetDigest'> & { nowMs: number },
-  onOpen?: (epoch: OpenEpoch) => void,
+  { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
+  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
   const turn: KeysetTurn =
     takeTurn === undefined
-      ? { previousKeysetDigest, ...createKeys(plan, nowMs, notAfterMs), done: () => undefined }
+      ? {
+          previousKeysetDigest: previous,
+          ...createKeys(plan, nowMs, notAfterMs),
+          done: () => undefined,
+        }
       : await takeTurn(nowMs, notAfterMs)
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
