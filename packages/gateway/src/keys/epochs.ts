@@ -232,9 +232,7 @@ function manageEpochs(
 
   return {
     succeed,
-    renew: async (nowMs) => {
-      if (!isSucceeded) await renew(nowMs)
-    },
+    renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
     ready: async (nowMs, durationMs) => {
       await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
     },
