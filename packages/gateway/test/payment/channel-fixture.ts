@@ -123,13 +123,13 @@ export async function admit(
 
 /** The reservation of a call that must be admitted. */
 export function expectReservation(admission: ChannelAdmission): ChannelReservation {
-  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
+  if (admission.kind !== 'admitted') throw new Error(`not admitted: ${codeOf(admission)}`)
   return admission.reservation
 }
 
 /** Why it was refused, or `admitted`. */
 export function codeOf(admission: ChannelAdmission): string {
-  return admission.kind === 'refused' ? admission.code : 'admitted'
+  return 'code' in admission ? admission.code : admission.kind
 }
 
 /** A payer whose channel holds money, after one call of 100 that cost 40. */

@@ -45,6 +45,7 @@ export type OpenMetered = {
   readonly ledger: DurableLedger
   readonly upto: UptoContext | undefined
   readonly channel: ChannelContext | undefined
+  readonly manager: ChannelManager | undefined
   readonly sharedSender: SharedSender
   /**
    * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
@@ -105,6 +106,7 @@ export async function openMetered(
     ledger,
     upto: uptoParts?.context,
     channel,
+    manager,
     sharedSender,
     start: async () => {
       await manager?.step().catch(onFault)
