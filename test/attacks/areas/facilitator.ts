@@ -87,10 +87,6 @@ function broadcastsOf(driver: Driver | undefined, { payload }: Payment): readonl
   return driver?.broadcasts().filter((raw) => raw.includes(word)) ?? []
 }
 
-/** T42: the settlement key is replaced while payments are open. */
-export const rotateKey: Attack = () =>
-  Promise.resolve(notRun('needs an operator that replaces its settlement key'))
-
 /** T43: one voucher that nobody can claim, beside good ones. */
 export const poisonBatch: Attack = async (context) => {
   const { driver, scheme, rpcUrl } = context

@@ -1,0 +1,3 @@
+/** The gateway with a clock that the driver can put ahead: it refuses to start with code loaded before it. */
+import './skewed-clock.ts'
+await import('../../../packages/gateway/src/main.ts')

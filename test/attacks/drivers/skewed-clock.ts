@@ -1,0 +1,17 @@
+/**
+ * Loaded before a program under attack (`--import`): its clock goes ahead by so many seconds as a file says. The file is
+ * read anew on SIGUSR2; what was read is written beside it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+
+const file = process.env['COUNTERSIGN_ATTACK_CLOCK']
+if (file !== undefined) {
+  const systemNow = Date.now.bind(Date)
+  let offsetMs = 0
+  Date.now = () => systemNow() + offsetMs
+  process.on('SIGUSR2', () => {
+    const seconds = readFileSync(file, 'utf8')
+    offsetMs = Number(seconds) * 1000
+    writeFileSync(`${file}.${process.pid}`, seconds)
+  })
+}
