@@ -9,6 +9,7 @@ import * as client from './areas/client.ts'
 import * as ownClient from './areas/own-client.ts'
 import * as facilitator from './areas/facilitator.ts'
 import * as replay from './areas/replay.ts'
+import * as lyingNode from './areas/lying-node.ts'
 import * as movedTime from './areas/moved-time.ts'
 import * as http from './areas/streaming-http.ts'
 
@@ -178,8 +179,8 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
       ['settled often', 'one transaction for a nonce, ever (PA9.1)', facilitator.settleOften],
       [
         'lying node, fees, reorganisations',
-        'one node is trusted (PA13.3, PA24.3)',
-        facilitator.lieAboutChain,
+        'fees are bounded; blocks that are taken back are read again (PA9.7, PA21.2)',
+        lyingNode.lieAboutChain,
       ],
       ['factory in a signature', '65 bytes or nothing (PA7.3, PA15.5)', facilitator.nameFactory],
       ['key rotation', 'the contracts ask the registry (contracts.md)', movedTime.rotateKey],

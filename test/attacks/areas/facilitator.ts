@@ -52,10 +52,6 @@ export const settleOften: Attack = async (context) => {
   return passed(`${count} at once: ${raw.size} transaction; ${tally(answers)}`)
 }
 
-/** T40: the chain node lies, fees rise, blocks are taken back. */
-export const lieAboutChain: Attack = () =>
-  Promise.resolve(notRun('needs two nodes that disagree, a fee market, and reorganisations'))
-
 const magic = '6492649264926492649264926492649264926492649264926492649264926492'
 
 /** T41: a signature that asks the verifier to call a contract of the attacker's choice first. */
