@@ -7,12 +7,13 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Payment } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { loseSettlements } from './settled-later.ts'
 
 /** T38: a transaction that was lost holds up no other. */
 export const loseTransaction: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  if (scheme !== 'exact') return notRun('settlements come after the answer')
+  if (scheme !== 'exact') return loseSettlements(context, driver)
   const payment = await context.pay()
   let lost = 0
   driver.rpcRule = (method, _, forward) => {
