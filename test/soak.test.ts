@@ -2,26 +2,29 @@ import { expect, test } from 'vitest'
 import type { SoakCall } from './campaigns/soak-load.ts'
 import {
   judgeDescriptors,
-  judgeSamples,
+  judgeMemory,
   judgeStatements,
-  soak,
+  type Held,
   type Sample,
-} from './campaigns/soak.ts'
+} from './campaigns/judge-soak.ts'
+import { soak } from './campaigns/soak.ts'
 import { chooseSeed } from './tampering/random.ts'
 
-const minutes = 0.15
+const short = { minutes: 0.15, refusals: 20 }
 
 test('a short soak answers every request and signs one statement for each', async ({ skip }) => {
   if (process.platform !== 'linux') return skip('memory and descriptors are read from /proc')
-  const report = await soak(minutes, chooseSeed())
+  const report = await soak({ ...short, seed: chooseSeed() })
   console.log(JSON.stringify(report))
   expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
-  expect(report.failed).toEqual([])
+  expect(report.failed).toEqual({})
   // A busy machine makes fewer of the 150 and 180.
   expect(report.left).toBeGreaterThan(20)
-  expect(report.answered).toBeGreaterThan(20)
+  expect(report.answered).toBeGreaterThan(20 + short.refusals)
+  expect(report.refused).toBeGreaterThanOrEqual(short.refusals)
   // That of the keyset, too.
   expect(report.statements).toBe(report.left + report.answered + 1)
+  expect(report.heldMb.middle).toBeGreaterThan(0)
 }, 90_000)
 
 const left = (id: string): SoakCall => ({ kind: 'left', id, token: '' })
@@ -50,29 +53,83 @@ test('a hole, a double, a lost and a foreign statement are each found', () => {
   }
 })
 
-function toSamples(residentMb: (minute: number) => number): readonly Sample[] {
-  return Array.from({ length: 1800 }, (_, at) => ({
+function toSamples(residentMb: (minute: number) => number, minutes = 30): readonly Sample[] {
+  return Array.from({ length: minutes * 60 }, (_, at) => ({
     minute: at / 60,
     residentMb: residentMb(at / 60),
     descriptors: 60,
   }))
 }
 
-test('memory that grows is found, whatever the garbage does', () => {
+function toHeld(heapMb: (minute: number) => number, minutes = 30): readonly Held[] {
+  return Array.from({ length: 90 }, (_, at) => {
+    const minute = (at / 90) * minutes
+    return { minute, heapMb: heapMb(minute), externalMb: 20, longestStallMs: 40 }
+  })
+}
+
+const flatHeld = toHeld((minute) => 40 + 0.4 * Math.sin(minute * 100))
+
+test('resident memory that grows is found, whatever the garbage does', () => {
   // Garbage comes and goes by a quarter of what is held.
   const flat = toSamples((minute) => 200 + 50 * (minute % 2))
-  expect(judgeSamples(flat, 30)).toMatchObject({ slopeMbPerMinute: 0, faults: [] })
+  expect(judgeMemory(flat, flatHeld, 30)).toMatchObject({ slopeMbPerMinute: 0, faults: [] })
   const growing = toSamples((minute) => 200 + 2 * minute + 50 * (minute % 2))
-  const { slopeMbPerMinute, faults } = judgeSamples(growing, 30)
+  const { slopeMbPerMinute, faults } = judgeMemory(growing, flatHeld, 30)
   expect(slopeMbPerMinute).toBeCloseTo(2)
   expect(faults).toEqual([expect.stringMatching(/^memory grows by [\d.]+ MB a minute$/)])
-  const doubling = toSamples((minute) => 100 + 20 * minute)
-  expect(judgeSamples(doubling.slice(0, 360), 6).faults).toEqual([
-    expect.stringMatching(/^memory grew from 140 to 180/),
-  ])
+  const doubling = (minutes: number): readonly Sample[] =>
+    toSamples((minute) => 100 + 20 * minute, minutes)
+  expect(
+    judgeMemory(
+      doubling(6),
+      toHeld(() => 40, 6),
+      6,
+    ).faults,
+  ).toEqual([expect.stringMatching(/^memory grew from 140 to 180/)])
   // A short run shows the garbage, not a leak.
-  expect(judgeSamples(doubling.slice(0, 120), 2).faults).toEqual([])
-  expect(judgeSamples([], 10).faults).toContain('too few samples')
+  expect(
+    judgeMemory(
+      doubling(2),
+      toHeld(() => 40, 2),
+      2,
+    ).faults,
+  ).toEqual([])
+  expect(
+    judgeMemory(
+      [],
+      toHeld(() => 40, 6),
+      6,
+    ).faults,
+  ).toContain('too few samples')
+  expect(judgeMemory(doubling(6), [], 6).faults).toContain('too few samples')
+})
+
+test('what is held after collections and grows is found, in a short run too', () => {
+  const resident = toSamples(() => 300)
+  // A tenth of a kilobyte for each of 2,200 calls a minute.
+  const leaking = toHeld((minute) => 40 + 0.22 * minute)
+  expect(judgeMemory(resident, leaking, 30).faults).toEqual([
+    expect.stringMatching(/^what is held grew from 6\d(\.\d+)? to 6\d(\.\d+)? MB$/),
+  ])
+  const brief = toSamples(() => 300, 2)
+  expect(
+    judgeMemory(
+      brief,
+      toHeld((minute) => 40 + 4 * minute, 2),
+      2,
+    ).faults,
+  ).toHaveLength(1)
+  expect(
+    judgeMemory(
+      brief,
+      toHeld((minute) => 40 + minute, 2),
+      2,
+    ).faults,
+  ).toEqual([])
+  // The first third may grow.
+  const warming = toHeld((minute) => Math.min(60, 30 + 4 * minute))
+  expect(judgeMemory(resident, warming, 30).faults).toEqual([])
 })
 
 test('descriptors that no connection explains are found', () => {

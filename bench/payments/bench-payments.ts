@@ -7,7 +7,8 @@ import { startMeteredNetwork } from '../../packages/gateway/test/payment/metered
 import { canPin, nodeCommand, startPinned } from '../gateway/pinned-process.ts'
 import { describeRun, saveReport } from '../run-record.ts'
 import { measureGateway, measureUnpaidGateway } from './measure-gateway.ts'
-import type { CaseReport, PaymentPlan } from './measure-case.ts'
+import type { BenchRun, CaseReport, PaymentPlan } from './measure-case.ts'
+import { measureSteps, type StepReport } from './measure-steps.ts'
 import { measureStock } from './measure-stock.ts'
 import { formatPayments, readGasPerCall, type PaymentReport } from './payment-report.ts'
 
@@ -40,13 +41,16 @@ const balanceAtomic = 1_000_000_000_000n
 const mockUpstream = new URL('../gateway/mock-upstream.ts', import.meta.url)
 
 /**
- * Runs the benchmark and prints it. A full run of all servers is also saved under bench/results/.
+ * Runs the benchmark and prints it. A full run of all servers is also saved under bench/results/. `only` names ways to
+ * pay, and `stock`; `profile` is a folder for profiles of the gateway: neither kind of run is saved.
  *
  * @throws Error when any call was answered wrongly, or receipts, charges and the chain do not agree: then there is no result.
  */
 export async function benchPayments(options: {
   readonly json: boolean
   readonly quick: boolean
+  readonly only: readonly string[]
+  readonly profile?: string
 }): Promise<void> {
   const plan = options.quick ? quickPlan : fullPlan
   const about = describeRun(options.quick)
@@ -60,33 +64,52 @@ export async function benchPayments(options: {
     network,
     folder,
     upstreamPort: Number(upstream.hello['port']),
+    wants: (name: string) => options.only.length === 0 || options.only.includes(name),
+    profileFolder: options.profile,
     say: (text: string) => {
       if (!options.json) process.stderr.write(`${text} …\n`)
     },
   }
-  const cases: CaseReport[] = []
-  let stock: readonly CaseReport[] | undefined
+  let measured: Measured
   try {
-    cases.push(...(await measureUnpaidGateway(run)))
-    const paid = await measureGateway(run)
-    cases.push(...paid.cases)
-    stock = await measureStock(run, paid.meteredAtomic)
+    measured = await measureAll(run, options.only)
   } finally {
     await network.chain.stop()
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+  const { stock } = measured
   const report: PaymentReport = {
     benchmark: 'payments',
     ...about,
     channels: plan.channels,
     ratePerSecond: plan.ratePerSecond,
     gas: readGasPerCall(),
+    steps: measured.steps,
     absent: stock === undefined ? ['stock'] : [],
-    cases: [...cases, ...(stock ?? [])],
+    cases: [...measured.cases, ...(stock ?? [])],
   }
   process.stdout.write(
     options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
   )
-  if (!options.quick && stock !== undefined) process.stderr.write(`saved ${saveReport(report)}\n`)
+  const isWhole = options.only.length === 0 && options.profile === undefined
+  if (!options.quick && isWhole && stock !== undefined)
+    process.stderr.write(`saved ${saveReport(report)}\n`)
+}
+
+type Measured = {
+  readonly cases: readonly CaseReport[]
+  readonly stock: readonly CaseReport[] | undefined
+  readonly steps: StepReport | null
+}
+
+async function measureAll(run: BenchRun, only: readonly string[]): Promise<Measured> {
+  const steps = run.wants('steps') ? await measureSteps(run) : null
+  const unpaid = await measureUnpaidGateway(run)
+  if (only.length > 0 && only.every((name) => name === 'steps' || name === 'none')) {
+    return { cases: unpaid, stock: undefined, steps }
+  }
+  const paid = await measureGateway(run)
+  const stock = run.wants('stock') ? await measureStock(run, paid.meteredAtomic) : undefined
+  return { cases: [...unpaid, ...paid.cases], stock, steps }
 }

@@ -31,6 +31,7 @@ const free: JobPayment = { kind: 'same', headers: {}, status: 200 }
 
 /** The gateway without payment: what all others are compared with. */
 export async function measureUnpaidGateway(run: BenchRun): Promise<readonly CaseReport[]> {
+  if (!run.wants('none')) return []
   const server = await start(run, 'none', undefined)
   const cases: CaseReport[] = []
   try {
@@ -53,17 +54,20 @@ export async function measureGateway(
   const cases: CaseReport[] = []
   let vouchers: { readonly meteredAtomic: string; readonly payment: JobPayment }
   try {
-    cases.push((await measureTimed(run, caseOf(server, 'unpaid', 'json'), unpaid)).report)
+    if (run.wants('unpaid')) {
+      cases.push((await measureTimed(run, caseOf(server, 'unpaid', 'json'), unpaid)).report)
+    }
     const authorization = `Bearer ${server.apiKey}`
     const byKey: JobPayment = { kind: 'same', headers: { authorization }, status: 200 }
-    for (const shape of ['json', 'burst'] as const) {
+    for (const shape of run.wants('api-key') ? (['json', 'burst'] as const) : []) {
       const each = caseOf(server, 'api-key', shape)
       const { report } = await measureTimed(run, each, byKey)
       cases.push({ ...report, chargedAtomic: report.calls * chargeOf[shape] })
     }
     vouchers = await measureVouchers(run, server, cases)
-    cases.push(await measureOnChain(run, server, 'upto', operator.payee))
-    cases.push(await measureOnChain(run, server, 'exact', operator.payee))
+    for (const scheme of ['upto', 'exact'] as const) {
+      if (run.wants(scheme)) cases.push(await measureOnChain(run, server, scheme, operator.payee))
+    }
   } finally {
     await server.stop()
   }
@@ -84,7 +88,7 @@ async function measureVouchers(
   const count = { count: plan.channels, depositAtomic }
   const channels = await openChannels(network.chain, payerKey, accepted, count)
   let payment: JobPayment = { kind: 'voucher', payerKey, accepted, channels, amountAtomic: 0 }
-  for (const shape of ['json', 'burst'] as const) {
+  for (const shape of run.wants('batch-settlement') ? (['json', 'burst'] as const) : []) {
     const each = caseOf(server, 'batch-settlement', shape)
     const quote = (await fetchQuote(each)).accepts.find(({ scheme }) => scheme === accepted.scheme)
     assert.ok(quote, 'no channel is offered')
@@ -123,7 +127,8 @@ async function start(
 ): ReturnType<typeof startPaidGateway> {
   const folder = join(run.folder, name)
   mkdirSync(folder)
-  return startPaidGateway(run.network, operator, { upstreamPort: run.upstreamPort, folder })
+  const { upstreamPort, profileFolder } = run
+  return startPaidGateway(run.network, operator, { upstreamPort, folder, profileFolder })
 }
 
 function caseOf(

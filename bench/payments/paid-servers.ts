@@ -31,7 +31,11 @@ export type PaidServer = PinnedProcess & { readonly port: number; readonly dataD
 export async function startPaidGateway(
   network: MeteredNetwork,
   operator: MeteredOperator | undefined,
-  options: { readonly upstreamPort: number; readonly folder: string },
+  options: {
+    readonly upstreamPort: number
+    readonly folder: string
+    readonly profileFolder: string | undefined
+  },
 ): Promise<PaidServer & { readonly apiKey: string }> {
   const dataDir = join(options.folder, 'data')
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
@@ -68,9 +72,17 @@ export async function startPaidGateway(
   const configFile = join(options.folder, 'countersign.config.json')
   writeFileSync(configFile, JSON.stringify(config))
   const apiKey = operator === undefined ? '' : createApiKey(join(dataDir, 'api-keys.db'))
+  const [node = '', ...command] = nodeCommand(gatewayMain, [
+    '--config',
+    configFile,
+    '--exit-with-parent',
+  ])
+  const { profileFolder } = options
+  const profiled =
+    profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
   const child = await startPinned(
     1,
-    nodeCommand(gatewayMain, ['--config', configFile, '--exit-with-parent']),
+    [node, ...profiled, ...command],
     operator === undefined ? {} : { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
   )
   const port = Number(new URL(String(child.hello['url'])).port)

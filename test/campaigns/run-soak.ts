@@ -5,6 +5,8 @@ import { soak } from './soak.ts'
 
 const usage = 'Usage: npm run soak -- [--minutes 30] [--seed N]'
 const wantedPerMinute = 950
+/** As many as the gateway keeps in memory. */
+const keptRefusals = 4096
 const options = { minutes: { type: 'string' }, seed: { type: 'string' } } as const
 const { values } = parseArgs({ options })
 const minutes = Number(values.minutes ?? '30')
@@ -13,8 +15,13 @@ if (!(minutes > 0 && minutes <= 10_000) || !Number.isInteger(seed)) {
   console.error(usage)
   process.exit(64)
 }
-const report = await soak(minutes, seed, (line) => {
-  console.error(line)
+const report = await soak({
+  minutes,
+  seed,
+  refusals: keptRefusals,
+  onProgress: (line) => {
+    console.error(line)
+  },
 })
 console.log(JSON.stringify(report, null, 2))
 const { answered, left } = report

@@ -42,6 +42,14 @@ interface Job {
   readonly status: number
 }
 
+const refusal: Job = {
+  what: 'refusal',
+  wire: 'responses',
+  more: { background: true },
+  model: 'x',
+  status: 400,
+}
+
 const jobs: readonly Job[] = [
   { what: 'chat', wire: 'chat', more: {}, model: 'loopback-echo', status: 200 },
   {
@@ -79,7 +87,7 @@ const jobs: readonly Job[] = [
   { what: 'count', wire: 'count-tokens', more: {}, model: 'loopback-echo', status: 200 },
   { what: 'upstream error', wire: 'chat', more: {}, model: 'hostile-status-500', status: 500 },
   { what: 'upstream reset', wire: 'chat', more: {}, model: 'hostile-reset', status: 502 },
-  { what: 'refusal', wire: 'responses', more: { background: true }, model: 'x', status: 400 },
+  refusal,
 ]
 
 /** Runs the load to its end. Resolves when every call has ended. */
@@ -112,6 +120,22 @@ export async function runLoad(options: LoadOptions): Promise<void> {
     }, tickMs)
   })
   await Promise.all(running)
+  agent.destroy()
+}
+
+/** Makes calls that are refused, a few at a time. */
+export async function sendRefusals(
+  origin: string,
+  count: number,
+  onCall: (call: SoakCall) => void,
+): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+  // Owned here: refusals that were not begun.
+  let left = count
+  const send = async (): Promise<void> => {
+    while (left-- > 0) onCall(await makeCall(origin, agent, refusal))
+  }
+  await Promise.all(Array.from({ length: 8 }, send))
   agent.destroy()
 }
 

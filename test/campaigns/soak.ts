@@ -2,12 +2,11 @@
  * The soak: a real gateway under mixed calls and a thousand aborted streams a minute. Memory and open descriptors stay
  * flat, no request goes unanswered, and every call has exactly one statement.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { DatabaseSync } from 'node:sqlite'
-import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
-import { parseStatement } from '@countersign/protocol/receipt/statement'
 import {
   disposeGateway,
   startGateway,
@@ -16,74 +15,97 @@ import {
 import { everyUpstream } from '../../packages/gateway/test/support/wire-calls.ts'
 import { startLoopbackProvider } from '../provider/start.ts'
 import { createRandom } from '../tampering/random.ts'
-import { maxConnections, runLoad, type SoakCall } from './soak-load.ts'
+import {
+  judgeDescriptors,
+  judgeMemory,
+  judgeStatements,
+  readStatement,
+  upstreamConnections,
+  type Descriptors,
+  type Held,
+  type KeptStatement,
+  type MemoryReport,
+  type Sample,
+} from './judge-soak.ts'
+import { runLoad, sendRefusals, type SoakCall } from './soak-load.ts'
 
 /** What was measured, and what of it is not as it must be. */
-export interface SoakReport {
+export interface SoakReport extends MemoryReport {
   readonly seed: number
   readonly minutes: number
   readonly answered: number
   readonly left: number
   readonly refused: number
-  readonly failed: readonly string[]
+  /** How many calls failed, by what they were and how. */
+  readonly failed: Readonly<Record<string, number>>
   readonly statements: number
-  /** The least in the second and in the last third: garbage comes and goes, what is held stays. */
-  readonly residentMb: { readonly first: number; readonly last: number; readonly most: number }
-  /** Of the least in each three minutes after the first third; null for runs with fewer than four of them. */
-  readonly slopeMbPerMinute: number | null
-  /** Before the load, most under it, and after it when the callers have closed their connections. */
-  readonly descriptors: { readonly idle: number; readonly most: number; readonly after: number }
+  readonly descriptors: Descriptors
+  /** The longest time for which the event loop of the gateway did nothing else. */
+  readonly longestStallMs: number
   readonly faults: readonly string[]
 }
 
-/** What a soak is held to. */
-const soakLimits = {
-  /** Growth of the least resident memory; judged from this length on, before that the heap still finds its size. */
-  memoryFactor: 1.15,
-  memoryFromMinutes: 5,
-  slopeMbPerMinute: 1,
-  /** Open descriptors beyond those of the connections that callers and upstreams may have. */
-  descriptors: 8,
-} as const
-const upstreamConnections = 32
-// A heap that may not spread: garbage is collected soon, and what is really held shows, or ends the process.
-const nodeFlags = ['--max-old-space-size=96']
-const windowMinutes = 3
+/** What to do. */
+export interface SoakOptions {
+  readonly minutes: number
+  readonly seed: number
+  /** Refusals made beforehand: as many as the gateway keeps, so that what it keeps of them has its size. */
+  readonly refusals: number
+  readonly onProgress?: (line: string) => void
+}
+
+const program = fileURLToPath(new URL('watched-gateway.ts', import.meta.url))
+// The young generation has its full size from the start: V8 doubles it at some moment of its choice, which would look
+// like 64 MB that leaked.
+const youngMb = 32
+const nodeFlags = [
+  '--conditions=source',
+  '--expose-gc',
+  `--min-semi-space-size=${String(youngMb)}`,
+  `--max-semi-space-size=${String(youngMb)}`,
+]
 
 const abortsPerMinute = 1000
 const callsPerMinute = 1200
+const lookEveryMs = 1000
+const mostCollections = 90
+const heldMark = 'held '
 
 /** Runs a soak. */
-export async function soak(
-  minutes: number,
-  seed: number,
-  onProgress: (line: string) => void = () => undefined,
-): Promise<SoakReport> {
+export async function soak(options: SoakOptions): Promise<SoakReport> {
+  const { minutes, seed } = options
   const provider = await startLoopbackProvider()
   try {
     const upstreams = everyUpstream(provider).map((upstream) => ({
       ...upstream,
       connections: upstreamConnections,
     }))
-    const gateway = await startGateway({ config: { upstreams }, logLevel: 'error', nodeFlags })
+    const config = { upstreams }
+    const gateway = await startGateway({ config, logLevel: 'error', program, nodeFlags })
     try {
       const idle = countDescriptors(gateway.pid)
       const calls: SoakCall[] = []
-      const samples = await sampleDuring(gateway.pid, onProgress, () =>
-        runLoad({
-          origin: gateway.url,
-          random: createRandom(seed),
-          minutes,
-          abortsPerMinute,
-          callsPerMinute,
-          onCall: (call) => calls.push(call),
-        }),
-      )
-      const most = Math.max(...samples.map((sample) => sample.descriptors))
+      const onCall = (call: SoakCall): void => {
+        calls.push(call)
+      }
+      await sendRefusals(gateway.url, options.refusals, onCall)
+      const random = createRandom(seed)
+      const origin = gateway.url
+      const load = { origin, random, minutes, abortsPerMinute, callsPerMinute, onCall }
+      const looks = await Promise.race([
+        lookWhile(gateway, options, () => runLoad(load)),
+        failWhenEnded(gateway),
+      ])
+      const most = Math.max(...looks.samples.map((sample) => sample.descriptors))
       const least = idle + upstreams.length * upstreamConnections
       const descriptors = { idle, most, after: await countSettled(gateway.pid, least) }
-      const judged = await judgeSoak(gateway, minutes, calls, samples)
-      const faults = [...judged.faults, ...judgeDescriptors(descriptors, upstreams.length)]
+      const judged = await judgeSoak(gateway, minutes, calls, looks)
+      const failure = provider.failure()
+      const faults = [
+        ...(failure === undefined ? [] : [`the provider ended: ${failure}`]),
+        ...judged.faults,
+        ...judgeDescriptors(descriptors, upstreams.length),
+      ]
       return { seed, minutes, ...judged, descriptors, faults }
     } finally {
       await disposeGateway(gateway)
@@ -93,37 +115,60 @@ export async function soak(
   }
 }
 
-/** One look at the process. */
-export interface Sample {
-  readonly minute: number
-  readonly residentMb: number
-  readonly descriptors: number
+/** Every call of a soak fails at once when the gateway is gone: that is its end, and said so. */
+async function failWhenEnded(gateway: RunningGateway): Promise<never> {
+  const { code, signal } = await gateway.ended
+  const how = `code ${String(code)}, signal ${String(signal)}`
+  throw new Error(`the gateway ended by itself: ${how}: ${gateway.stderr().slice(-2000)}`)
 }
 
-async function sampleDuring(
-  pid: number,
-  onProgress: (line: string) => void,
+interface Looks {
+  readonly samples: readonly Sample[]
+  readonly held: readonly Held[]
+}
+
+/** Looks at the process each second, and has its garbage collected at most once in a second and ninety times in all. */
+async function lookWhile(
+  gateway: RunningGateway,
+  { minutes, onProgress = () => undefined }: SoakOptions,
   run: () => Promise<void>,
-): Promise<readonly Sample[]> {
+): Promise<Looks> {
+  const { pid } = gateway
   const startedMs = performance.now()
+  const minuteNow = (): number => (performance.now() - startedMs) / 60_000
   const samples: Sample[] = []
+  const asked: number[] = []
+  const askEvery = Math.max(1, Math.ceil((minutes * 60) / mostCollections))
   const look = (): void => {
-    const sample = {
-      minute: (performance.now() - startedMs) / 60_000,
-      residentMb: readResidentMb(pid),
-      descriptors: countDescriptors(pid),
-    }
+    // Whoever sees its end says so.
+    if (!existsSync(`/proc/${String(pid)}/fd`)) return
+    const minute = minuteNow()
+    const sample = { minute, residentMb: readResidentMb(pid), descriptors: countDescriptors(pid) }
     samples.push(sample)
     if (samples.length % 10 === 0) onProgress(JSON.stringify(sample))
+    // A process that has not come to answer yet is not asked again: signals are not counted.
+    const isAnswered = readHeld(gateway.stderr(), asked).length === asked.length
+    if (samples.length % askEvery !== 0 || !isAnswered) return
+    asked.push(minute)
+    process.kill(pid, 'SIGUSR2')
   }
-  const timer = setInterval(look, 1000)
+  const timer = setInterval(look, lookEveryMs)
   try {
     await run()
   } finally {
     clearInterval(timer)
   }
   look()
-  return samples
+  if (asked.length > 0) await gateway.logged(heldMark, asked.length)
+  return { samples, held: readHeld(gateway.stderr(), asked) }
+}
+
+function readHeld(log: string, asked: readonly number[]): readonly Held[] {
+  const lines = log.split('\n').filter((line) => line.startsWith(heldMark))
+  return lines.map((line, index) => {
+    const { heapMb, externalMb, longestStallMs }: Held = JSON.parse(line.slice(heldMark.length))
+    return { minute: asked[index] ?? Infinity, heapMb, externalMb, longestStallMs }
+  })
 }
 
 function countDescriptors(pid: number): number {
@@ -145,44 +190,47 @@ async function judgeSoak(
   gateway: RunningGateway,
   minutes: number,
   calls: readonly SoakCall[],
-  samples: readonly Sample[],
+  { samples, held }: Looks,
 ): Promise<Omit<SoakReport, 'seed' | 'minutes' | 'descriptors'>> {
-  const failed = calls.flatMap((call) =>
-    call.kind === 'failed' ? [`${call.what}: ${call.error}`] : [],
-  )
+  const failed = countFailures(calls)
+  const failures = calls.filter(({ kind }) => kind === 'failed').length
   // The end waits for every call under way and writes every receipt.
   const { code } = await gateway.stop()
   const statements = readStatements(join(gateway.folder, 'data'))
   const refusals = calls.flatMap((call) =>
-    call.kind === 'answered' && call.what === 'refusal' ? [call] : [],
+    call.kind === 'answered' && call.what === 'refusal' ? [call.statement] : [],
   )
-  const judged = judgeStatements(
-    calls,
-    statements,
-    refusals.map(({ statement }) => statement),
-  )
-  const memory = judgeSamples(samples, minutes)
+  const { faults: memoryFaults, ...memory } = judgeMemory(samples, held, minutes)
+  const words = gateway
+    .stderr()
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith(heldMark))
   return {
     answered: calls.filter(({ kind }) => kind === 'answered').length,
     left: calls.filter(({ kind }) => kind === 'left').length,
     refused: refusals.length,
-    failed: failed.slice(0, 10),
+    failed,
     statements: statements.length + refusals.length,
-    residentMb: memory.residentMb,
-    slopeMbPerMinute: memory.slopeMbPerMinute,
+    ...memory,
+    longestStallMs: Math.round(Math.max(0, ...held.map(({ longestStallMs }) => longestStallMs))),
     faults: [
       ...(code === 0 ? [] : [`the gateway ended with ${String(code)}`]),
-      ...(failed.length === 0 ? [] : [`${String(failed.length)} calls had no proper answer`]),
-      ...judged,
-      ...memory.faults,
+      ...(failures === 0 ? [] : [`${String(failures)} calls had no proper answer`]),
+      ...words.slice(0, 10).map((line) => `the gateway logged ${line}`),
+      ...judgeStatements(calls, statements, refusals),
+      ...memoryFaults,
     ],
   }
 }
 
-/** A statement as the gateway kept it. `id` is empty for those of keysets. */
-export interface KeptStatement {
-  readonly id: string
-  readonly sequence: number
+function countFailures(calls: readonly SoakCall[]): Readonly<Record<string, number>> {
+  const counts = new Map<string, number>()
+  for (const call of calls) {
+    if (call.kind !== 'failed') continue
+    const name = `${call.what}: ${call.error}`
+    counts.set(name, (counts.get(name) ?? 0) + 1)
+  }
+  return Object.fromEntries([...counts].toSorted(([, a], [, b]) => b - a))
 }
 
 function readStatements(folder: string): readonly KeptStatement[] {
@@ -198,104 +246,4 @@ function readStatements(folder: string): readonly KeptStatement[] {
   } finally {
     database.close()
   }
-}
-
-function readStatement(bytes: Uint8Array): KeptStatement {
-  const { payload } = parseStatement(bytes)
-  return { id: payload.type === 'keyset' ? '' : toHex(payload.id), sequence: payload.sequence }
-}
-
-/** Every call exactly one statement, and the numbers of all without holes or doubles. */
-export function judgeStatements(
-  calls: readonly SoakCall[],
-  kept: readonly KeptStatement[],
-  refusals: readonly string[],
-): readonly string[] {
-  const faults: string[] = []
-  const known = calls.flatMap((call) =>
-    call.kind === 'failed' || (call.kind === 'answered' && call.what === 'refusal')
-      ? []
-      : [call.id],
-  )
-  const ids = kept.map(({ id }) => id).filter((id) => id !== '')
-  const keptIds = new Set(ids)
-  if (keptIds.size !== ids.length) faults.push('a call has two statements')
-  if (new Set(known).size !== known.length) faults.push('two calls have one id')
-  const without = known.filter((id) => !keptIds.has(id))
-  if (without.length > 0) faults.push(`${String(without.length)} calls have no statement`)
-  const knownIds = new Set(known)
-  const unasked = ids.filter((id) => !knownIds.has(id))
-  if (unasked.length > 0) faults.push(`${String(unasked.length)} statements belong to no call`)
-  const refused = refusals.map((text) => readStatement(fromBase64url(text) ?? new Uint8Array(0)))
-  const numbers = [...kept, ...refused].map(({ sequence }) => sequence).toSorted((a, b) => a - b)
-  const [first = 0] = numbers
-  const wrong = numbers.filter((number, index) => number !== first + index)
-  if (numbers.length === 0 || wrong.length > 0) faults.push('the sequence has holes or doubles')
-  return faults
-}
-
-/** Memory and descriptors over time. The first third is warming up. */
-export function judgeSamples(
-  samples: readonly Sample[],
-  minutes: number,
-): Pick<SoakReport, 'residentMb' | 'slopeMbPerMinute' | 'faults'> {
-  const third = Math.floor(samples.length / 3)
-  const middle = samples.slice(third, 2 * third)
-  const end = samples.slice(2 * third)
-  const residentMb = {
-    first: leastOf(middle.map((sample) => sample.residentMb)),
-    last: leastOf(end.map((sample) => sample.residentMb)),
-    most: mostOf(samples.map((sample) => sample.residentMb)),
-  }
-  const slopeMbPerMinute = slopeOfFloor(samples.slice(third))
-  const faults: string[] = []
-  if (third === 0) faults.push('too few samples')
-  const isLong = minutes >= soakLimits.memoryFromMinutes
-  if (isLong && residentMb.last > residentMb.first * soakLimits.memoryFactor) {
-    faults.push(`memory grew from ${String(residentMb.first)} to ${String(residentMb.last)} MB`)
-  }
-  if (slopeMbPerMinute !== null && slopeMbPerMinute > soakLimits.slopeMbPerMinute) {
-    faults.push(`memory grows by ${String(slopeMbPerMinute)} MB a minute`)
-  }
-  return { residentMb, slopeMbPerMinute, faults }
-}
-
-/** No more descriptors than connections explain: under the load, and after it without those of its callers. */
-export function judgeDescriptors(
-  { idle, most, after }: SoakReport['descriptors'],
-  upstreams: number,
-): readonly string[] {
-  const rest = idle + upstreams * upstreamConnections + soakLimits.descriptors
-  const faults: string[] = []
-  if (most > rest + maxConnections) faults.push(`${String(most)} descriptors are open under load`)
-  if (after > rest) faults.push(`${String(after)} descriptors stay open after the load`)
-  return faults
-}
-
-/** Slope of the least squares through the least of each window. */
-function slopeOfFloor(samples: readonly Sample[]): number | null {
-  const windows = new Map<number, number>()
-  for (const { minute, residentMb } of samples) {
-    const window = Math.floor(minute / windowMinutes)
-    windows.set(window, Math.min(windows.get(window) ?? Infinity, residentMb))
-  }
-  const points = [...windows].map(([window, mb]) => [window * windowMinutes, mb] as const)
-  if (points.length < 4) return null
-  const meanX = points.reduce((sum, [minute]) => sum + minute, 0) / points.length
-  const meanY = points.reduce((sum, [, mb]) => sum + mb, 0) / points.length
-  const above = points.reduce((sum, [minute, mb]) => sum + (minute - meanX) * (mb - meanY), 0)
-  const below = points.reduce((sum, [minute]) => sum + (minute - meanX) ** 2, 0)
-  return round(above / below)
-}
-
-function leastOf(values: readonly number[]): number {
-  return round(values.reduce((least, value) => Math.min(least, value), Infinity))
-}
-
-function mostOf(values: readonly number[]): number {
-  return round(values.reduce((most, value) => Math.max(most, value), 0))
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { generateContracts } from '../../packages/contracts/src/generate.ts'
 import { createConfigJsonSchema } from '../../packages/gateway/src/config/schema.ts'
+import { createFacilitatorJsonSchema } from '../../packages/gateway/src/facilitator/facilitator-config.ts'
 import { generateEvidenceVectors } from '../vectors/attestation/generate.ts'
 import { generateVectors } from '../vectors/generate.ts'
 import { generateAdapterDigest } from './adapter-digest.ts'
@@ -33,6 +34,13 @@ export const generators: readonly Generator[] = [
     run: () => {
       const text = `${JSON.stringify(createConfigJsonSchema(), undefined, 2)}\n`
       return Promise.resolve(new Map([['docs/countersign.config.schema.json', text]]))
+    },
+  },
+  {
+    name: 'facilitator schema',
+    run: () => {
+      const text = `${JSON.stringify(createFacilitatorJsonSchema(), undefined, 2)}\n`
+      return Promise.resolve(new Map([['docs/countersign.facilitator.schema.json', text]]))
     },
   },
   { name: 'adapter digest', run: generateAdapterDigest },

@@ -1,5 +1,6 @@
 """The cases of vectors/attestation/ (README.md there): which are judged, and how they are stored."""
 
+from .azure import appraise_azure
 from .dcap import appraise_dcap
 from .gpu import appraise_gpu
 from .jsontext import parse_base64
@@ -9,12 +10,14 @@ from .tokens import appraise_token
 
 APPRAISERS = {
     "amd-sev-snp": appraise_snp,
+    "amd-sev-snp-azure": appraise_azure,
     "aws-nitro": appraise_nitro,
     "aws-nitrotpm": appraise_nitro,
     "azure-attestation": appraise_token,
     "google-confidential-space": appraise_token,
     "intel-sgx": appraise_dcap,
     "intel-tdx": appraise_dcap,
+    "intel-tdx-azure": appraise_azure,
     "nvidia-gpu": appraise_gpu,
     "nvidia-remote-attestation": appraise_token,
 }

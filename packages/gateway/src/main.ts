@@ -2,14 +2,15 @@
 import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
-import { ConfigError, loadConfig } from './config/load-config.ts'
+import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
 import { AttestationError } from './enclave/attestation-error.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
        main.ts --check-config FILE
        main.ts --doctor FILE [--json]
+       main.ts --facilitator FILE [--exit-with-parent]
 
-Runs a Countersign gateway. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
+Runs a Countersign gateway, or a facilitator for other x402 servers. Prints one line of JSON on stdout when it is ready; logs go to stderr.`
 const exitUnhealthy = 1
 const exitUsage = 64
 const exitConfig = 78
@@ -21,19 +22,31 @@ async function main(): Promise<void> {
       config: { type: 'string' },
       'check-config': { type: 'string' },
       doctor: { type: 'string' },
+      facilitator: { type: 'string' },
       json: { type: 'boolean', default: false },
       'exit-with-parent': { type: 'boolean', default: false },
+      // Given by the primary to its own workers; not for anybody else.
+      worker: { type: 'boolean', default: false },
     },
   })
   refuseDangerousEnvironment(process.env, process.execArgv)
   // Node would open its debugger: it could read prompts and keys.
   process.on('SIGUSR1', ignoreSignal)
+  if (values.worker && process.connected) {
+    const { runWorker } = await import('./workers/worker.ts')
+    runWorker(process.env)
+    return
+  }
   if (values['check-config'] !== undefined) {
     checkConfig(values['check-config'])
     return
   }
   if (values.doctor !== undefined) {
     await examineConfig(values.doctor, values.json)
+    return
+  }
+  if (values.facilitator !== undefined) {
+    await facilitate(values.facilitator, values['exit-with-parent'])
     return
   }
   if (values.config === undefined) {
@@ -50,16 +63,32 @@ function ignoreSignal(): void {
 
 async function serve(file: string, exitWithParent: boolean): Promise<void> {
   const loaded = loadConfig(file)
+  const { config } = loaded
+  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
+  if (config.workers > 1) {
+    const { runPrimary } = await import('./workers/primary.ts')
+    const load = (): LoadedConfig => loadConfig(file)
+    const [, program = ''] = process.argv
+    const { env: environment } = process
+    await runPrimary({ first: loaded, load, environment, program, exitWithParent, log })
+    return
+  }
   // Most of the gateway is read only here: what is refused before costs no start.
   const { createGateway } = await import('./create-gateway.ts')
   const { createGatewayServer } = await import('./http/server.ts')
   const { createLiveGateway } = await import('./live-gateway.ts')
   const { run } = await import('./run.ts')
-  const { config } = loaded
-  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
   const gateway = await createGateway(loaded, process.env, log)
   const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
   await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)
+}
+
+async function facilitate(file: string, exitWithParent: boolean): Promise<void> {
+  const { loadFacilitatorConfig } = await import('./facilitator/facilitator-config.ts')
+  const { runFacilitator } = await import('./facilitator/run-facilitator.ts')
+  const config = loadFacilitatorConfig(file)
+  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
+  await runFacilitator(config, process.env, log, exitWithParent)
 }
 
 async function examineConfig(file: string, isJson: boolean): Promise<void> {

@@ -7,6 +7,8 @@ import type { LiveGateway } from './live-gateway.ts'
 type Server = HttpServer | TlsServer
 
 const lastWordsMs = 1000
+/** `EX_TEMPFAIL`: start again. */
+const exitCutOff = 75
 const cleanUpEveryMs = 3_600_000
 const dayMs = 86_400_000
 
@@ -28,10 +30,7 @@ export async function run(
     server.listen(port, host, resolve)
   })
   ready = true
-  const cleanUp = setInterval(() => {
-    removeOldReceipts(live.current())
-  }, cleanUpEveryMs)
-  removeOldReceipts(live.current())
+  const stopCleaning = keepClean(live)
   const reload = (): void => {
     // Never rejects.
     void live.reload()
@@ -41,39 +40,51 @@ export async function run(
   log.info({ url: urlOf(server, host) }, 'gateway is ready')
   await stopSignal(exitWithParent)
   ready = false
-  clearInterval(cleanUp)
+  stopCleaning()
   process.off('SIGHUP', reload)
-  await close(live, server)
+  await closeServing(live, server)
 }
 
-async function close(live: LiveGateway, server: Server): Promise<void> {
-  const gateway = live.current()
-  gateway.log.info({ pending: gateway.pending.size }, 'gateway is stopping')
+/**
+ * Ends a server, within `drainTimeoutMs` and `stopTimeoutMs`, whatever a call, a chain or a disk does. Who is cut off at
+ * the very end is found by the next start as after a kill: what is owed is in the ledger.
+ */
+export async function closeServing(live: LiveGateway, server: Server): Promise<void> {
+  const { pending, config, log } = live.current()
+  log.info({ pending: pending.size }, 'gateway is stopping')
   const closed = new Promise<void>((resolve) => {
     server.close(() => {
       resolve()
     })
   })
   server.closeIdleConnections()
-  gateway.pending.close()
-  await atMost(gateway.config.limits.drainTimeoutMs, gateway.pending.drained())
+  pending.close()
+  await atMost(config.limits.drainTimeoutMs, pending.drained())
+  const patience = setTimeout(() => {
+    log.error({ pending: pending.size }, 'gateway could not end its calls in time')
+    process.exit(exitCutOff)
+  }, config.limits.stopTimeoutMs)
+  if (pending.size > 0) log.warn({ pending: pending.size }, 'calls under way are ended')
   // Who is cut off now did not leave: their calls are signed as timeouts, and cost nothing.
-  gateway.pending.stopAll()
+  pending.stopAll()
   server.closeIdleConnections()
   await atMost(lastWordsMs, closed)
   server.closeAllConnections()
-  await gateway.pending.drained()
+  await pending.drained()
   await live.close()
+  clearTimeout(patience)
 }
 
-async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
+/** Waits for a promise, but not longer than this. */
+export async function atMost(timeoutMs: number, promise: Promise<void>): Promise<void> {
   const patience = Promise.withResolvers<void>()
   const timer = setTimeout(patience.resolve, timeoutMs)
   await Promise.race([promise, patience.promise])
   clearTimeout(timer)
 }
 
-function stopSignal(exitWithParent: boolean): Promise<void> {
+/** Resolves when the process is asked to end: SIGTERM, SIGINT, or the end of its standard input. */
+export function stopSignal(exitWithParent: boolean): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
       // Standard input would keep the process alive.
@@ -86,6 +97,17 @@ function stopSignal(exitWithParent: boolean): Promise<void> {
   })
 }
 
+/** Removes what is too old, now and every hour until the function that it returns is called. */
+export function keepClean(live: LiveGateway): () => void {
+  const cleanUp = setInterval(() => {
+    removeOldReceipts(live.current())
+  }, cleanUpEveryMs)
+  removeOldReceipts(live.current())
+  return () => {
+    clearInterval(cleanUp)
+  }
+}
+
 function removeOldReceipts(gateway: Gateway): void {
   const keepMs = gateway.config.receipts.keepDays * dayMs
   gateway.receipts.removeOlderThan(gateway.nowMs() - keepMs)
@@ -94,7 +116,8 @@ function removeOldReceipts(gateway: Gateway): void {
   gateway.upstreamAnswers?.removeOlderThan(gateway.nowMs() - keepAnswersMs)
 }
 
-function urlOf(server: Server, host: string): string {
+/** Where a server listens. */
+export function urlOf(server: Server, host: string): string {
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const protocol = server instanceof TlsServer ? 'https' : 'http'

@@ -56,13 +56,9 @@ test('a payer is who signs the vouchers, not whose name stands on the channel', 
   const reservation = {
     channelId,
     ceilingAtomic: 100n,
-    channelState: {
-      channelId,
-      balance: '1000',
-      totalClaimed: '0',
-      withdrawRequestedAt: 0,
-      refundNonce: '0',
-      chargedCumulativeAmount: '0',
+    provenAtomic: 0n,
+    channelStateBefore: () => {
+      throw new Error('not in this test')
     },
     progress: () => undefined,
     charge: () => Promise.reject(new Error('not in this test')),

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { keccak256 } from '@countersign/protocol/crypto/keccak256'
 import { privateKeyToAddress } from 'viem/accounts'
 import { expect, test } from 'vitest'
 import { loadEvmCurve, loadPortableCurve } from '../src/payment/evm-curve.ts'
@@ -26,6 +27,21 @@ test('the native library is used where it is prebuilt, and agrees with the porta
       native.recoverAddress(digest, signature),
     )
   }
+})
+
+test('the hash of the hot path is the one of the portable code, at every length up to five blocks', async () => {
+  const curve = await loadEvmCurve()
+  for (let length = 0; length <= 5 * 136 + 1; length++) {
+    const bytes = Uint8Array.from({ length }, (_, index) => (index * 167 + length * 31) % 256)
+    expect(curve.keccak256(bytes), String(length)).toEqual(keccak256(bytes))
+  }
+})
+
+test('a hash stays what it is when the next one is made', async () => {
+  const { keccak256: hash } = await loadEvmCurve()
+  const first = hash(Uint8Array.of(1))
+  hash(Uint8Array.of(2))
+  expect(first).toEqual(keccak256(Uint8Array.of(1)))
 })
 
 test('what no key can have signed has no address, and what is no key signs nothing', async () => {

@@ -149,3 +149,35 @@ test('keeps keysets with their evidence and knows the last one, also after a res
   expect(again.getKeyset(randomBytes(32))).toBeUndefined()
   again.close()
 })
+
+test('keeps of a refusal its own bytes, not the pools that they were cut from', () => {
+  const store = open(createFolder())
+  const pool = Buffer.alloc(65_536, 7)
+  const receipt = receiptAt(1)
+  const cut: StoredReceipt = {
+    ...receipt,
+    tokenDigest: pool.subarray(0, 32),
+    statement: pool.subarray(100, 400),
+    claims: [{ kind: 'claim', bytes: pool.subarray(500, 520) }],
+    keysetDigest: pool.subarray(600, 632),
+    events: pool.subarray(0, 0),
+  }
+  store.putTransient(cut)
+  const kept = store.get(cut.id)
+  expect(plain(kept)).toEqual(plain(cut))
+  const claims = kept?.claims.flatMap((entry) => (entry.kind === 'claim' ? [entry.bytes] : []))
+  const parts = [kept?.tokenDigest, kept?.statement, kept?.keysetDigest, ...(claims ?? [])]
+  expect(parts).toHaveLength(4)
+  for (const part of parts) expect(part?.buffer.byteLength).toBeLessThan(400)
+  store.close()
+})
+
+test('forgets the oldest of more refusals than it keeps', () => {
+  const store = open(createFolder())
+  const refusals = Array.from({ length: 4098 }, (_, index) => receiptAt(index))
+  for (const refusal of refusals) store.putTransient(refusal)
+  const known = refusals.map(({ id }) => store.get(id) !== undefined)
+  expect(known.filter(Boolean)).toHaveLength(4096)
+  expect(known.slice(0, 3)).toEqual([false, false, true])
+  store.close()
+})

@@ -9,9 +9,9 @@ import {
   flushContext,
   hasSha256Bank,
   quotePcrs,
-  readNv,
   readPcrs,
 } from '../src/enclave/tpm/tpm-client.ts'
+import { readNv } from '../src/enclave/tpm/tpm-nv.ts'
 import {
   attestationKeyTemplate,
   endorsementCertificateIndex,

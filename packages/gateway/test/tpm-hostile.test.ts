@@ -11,11 +11,11 @@ import {
   createPrimary,
   hasSha256Bank,
   quotePcrs,
-  readNv,
   readPcrs,
   startup,
   type TpmKey,
 } from '../src/enclave/tpm/tpm-client.ts'
+import { readNv } from '../src/enclave/tpm/tpm-nv.ts'
 import { parseTpmPublic } from '@countersign/protocol/attestation/tpm/tpm-public'
 import { attestationKeyTemplate } from '../src/enclave/tpm/tpm-templates.ts'
 import { openTpm, type TpmTransport } from '../src/enclave/tpm/tpm-transport.ts'

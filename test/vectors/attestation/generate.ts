@@ -1,11 +1,12 @@
 /** Generates the files of `vectors/attestation/` (see vectors/README.md). */
 import { appraisers } from '@countersign/protocol/attestation/verify-evidence'
 import { formatCases } from '../format-cases.ts'
+import { azureCases } from './cases/azure.ts'
 import { dcapCases } from './cases/dcap.ts'
 import { nitroCases } from './cases/nitro.ts'
 import { nvidiaCases } from './cases/nvidia.ts'
 import { snpCases } from './cases/sev-snp.ts'
-import { azureCases } from './cases/token-azure.ts'
+import { azureCases as azureTokenCases } from './cases/token-azure.ts'
 import { tokenFormCases } from './cases/token-form.ts'
 import { gpuTokenCases } from './cases/token-gpu.ts'
 import { workloadCases } from './cases/token-workload.ts'
@@ -14,6 +15,7 @@ import { compactCases } from './compact.ts'
 import { judgeEvidenceCase, type EvidenceCase } from './evidence-case.ts'
 
 const files: readonly (readonly [string, () => readonly EvidenceCase[]])[] = [
+  ['azure', azureCases],
   ['dcap', dcapCases],
   ['nitro', nitroCases],
   ['nvidia', nvidiaCases],
@@ -23,7 +25,7 @@ const files: readonly (readonly [string, () => readonly EvidenceCase[]])[] = [
 ]
 
 function tokenCases(): readonly EvidenceCase[] {
-  return [...workloadCases(), ...azureCases(), ...gpuTokenCases(), ...tokenFormCases()]
+  return [...workloadCases(), ...azureTokenCases(), ...gpuTokenCases(), ...tokenFormCases()]
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Where vendors publish what their evidence is judged with (spec/attestation.md AT17). Never an address out of evidence. */
 import type { Platform, PlatformEvidence } from '@countersign/protocol/attestation/appraisal'
+import { parseAzureEvidence } from '@countersign/protocol/attestation/azure/azure-evidence'
 import { parseChain } from '@countersign/protocol/attestation/dcap/collateral'
 import { readPckClaims } from '@countersign/protocol/attestation/dcap/pck'
 import { parseQuote } from '@countersign/protocol/attestation/dcap/quote'
@@ -59,10 +60,14 @@ export function listCollateralRequests(
     switch (platform) {
       case 'intel-tdx':
         return listIntelRequests('tdx', raw)
+      case 'intel-tdx-azure':
+        return listIntelRequests('tdx', parseAzureEvidence(raw).report)
       case 'intel-sgx':
         return listIntelRequests('sgx', raw)
       case 'amd-sev-snp':
         return listAmdRequests(parseSnpReport(raw))
+      case 'amd-sev-snp-azure':
+        return listAmdRequests(parseSnpReport(parseAzureEvidence(raw).report))
       case 'google-confidential-space':
         return [{ url: googleKeys, read: readKeySet }]
       case 'nvidia-remote-attestation':

@@ -17,6 +17,9 @@ export type Ending =
 /** The time for the whole call is over. */
 export const totalTimeIsOver: Ending = { kind: 'out-of-time', error: 'total-time' }
 
+/** The gateway stops. */
+export const gatewayHasStopped: Ending = { kind: 'out-of-time', error: 'shutdown' }
+
 /** The upstream sent what no caller can have. */
 export const answerIsMalformed: Ending = {
   kind: 'upstream-failed',

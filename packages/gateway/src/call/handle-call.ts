@@ -76,7 +76,7 @@ async function serveCall(
   const request = await receiveRequest(gateway, call, received)
   const nonce = acceptHead(call, request)
   await needKeyset(gateway)
-  const chosen = chooseRoute(gateway, call, request)
+  const chosen = await chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
   const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
   const forwarded = await forward(gateway, call, request, chosen, signing !== undefined)
@@ -95,6 +95,7 @@ async function serveCall(
     const sent = { request, forwarded, chosen, bill, signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
+    await gateway.turns.end()
     const result = await settleCall(gateway, call, nonce, served).catch(
       (fault: unknown): Metered => {
         // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
@@ -201,6 +202,7 @@ async function receiveRequest(
   if (gateway.pending.size > limits.maxCalls) throw refuse('overloaded')
   const { request, path } = call
   const body = await readBody(request, limits.maxRequestBytes, received, gateway.requestMemory)
+  await gateway.turns.end()
   const matched = findWireRoute(request.method ?? '', path)
   if (matched === undefined) throw new CallRefused(refusalOfPath(path))
   return parseCallRequest(matched, request.headers, body)
@@ -225,6 +227,7 @@ async function admitPayment(
     model: request.model,
     priceAtomic,
     isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
+    isStream: request.parameters.get('stream') === 'true',
     limits: gateway.payerLimits,
   })
   if (admission.kind === 'admitted') return admission
@@ -234,7 +237,9 @@ async function admitPayment(
   if (gateway.answers.get(receiptId, gateway.nowMs()) === undefined) {
     await gateway.pending.wait(receiptId, maxReceiptMs)
   }
-  const answer = gateway.answers.get(receiptId, gateway.nowMs())
+  const answer =
+    gateway.answers.get(receiptId, gateway.nowMs()) ??
+    (await gateway.siblings?.findAnswer(receiptId, maxReceiptMs))
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
   return { kind: 'replayed' }

@@ -22,9 +22,10 @@ export type Call = {
   isGone(): boolean
   /** Calls back once when the caller leaves before the answer is complete. */
   onGone(listener: () => void): void
-  /** Calls this back, and nobody before it, when the gateway stops. */
+  isStopped(): boolean
+  /** Calls this back, and nobody before it, when the gateway stops: at once when it has. */
   onStop(listener: () => void): void
-  /** The gateway stops: a call that is not upstream yet goes on to its end. */
+  /** The gateway stops: a call that is not upstream yet does not go there any more. */
   stop(): void
 }
 
@@ -40,6 +41,7 @@ export function openCall(
   const id = secret.subarray(0, 16)
   const listeners: (() => void)[] = []
   let gone = false
+  let stopped = false
   let stopListener: (() => void) | undefined
   response.on('close', () => {
     if (response.writableFinished) return
@@ -60,10 +62,13 @@ export function openCall(
       if (gone) listener()
       else listeners.push(listener)
     },
+    isStopped: () => stopped,
     onStop: (listener) => {
       stopListener = listener
+      if (stopped) listener()
     },
     stop: () => {
+      stopped = true
       stopListener?.()
     },
   }

@@ -6,7 +6,7 @@ import {
 } from '../upstream/call-upstream.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import { createBodyCollector, type BodyCollector } from './body-collector.ts'
-import { answerIsMalformed, totalTimeIsOver, type Ending } from './ending.ts'
+import { answerIsMalformed, gatewayHasStopped, totalTimeIsOver, type Ending } from './ending.ts'
 import type { FailedAttempt } from './exchange.ts'
 import type { SentCall } from './forward-request.ts'
 import type { Gateway } from './gateway.ts'
@@ -21,7 +21,8 @@ export type Head = {
 
 /** One request to one upstream. */
 export type Attempt = {
-  readonly head: Promise<Head>
+  /** The head of the answer, or the end of an attempt that has none. */
+  readonly begun: Promise<Head | Ending>
   readonly ended: Promise<Ending>
   readonly resolveHead: (head: Head) => void
   readonly end: (ending: Ending) => void
@@ -90,13 +91,16 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
 const noFailures: readonly FailedAttempt[] = []
 
 function createAttempt(): Attempt {
-  const head = Promise.withResolvers<Head>()
+  const begun = Promise.withResolvers<Head | Ending>()
   const ended = Promise.withResolvers<Ending>()
   return {
-    head: head.promise,
+    begun: begun.promise,
     ended: ended.promise,
-    resolveHead: head.resolve,
-    end: ended.resolve,
+    resolveHead: begun.resolve,
+    end: (ending) => {
+      begun.resolve(ending)
+      ended.resolve(ending)
+    },
     collected: createBodyCollector(),
     exchange: undefined,
     sentMs: 0,
@@ -119,7 +123,7 @@ export function openExchange(running: Running): void {
   })
   call.onStop(() => {
     if (running.drain !== undefined) endDrain(running, 'shutdown')
-    else running.attempt.end({ kind: 'out-of-time', error: 'shutdown' })
+    else running.attempt.end(gatewayHasStopped)
   })
 }
 
@@ -152,13 +156,18 @@ function endForCaller({ attempt }: Running): void {
   attempt.end({ kind: 'caller-gone' })
 }
 
-/** Sends the request, unless the caller has left. */
+/** Sends the request, unless the caller has left or the gateway has stopped. */
 export function startAttempt(running: Running): void {
   const { gateway, call, sent, attempt } = running
   const { upstream, behaviour } = sent.chosen.route
   attempt.sentMs = gateway.nowMs()
   if (call.isGone()) {
     attempt.end({ kind: 'caller-gone' })
+    return
+  }
+  // It was admitted while the gateway stopped. The end of the exchange was told to its first attempt only.
+  if (call.isStopped()) {
+    attempt.end(gatewayHasStopped)
     return
   }
   const target = {

@@ -18,7 +18,8 @@ const changeable: ReadonlySet<string> = new Set([
  * @throws ConfigError naming every member that would need a new start.
  */
 export function refuseFixedChange(old: Config, next: Config): void {
-  if (next.attestation.kind === 'tpm') {
+  const { kind } = next.attestation
+  if (kind === 'tpm' || kind === 'azure') {
     // The TPM has measured the configuration, and cannot unmeasure it before the machine starts anew.
     throw new ConfigError('the configuration is measured by the TPM: it needs a new start')
   }

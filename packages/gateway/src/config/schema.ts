@@ -110,6 +110,35 @@ const hardware = {
   timeoutMs: milliseconds.default(60_000).describe('For each question to the source of evidence.'),
 }
 
+const measuredBoot = {
+  pcrs: z
+    .array(pcr)
+    .max(24)
+    .default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11])
+    .describe('PCRs of the SHA-256 bank that are quoted besides applicationPcr.'),
+  applicationPcr: z
+    .int()
+    .min(8)
+    .max(15)
+    .default(14)
+    .describe('PCR that the gateway measures itself into; nobody else may extend it.'),
+  bootLogFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Event log of the firmware, /sys/kernel/security/tpm0/binary_bios_measurements.'),
+}
+
+const tpmAddress = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
+  z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal('tcp'),
+    host: z.string().min(1),
+    port: z.int().min(1).max(65_535),
+  }),
+])
+
 const attestation = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('simulated') }),
   z.strictObject({ kind: z.literal('auto'), ...hardware }),
@@ -135,29 +164,32 @@ const attestation = z.discriminatedUnion('kind', [
     ...hardware,
   }),
   z.strictObject({
-    kind: z.literal('tpm'),
-    tpm: z
-      .discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
-        z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
-        z.strictObject({
-          kind: z.literal('tcp'),
-          host: z.string().min(1),
-          port: z.int().min(1).max(65_535),
-        }),
-      ])
-      .default({ kind: 'device', path: '/dev/tpmrm0' }),
-    pcrs: z
-      .array(pcr)
-      .max(24)
-      .default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11])
-      .describe('PCRs of the SHA-256 bank that are quoted besides applicationPcr.'),
-    applicationPcr: z
+    kind: z.literal('nitro-tpm'),
+    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpm0' }),
+    nvIndex: z
       .int()
-      .min(8)
-      .max(15)
-      .default(14)
-      .describe('PCR that the gateway measures itself into; nobody else may extend it.'),
+      .min(0x01800000)
+      .max(0x01bfffff)
+      .default(0x01800c51)
+      .describe('NV index that is made for each exchange and removed after it.'),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('azure'),
+    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpmrm0' }),
+    ...measuredBoot,
+    metadataUrl: z
+      .url({ protocol: /^https?$/ })
+      .default('http://169.254.169.254')
+      .describe(
+        'Metadata service of the machine: certificates of its chip, quotes of its reports.',
+      ),
+    ...hardware,
+  }),
+  z.strictObject({
+    kind: z.literal('tpm'),
+    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpmrm0' }),
+    ...measuredBoot,
     akCertificate: z
       .strictObject({
         index: z
@@ -181,11 +213,6 @@ const attestation = z.discriminatedUnion('kind', [
       .url({ protocol: /^https?$/ })
       .optional()
       .describe('Who enrols this TPM when enrolmentFile is not there.'),
-    bootLogFile: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Event log of the firmware, /sys/kernel/security/tpm0/binary_bios_measurements.'),
     ...hardware,
   }),
 ])
@@ -208,6 +235,11 @@ const limits = z
     drainTimeoutMs: milliseconds
       .default(30_000)
       .describe('How long calls under way may still take when the gateway is stopped.'),
+    stopTimeoutMs: milliseconds
+      .default(15_000)
+      .describe(
+        'After that: for payments and receipts of the calls that were cut off. Then the process ends as if it was killed.',
+      ),
     perPayer: z
       .strictObject({
         callsPerMinute: z.int().min(1).max(1_000_000).optional(),
@@ -287,6 +319,12 @@ export const configSchema = z.strictObject({
       .default(true)
       .describe('Takes calls that are encrypted to a key in the keyset (/v1/sealed).'),
   }),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe('Processes that serve, one core each; more than one has a primary process besides.'),
   publicUrl: z
     .url({ protocol: /^https?$/ })
     .optional()

@@ -48,7 +48,7 @@ export async function checkAttestation(
     findings.warning('attestation', 'simulated', hint)
     return
   }
-  if (attestation.kind === 'tpm') {
+  if (attestation.kind === 'tpm' || attestation.kind === 'azure') {
     findings.skipped('attestation', 'a TPM is opened by the start of the gateway alone')
     return
   }

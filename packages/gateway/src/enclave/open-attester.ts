@@ -4,6 +4,7 @@ import { parsePemCertificates } from '@countersign/protocol/attestation/x509/pem
 import { listGatewayEvents } from '@countersign/protocol/attestation/tpm/measured-log'
 import type { AttestationConfig } from '../config/schema.ts'
 import { AttestationError } from './attestation-error.ts'
+import { createAzureSource } from './azure/azure-source.ts'
 import { createAttester, type Attester } from './attester.ts'
 import { withCollateral } from './collateral-folder.ts'
 import { createConfidentialSpaceSource } from './confidential-space-source.ts'
@@ -11,6 +12,7 @@ import { detectSource, findDstackSocket, tsmFolder } from './detect-source.ts'
 import { createDstackSource } from './dstack-source.ts'
 import type { EvidenceSource } from './evidence-source.ts'
 import { createNitroEnclaveSource } from './nitro-enclave-source.ts'
+import { createNitroTpmSource } from './nitro-tpm-source.ts'
 import { createSimulatedAttester } from './simulated-attester.ts'
 import type { AkSource } from './tpm/endorsed-key.ts'
 import { createHttpChallenger } from './tpm/http-challenger.ts'
@@ -56,6 +58,22 @@ async function openSource(config: HardwareConfig, digests: Digests): Promise<Evi
       return createConfidentialSpaceSource(config.socketPath, config.timeoutMs)
     case 'nitro-enclave':
       return createNitroEnclaveSource(config.socketPath, config.timeoutMs)
+    case 'nitro-tpm': {
+      const { tpm: address, nvIndex, timeoutMs } = config
+      return createNitroTpmSource({ address, nvIndex, timeoutMs })
+    }
+    case 'azure': {
+      const { tpm: address, timeoutMs, pcrs, applicationPcr, bootLogFile, metadataUrl } = config
+      return createAzureSource({
+        address,
+        timeoutMs,
+        pcrs,
+        applicationPcr,
+        metadataUrl,
+        events: listGatewayEvents(digests.build, digests.configuration),
+        ...(bootLogFile === undefined ? {} : { bootLogFile }),
+      })
+    }
     case 'tpm':
       return openTpmSource(config, digests)
   }

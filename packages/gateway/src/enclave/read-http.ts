@@ -1,4 +1,4 @@
-/** One POST to a service on this machine or beyond it, with limits: how most sources of evidence are asked. */
+/** One exchange with a service on this machine or beyond it, with limits: how most sources of evidence are asked. */
 import {
   request,
   type ClientRequest,
@@ -25,16 +25,43 @@ export type HttpAnswer = { readonly headers: IncomingHttpHeaders; readonly body:
  * @throws AttestationError `attester-unreachable`, `attester-timeout`, `attester-refused` for another status than 200,
  *   `attester-malformed` for an answer that is larger than the limit.
  */
-export async function readHttp(
+export function readHttp(
   target: HttpTarget,
   body: Uint8Array | string,
   contentType: string,
+  limits: HttpLimits,
+): Promise<HttpAnswer> {
+  const headers = { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }
+  return exchange(target, { method: 'POST', headers, body }, limits)
+}
+
+/**
+ * Reads what a URL gives.
+ *
+ * @throws AttestationError as `readHttp`.
+ */
+export function getHttp(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  limits: HttpLimits,
+): Promise<HttpAnswer> {
+  return exchange({ kind: 'url', url }, { method: 'GET', headers, body: '' }, limits)
+}
+
+type Sent = {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string | number>>
+  readonly body: Uint8Array | string
+}
+
+async function exchange(
+  target: HttpTarget,
+  { method, headers, body }: Sent,
   { maxBytes, timeoutMs }: HttpLimits,
 ): Promise<HttpAnswer> {
   const where = target.kind === 'url' ? new URL(target.url).host : target.socketPath
   const signal = AbortSignal.timeout(timeoutMs)
-  const headers = { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }
-  const options = { method: 'POST', headers, signal, agent: false }
+  const options = { method, headers, signal, agent: false }
   try {
     const sent =
       target.kind === 'socket'

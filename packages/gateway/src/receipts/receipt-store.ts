@@ -46,6 +46,8 @@ export type ReceiptStore = {
   close(): void
 }
 
+// Other workers write to the same file, each for a moment.
+const waitForOthersMs = 2000
 const flushAfterMs = 25
 const retryAfterMs = 1000
 const maxWaiting = 1024
@@ -70,14 +72,14 @@ CREATE TABLE IF NOT EXISTS keyset (
  */
 export function openReceiptStore(folder: string, onError: (error: unknown) => void): ReceiptStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(folder, 'receipts.db'))
+  const database = new DatabaseSync(join(folder, 'receipts.db'), { timeout: waitForOthersMs })
   database.exec(schema)
   const insert = database.prepare('INSERT INTO receipt VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')
   // Owned here: receipts that are not in the database yet.
   let waiting = new Map<string, StoredReceipt>()
   // Owned here: the latest refusals, oldest first.
-  const transient = new Map<string, StoredReceipt>()
+  const transient = new Map<string, Row>()
   let timer: NodeJS.Timeout | undefined
   // Owned here: who wants to know when they are.
   let listeners: (() => void)[] = []
@@ -112,10 +114,10 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
     },
     unwritten: () => waiting.size,
     putTransient: (receipt) => {
-      putBounded(transient, receipt)
+      putBounded(transient, receipt.id, toCompactRow(receipt))
     },
     get: (id) =>
-      waiting.get(id) ?? transient.get(id) ?? fromRow(select.get(Buffer.from(id, 'hex'))),
+      waiting.get(id) ?? fromRow(transient.get(id) ?? select.get(Buffer.from(id, 'hex'))),
     putKeyset({ keysetDigest, keysetStatement, evidence }) {
       database
         .prepare(
@@ -147,13 +149,33 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
 }
 
 /** Keeps the latest statements, the oldest of them first. */
-function putBounded(kept: Map<string, StoredReceipt>, receipt: StoredReceipt): void {
-  kept.set(receipt.id, receipt)
+function putBounded(kept: Map<string, Row>, id: string, row: Row): void {
+  kept.set(id, row)
   const [oldest] = kept.keys()
   if (kept.size > maxTransient && oldest !== undefined) kept.delete(oldest)
 }
 
 type Row = Readonly<Record<string, unknown>>
+
+/**
+ * A row in memory, of copies. What a statement is made of are pieces of larger buffers (pools of random bytes and of
+ * small buffers): kept as they are, each refusal would hold some 20 kB alive for its one.
+ */
+function toCompactRow(receipt: StoredReceipt): Row {
+  const [id, timeMs, ...parts] = toRow(receipt)
+  const [tokenDigest, statement, claims, keysetDigest, events] = parts.map((part) =>
+    Uint8Array.from(part),
+  )
+  return {
+    id: Uint8Array.from(id),
+    time_ms: timeMs,
+    token_digest: tokenDigest,
+    statement,
+    claims,
+    keyset_digest: keysetDigest,
+    events,
+  }
+}
 
 function toRow(
   receipt: StoredReceipt,

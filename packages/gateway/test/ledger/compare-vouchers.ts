@@ -28,7 +28,7 @@ function randomWord(): Hex {
 
 for (let index = 0; index < count; index++) {
   const chainId = random.pick([1, 8453, 84_532, 31_337])
-  const domain = createBatchDomain(BigInt(chainId), contract)
+  const domain = createBatchDomain(BigInt(chainId), contract, curve.keccak256)
   const channelId = randomWord()
   const maxClaimableAmount = BigInt(randomWord()) >> BigInt(128 + random.below(128))
   const digest = domain.hashVoucher(decodeChannelId(channelId), maxClaimableAmount)

@@ -31,6 +31,11 @@ export function createWatchedStorage(
       await before('write')
       await file.write(bytes, offset)
     },
+    writeDurably: async (bytes, offset) => {
+      await before('write')
+      await before('sync')
+      await file.writeDurably(bytes, offset)
+    },
     sync: async () => {
       await before('sync')
       await file.sync()

@@ -108,6 +108,7 @@ export async function admit(
   present: (
     offer: ReturnType<typeof offerOf>,
   ) => Parameters<typeof admitChannelPayment>[1]['presented'],
+  isStream = false,
 ): Promise<ChannelAdmission> {
   const offer = offerOf(options.terms, amountAtomic)
   calls++
@@ -116,6 +117,7 @@ export async function admit(
     offer,
     callId: calls.toString(16).padStart(32, '0'),
     requestHash: wordOf(calls),
+    isStream,
   })
 }
 

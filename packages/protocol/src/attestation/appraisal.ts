@@ -5,7 +5,9 @@ import type { RootPins } from './x509/chain.ts'
 /** The kinds of evidence. */
 export const platforms = [
   'amd-sev-snp',
+  'amd-sev-snp-azure',
   'intel-tdx',
+  'intel-tdx-azure',
   'intel-sgx',
   'aws-nitro',
   'aws-nitrotpm',

@@ -7,6 +7,12 @@
 export type EvidenceFamily = 'evidence' | 'policy' | 'input'
 
 const table = {
+  'azure-key-mismatch': [
+    'evidence',
+    'the key that quotes is not the one that the paravisor states',
+  ],
+  'azure-paravisor': ['evidence', 'the report was not made for the paravisor but for the guest'],
+  'azure-runtime-data': ['evidence', 'the hardware does not vouch for what the paravisor states'],
   'binding-mismatch': ['evidence', 'the evidence is bound to other keys or another nonce'],
   'certificate-algorithm': ['evidence', 'a certificate has an algorithm that is not taken'],
   'certificate-expired': ['evidence', 'a certificate had ended at the time judged'],

@@ -89,9 +89,15 @@ const acceptableStatuses: readonly TcbStatus[] = [
   'ConfigurationAndSWHardeningNeeded',
 ]
 
+// What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
+const measuredBoot = ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build']
+
 /** What must be named for the measured code to be known: without the rest, the firmware alone is. */
 const identities: Partial<Readonly<Record<Platform, readonly string[]>>> = {
   'amd-sev-snp': ['measurement'],
+  // The paravisor, and what it measured.
+  'amd-sev-snp-azure': ['measurement', ...measuredBoot],
+  'intel-tdx-azure': ['mrtd', ...measuredBoot],
   'intel-tdx': ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3'],
   'intel-sgx': ['mrenclave'],
   'aws-nitro': ['pcr0'],
@@ -99,8 +105,7 @@ const identities: Partial<Readonly<Record<Platform, readonly string[]>>> = {
   'aws-nitrotpm': ['pcr4', 'pcr7'],
   'nvidia-gpu': ['driver', 'vbios'],
   'google-confidential-space': ['image'],
-  // What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
-  tpm: ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build'],
+  tpm: measuredBoot,
 }
 
 /**

@@ -62,7 +62,9 @@ const alwaysRequired: readonly EvidenceCheckId[] = [
 /** What some platforms can always show: then its absence is somebody's choice. */
 const requiredOf: Partial<Readonly<Record<Platform, readonly EvidenceCheckId[]>>> = {
   'amd-sev-snp': ['tcb'],
+  'amd-sev-snp-azure': ['tcb'],
   'intel-tdx': ['revocation', 'tcb'],
+  'intel-tdx-azure': ['revocation', 'tcb'],
   'intel-sgx': ['revocation', 'tcb'],
 }
 

@@ -1,5 +1,6 @@
 /** Verifies evidence of any platform: appraises it, and judges what it says by a policy (spec/attestation.md). */
 import { platforms, type Appraiser, type Platform, type PlatformEvidence } from './appraisal.ts'
+import { appraiseAzureSnp, appraiseAzureTdx } from './azure/appraise-azure.ts'
 import { appraiseSgx, appraiseTdx } from './dcap/appraise-dcap.ts'
 import { parseEvidencePolicy, type EvidencePolicy } from './evidence-policy.ts'
 import {
@@ -21,7 +22,9 @@ import { vendorRoots } from './vendor-roots.ts'
 /** The verifier of each platform. */
 export const appraisers: Readonly<Record<Platform, Appraiser>> = {
   'amd-sev-snp': appraiseSevSnp,
+  'amd-sev-snp-azure': appraiseAzureSnp,
   'intel-tdx': appraiseTdx,
+  'intel-tdx-azure': appraiseAzureTdx,
   'intel-sgx': appraiseSgx,
   'aws-nitro': appraiseNitroEnclave,
   'aws-nitrotpm': appraiseNitroTpm,

@@ -73,7 +73,7 @@ export function parseChannelPayload(payload: JsonMap, terms: ChannelTerms): Chan
   const extraMember = type === 'deposit' ? ['deposit'] : []
   const amountMember = type === 'refund' && payload.has('amount') ? ['amount'] : []
   checkMembers(payload, ['type', 'channelConfig', 'voucher', ...extraMember, ...amountMember])
-  const config = readConfig(payload)
+  const config = readChannelConfig(payload, 'channelConfig')
   const voucher = readVoucher(payload)
   checkConfig(config, terms)
   return { config, voucher, action: readAction(payload, type, terms, config, voucher) }
@@ -104,8 +104,9 @@ function readAction(
   return { kind: type, amountAtomic }
 }
 
-function readConfig(payload: JsonMap): ChannelConfig {
-  const members = readObject(payload, 'channelConfig', [
+/** The config of a channel at this name. @throws PaymentError `payment-malformed`. */
+export function readChannelConfig(payload: JsonMap, name: string): ChannelConfig {
+  const members = readObject(payload, name, [
     'payer',
     'payerAuthorizer',
     'receiver',

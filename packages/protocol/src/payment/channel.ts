@@ -1,7 +1,7 @@
 /** Channels of `batch-settlement`: their identity, and what is signed about them (spec/payment.md PA16, PA18). */
 import { concatBytes } from '../bytes/byte-string.ts'
 import { fromHex, toHex } from '../bytes/text-encoding.ts'
-import { keccak256 } from '../crypto/keccak256.ts'
+import { keccak256, type Keccak256 } from '../crypto/keccak256.ts'
 import { createDomainSeparator, hashStruct, hashText, hashTypedData } from './eip712.ts'
 import { encodeWord, writeUint, type Hex } from './evm-word.ts'
 
@@ -47,8 +47,12 @@ const refundHash = hashText('Refund(bytes32 channelId,uint256 nonce,uint128 amou
 const claimEntryHash = hashText(claimEntryType)
 const claimBatchHash = hashText(`ClaimBatch(ClaimEntry[] claims)${claimEntryType}`)
 
-/** The digests of the batch contract at this address. */
-export function createBatchDomain(chainId: bigint, batchContract: Hex): BatchDomain {
+/** The digests of the batch contract at this address; `hash` makes those of vouchers. */
+export function createBatchDomain(
+  chainId: bigint,
+  batchContract: Hex,
+  hash: Keccak256 = keccak256,
+): BatchDomain {
   const separator = createDomainSeparator({
     name: 'x402 Batch Settlement',
     version: '1',
@@ -58,7 +62,7 @@ export function createBatchDomain(chainId: bigint, batchContract: Hex): BatchDom
   return {
     hashChannelId: (config) =>
       `0x${toHex(hashTypedData(separator, hashStruct(channelConfigHash, configWords(config))))}`,
-    hashVoucher: createVoucherHasher(separator),
+    hashVoucher: createVoucherHasher(separator, hash),
     hashRefund: (channelId, nonce, amountAtomic) =>
       hashTypedData(separator, hashStruct(refundHash, [channelId, nonce, amountAtomic])),
     hashClaimBatch: (entries) => {
@@ -102,7 +106,7 @@ function configWords(config: ChannelConfig): readonly (bigint | Hex)[] {
   ]
 }
 
-function createVoucherHasher(separator: Uint8Array): BatchDomain['hashVoucher'] {
+function createVoucherHasher(separator: Uint8Array, hash: Keccak256): BatchDomain['hashVoucher'] {
   // Owned by the returned function, which is synchronous and fills both anew at each call.
   const struct = concatBytes(voucherHash, encodeWord(0n), encodeWord(0n))
   const typed = concatBytes(Uint8Array.of(0x19, 0x01), separator, encodeWord(0n))
@@ -111,7 +115,7 @@ function createVoucherHasher(separator: Uint8Array): BatchDomain['hashVoucher'] 
     if (channelId.length !== 32) throw new RangeError('not a channel id')
     struct.set(channelId, 32)
     writeUint(view, 64, maxClaimableAtomic)
-    typed.set(keccak256(struct), 34)
-    return keccak256(typed)
+    typed.set(hash(struct), 34)
+    return hash(typed)
   }
 }

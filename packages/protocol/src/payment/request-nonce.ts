@@ -5,7 +5,12 @@ import { sha256 } from '../crypto/sha256.ts'
 
 /** SHA-256 over method, path and body digest: the request that a payment is for. */
 export function hashRequest(method: string, path: string, bodyDigest: Uint8Array): Uint8Array {
-  return sha256(concatBytes(encodeUtf8(`countersign/request/v1\n${method}\n${path}\n`), bodyDigest))
+  return sha256(encodeRequest(method, path, bodyDigest))
+}
+
+/** What is hashed of a request: who has a faster SHA-256 takes this. */
+export function encodeRequest(method: string, path: string, bodyDigest: Uint8Array): Uint8Array {
+  return concatBytes(encodeUtf8(`countersign/request/v1\n${method}\n${path}\n`), bodyDigest)
 }
 
 /** nonce = keccak256(request hash ‖ salt). Both have 32 bytes; the salt is fresh for every payment. */

@@ -50,8 +50,7 @@ export function parseUptoPayload(
   amountAtomic: bigint,
   nowSeconds: bigint,
 ): UptoPayment {
-  checkMembers(payload, ['signature', 'permit2Authorization'])
-  const payment = readPayment(payload)
+  const payment = readUptoPayload(payload)
   const { permit, witness } = payment
   expectAddress(permit.token, terms.asset, 'payment-asset-mismatch')
   if (permit.amountAtomic !== amountAtomic) {
@@ -74,7 +73,9 @@ export function parseUptoPayload(
   return payment
 }
 
-function readPayment(payload: JsonMap): UptoPayment {
+/** Reads `payload` alone, for who has to know its times first. @throws PaymentError `payment-malformed` */
+export function readUptoPayload(payload: JsonMap): UptoPayment {
+  checkMembers(payload, ['signature', 'permit2Authorization'])
   const authorization = readObject(payload, 'permit2Authorization', [
     'from',
     'permitted',

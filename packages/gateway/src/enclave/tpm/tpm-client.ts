@@ -9,7 +9,6 @@ import {
   readSelections,
   type TpmQuote,
 } from '@countersign/protocol/attestation/tpm/tpm-quote'
-import { openTpmReader } from '@countersign/protocol/attestation/tpm/tpm-reader'
 import { AttestationError } from '../attestation-error.ts'
 import { selectPcrs, sized, u16, u32 } from './tpm-bytes.ts'
 import { asMalformed, runTpmCommand, TpmRefusal, type TpmAuthorization } from './tpm-command.ts'
@@ -39,8 +38,6 @@ const sha256Bytes = 32
 const maxPublicBytes = 1024
 const maxAttestBytes = 1024
 const maxSecretBytes = 64
-const maxNvBytes = 4096
-const nvPieceBytes = 512
 const capabilityPcrs = 5
 const alreadyStarted = 0x100
 
@@ -70,6 +67,25 @@ export async function createPrimary(tpm: TpmTransport, template: Uint8Array): Pr
     answersHandle: true,
   })
   return asMalformed('TPM2_CreatePrimary', () => ({
+    handle,
+    public: parseTpmPublic(parameters.sized(maxPublicBytes)),
+  }))
+}
+
+/**
+ * A key that somebody keeps in the TPM under a handle.
+ *
+ * @throws AttestationError `attester-refused` where there is none.
+ */
+export async function readPersistentKey(tpm: TpmTransport, handle: number): Promise<TpmKey> {
+  const { parameters } = await runTpmCommand(tpm, {
+    name: 'ReadPublic',
+    handles: [handle],
+    authorizations: [],
+    parameters: Buffer.alloc(0),
+    answersHandle: false,
+  })
+  return asMalformed('TPM2_ReadPublic', () => ({
     handle,
     public: parseTpmPublic(parameters.sized(maxPublicBytes)),
   }))
@@ -226,62 +242,6 @@ export async function activateCredential(
     },
     () => flushContext(tpm, session),
   )
-}
-
-/**
- * What is stored at an NV index, or `undefined` when there is no such index.
- *
- * @throws AttestationError, also when more than 4,096 bytes are stored.
- */
-export async function readNv(tpm: TpmTransport, index: number): Promise<Uint8Array | undefined> {
-  const sizeBytes = await readNvSize(tpm, index)
-  if (sizeBytes === undefined) return undefined
-  const pieces: Uint8Array[] = []
-  for (let offset = 0; offset < sizeBytes; offset += nvPieceBytes) {
-    const length = Math.min(nvPieceBytes, sizeBytes - offset)
-    const { parameters } = await runTpmCommand(tpm, {
-      name: 'NV_Read',
-      // The index itself authorizes: certificates can be read by everybody.
-      handles: [index, index],
-      authorizations: [password],
-      parameters: Buffer.concat([u16(length), u16(offset)]),
-      answersHandle: false,
-    })
-    const piece = asMalformed('TPM2_NV_Read', () => parameters.sized(length))
-    if (piece.length !== length) throw new AttestationError('attester-malformed', 'TPM2_NV_Read')
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces)
-}
-
-async function readNvSize(tpm: TpmTransport, index: number): Promise<number | undefined> {
-  const handleUnknown = 0x18b
-  try {
-    const { parameters } = await runTpmCommand(tpm, {
-      name: 'NV_ReadPublic',
-      handles: [index],
-      authorizations: [],
-      parameters: Buffer.alloc(0),
-      answersHandle: false,
-    })
-    return asMalformed('TPM2_NV_ReadPublic', () => {
-      const area = openTpmReader(parameters.sized(maxPublicBytes))
-      area.take(4 + 2 + 4)
-      area.sized(sha256Bytes * 2)
-      const sizeBytes = area.u16()
-      area.end()
-      return atMostNv(sizeBytes)
-    })
-  } catch (error) {
-    if (error instanceof TpmRefusal && error.responseCode === handleUnknown) return undefined
-    throw error
-  }
-}
-
-function atMostNv(sizeBytes: number): number {
-  if (sizeBytes > maxNvBytes)
-    throw new AttestationError('attester-malformed', 'size of an NV index')
-  return sizeBytes
 }
 
 async function startPolicySession(tpm: TpmTransport): Promise<number> {

@@ -11,6 +11,8 @@ const commandCodes = {
   Startup: 0x144,
   CreatePrimary: 0x131,
   FlushContext: 0x165,
+  EvictControl: 0x120,
+  ReadPublic: 0x173,
   Quote: 0x158,
   PCR_Read: 0x17e,
   PCR_Extend: 0x182,
@@ -21,15 +23,18 @@ const commandCodes = {
   NV_Read: 0x14e,
   NV_DefineSpace: 0x12a,
   NV_Write: 0x137,
+  NV_UndefineSpace: 0x122,
   GetCapability: 0x17a,
+  /** The vendor command of AWS: its hypervisor answers the request that stands at an NV index. */
+  AwsNsmRequest: 0x20000001,
 } as const
 
 /** A command that this client knows. */
 export type TpmCommandName = keyof typeof commandCodes
 
-/** Proof of the right to use a handle: an empty password, or a policy session. */
+/** Proof of the right to use a handle: a password (empty where none is given), or a policy session. */
 export type TpmAuthorization =
-  | { readonly kind: 'password' }
+  | { readonly kind: 'password'; readonly password?: Uint8Array }
   | { readonly kind: 'session'; readonly handle: number }
 
 /** A command. The first handles are the ones that need an authorization, one each. */
@@ -117,8 +122,11 @@ function encodeCommand({ name, handles, authorizations, parameters }: TpmCommand
 
 /** Neither kind proves anything over the bytes: no nonce, no HMAC, and a session that ends with its command. */
 function encodeAuthorization(authorization: TpmAuthorization): Buffer {
-  const handle = authorization.kind === 'password' ? passwordHandle : authorization.handle
-  return Buffer.concat([u32(handle), sized(), Buffer.of(0), sized()])
+  if (authorization.kind === 'session') {
+    return Buffer.concat([u32(authorization.handle), sized(), Buffer.of(0), sized()])
+  }
+  const { password = Buffer.alloc(0) } = authorization
+  return Buffer.concat([u32(passwordHandle), sized(), Buffer.of(0), sized(password)])
 }
 
 function parseAnswer(response: Buffer, command: TpmCommand): TpmAnswer {

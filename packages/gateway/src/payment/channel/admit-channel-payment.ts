@@ -1,20 +1,14 @@
 /** A voucher becomes a reservation: cheap checks first, the signature after them, the disk last (spec/payment.md PA15, PA18). */
-import { decodeChannelId, equalChannelConfigs } from '@countersign/protocol/payment/channel'
-import {
-  checkChannelId,
-  parseChannelPayload,
-  type ChannelPayment,
-} from '@countersign/protocol/payment/channel-payload'
-import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
+import { equalChannelConfigs } from '@countersign/protocol/payment/channel'
+import { checkChannelId, type ChannelPayment } from '@countersign/protocol/payment/channel-payload'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import { checkAccepted, type MeteredOffer } from '@countersign/protocol/payment/metered-offer'
+import type { MeteredOffer } from '@countersign/protocol/payment/metered-offer'
 import {
   describePaymentCode,
   isPaymentCode,
   PaymentError,
   type PaymentCode,
 } from '@countersign/protocol/payment/payment-code'
-import { parsePaymentExtensions } from '@countersign/protocol/payment/payment-extensions'
 import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
 import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts'
 import type { CallReserved } from '../ledger/channel-event.ts'
@@ -41,15 +35,19 @@ import {
 import { isClaimLate } from './claims.ts'
 import { bringDeposit } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
+import { readVoucher, type ReadVoucher } from './voucher-memo.ts'
 
 /** A call that wants to be paid from a channel. */
 export type ChannelCall = {
-  readonly presented: PresentedPayment
+  /** What was presented, or what is known of it. */
+  readonly presented: PresentedPayment | ReadVoucher
   /** The offer for this very request. */
   readonly offer: MeteredOffer
   /** 32 hex digits: the receipt id. */
   readonly callId: string
   readonly requestHash: Hex
+  /** The answer will be a stream, whose bytes leave before its charge: a crash uses a strict voucher up (PA20.4). */
+  readonly isStream?: boolean
   /** The name that the caller gave the call. */
   readonly name?: CallName
 }
@@ -67,8 +65,10 @@ export type ChannelCharge = {
 export type ChannelReservation = {
   readonly channelId: Hex
   readonly ceilingAtomic: bigint
+  /** What a crash charges from the beginning. */
+  readonly provenAtomic: bigint
   /** The state before the call, for a header that leaves before the answer. */
-  readonly channelState: ChannelState
+  readonly channelStateBefore: () => ChannelState
   /** What the answer so far is worth; a crash charges the last that reached the disk. Nobody waits for it. */
   progress(provenAtomic: bigint): void
   /** Resolves when the charge is on the disk: the receipt may leave. */
@@ -89,7 +89,11 @@ export type ChannelRefusal = {
 
 /** What admission decides. */
 export type ChannelAdmission =
-  | { readonly kind: 'admitted'; readonly reservation: ChannelReservation }
+  | {
+      readonly kind: 'admitted'
+      readonly reservation: ChannelReservation
+      readonly read: ReadVoucher
+    }
   | (NamedElsewhere & { readonly payer: Hex })
   | ChannelRefusal
 
@@ -116,10 +120,12 @@ export async function admitChannelPayment(
   call: ChannelCall,
 ): Promise<ChannelAdmission> {
   try {
-    const { payment, event } = readCall(context, call)
-    const before = judgeName(context, payment, call)
+    const { read, event } = readCall(context, call)
+    const { payment } = read
+    const before = judgeName(context, read, call)
     if (before !== undefined) return before
-    const account = await findAccount(context, payment, event)
+    // Most channels are known, and wait for nothing.
+    const account = findKnown(context, read) ?? (await findAccount(context, read, event))
     if (isClaimLate(account, context.clock())) {
       throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
     }
@@ -127,17 +133,19 @@ export async function admitChannelPayment(
     const tried = reduceChannel(account, event)
     // Channel ids are public: what was charged is told to nobody but the payer.
     if (tried.kind === 'accepted' || isCorrected(tried.code)) {
-      checkVoucherSigner(context, decodeChannelId(event.channelId), payment)
+      checkVoucherSigner(context, read.channelIdBytes, payment)
     }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
     // Another call of this name may have been admitted while the chain was asked.
-    const meanwhile = judgeName(context, payment, call)
+    const meanwhile = judgeName(context, read, call)
     if (meanwhile !== undefined) return meanwhile
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
+    const usedAtomic = call.isStream === true ? useUp(context, event) : 0n
     takeName(context.ledger, payment.config.payerAuthorizer, call, context.clock())
     await context.ledger.durable()
-    return { kind: 'admitted', reservation: createReservation(context, event, account) }
+    const reservation = createReservation(context, event, account, usedAtomic)
+    return { kind: 'admitted', reservation, read }
   } catch (error) {
     const { code, detail } = toPaymentError(error)
     return { kind: 'refused', code, detail, correction: undefined }
@@ -150,14 +158,14 @@ export async function admitChannelPayment(
  */
 function judgeName(
   context: ChannelContext,
-  payment: ChannelPayment,
+  { payment, channelIdBytes }: ReadVoucher,
   call: ChannelCall,
 ): (NamedElsewhere & { readonly payer: Hex }) | undefined {
   const { ledger, domain, clock } = context
   const payer = payment.config.payerAuthorizer
   if (!isNameKnown(ledger, payer, call)) return undefined
   checkChannelId(domain, payment)
-  checkVoucherSigner(context, decodeChannelId(payment.voucher.channelId), payment)
+  checkVoucherSigner(context, channelIdBytes, payment)
   const before = findNamed(ledger, payer, call, clock())
   return before.kind === 'new' ? undefined : { ...before, payer }
 }
@@ -165,10 +173,9 @@ function judgeName(
 function readCall(
   { terms, follower, clock }: ChannelContext,
   { presented, offer, callId, requestHash }: ChannelCall,
-): { readonly payment: ChannelPayment; readonly event: CallReserved } {
-  checkAccepted(presented, offer)
-  const { channelMode: mode } = parsePaymentExtensions(presented)
-  const payment = parseChannelPayload(presented.payload, terms)
+): { readonly read: ReadVoucher; readonly event: CallReserved } {
+  const read = 'accepted' in presented ? readVoucher(presented, offer, terms) : presented
+  const { payment, mode, signature } = read
   if (payment.action.kind === 'refund') {
     throw new PaymentError('payment-malformed', 'A refund buys no call.')
   }
@@ -177,7 +184,7 @@ function readCall(
   if (clock() - follower.lastReadAtMs() > limitMs) {
     throw new PaymentError('channel-chain-stale', 'The chain was not read for too long.')
   }
-  const { channelId, maxClaimableAtomic: ceilingAtomic, signature } = payment.voucher
+  const { channelId, maxClaimableAtomic: ceilingAtomic } = payment.voucher
   const event = {
     type: 'call-reserved',
     channelId,
@@ -185,34 +192,66 @@ function readCall(
     requestHash,
     amountAtomic: offer.amountAtomic,
     ceilingAtomic,
-    signature: encodeEvmSignature(signature),
+    signature,
     mode,
     maxRunningCalls: terms.maxRunningCalls,
   } as const
-  return { payment, event }
+  return { read, event }
 }
+
+/** The record of a channel that is paid by a voucher alone. */
+function findKnown(
+  { ledger }: ChannelContext,
+  { payment }: ReadVoucher,
+): ChannelAccount | undefined {
+  if (payment.action.kind !== 'voucher') return undefined
+  const known = ledger.state.channels.get(payment.voucher.channelId)
+  if (known !== undefined) checkConfig(known, payment)
+  return known
+}
+
+function checkConfig(known: ChannelAccount, payment: ChannelPayment): void {
+  if (equalChannelConfigs(known.config, payment.config)) return
+  throw new PaymentError('channel-id-mismatch', 'The channel has another config.')
+}
+
+/**
+ * A crash from here on uses the voucher up, because a part of the answer may have left. Written with the reservation:
+ * the first byte waits for nothing more.
+ */
+function useUp({ ledger }: ChannelContext, { channelId, callId }: CallReserved): bigint {
+  if (ledger.state.channels.get(channelId)?.mode !== 'strict') return 0n
+  applyOwn(ledger, {
+    type: 'call-progressed',
+    channelId,
+    callId,
+    provenAtomic: leastStrictAtomic,
+  })
+  return leastStrictAtomic
+}
+
+/** A strict voucher without a charge would buy a second call (PA18.3). */
+export const leastStrictAtomic = 1n
 
 /** The record of the channel; one that is not known is read from the chain, after its voucher was verified. */
 async function findAccount(
   context: ChannelContext,
-  payment: ChannelPayment,
+  { payment, channelIdBytes }: ReadVoucher,
   event: CallReserved,
 ): Promise<ChannelAccount> {
   const { channelId } = payment.voucher
   const known = context.ledger.state.channels.get(channelId)
   if (known === undefined) checkChannelId(context.domain, payment)
-  else if (!equalChannelConfigs(known.config, payment.config)) {
-    throw new PaymentError('channel-id-mismatch', 'The channel has another config.')
-  }
+  else checkConfig(known, payment)
   if (payment.action.kind === 'deposit') {
-    checkVoucherSigner(context, decodeChannelId(channelId), payment)
+    checkVoucherSigner(context, channelIdBytes, payment)
     // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
     const account = known ?? imagineChannel(context, payment)
     if (!fitsAfter(account, payment.action.deposit.amountAtomic, event)) return account
     return bringDeposit(context, payment, payment.action.deposit)
   }
   if (known !== undefined) return known
-  checkVoucherSigner(context, decodeChannelId(channelId), payment)
+  checkVoucherSigner(context, channelIdBytes, payment)
   return openChannel(context, payment.config, channelId)
 }
 
@@ -249,12 +288,14 @@ function createReservation(
   { ledger, clock }: ChannelContext,
   event: CallReserved,
   before: ChannelAccount,
+  usedAtomic: bigint,
 ): ChannelReservation {
   const { channelId, callId, amountAtomic: ceilingAtomic } = event
   return {
     channelId,
     ceilingAtomic,
-    channelState: describeChannel(before),
+    provenAtomic: usedAtomic,
+    channelStateBefore: () => describeChannel(before),
     progress: (provenAtomic) => {
       applyOwn(ledger, { type: 'call-progressed', channelId, callId, provenAtomic })
     },

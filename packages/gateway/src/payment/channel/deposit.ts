@@ -35,7 +35,7 @@ export async function bringDeposit(
   payment: ChannelPayment,
   deposit: Deposit,
 ): Promise<ChannelAccount> {
-  checkSignature(context, payment, deposit)
+  checkDepositSigner(context, payment, deposit)
   const { depositing, ledger } = context
   const { channelId } = payment.voucher
   const key = keyOf(purposeOf(payment, deposit))
@@ -150,8 +150,13 @@ async function isDeep(
   return receipt !== undefined
 }
 
-function checkSignature(
-  { curve, hashReceive, permit2Domain }: ChannelContext,
+/** @throws PaymentError unless the payer signed the deposit. */
+export function checkDepositSigner(
+  {
+    curve,
+    hashReceive,
+    permit2Domain,
+  }: Pick<ChannelContext, 'curve' | 'hashReceive' | 'permit2Domain'>,
   { config, voucher }: ChannelPayment,
   { authorization, signature }: Deposit,
 ): void {
@@ -162,8 +167,12 @@ function checkSignature(
   checkSigner(curve, digest, signature, config.payer)
 }
 
-/** Only of what is to be sent: a deposit that is on chain already has no time any more. */
-function checkTime(nowMs: number, { authorization }: Deposit): void {
+/**
+ * Only of what is to be sent: a deposit that is on chain already has no time any more.
+ *
+ * @throws PaymentError
+ */
+export function checkDepositTime(nowMs: number, { authorization }: Deposit): void {
   const nowSeconds = BigInt(Math.floor(nowMs / 1000))
   const isErc3009 = authorization.kind === 'erc3009'
   if (isErc3009 && authorization.transfer.validAfterSeconds > nowSeconds) {
@@ -186,7 +195,7 @@ async function send(
   const { config } = payment
   // A payment that comes again finds its money there, whoever brought it: it is sent once.
   if (await context.isDepositUsed(config.payer, deposit)) return
-  checkTime(clock(), deposit)
+  checkDepositTime(clock(), deposit)
   const isErc3009 = deposit.authorization.kind === 'erc3009'
   const collector = parseAddress(isErc3009 ? terms.erc3009Collector : terms.permit2Collector)
   if (collector === undefined) throw new RangeError('the terms hold no collector')

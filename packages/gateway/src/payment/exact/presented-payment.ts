@@ -54,17 +54,30 @@ export function parsePresentedPayment(
   if (isMap(resource) && resource.get('url') !== quote.resourceUrl) {
     throw new PaymentRefused('payment-offer-mismatch', 'The payment names another resource.')
   }
-  const scheme = memberMap(payload, 'payload')
-  checkMembers(scheme, ['authorization', 'signature'])
-  const authorization = parseAuthorization(memberMap(scheme, 'authorization'))
+  const { authorization, signature } = readSignedAuthorization(memberMap(payload, 'payload'))
   if (authorization.to !== quote.requirements.payTo) throw mismatch('payee')
   if (authorization.valueAtomic !== quote.amountAtomic) throw mismatch('amount')
   const extensions = payload.get('extensions') ?? null
   return {
     authorization,
-    signature: toLowerHex(text(scheme, 'signature', signatureForm)),
+    signature,
     binding: parseBinding(extensionInfo(extensions, requestExtension)),
     identifier: parseIdentifier(extensionInfo(extensions, identifierExtension)),
+  }
+}
+
+/**
+ * Reads `payload` of the scheme; whom it pays and how much is not judged.
+ *
+ * @throws PaymentRefused `payment-malformed`.
+ */
+export function readSignedAuthorization(
+  payload: JsonMap,
+): Pick<PresentedPayment, 'authorization' | 'signature'> {
+  checkMembers(payload, ['authorization', 'signature'])
+  return {
+    authorization: parseAuthorization(memberMap(payload, 'authorization')),
+    signature: toLowerHex(text(payload, 'signature', signatureForm)),
   }
 }
 

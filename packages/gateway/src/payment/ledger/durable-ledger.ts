@@ -73,7 +73,11 @@ function createDurable(ledger: Ledger, journal: Journal, release: () => void): D
     state: ledger.state,
     apply: (event) => {
       const step = ledger.apply(event)
-      if (step.kind === 'accepted') journal.append(encodeRecord(event))
+      if (step.kind === 'accepted') {
+        // A start that does not find it finds the receipt, and notes it again.
+        const hasTime = event.type === 'receipt-issued'
+        journal.append(encodeRecord(event), hasTime ? 'unhurried' : undefined)
+      }
       return step
     },
     durable: () => journal.durable(),

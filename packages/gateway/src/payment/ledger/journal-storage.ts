@@ -1,11 +1,13 @@
 /** The files of a journal, and what makes them durable. A seam: tests let a disk fail. */
-import { fdatasync, write } from 'node:fs'
+import { closeSync, constants, fdatasync, openSync, write } from 'node:fs'
 import { open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** One open file. One owner writes it, one call at a time. */
 export type JournalFile = {
   write(bytes: Uint8Array, offset: number): Promise<void>
+  /** Resolves when these bytes are on the disk, at a place that has been written before. */
+  writeDurably(bytes: Uint8Array, offset: number): Promise<void>
   /** Resolves when everything written is on the disk. */
   sync(): Promise<void>
   close(): Promise<void>
@@ -57,21 +59,41 @@ export function createJournalStorage(directory: string): JournalStorage {
 async function openFile(path: string, flags: 'r+' | 'w'): Promise<JournalFile> {
   const handle = await open(path, flags, 0o600)
   const { fd } = handle
+  const durable = openDurable(path)
   return {
-    write: async (bytes, offset) => {
-      for (let done = 0; done < bytes.length;) {
-        done += await writeOnce(fd, bytes, done, offset)
-      }
+    write: (bytes, offset) => writeAll(fd, bytes, offset),
+    writeDurably: async (bytes, offset) => {
+      await writeAll(durable ?? fd, bytes, offset)
+      if (durable === undefined) await sync(fd)
     },
-    sync: () =>
-      new Promise((resolve, reject) => {
-        fdatasync(fd, (error) => {
-          if (error === null) resolve()
-          else reject(error)
-        })
-      }),
-    close: () => handle.close(),
+    sync: () => sync(fd),
+    close: async () => {
+      if (durable !== undefined) closeSync(durable)
+      await handle.close()
+    },
   }
+}
+
+/**
+ * The same file, each write of which ends when its bytes are on the disk, as if fdatasync followed: one trip to
+ * another thread instead of two, and a third less CPU. Undefined where the system does not promise that.
+ */
+function openDurable(path: string): number | undefined {
+  if (process.platform !== 'linux') return undefined
+  return openSync(path, constants.O_RDWR | constants.O_DSYNC)
+}
+
+async function writeAll(fd: number, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await writeOnce(fd, bytes, done, offset)
+}
+
+function sync(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => {
+      if (error === null) resolve()
+      else reject(error)
+    })
+  })
 }
 
 /** The callback form costs a tenth less CPU than a FileHandle's. */

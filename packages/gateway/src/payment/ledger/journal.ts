@@ -1,13 +1,18 @@
 /** Group commit: what is appended while one group is being synced goes into the next (spec/payment.md PA20). */
+import { setTimeout as setTimer } from 'node:timers'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { decodeFrames, encodeFrame } from './journal-frame.ts'
+import { createPace, type Pace } from './journal-pace.ts'
 import { createSegment, fillWithZeros, type Segment } from './journal-segment.ts'
 import type { JournalStorage } from './journal-storage.ts'
 
 /** An open journal. */
 export type Journal = {
-  /** Takes a record into the next group. @throws the fault that broke the journal. */
-  append(line: string): void
+  /**
+   * Takes a record into the next group, which begins soon, or with `unhurried` some time after: nothing is lost without
+   * it. @throws the fault that broke the journal.
+   */
+  append(line: string, unhurried?: 'unhurried'): void
   /** Resolves when every record appended so far is on the disk; rejects when the journal broke. */
   durable(): Promise<void>
   /** Writes what is left and closes the files. */
@@ -17,7 +22,7 @@ export type Journal = {
 /** How a journal is kept. */
 export type JournalOptions = {
   readonly storage: JournalStorage
-  /** Groups begin at most this often: a longer interval costs latency, a shorter one CPU. */
+  /** Under load groups begin at most this often: a longer interval costs latency, a shorter one CPU. */
   readonly intervalMs: number
   /** A segment that has grown by so much is replaced by one that begins with a checkpoint. */
   readonly segmentBytes: number
@@ -77,7 +82,15 @@ export async function findJournal(options: JournalOptions): Promise<JournalFound
   }
 }
 
-type Group = { readonly lines: string[]; readonly done: PromiseWithResolvers<void> }
+/** How long a record may wait that nobody waits for. */
+const unhurriedMs = 20
+
+type Group = {
+  readonly lines: string[]
+  readonly done: PromiseWithResolvers<void>
+  /** Something in it has no time. */
+  isHurried: boolean
+}
 
 /** A checkpoint that is being written, and the groups that were synced meanwhile. */
 type Rotation = { readonly next: Promise<Segment>; readonly frames: Uint8Array[]; ready: boolean }
@@ -90,7 +103,9 @@ type State = {
   gathering: Group | undefined
   writing: Group | undefined
   flushing: Promise<void> | undefined
-  lastStartMs: number
+  /** Runs while only records wait that have time. */
+  unhurried: NodeJS.Timeout | undefined
+  readonly pace: Pace
   broken: { readonly error: unknown } | undefined
 }
 
@@ -102,21 +117,27 @@ function createJournal(options: JournalOptions, segment: Segment): Journal {
     gathering: undefined,
     writing: undefined,
     flushing: undefined,
-    lastStartMs: -Infinity,
+    unhurried: undefined,
+    pace: createPace(options.intervalMs),
     broken: undefined,
   }
   return {
-    append: (line) => {
+    append: (line, unhurried) => {
       if (state.broken !== undefined) throw state.broken.error
       state.gathering ??= createGroup()
       state.gathering.lines.push(line)
-      state.flushing ??= flush(state)
+      if (unhurried === undefined) hurry(state)
+      else state.unhurried ??= setTimer(endPatience, unhurriedMs, state)
     },
-    durable: async () => {
-      if (state.broken !== undefined) throw state.broken.error
-      await (state.gathering ?? state.writing)?.done.promise
+    durable: () => {
+      if (state.broken !== undefined) return Promise.reject(state.broken.error)
+      state.pace.awaited(performance.now())
+      hurry(state)
+      return (state.gathering ?? state.writing)?.done.promise ?? Promise.resolve()
     },
     close: async () => {
+      clearTimeout(state.unhurried)
+      hurry(state)
       await state.flushing
       const next = await state.rotation?.next.catch(() => undefined)
       await next?.file.close()
@@ -129,13 +150,24 @@ function createGroup(): Group {
   const done = Promise.withResolvers<void>()
   // Whoever waits gets the rejection; the process ends by onFault if nobody does.
   done.promise.catch(() => undefined)
-  return { lines: [], done }
+  return { lines: [], done, isHurried: false }
 }
 
-/** Writes groups until nothing is left. Never rejects. */
+function endPatience(state: State): void {
+  state.unhurried = undefined
+  hurry(state)
+}
+
+function hurry(state: State): void {
+  if (state.gathering === undefined) return
+  state.gathering.isHurried = true
+  state.flushing ??= flush(state)
+}
+
+/** Writes groups until nothing is left that has no time. Never rejects. */
 async function flush(state: State): Promise<void> {
   try {
-    while (state.gathering !== undefined) {
+    while (state.gathering?.isHurried === true) {
       await waitForTurn(state)
       if (state.rotation?.ready === true) await switchSegment(state, state.rotation)
       await writeGroup(state)
@@ -147,10 +179,10 @@ async function flush(state: State): Promise<void> {
 }
 
 async function waitForTurn(state: State): Promise<void> {
-  const waitMs = state.lastStartMs + state.options.intervalMs - performance.now()
+  const waitMs = state.pace.waitMs(performance.now())
   // Also a group that may start at once takes what the rest of this turn appends.
   await (waitMs > 0.5 ? setTimeout(waitMs) : setImmediate())
-  state.lastStartMs = performance.now()
+  state.pace.began(performance.now())
 }
 
 async function writeGroup(state: State): Promise<void> {
@@ -162,8 +194,7 @@ async function writeGroup(state: State): Promise<void> {
   const frame = encodeFrame(lastSequence, Buffer.from(group.lines.join('\n')))
   // At this moment the state includes this group and nothing later.
   if (earlier === undefined && isFull(state)) beginRotation(state, lastSequence)
-  await segment.file.write(frame, segment.endOffset)
-  await segment.file.sync()
+  await segment.file.writeDurably(frame, segment.endOffset)
   earlier?.frames.push(frame)
   state.segment = { ...segment, endOffset: segment.endOffset + frame.length, lastSequence }
   state.writing = undefined

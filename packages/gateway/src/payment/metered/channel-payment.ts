@@ -1,9 +1,8 @@
 /** A call that is paid from a channel (spec/payment.md PA18). */
-import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { AdmittedPayment } from '../admission.ts'
-import type { ChannelReservation } from '../channel/admit-channel-payment.ts'
+import { leastStrictAtomic, type ChannelReservation } from '../channel/admit-channel-payment.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import { createMeteredEnd } from './metered-end.ts'
 import { describeChannelCharge } from './payment-response.ts'
@@ -18,7 +17,7 @@ export function createChannelPayment(
   reservation: ChannelReservation,
   isDeposit: boolean,
 ): AdmittedPayment {
-  const { channelId, ceilingAtomic, channelState } = reservation
+  const { channelId, ceilingAtomic } = reservation
   const { network } = terms
   const end = createMeteredEnd(reservation)
   const account = (): ReturnType<typeof ledger.state.channels.get> =>
@@ -31,12 +30,14 @@ export function createChannelPayment(
     payer: `address:${payerAuthorizer}`,
     release: async (form) => {
       if (form !== 'stream') return { kind: 'released', headers: {} }
-      if (account()?.mode === 'strict') {
-        // A crash from here on uses the voucher up: a part of the answer may have left (PA20.4).
+      if (account()?.mode === 'strict' && reservation.provenAtomic < leastStrictAtomic) {
+        // Nobody had asked for a stream. A crash from here on uses the voucher up: a part of the answer may have left (PA20.4).
         end.progress(leastStrictAtomic)
         await ledger.durable()
       }
-      const headers = isDeposit ? describeChannelCharge(network, payer, 0n, channelState) : {}
+      const headers = isDeposit
+        ? describeChannelCharge(network, payer, 0n, reservation.channelStateBefore())
+        : {}
       return { kind: 'released', headers }
     },
     complete: async (result, usedAtomic = ceilingAtomic) => {
@@ -55,9 +56,6 @@ export function createChannelPayment(
   }
 }
 
-/** A strict voucher without a charge would buy a second call (PA18.3). */
-const leastStrictAtomic = 1n
-
 /** The charge of a channel as receipts have it (spec/receipt.md RC2.7). */
 export function describeChannelPayment(
   { network, asset }: { readonly network: string; readonly asset: string },
@@ -65,7 +63,7 @@ export function describeChannelPayment(
   amountAtomic: bigint,
   cumulativeAtomic: bigint,
 ): Charge {
-  const paymentId = fromHex(channelId.slice(2)) ?? new Uint8Array()
+  const paymentId = Buffer.from(channelId.slice(2), 'hex')
   return { scheme: 'batch-settlement', amountAtomic, network, asset, paymentId, cumulativeAtomic }
 }
 

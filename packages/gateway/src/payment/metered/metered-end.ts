@@ -12,13 +12,14 @@ export type OwnedMeteredEnd = MeteredEnd & {
 /** An end that has not come yet. Receipts of calls that were not charged are owed by nobody. */
 export function createMeteredEnd(reservation: {
   readonly ceilingAtomic: bigint
+  readonly provenAtomic?: bigint
   progress(provenAtomic: bigint): void
   receiptStored(): void
 }): OwnedMeteredEnd {
   // Owned by the two functions of the scheme.
   let state: 'running' | 'ending' | 'charged' = 'running'
   let headers: Readonly<Record<string, string>> = {}
-  let proven = 0n
+  let proven = reservation.provenAtomic ?? 0n
   return {
     headers: () => headers,
     progress: (provenAtomic) => {

@@ -1,4 +1,5 @@
 /** Admits calls by `upto` and `batch-settlement`, beside `exact` where that is configured (spec/payment.md PA14 on). */
+import { hash } from 'node:crypto'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseAddress, parseDecimal, type Hex } from '@countersign/protocol/payment/evm-word'
 import { isJsonMap } from '@countersign/protocol/payment/json-members'
@@ -13,7 +14,7 @@ import {
   parsePaymentHeader,
   type PresentedPayment,
 } from '@countersign/protocol/payment/presented-payment'
-import { hashRequest } from '@countersign/protocol/payment/request-nonce'
+import { encodeRequest } from '@countersign/protocol/payment/request-nonce'
 import type {
   Admission,
   AdmissionRequest,
@@ -22,6 +23,7 @@ import type {
   Refusal,
 } from '../admission.ts'
 import { admitChannelPayment } from '../channel/admit-channel-payment.ts'
+import { createVoucherMemo, type ReadVoucher, type VoucherMemo } from '../channel/voucher-memo.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import type { CorrectiveExtra } from '../channel/channel-state.ts'
 import { encodeOffers } from '../exact/offer.ts'
@@ -29,9 +31,10 @@ import { readIdempotencyKey } from '../idempotency-key.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { freePayment } from '../none.ts'
 import { admitUptoPayment, type UptoContext } from '../upto/admit-upto-payment.ts'
-import { readCallName, type NamedElsewhere } from './call-names.ts'
+import { readCallName, type CallName, type NamedElsewhere } from './call-names.ts'
 import { createChannelPayment } from './channel-payment.ts'
-import { createMeteredOffers, toAccepts, type MeteredOffers } from './metered-offers.ts'
+import { toAccepts } from './metered-offers.ts'
+import { createOfferCache, type CallOffers, type OfferCache } from './offer-cache.ts'
 import { createUptoPayment } from './upto-payment.ts'
 
 /** The schemes that run. */
@@ -52,45 +55,56 @@ export type ExactBeside = {
 /** One call, and what it is offered. */
 type OfferedCall = {
   readonly request: AdmissionRequest
-  readonly offers: MeteredOffers
-  readonly exact: ExactBeside | undefined
+  readonly offers: CallOffers
 }
+
+/** What is kept from call to call. */
+type Kept = { readonly findOffers: OfferCache; readonly vouchers: VoucherMemo }
 
 /** A scheme of everything that is configured; `close` ends it. */
 export function createMeteredScheme(
   schemes: MeteredSchemes,
   close: () => Promise<void>,
 ): PaymentScheme {
+  const { upto, channel, resourceBaseUrl, exact } = schemes
+  const terms = { upto: upto?.terms, channel: channel?.terms, resourceBaseUrl }
+  const kept: Kept = {
+    findOffers: createOfferCache(terms, exact?.offer),
+    vouchers: createVoucherMemo(),
+  }
   return {
-    admit: (request) => admit(schemes, request),
+    admit: (request) => admit(schemes, kept, request),
     // A payment is judged with its request alone.
     identify: () => null,
     close,
   }
 }
 
-async function admit(schemes: MeteredSchemes, request: AdmissionRequest): Promise<Admission> {
+async function admit(
+  schemes: MeteredSchemes,
+  { findOffers, vouchers }: Kept,
+  request: AdmissionRequest,
+): Promise<Admission> {
   const { path, priceAtomic, isPricedByUse, headers } = request
   // Nothing can be reserved: PA14.5.
   if (priceAtomic === 0n) return { kind: 'admitted', payment: freePayment }
-  const { upto, channel, resourceBaseUrl } = schemes
-  const terms = { upto: upto?.terms, channel: channel?.terms, resourceBaseUrl }
-  const call: OfferedCall = {
-    request,
-    offers: createMeteredOffers(terms, path, priceAtomic),
-    exact: isPricedByUse ? undefined : schemes.exact,
-  }
-  const header = headers['payment-signature']
-  if (header === undefined) {
-    const quote = createQuote(call, 'payment-required')
-    return refused({ code: 'payment-required', detail: '', headers: quote })
+  const call: OfferedCall = { request, offers: findOffers(path, priceAtomic, !isPricedByUse) }
+  const given = headers['payment-signature']
+  if (given === undefined) {
+    return refused({
+      code: 'payment-required',
+      detail: '',
+      headers: call.offers.quote('payment-required'),
+    })
   }
   if (readIdempotencyKey(headers).kind === 'malformed') {
     return refused({ code: 'request-malformed', detail: malformedKey, headers: {} })
   }
+  const header = typeof given === 'string' ? given : given.join()
   try {
-    const presented = parsePaymentHeader(typeof header === 'string' ? header : header.join())
-    return await choose(schemes, call, presented)
+    const known = recall(vouchers, call, header)
+    if (known !== undefined) return await admitChannel(schemes, call, known)
+    return await choose(schemes, vouchers, call, header)
   } catch (error) {
     if (!(error instanceof PaymentError)) throw error
     return refused(createRefusal(call, error.code, error.detail))
@@ -99,20 +113,35 @@ async function admit(schemes: MeteredSchemes, request: AdmissionRequest): Promis
 
 const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
 
+function recall(
+  vouchers: VoucherMemo,
+  { offers: { channel } }: OfferedCall,
+  header: string,
+): ReadVoucher | undefined {
+  return channel === undefined ? undefined : vouchers.recall(header, channel)
+}
+
 /** The accepted offer says which scheme judges. */
 async function choose(
   schemes: MeteredSchemes,
+  vouchers: VoucherMemo,
   call: OfferedCall,
-  presented: PresentedPayment,
+  header: string,
 ): Promise<Admission> {
+  const presented = parsePaymentHeader(header)
   const scheme = presented.accepted.get('scheme')
-  const { request, offers, exact } = call
-  if (scheme === 'exact' && exact !== undefined) return exact.scheme.admit(request)
+  const { request, offers } = call
+  if (scheme === 'exact' && offers.exact !== undefined && schemes.exact !== undefined) {
+    return schemes.exact.scheme.admit(request)
+  }
   if (scheme === 'upto' && schemes.upto !== undefined && offers.upto !== undefined) {
     return admitUpto(schemes.upto, call, presented, offers.upto)
   }
   if (scheme === 'batch-settlement' && schemes.channel !== undefined) {
-    return admitChannel(schemes.channel, call, presented, offers.channel)
+    const { channel } = offers
+    return admitChannel(schemes, call, presented, (read) => {
+      if (channel !== undefined) vouchers.learn(header, channel, read)
+    })
   }
   throw new PaymentError('payment-scheme-mismatch', 'No such scheme is offered for this call.')
 }
@@ -158,18 +187,21 @@ function findAnswered(
 }
 
 async function admitChannel(
-  context: ChannelContext,
+  { channel: context }: MeteredSchemes,
   call: OfferedCall,
-  presented: PresentedPayment,
-  offer: MeteredOffer | undefined,
+  presented: PresentedPayment | ReadVoucher,
+  learn?: (read: ReadVoucher) => void,
 ): Promise<Admission> {
-  if (offer === undefined) throw new Error('a channel without an offer')
+  const { request, offers } = call
+  if (context === undefined || offers.channel === undefined)
+    throw new Error('no channel is offered')
   const admission = await admitChannelPayment(context, {
     presented,
-    offer,
-    callId: toHex(call.request.receiptId),
-    requestHash: hashOf(call.request),
-    name: readCallName(parsePaymentExtensions(presented), call.request.headers),
+    offer: offers.channel,
+    callId: toHex(request.receiptId),
+    requestHash: hashOf(request),
+    isStream: request.isStream ?? false,
+    name: nameOf(presented, request.headers),
   })
   if (admission.kind === 'replay' || admission.kind === 'named') {
     return answerNamed(call, admission)
@@ -178,9 +210,22 @@ async function admitChannel(
     const { code, detail, correction } = admission
     return refused(createRefusal(call, code, detail, correction))
   }
-  const isDeposit = presented.payload.get('type') === 'deposit'
-  return enter(call, createChannelPayment(context, admission.reservation, isDeposit))
+  const { read, reservation } = admission
+  learn?.(read)
+  const isDeposit = read.payment.action.kind === 'deposit'
+  return enter(call, createChannelPayment(context, reservation, isDeposit))
 }
+
+/** A text that is remembered names no call: only its header can. */
+function nameOf(
+  presented: PresentedPayment | ReadVoucher,
+  headers: AdmissionRequest['headers'],
+): CallName {
+  const isNew = 'accepted' in presented
+  return readCallName(isNew ? parsePaymentExtensions(presented) : unnamed, headers)
+}
+
+const unnamed = { identifier: { kind: 'none' } } as const
 
 /** PA4.3: the signature was judged. The payment that came along is neither recorded nor used. */
 function answerNamed(
@@ -203,7 +248,7 @@ async function enter({ request }: OfferedCall, payment: AdmittedPayment): Promis
 }
 
 function hashOf({ method, path, bodyDigest }: AdmissionRequest): Hex {
-  return `0x${toHex(hashRequest(method, path, bodyDigest()))}`
+  return `0x${hash('sha256', encodeRequest(method, path, bodyDigest()))}`
 }
 
 /** Every 402 carries a fresh quote, with the state of the channel where that helps. */
@@ -222,11 +267,12 @@ function createRefusal(
 }
 
 function createQuote(
-  { request, offers, exact }: OfferedCall,
+  { offers }: OfferedCall,
   error: string,
   correction?: CorrectiveExtra,
 ): Readonly<Record<string, string>> {
-  const beside = exact === undefined ? [] : [exact.offer(request.path, request.priceAtomic)]
+  if (correction === undefined) return offers.quote(error)
+  const beside = offers.exact === undefined ? [] : [offers.exact]
   return encodeOffers(offers.resourceUrl, [...toAccepts(offers, correction), ...beside], error)
 }
 

@@ -6,9 +6,6 @@ import type { createUptoChargeHasher } from '@countersign/protocol/payment/upto-
 import {
   BaseError,
   encodeFunctionData,
-  isAddressEqual,
-  parseAbi,
-  parseEventLogs,
   RpcRequestError,
   toFunctionSelector,
   type TransactionReceipt,
@@ -19,6 +16,7 @@ import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent, type Sender } from '../exact/sender.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey } from '../ledger/ledger.ts'
+import { isMoved } from '../moved.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
 import type { FindUptoUse } from './find-use.ts'
 
@@ -49,9 +47,6 @@ const gas = 250_000n
 /** Each costs us gas. The account of a payer may have code (EIP-7702), which can tell a trial from a block. */
 const maxReverted = 3
 const untrustedCharge = toFunctionSelector('UntrustedCharge()')
-const [transfer] = parseAbi([
-  'event Transfer(address indexed from, address indexed to, uint256 value)',
-])
 
 /**
  * One step: sends what is charged and not sent, judges what was sent, forgets what can never come again. Rejects when
@@ -207,19 +202,12 @@ async function judgeSent(settlement: UptoSettlement): Promise<void> {
   }
 }
 
-/** A receipt with success is not enough: the token must say that the money moved (F7). */
 function isPaidBy(
   receipt: TransactionReceipt,
-  { payer, permit }: UptoPaymentRecord,
-  chargedAtomic: bigint,
+  { payer: from, permit: { token, to } }: UptoPaymentRecord,
+  amountAtomic: bigint,
 ): boolean {
-  const logs = receipt.logs.filter((log) => isAddressEqual(log.address, permit.token))
-  return parseEventLogs({ abi: [transfer], logs }).some(
-    ({ args }) =>
-      isAddressEqual(args.from, payer) &&
-      isAddressEqual(args.to, permit.to) &&
-      args.value === chargedAtomic,
-  )
+  return isMoved(receipt, token, { from, to, amountAtomic })
 }
 
 function encodeSettlement(

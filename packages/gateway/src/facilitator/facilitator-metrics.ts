@@ -1,0 +1,54 @@
+/** Prometheus metrics of a facilitator. Label values come from the configuration and from closed sets, never from callers. */
+import { Counter, Gauge, Registry } from 'prom-client'
+
+/** What is asked for at each rendering. */
+export type FacilitatorState = {
+  readonly network: string
+  readonly pending: number
+  readonly gasToday: bigint
+}
+
+/** What a facilitator counts. */
+export type FacilitatorMetrics = {
+  /** `result`: `done`, or the reason of the refusal. */
+  observe(operation: 'verify' | 'settle', result: string): void
+  render(now: readonly FacilitatorState[]): Promise<string>
+  readonly contentType: string
+}
+
+/** Metrics of one process. */
+export function createFacilitatorMetrics(): FacilitatorMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const requests = new Counter({
+    name: 'countersign_facilitator_requests_total',
+    help: 'Requests to verify and to settle, by what was answered.',
+    labelNames: ['operation', 'result'],
+    registers,
+  })
+  const pending = new Gauge({
+    name: 'countersign_facilitator_settlements_pending',
+    help: 'Settlements that are not on chain yet.',
+    labelNames: ['network'],
+    registers,
+  })
+  const gas = new Gauge({
+    name: 'countersign_facilitator_gas_today',
+    help: 'Gas of the settlements of this day (UTC); of those under way the most that they can take.',
+    labelNames: ['network'],
+    registers,
+  })
+  return {
+    observe: (operation, result) => {
+      requests.inc({ operation, result })
+    },
+    render: (now) => {
+      for (const { network, pending: count, gasToday } of now) {
+        pending.set({ network }, count)
+        gas.set({ network }, Number(gasToday))
+      }
+      return registry.metrics()
+    },
+    contentType: registry.contentType,
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Headers that were read before, but for a new ceiling and signature. A payer repeats its offer and its channel in every
+ * call; who sends the very same text around two new values is not parsed again (spec/payment.md PA15). Whoever could
+ * have been refused for that text was admitted with it: only admitted payments are remembered.
+ */
+import { channelAmountBits, decodeChannelId } from '@countersign/protocol/payment/channel'
+import {
+  parseChannelPayload,
+  type ChannelPayment,
+  type ChannelTerms,
+} from '@countersign/protocol/payment/channel-payload'
+import { encodeEvmSignature, parseEvmSignature } from '@countersign/protocol/payment/evm-signature'
+import { parseDecimal, type Hex } from '@countersign/protocol/payment/evm-word'
+import { checkAccepted, type MeteredOffer } from '@countersign/protocol/payment/metered-offer'
+import {
+  parsePaymentExtensions,
+  type PaymentExtensions,
+} from '@countersign/protocol/payment/payment-extensions'
+import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
+
+/** A payment from a channel whose form, offer and terms were judged; its signature was not. */
+export type ReadVoucher = {
+  readonly payment: ChannelPayment
+  readonly channelIdBytes: Uint8Array
+  /** 65 bytes in lower-case hex. */
+  readonly signature: Hex
+  readonly mode: PaymentExtensions['channelMode']
+  /** Nothing in it is meant for one call only. */
+  readonly isRepeatable: boolean
+}
+
+/** Texts of admitted payments. */
+export type VoucherMemo = {
+  /** The payment in this header; `undefined` when its text is new, or was sent for another offer. */
+  recall(header: string, offer: MeteredOffer): ReadVoucher | undefined
+  /** Remembers the text of a payment that was just admitted for this offer. */
+  learn(header: string, offer: MeteredOffer, read: ReadVoucher): void
+}
+
+/** What stands around the two values. */
+type Template = {
+  readonly offer: MeteredOffer
+  readonly middle: string
+  readonly suffix: string
+  readonly read: ReadVoucher
+}
+
+/** As `parsePaymentHeader` has it. */
+const maxHeaderBytes = 8192
+/** Some 2 kB each; beyond them the one that was learnt first is forgotten. */
+const maxTemplates = 4096
+const ceilingMark = '"maxClaimableAmount":"'
+const signatureMark = '"signature":"'
+const signatureForm = /^0x[0-9a-fA-F]{130}$/
+const signatureLength = 132
+
+/** A memo that knows nothing. */
+export function createVoucherMemo(): VoucherMemo {
+  // Owned here; by all that stands before the ceiling.
+  const templates = new Map<string, Template>()
+  return {
+    recall: (header, offer) => {
+      const text = decodeCanonical(header) ?? ''
+      const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
+      const template = templates.get(text.slice(0, ceilingAt))
+      if (template?.offer !== offer) return undefined
+      const values = takeValues(text, ceilingAt, template)
+      if (values === undefined) return undefined
+      const maxClaimableAtomic = parseDecimal(values.ceiling, channelAmountBits)
+      if (maxClaimableAtomic === undefined || !signatureForm.test(values.signature))
+        return undefined
+      const { payment, channelIdBytes, mode, isRepeatable } = template.read
+      const { config, action } = payment
+      const { channelId } = payment.voucher
+      const signature = parseEvmSignature(values.signature)
+      return {
+        payment: { config, action, voucher: { channelId, maxClaimableAtomic, signature } },
+        channelIdBytes,
+        mode,
+        isRepeatable,
+        signature: `0x${values.signature.slice(2).toLowerCase()}`,
+      }
+    },
+    learn: (header, offer, read) => {
+      if (read.payment.action.kind !== 'voucher' || !read.isRepeatable) return
+      const text = decodeCanonical(header)
+      const split = text === undefined ? undefined : splitText(text)
+      if (split === undefined) return
+      const { prefix, middle, suffix } = split
+      if (templates.size >= maxTemplates && !templates.has(prefix)) {
+        const [first] = templates.keys()
+        if (first !== undefined) templates.delete(first)
+      }
+      templates.set(prefix, { offer, middle, suffix, read })
+    },
+  }
+}
+
+/** The bytes of canonical padded base64, one character each: there is one text for them. */
+function decodeCanonical(header: string): string | undefined {
+  if (header.length > maxHeaderBytes) return undefined
+  const bytes = Buffer.from(header, 'base64')
+  return bytes.toString('base64') === header ? bytes.toString('latin1') : undefined
+}
+
+/** The two values, when nothing else is other than in the template. */
+function takeValues(
+  text: string,
+  ceilingAt: number,
+  { middle, suffix }: Template,
+): { readonly ceiling: string; readonly signature: string } | undefined {
+  const middleAt = text.indexOf('"', ceilingAt)
+  const signatureAt = middleAt + middle.length
+  const suffixAt = signatureAt + signatureLength
+  if (suffixAt + suffix.length !== text.length) return undefined
+  if (!text.startsWith(middle, middleAt) || !text.endsWith(suffix)) return undefined
+  return {
+    ceiling: text.slice(ceilingAt, middleAt),
+    signature: text.slice(signatureAt, suffixAt),
+  }
+}
+
+type SplitText = { readonly prefix: string; readonly middle: string; readonly suffix: string }
+
+/**
+ * Without an escape each quotation mark begins or ends a piece of text, so both marks are names of members. Each
+ * stands there once: they are those of the voucher.
+ */
+function splitText(text: string): SplitText | undefined {
+  const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
+  const signatureAt = text.indexOf(signatureMark, ceilingAt) + signatureMark.length
+  if (ceilingAt < ceilingMark.length || signatureAt < signatureMark.length) return undefined
+  if (text.includes('\\') || text.includes(ceilingMark, ceilingAt)) return undefined
+  const middleAt = text.indexOf('"', ceilingAt)
+  const suffixAt = signatureAt + signatureLength
+  const suffix = text.slice(suffixAt)
+  if (!suffix.startsWith('"') || suffix.includes(signatureMark)) return undefined
+  const prefix = text.slice(0, ceilingAt)
+  if (prefix.includes(signatureMark)) return undefined
+  return {
+    prefix,
+    middle: text.slice(middleAt, signatureAt),
+    suffix,
+  }
+}
+
+/**
+ * Reads a payment against its offer and the terms (PA15.2 to PA15.5).
+ *
+ * @throws PaymentError
+ */
+export function readVoucher(
+  presented: PresentedPayment,
+  offer: MeteredOffer,
+  terms: ChannelTerms,
+): ReadVoucher {
+  checkAccepted(presented, offer)
+  const { channelMode: mode, identifier, binding } = parsePaymentExtensions(presented)
+  const payment = parseChannelPayload(presented.payload, terms)
+  const { channelId, signature } = payment.voucher
+  return {
+    payment,
+    mode,
+    channelIdBytes: decodeChannelId(channelId),
+    signature: encodeEvmSignature(signature),
+    isRepeatable: identifier.kind === 'none' && binding.kind === 'none',
+  }
+}
