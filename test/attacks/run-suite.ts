@@ -137,14 +137,15 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
-    fresh: driver?.fresh === undefined ? undefined : () => startFresh(options, driver.fresh),
+    fresh: driver?.fresh === undefined ? undefined : () => startFresh(options, driver),
   }
   return context
 }
 
-async function startFresh(options: SuiteOptions, start: Driver['fresh']): Promise<FreshContext> {
-  if (start === undefined) throw new Error('the driver starts no other network')
-  const { url, rpcUrl, request, driver } = await start()
+async function startFresh(options: SuiteOptions, parent: Driver): Promise<FreshContext> {
+  const network = await parent.fresh?.()
+  if (network === undefined) throw new Error('the driver starts no other network')
+  const { url, rpcUrl, request, driver } = network
   const payer = createPayer(options.scheme, await driver.createPayerKey())
   const fresh = { ...options, url, rpcUrl, request, driver, payer }
   const plain = createContext(fresh, () => Promise.resolve())

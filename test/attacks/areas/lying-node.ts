@@ -13,7 +13,8 @@ const mostTipPerGas = 10n ** 11n
 /** T40: fees that no chain has, and blocks that are taken back. */
 export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
   if (fresh === undefined) return notRun('needs a node that lies (driver)')
-  const { context, stop } = await fresh()
+  const own = await fresh()
+  const { context } = own
   try {
     const fees = await raiseFees(context)
     const blocks = scheme === 'batch-settlement' ? `; ${await takeBack(context)}` : ''
@@ -25,7 +26,7 @@ export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
         : ['a settlement that is taken back after `confirmations` blocks']),
     )
   } finally {
-    await stop()
+    await own.stop()
   }
 }
 
@@ -106,8 +107,6 @@ type PastHead = {
 /** Remembers a block of the chain, and makes another one on top of it later. */
 function rememberHead(): PastHead {
   let head: Readonly<Record<string, unknown>> | undefined
-  const isLatest = (method: string, params: readonly unknown[]): boolean =>
-    method === 'eth_getBlockByNumber' && params[0] === 'latest'
   return {
     isKnown: () => head !== undefined,
     watch: async (method, params, forward) => {
@@ -116,7 +115,8 @@ function rememberHead(): PastHead {
       return result
     },
     withoutChannel: (id) => async (method, params, forward) => {
-      const number = BigInt(String(head?.['number'] ?? 0)) + 1n
+      const { number: past = '0x0' } = Object(head)
+      const number = BigInt(past) + 1n
       const hash = keccak256(id)
       const now = `0x${Math.floor(Date.now() / 1000).toString(16)}`
       const fork = {
@@ -135,6 +135,10 @@ function rememberHead(): PastHead {
       return forward()
     },
   }
+}
+
+function isLatest(method: string, params: readonly unknown[]): boolean {
+  return method === 'eth_getBlockByNumber' && params[0] === 'latest'
 }
 
 function hexOf(text: string): Hex {

@@ -37,11 +37,11 @@ async function onFresh(
   attack: (context: Context) => Promise<Outcome>,
 ): Promise<Outcome> {
   if (fresh === undefined) return notRun(missing)
-  const { context, stop } = await fresh()
+  const own = await fresh()
   try {
-    return await attack(context)
+    return await attack(own.context)
   } finally {
-    await stop()
+    await own.stop()
   }
 }
 
@@ -262,8 +262,10 @@ export const rotateKey: Attack = async (context) => {
     }
     const next = await own.send(await own.pay())
     demand(isServed(next), `refused under the next key: ${tally([next])}`)
-    const charges = await Promise.all([old, next].map((each) => each && driver.chargeOf?.(each)))
-    const owed = charges.reduce<bigint>((sum, each) => sum + (each ?? 0n), 0n)
+    const charges = [old, next].map(async (each) =>
+      each === undefined ? 0n : ((await driver.chargeOf?.(each)) ?? 0n),
+    )
+    const owed = (await Promise.all(charges)).reduce((sum, each) => sum + each, 0n)
     const isTaken = await until(
       async () => ((await driver.payeeBalance?.()) ?? 0n) >= before + owed,
       20_000,

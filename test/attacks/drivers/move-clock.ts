@@ -20,13 +20,15 @@ export const gatewayWithClock: string = fileURLToPath(
   new URL('./gateway-with-clock.ts', import.meta.url),
 )
 
+const skewClockFirst = fileURLToPath(new URL('./skew-clock-first.ts', import.meta.url))
+
 /** A clock that goes right. */
 export function createMovedClock(): MovedClock {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-clock-'))
   const file = join(folder, 'seconds')
   writeFileSync(file, '0')
   return {
-    nodeFlags: ['--import', fileOf('./skewed-clock.ts')],
+    nodeFlags: ['--import', skewClockFirst],
     environment: { COUNTERSIGN_ATTACK_CLOCK: file },
     move: async (seconds, processes) => {
       writeFileSync(file, `${seconds}`)
@@ -40,11 +42,6 @@ export function createMovedClock(): MovedClock {
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Of this folder. */
-function fileOf(name: string): string {
-  return fileURLToPath(new URL(name, import.meta.url))
 }
 
 function readBack(file: string): string | undefined {
