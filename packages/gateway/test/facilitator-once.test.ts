@@ -135,6 +135,33 @@ test('kill -9 between broadcast and answer: upto is settled once, and its server
   expect(await balanceOf(chain, payer)).toBe(100_000n - 700n)
 })
 
+test('another key does not take over what one has under way', async () => {
+  const proxy = await startProxy()
+  const setup = createFacilitatorSetup(chain, { rpcUrl: proxy.url })
+  const first = await setup.start()
+  const held = Promise.withResolvers<undefined>()
+  proxy.rule = (method) => {
+    if (method !== 'eth_sendRawTransaction') return 'forward'
+    held.resolve(undefined)
+    return 'drop'
+  }
+  const body = await askExact(chain.nextPayer())
+  const lost = ask(first.url, 'settle', body).catch(() => 'lost')
+  await held.promise
+  await first.kill()
+  await lost
+  proxy.rule = undefined
+  const other = chain.nextSettlementKey()
+  await expect(setup.serve({}, { key: other })).rejects.toThrow('another key')
+  const second = await setup.start()
+  expect((await ask(second.url, 'settle', body)).body).toMatchObject({ success: true })
+  await second.kill()
+  const url = await setup.serve({}, { key: other })
+  expect(reasonOf(await ask(url, 'settle', body))).toBe('invalid_exact_evm_nonce_already_used')
+  const next = await askExact(chain.nextPayer())
+  expect((await ask(url, 'settle', next)).body).toMatchObject({ success: true })
+})
+
 test('a stranger who sends the authorization first pays the shop all the same', async () => {
   const proxy = await startProxy()
   const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve()

@@ -27,7 +27,10 @@ export type FacilitatorProcess = {
 /** What every start of one facilitator has in common. */
 export type FacilitatorSetup = {
   /** Serves it inside the test, which is cheaper; it ends with the test. */
-  serve(changes?: Readonly<Record<string, unknown>>, clock?: () => number): Promise<string>
+  serve(
+    changes?: Readonly<Record<string, unknown>>,
+    other?: { readonly clock?: () => number; readonly key?: string },
+  ): Promise<string>
   /** Starts the program; it ends with the test. */
   start(changes?: Readonly<Record<string, unknown>>): Promise<FacilitatorProcess>
 }
@@ -70,7 +73,8 @@ export function createFacilitatorSetup(
   }
   return {
     start: (changes = {}) => run(write(changes), key),
-    serve: (changes = {}, clock = Date.now) => serve(write(changes), key, clock),
+    serve: (changes = {}, other = {}) =>
+      serve(write(changes), other.key ?? key, other.clock ?? Date.now),
   }
 }
 
