@@ -3,6 +3,8 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
 import { formatCases } from './format-cases.ts'
 import { judgeCase, type BundleCase } from './bundle-case.ts'
+import { answerCases } from './cases/answers.ts'
+import { billCases } from './cases/bills.ts'
 import { bundleFormCases } from './cases/bundle-form.ts'
 import { cborCases } from './cases/cbor.ts'
 import { claimCases } from './cases/claims.ts'
@@ -13,6 +15,7 @@ import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
 import { modelCases } from './cases/model.ts'
 import { policyCases } from './cases/policy.ts'
+import { sealedCases } from './cases/sealed.ts'
 import { termsCases } from './cases/terms.ts'
 import { signedPolicyCases } from './cases/signed-policy.ts'
 import { statementCases } from './cases/statement.ts'
@@ -44,6 +47,9 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
   ]
   if (faults.length > 0) throw new Error(faults.join('\n'))
   return new Map([
+    ['vectors/attestations.json', formatCases(await answerCases())],
+    ['vectors/bills.json', formatCases(billCases())],
+    ['vectors/sealed.json', formatCases(await sealedCases())],
     ['vectors/cbor.json', formatCases(cborCases())],
     ['vectors/bundles.json', formatCases(bundles)],
     [

@@ -24,11 +24,14 @@ def public_key(key):
     return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
 
 def check_signature(cose, key):
+    """ST2.4"""
+    check_es256(key, cose.signature, encode_cbor(["Signature1", cose.protected, b"", cose.payload]))
+
+def check_es256(key, signature, signed):
     """ST2.4, in its order."""
-    r, s = int.from_bytes(cose.signature[:32], "big"), int.from_bytes(cose.signature[32:], "big")
-    demand(len(cose.signature) == 64 and 0 < r < N and s != 0, "cose-signature-malformed")
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    demand(len(signature) == 64 and 0 < r < N and s != 0, "cose-signature-malformed")
     demand(s <= (N - 1) // 2, "cose-signature-high-s")
-    signed = encode_cbor(["Signature1", cose.protected, b"", cose.payload])
     public = public_key(key)
     demand(public, "signature-invalid")
     try:

@@ -1,16 +1,20 @@
 """Runs the vectors (README.md beside this package) and judges cases from standard input."""
 
+import base64
 import json
 import sys
 from hashlib import sha256
 from pathlib import Path
 
+from .answer import verify_answer
+from .bill import judge_bill
 from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
 from .platforms import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .policy import BUILT_IN
 from .refusal import Refusal
+from .sealed import open_sealed
 from .signedpolicy import open_signed_policy
 from .verdict import verify
 
@@ -42,6 +46,26 @@ def open_case(case):
         return {"code": refusal.args[0]}
     return {"digest": sha256(policy).hexdigest()}
 
+def answer_case(case):
+    policy, share_key = case["policy"], case.get("sharePrivateKey")
+    return verify_answer(
+        parse_base64(case["answer"]),
+        parse_base64(policy[4:]) if policy.startswith("b64:") else BUILT_IN[policy],
+        case["now"],
+        bytes.fromhex(case["nonce"]),
+        None if share_key is None else bytes.fromhex(share_key),
+    )
+
+def bill_case(case):
+    charge, claims = (decode_cbor(parse_base64(case[name])) for name in ("charge", "claims"))
+    return judge_bill(charge, claims, case["isWhole"])
+
+def sealed_case(case):
+    outcome = open_sealed(case)
+    if "content" in outcome:
+        outcome["content"] = base64.urlsafe_b64encode(outcome["content"]).decode().rstrip("=")
+    return outcome
+
 def by_name(outcome):
     """A verdict as one entry per check and member, to show where two of them differ."""
     members = {name: value for name, value in outcome.items() if name != "checks"}
@@ -70,7 +94,7 @@ def judge_cases(name, cases, judge):
 def expected_codes(cases):
     """The codes and reasons that the cases expect."""
     outcomes = [case["expect"] for case in cases]
-    whole = {outcome["code"] for outcome in outcomes if "code" in outcome}
+    whole = {outcome[name] for outcome in outcomes for name in ("code", "reason") if name in outcome}
     return whole | {detail for outcome in outcomes for _, _, detail in outcome.get("checks", [])}
 
 def judge_coverage(cases):
@@ -97,7 +121,10 @@ def judge_evidence_vectors():
 
 def judge_vectors():
     results, every = judge_evidence_vectors()
-    files = (("cbor.json", decode_case), ("signed-policies.json", open_case), ("bundles.json", verify_case))
+    files = (
+        ("attestations.json", answer_case), ("bills.json", bill_case), ("bundles.json", verify_case),
+        ("cbor.json", decode_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
+    )
     for name, judge in files:
         path = VECTORS / name
         cases = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

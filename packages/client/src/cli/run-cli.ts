@@ -50,6 +50,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./policy-command.ts')).policyCommand,
   },
   {
+    name: 'registry',
+    summary: 'list attested gateways to clients of OpenGradient',
+    load: async () => (await import('./registry-command.ts')).registryCommand,
+  },
+  {
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,

@@ -75,8 +75,8 @@ export async function openMetered(
   const { clock, onFault, onDiskFault } = surroundings
   const ending = new AbortController()
   const { signal } = ending
-  const account = createSettlementAccount(surroundings.settlementKey)
   const curve = await loadEvmCurve()
+  const account = createSettlementAccount(surroundings.settlementKey, curve)
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
