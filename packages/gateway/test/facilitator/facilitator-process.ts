@@ -31,6 +31,8 @@ export type FacilitatorSetup = {
     changes?: Readonly<Record<string, unknown>>,
     other?: { readonly clock?: () => number; readonly key?: string },
   ): Promise<string>
+  /** Ends what was served last, for another one on the same folder. */
+  stopServing(): Promise<void>
   /** Starts the program; it ends with the test. */
   start(changes?: Readonly<Record<string, unknown>>): Promise<FacilitatorProcess>
 }
@@ -71,14 +73,25 @@ export function createFacilitatorSetup(
     writeFileSync(file, JSON.stringify(config))
     return file
   }
+  // Owned by `serve` and `stopServing`.
+  let stop = (): Promise<void> => Promise.resolve()
   return {
     start: (changes = {}) => run(write(changes), key),
-    serve: (changes = {}, other = {}) =>
-      serve(write(changes), other.key ?? key, other.clock ?? Date.now),
+    stopServing: () => stop(),
+    serve: async (changes = {}, other = {}) => {
+      const served = await serve(write(changes), other.key ?? key, other.clock ?? Date.now)
+      stop = served.stop
+      onTestFinished(served.stop)
+      return served.url
+    },
   }
 }
 
-async function serve(file: string, key: string, clock: () => number): Promise<string> {
+async function serve(
+  file: string,
+  key: string,
+  clock: () => number,
+): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
   const facilitator = await openFacilitator(loadFacilitatorConfig(file), {
     environment: { COUNTERSIGN_FACILITATOR_KEY: key },
     clock,
@@ -91,12 +104,20 @@ async function serve(file: string, key: string, clock: () => number): Promise<st
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-  onTestFinished(async () => {
+  // Owned here: the end, once it has begun.
+  let ended: Promise<void> | undefined
+  const end = async (): Promise<void> => {
     server.closeAllConnections()
     server.close()
     await facilitator.close()
-  })
-  return urlOf(server, '127.0.0.1')
+  }
+  return {
+    url: urlOf(server, '127.0.0.1'),
+    stop: () => {
+      ended ??= end()
+      return ended
+    },
+  }
 }
 
 async function run(file: string, key: string): Promise<FacilitatorProcess> {
