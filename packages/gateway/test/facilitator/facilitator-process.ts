@@ -74,13 +74,15 @@ export function createFacilitatorSetup(
     return file
   }
   // Owned by `serve` and `stopServing`.
-  let stop = (): Promise<void> => Promise.resolve()
+  const latest: { stop?: () => Promise<void> } = {}
   return {
     start: (changes = {}) => run(write(changes), key),
-    stopServing: () => stop(),
+    stopServing: async () => {
+      await latest.stop?.()
+    },
     serve: async (changes = {}, other = {}) => {
       const served = await serve(write(changes), other.key ?? key, other.clock ?? Date.now)
-      stop = served.stop
+      latest.stop = served.stop
       onTestFinished(served.stop)
       return served.url
     },
