@@ -3,19 +3,23 @@ import { parseArgs } from 'node:util'
 import { benchAttestation } from './attestation/bench-attestation.ts'
 import { benchGateway } from './gateway/bench-gateway.ts'
 import { benchPayments } from './payments/bench-payments.ts'
+import { benchWorkers } from './workers/bench-workers.ts'
 
 const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET]…
        npm run bench -- attestation [--json] [--quick]
        npm run bench -- payments [--json] [--quick] [--only WAY]… [--profile FOLDER]
+       npm run bench -- workers [--json] [--quick]
 
 gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
 attestation  time to appraise evidence of real hardware, by platform, and the size of all verifiers
 payments     CPU per paid call in every way to pay, next to the stock x402 server (npm ci --prefix bench/peers)
+workers      completed calls a second and CPU per call with one and two workers on all cores; by wrk where it is installed
 --json       prints the whole result instead of a table
 --quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;
-             attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written
+             attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written;
+             workers: one short round, nothing written
 --only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
-             batch-settlement, upto, exact, stock
+             batch-settlement, upto, exact, stock, steps
 --profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 
@@ -35,6 +39,7 @@ else if (positionals.length === 1 && positionals[0] === 'gateway') await benchGa
 else if (positionals.length === 1 && positionals[0] === 'attestation')
   await benchAttestation(values)
 else if (positionals.length === 1 && positionals[0] === 'payments') await benchPayments(values)
+else if (positionals.length === 1 && positionals[0] === 'workers') await benchWorkers(values)
 else {
   process.stderr.write(`${usage}\n`)
   process.exitCode = exitUsage

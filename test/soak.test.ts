@@ -10,19 +10,18 @@ import {
 import { soak } from './campaigns/soak.ts'
 import { chooseSeed } from './tampering/random.ts'
 
-const minutes = 0.15
-const refusals = 20
+const short = { minutes: 0.15, refusals: 20 }
 
 test('a short soak answers every request and signs one statement for each', async ({ skip }) => {
   if (process.platform !== 'linux') return skip('memory and descriptors are read from /proc')
-  const report = await soak({ minutes, refusals, seed: chooseSeed() })
+  const report = await soak({ ...short, seed: chooseSeed() })
   console.log(JSON.stringify(report))
   expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
   expect(report.failed).toEqual({})
   // A busy machine makes fewer of the 150 and 180.
   expect(report.left).toBeGreaterThan(20)
-  expect(report.answered).toBeGreaterThan(20 + refusals)
-  expect(report.refused).toBeGreaterThanOrEqual(refusals)
+  expect(report.answered).toBeGreaterThan(20 + short.refusals)
+  expect(report.refused).toBeGreaterThanOrEqual(short.refusals)
   // That of the keyset, too.
   expect(report.statements).toBe(report.left + report.answered + 1)
   expect(report.heldMb.middle).toBeGreaterThan(0)
@@ -81,13 +80,28 @@ test('resident memory that grows is found, whatever the garbage does', () => {
   expect(faults).toEqual([expect.stringMatching(/^memory grows by [\d.]+ MB a minute$/)])
   const doubling = (minutes: number): readonly Sample[] =>
     toSamples((minute) => 100 + 20 * minute, minutes)
-  const held = (minutes: number): readonly Held[] => toHeld(() => 40, minutes)
-  expect(judgeMemory(doubling(6), held(6), 6).faults).toEqual([
-    expect.stringMatching(/^memory grew from 140 to 180/),
-  ])
+  expect(
+    judgeMemory(
+      doubling(6),
+      toHeld(() => 40, 6),
+      6,
+    ).faults,
+  ).toEqual([expect.stringMatching(/^memory grew from 140 to 180/)])
   // A short run shows the garbage, not a leak.
-  expect(judgeMemory(doubling(2), held(2), 2).faults).toEqual([])
-  expect(judgeMemory([], held(6), 6).faults).toContain('too few samples')
+  expect(
+    judgeMemory(
+      doubling(2),
+      toHeld(() => 40, 2),
+      2,
+    ).faults,
+  ).toEqual([])
+  expect(
+    judgeMemory(
+      [],
+      toHeld(() => 40, 6),
+      6,
+    ).faults,
+  ).toContain('too few samples')
   expect(judgeMemory(doubling(6), [], 6).faults).toContain('too few samples')
 })
 
@@ -98,17 +112,17 @@ test('what is held after collections and grows is found, in a short run too', ()
   expect(judgeMemory(resident, leaking, 30).faults).toEqual([
     expect.stringMatching(/^what is held grew from 6\d(\.\d+)? to 6\d(\.\d+)? MB$/),
   ])
-  const short = toSamples(() => 300, 2)
+  const brief = toSamples(() => 300, 2)
   expect(
     judgeMemory(
-      short,
+      brief,
       toHeld((minute) => 40 + 4 * minute, 2),
       2,
     ).faults,
   ).toHaveLength(1)
   expect(
     judgeMemory(
-      short,
+      brief,
       toHeld((minute) => 40 + minute, 2),
       2,
     ).faults,

@@ -1,10 +1,10 @@
 /** What processes have used, from /proc: exact to the nanosecond where `times` counts ticks. */
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** CPU time of these processes and their children, microseconds. Threads that have ended are not in it. */
-export function readCpuUs(pids: readonly number[]): number {
+/** CPU time of these processes and, unless told, their children, microseconds. Threads that have ended are not in it. */
+export function readCpuUs(pids: readonly number[], hasChildren = true): number {
   let nanoseconds = 0
-  for (const pid of withChildren(pids)) {
+  for (const pid of hasChildren ? withChildren(pids) : pids) {
     for (const task of readdirSync(`/proc/${pid}/task`)) {
       nanoseconds += Number(
         readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0],

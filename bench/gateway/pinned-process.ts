@@ -29,13 +29,16 @@ export function isInstalled(program: string): boolean {
   }
 }
 
+/** A core, or wherever there is room. */
+export type Core = 0 | 1 | 'any'
+
 /** Spawns on this core. Its standard input ends with this process, so that it can end too. */
 export function spawnPinned(
-  core: 0 | 1,
+  core: Core,
   command: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
-  const pinned = canPin() ? ['taskset', '-c', String(core), ...command] : command
+  const pinned = core !== 'any' && canPin() ? ['taskset', '-c', String(core), ...command] : command
   const [program = '', ...programArguments] = pinned
   // Of the environment only the path: the gateway refuses what could change what it does.
   const env = { PATH: process.env['PATH'], ...environment }
@@ -49,7 +52,7 @@ export function nodeCommand(program: URL, programArguments: readonly string[]): 
 
 /** Starts a program that writes one line of JSON when it is ready. */
 export async function startPinned(
-  core: 0 | 1,
+  core: Core,
   command: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<PinnedProcess> {

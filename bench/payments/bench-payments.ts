@@ -7,7 +7,8 @@ import { startMeteredNetwork } from '../../packages/gateway/test/payment/metered
 import { canPin, nodeCommand, startPinned } from '../gateway/pinned-process.ts'
 import { describeRun, saveReport } from '../run-record.ts'
 import { measureGateway, measureUnpaidGateway } from './measure-gateway.ts'
-import type { CaseReport, PaymentPlan } from './measure-case.ts'
+import type { BenchRun, CaseReport, PaymentPlan } from './measure-case.ts'
+import { measureSteps, type StepReport } from './measure-steps.ts'
 import { measureStock } from './measure-stock.ts'
 import { formatPayments, readGasPerCall, type PaymentReport } from './payment-report.ts'
 
@@ -69,26 +70,24 @@ export async function benchPayments(options: {
       if (!options.json) process.stderr.write(`${text} …\n`)
     },
   }
-  const cases: CaseReport[] = []
-  let stock: readonly CaseReport[] | undefined
+  let measured: Measured
   try {
-    cases.push(...(await measureUnpaidGateway(run)))
-    const paid = await measureGateway(run)
-    cases.push(...paid.cases)
-    if (run.wants('stock')) stock = await measureStock(run, paid.meteredAtomic)
+    measured = await measureAll(run, options.only)
   } finally {
     await network.chain.stop()
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
+  const { stock } = measured
   const report: PaymentReport = {
     benchmark: 'payments',
     ...about,
     channels: plan.channels,
     ratePerSecond: plan.ratePerSecond,
     gas: readGasPerCall(),
+    steps: measured.steps,
     absent: stock === undefined ? ['stock'] : [],
-    cases: [...cases, ...(stock ?? [])],
+    cases: [...measured.cases, ...(stock ?? [])],
   }
   process.stdout.write(
     options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
@@ -96,4 +95,21 @@ export async function benchPayments(options: {
   const isWhole = options.only.length === 0 && options.profile === undefined
   if (!options.quick && isWhole && stock !== undefined)
     process.stderr.write(`saved ${saveReport(report)}\n`)
+}
+
+type Measured = {
+  readonly cases: readonly CaseReport[]
+  readonly stock: readonly CaseReport[] | undefined
+  readonly steps: StepReport | null
+}
+
+async function measureAll(run: BenchRun, only: readonly string[]): Promise<Measured> {
+  const steps = run.wants('steps') ? await measureSteps(run) : null
+  const unpaid = await measureUnpaidGateway(run)
+  if (only.length > 0 && only.every((name) => name === 'steps' || name === 'none')) {
+    return { cases: unpaid, stock: undefined, steps }
+  }
+  const paid = await measureGateway(run)
+  const stock = run.wants('stock') ? await measureStock(run, paid.meteredAtomic) : undefined
+  return { cases: [...unpaid, ...paid.cases], stock, steps }
 }

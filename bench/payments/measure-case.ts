@@ -32,7 +32,7 @@ export type BenchRun = {
   readonly folder: string
   readonly upstreamPort: number
   /** Whether this way to pay is measured. */
-  readonly wants: (payment: PaymentCase['payment'] | 'stock') => boolean
+  readonly wants: (payment: PaymentCase['payment'] | 'steps' | 'stock') => boolean
   /** Where profiles of the gateway are written. */
   readonly profileFolder: string | undefined
   readonly say: (text: string) => void
@@ -60,12 +60,18 @@ export type CaseReport = Pick<PaymentCase, 'server' | 'payment' | 'shape'> & {
   readonly chargedAtomic: number
   readonly cpu: CpuPerCall
   readonly callsPerSecond: number
+  /** Calls a second that were answered at the rate of the plan; null where it was not tried. */
+  readonly answeredAtRate: number | null
   /** One call at a time; null where each call waits for the chain. */
   readonly at1: { readonly latency: Percentiles; readonly firstByte: Percentiles } | null
   /** At the rate of the plan, from when each call was due; null where it was not tried. */
   readonly atRate: Percentiles | null
 }
 
+/** No gateway answers more. */
+const mostPerSecond = 5000
+/** Signing them takes some seconds. */
+const maxSigned = 40_000
 const generator = new URL('./payment-generator.ts', import.meta.url)
 
 /** Measures a way to pay that the server judges alone. `payment` is asked anew for each run: channels go on. */
@@ -80,7 +86,7 @@ export async function measureTimed(
   const total = { calls: 0, receipts: 0, chargedAtomic: 0 }
   let state = payment
   const go = async (job: Partial<PaymentJob>): Promise<PaymentResult> => {
-    const result = await generate(run, each, state, job)
+    const result = await generate(run, each, presign(plan, state, job), job)
     total.calls += result.calls
     total.receipts += result.receipts
     total.chargedAtomic += result.chargedAtomic
@@ -115,6 +121,7 @@ export async function measureTimed(
     ...total,
     cpu: toCpu(load),
     callsPerSecond: toRate(load),
+    answeredAtRate: atRate === undefined ? null : toRate(atRate),
     at1: { latency: at1.latency, firstByte: at1.firstByte },
     atRate: atRate?.latency ?? null,
   }
@@ -156,7 +163,27 @@ export async function measureSettled(
   // The first ones compile: they say nothing about those after them.
   const cpuUs = perCall.at(-1) ?? Number.NaN
   const cpu = { minUs: cpuUs, medianUs: cpuUs }
-  return { ...describe(each), ...total, cpu, callsPerSecond, at1: null, atRate: null }
+  return {
+    ...describe(each),
+    ...total,
+    cpu,
+    callsPerSecond,
+    answeredAtRate: null,
+    at1: null,
+    atRate: null,
+  }
+}
+
+/** Vouchers for all calls of this run, so that they are not signed while its figures are taken. */
+function presign(
+  plan: PaymentPlan,
+  payment: JobPayment,
+  { warmUpMs, windowMs, windows }: Partial<PaymentJob>,
+): JobPayment {
+  if (payment.kind !== 'voucher') return payment
+  const runMs =
+    (warmUpMs ?? plan.warmUpMs) + (windowMs ?? plan.windowMs) * (windows ?? plan.windows)
+  return { ...payment, signedBefore: Math.min(maxSigned, (runMs * mostPerSecond) / 1000) }
 }
 
 /** Runs the generator. @throws Error when an answer or a payment was wrong, or there were too few. */

@@ -34,6 +34,8 @@ export type JobPayment =
       readonly channels: readonly JobChannel[]
       /** What each call costs. */
       readonly amountAtomic: number
+      /** So many vouchers are signed before the first call; the others while calls run. */
+      readonly signedBefore?: number
     }
 
 /** One run. Each connection sends its next call when the answer to the last one is complete. */

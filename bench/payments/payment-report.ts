@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseObject } from '../gateway/pinned-process.ts'
 import { alignColumns, formatRecord, type RunRecord } from '../run-record.ts'
 import type { CaseReport } from './measure-case.ts'
+import type { StepReport } from './measure-steps.ts'
 
 /** Everything that a run says. */
 export type PaymentReport = RunRecord & {
@@ -11,6 +12,8 @@ export type PaymentReport = RunRecord & {
   readonly ratePerSecond: number
   /** Of 100 channels with 100 calls each: from the gas snapshot of the contracts. */
   readonly gas: GasPerCall
+  /** Payment without HTTP; null when it was not measured. */
+  readonly steps: StepReport | null
   /** Servers that are not installed here. */
   readonly absent: readonly 'stock'[]
   readonly cases: readonly CaseReport[]
@@ -37,7 +40,9 @@ const titles = [
   ['p50 added', '1 conn µs'],
   ['p99 added', '1 conn µs'],
   ['first byte', 'added µs'],
+  ['p50 at rate', 'added µs'],
   ['p99 at rate', 'added µs'],
+  ['answered', 'at rate /s'],
   ['calls', ''],
   ['receipts', ''],
 ] as const
@@ -54,7 +59,7 @@ export function readGasPerCall(): GasPerCall {
 
 /** A table with one line for each case. What is added is against the same server without payment. */
 export function formatPayments(report: PaymentReport): string {
-  const { cases, gas, absent } = report
+  const { cases, gas, absent, steps } = report
   const rows = [
     titles.map(([first]) => first),
     titles.map(([, second]) => second),
@@ -63,33 +68,56 @@ export function formatPayments(report: PaymentReport): string {
   const missing = absent.length === 0 ? '' : `Not installed: ${absent.join(', ')}.\n`
   const costs = `gas per call, 100 channels of 100 calls: ${gas.claimed.toFixed(0)} to claim, ${gas.settled.toFixed(0)} with the payout`
   const scale = `${report.channels} channels, ${report.ratePerSecond}/s at the rate`
-  return `${alignColumns(rows)}\n${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+  return `${alignColumns(rows)}\n${steps === null ? '' : formatSteps(steps)}${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+}
+
+function formatSteps({ voucherUs, stepsUs, refusedUs }: StepReport): string {
+  const rows = [
+    ['payment alone, CPU', 'µs'],
+    ['a voucher, 32 at once', voucherUs.atOnce32.toFixed(0)],
+    ['a voucher, one at a time', voucherUs.atOnce1.toFixed(0)],
+    ...Object.entries(stepsUs).map(([name, us]) => [`  ${name}`, us.toFixed(1)]),
+    ['refused payments', ''],
+    ...Object.entries(refusedUs).map(([name, us]) => [`  ${name}`, us.toFixed(0)]),
+  ]
+  return `${alignColumns(rows)}\n`
 }
 
 function toRow(each: CaseReport, cases: readonly CaseReport[]): string[] {
-  const { server, payment, shape, cpu, at1, atRate, callsPerSecond, calls, receipts } = each
+  const { server, payment, shape, cpu, callsPerSecond, calls, receipts, answeredAtRate } = each
   const base = cases.find(
     (other) => other.server === server && other.payment === 'none' && other.shape === shape,
   )
-  const added = (own: number | undefined, before: number | undefined): string =>
-    own === undefined || before === undefined || payment === 'none'
-      ? own === undefined || payment !== 'none'
-        ? '–'
-        : `(${own.toFixed(0)})`
-      : (own - before).toFixed(0)
+  const added = (read: (report: CaseReport) => number | undefined): string =>
+    formatAdded(each, base, read)
   return [
     server,
     payment,
     shape,
     cpu.minUs.toFixed(0),
     cpu.medianUs.toFixed(0),
-    payment === 'none' ? '–' : added(cpu.minUs, base?.cpu.minUs),
+    payment === 'none' ? '–' : added((report) => report.cpu.minUs),
     callsPerSecond.toFixed(0),
-    added(at1?.latency.p50Us, base?.at1?.latency.p50Us),
-    added(at1?.latency.p99Us, base?.at1?.latency.p99Us),
-    added(at1?.firstByte.p50Us, base?.at1?.firstByte.p50Us),
-    added(atRate?.p99Us, base?.atRate?.p99Us),
+    added(({ at1 }) => at1?.latency.p50Us),
+    added(({ at1 }) => at1?.latency.p99Us),
+    added(({ at1 }) => at1?.firstByte.p50Us),
+    added(({ atRate }) => atRate?.p50Us),
+    added(({ atRate }) => atRate?.p99Us),
+    answeredAtRate === null ? '–' : answeredAtRate.toFixed(0),
     String(calls),
     String(receipts),
   ]
+}
+
+/** Against the same server without payment; of that one, the figure itself in brackets. */
+function formatAdded(
+  each: CaseReport,
+  base: CaseReport | undefined,
+  read: (report: CaseReport) => number | undefined,
+): string {
+  const own = read(each)
+  if (own === undefined) return '–'
+  if (each.payment === 'none') return `(${own.toFixed(0)})`
+  const before = base === undefined ? undefined : read(base)
+  return before === undefined ? '–' : (own - before).toFixed(0)
 }

@@ -6,6 +6,7 @@ import * as binding from './areas/binding.ts'
 import * as capital from './areas/capital.ts'
 import * as channels from './areas/channels.ts'
 import * as client from './areas/client.ts'
+import * as ownClient from './areas/own-client.ts'
 import * as facilitator from './areas/facilitator.ts'
 import * as replay from './areas/replay.ts'
 import * as http from './areas/streaming-http.ts'
@@ -192,7 +193,7 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
     'client',
     [
       ['cheated payer', 'limits before the signature (docs/guides/client.md)', client.cheatPayer],
-      ['charge above receipt', 'the payer compares (PA22.2)', client.chargeAboveReceipt],
+      ['charge above receipt', 'the payer compares (PA22.2)', ownClient.chargeAboveReceipt],
       ['lost state', 'corrective 402 (PA22.1)', client.forgetChannel],
     ],
   ],

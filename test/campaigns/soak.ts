@@ -2,7 +2,7 @@
  * The soak: a real gateway under mixed calls and a thousand aborted streams a minute. Memory and open descriptors stay
  * flat, no request goes unanswered, and every call has exactly one statement.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -55,7 +55,15 @@ export interface SoakOptions {
 }
 
 const program = fileURLToPath(new URL('watched-gateway.ts', import.meta.url))
-const nodeFlags = ['--conditions=source', '--expose-gc']
+// The young generation has its full size from the start: V8 doubles it at some moment of its choice, which would look
+// like 64 MB that leaked.
+const youngMb = 32
+const nodeFlags = [
+  '--conditions=source',
+  '--expose-gc',
+  `--min-semi-space-size=${String(youngMb)}`,
+  `--max-semi-space-size=${String(youngMb)}`,
+]
 
 const abortsPerMinute = 1000
 const callsPerMinute = 1200
@@ -84,12 +92,20 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       const random = createRandom(seed)
       const origin = gateway.url
       const load = { origin, random, minutes, abortsPerMinute, callsPerMinute, onCall }
-      const looks = await lookWhile(gateway, options, () => runLoad(load))
+      const looks = await Promise.race([
+        lookWhile(gateway, options, () => runLoad(load)),
+        failWhenEnded(gateway),
+      ])
       const most = Math.max(...looks.samples.map((sample) => sample.descriptors))
       const least = idle + upstreams.length * upstreamConnections
       const descriptors = { idle, most, after: await countSettled(gateway.pid, least) }
       const judged = await judgeSoak(gateway, minutes, calls, looks)
-      const faults = [...judged.faults, ...judgeDescriptors(descriptors, upstreams.length)]
+      const failure = provider.failure()
+      const faults = [
+        ...(failure === undefined ? [] : [`the provider ended: ${failure}`]),
+        ...judged.faults,
+        ...judgeDescriptors(descriptors, upstreams.length),
+      ]
       return { seed, minutes, ...judged, descriptors, faults }
     } finally {
       await disposeGateway(gateway)
@@ -97,6 +113,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   } finally {
     await provider.stop()
   }
+}
+
+/** Every call of a soak fails at once when the gateway is gone: that is its end, and said so. */
+async function failWhenEnded(gateway: RunningGateway): Promise<never> {
+  const { code, signal } = await gateway.ended
+  const how = `code ${String(code)}, signal ${String(signal)}`
+  throw new Error(`the gateway ended by itself: ${how}: ${gateway.stderr().slice(-2000)}`)
 }
 
 interface Looks {
@@ -117,6 +140,8 @@ async function lookWhile(
   const asked: number[] = []
   const askEvery = Math.max(1, Math.ceil((minutes * 60) / mostCollections))
   const look = (): void => {
+    // Whoever sees its end says so.
+    if (!existsSync(`/proc/${String(pid)}/fd`)) return
     const minute = minuteNow()
     const sample = { minute, residentMb: readResidentMb(pid), descriptors: countDescriptors(pid) }
     samples.push(sample)

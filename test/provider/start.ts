@@ -38,6 +38,8 @@ export interface LoopbackProvider {
   }): Promise<readonly LoggedRequest[]>
   /** Forgets the logged requests. */
   reset(): Promise<void>
+  /** How the child ended, and its last words, when nobody asked it to. */
+  failure(): string | undefined
   /** Ends the child and removes its files. Safe to call twice. */
   stop(): Promise<void>
 }
@@ -77,7 +79,8 @@ export async function startLoopbackProvider(
     await child.stop()
     await removeDirectory()
   }
-  return { url: child.url, caFile, caPem: await readFile(caFile, 'utf8'), ...hook, stop }
+  const { url, failure } = child
+  return { url, caFile, caPem: await readFile(caFile, 'utf8'), ...hook, failure, stop }
 }
 
 /** The same over plain HTTP, for benchmarks that leave TLS out. */
@@ -85,7 +88,7 @@ export async function startPlainLoopbackProvider(
   options: StartOptions = {},
 ): Promise<LoopbackProvider> {
   const child = await startChild([...toArguments(options), '--plain'])
-  return { url: child.url, ...createHook(child.url), stop: child.stop }
+  return { ...child, ...createHook(child.url) }
 }
 
 function toArguments(options: StartOptions): string[] {
@@ -104,7 +107,7 @@ function toArguments(options: StartOptions): string[] {
 
 async function startChild(
   args: readonly string[],
-): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
+): Promise<Pick<LoopbackProvider, 'url' | 'failure' | 'stop'>> {
   const script = fileURLToPath(new URL('main.ts', import.meta.url))
   const command = ['--conditions=source', script, '--exit-with-parent', ...args]
   const child = spawn(process.execPath, command, { stdio: ['pipe', 'pipe', 'pipe'] })
@@ -121,7 +124,20 @@ async function startChild(
     })
   })
   const url = parseReadyLine(readyLine)
-  return { url, stop: async () => stopChild(child) }
+  // Both are owned here.
+  let isAsked = false
+  let failure: string | undefined
+  child.once('close', (code, signal) => {
+    if (!isAsked) failure = `code ${String(code)}, signal ${String(signal)}: ${errors.slice(-500)}`
+  })
+  return {
+    url,
+    failure: () => failure,
+    stop: async () => {
+      isAsked = true
+      await stopChild(child)
+    },
+  }
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {

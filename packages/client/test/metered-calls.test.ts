@@ -94,6 +94,17 @@ test('a payer who lost its state finds its channel, and is told what it signed',
   expect(seen.map(({ type }) => type)).toEqual(['voucher', 'voucher'])
 })
 
+test('a payer who lost its state goes on with the very call that it made before', async () => {
+  const key = fixture.network.createChannelPayer()
+  const before = await callOnce(createPayer(fixture, key, { channels }), fixture, 'the same')
+  const { fetch, seen } = recordPayments()
+  const after = await callOnce(createPayer(fixture, key, { channels, fetch }), fixture, 'the same')
+  expect(after.cumulativeAtomic).toBe(before.chargedAtomic + after.chargedAtomic)
+  // Its first voucher has the ceiling of the one that was forgotten.
+  const [first, second] = seen.map(({ ceiling = 0n }) => ceiling)
+  expect(first).toBeLessThan(second ?? 0n)
+})
+
 test('a channel that runs low is topped up, and never above what may be locked', async () => {
   const { fetch, seen } = recordPayments()
   const key = fixture.network.createChannelPayer()

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
 import { createCatalogue } from './catalogue/catalogue.ts'
-import type { Gateway, Telemetry } from './call/gateway.ts'
+import type { Gateway, Siblings, Telemetry } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import { createTurns } from './call/turns.ts'
@@ -14,11 +14,11 @@ import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs } from './keys/epochs.ts'
-import { createSealedKeys } from './keys/sealed-keys.ts'
+import { createEpochs, type TakeTurn } from './keys/epochs.ts'
+import { createSealedKeys, type SealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
-import { createPayerLimits, type CallLimits } from './limits/payer-limits.ts'
+import { createPayerLimits, type CallLimits, type PayerLimits } from './limits/payer-limits.ts'
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -37,6 +37,20 @@ const answerCacheMs = 600_000
 const exitJournal = 74
 const settlementMs = 6000
 
+/** What exists once, however many processes serve: its owner is this process, or the primary of several (workers/). */
+export type Commons = {
+  readonly payment: Payment
+  readonly attester: Attester
+  readonly payerLimits: PayerLimits
+  /** Keysets of several processes make one chain; by default this process is alone. */
+  readonly takeTurn?: TakeTurn
+  /** Keys that several processes have together. */
+  readonly sealed?: SealedKeys
+  readonly siblings?: Siblings
+  /** The day of list prices; now, when absent. */
+  readonly offerAtMs?: number
+}
+
 /**
  * Makes a gateway with new keys, on the data of its folder. It holds files and timers: `closeGateway` ends them.
  *
@@ -46,21 +60,25 @@ export async function createGateway(
   { config, digest }: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
   log: Logger,
+  given?: Commons,
 ): Promise<Gateway> {
   const nowMs = Date.now
   const random = createRandomPool()
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  const offer = openOffer(config, environment, nowMs())
+  const offer = openOffer(config, environment, given?.offerAtMs ?? nowMs())
   const receipts = openReceiptStore(config.dataDir, (error) => {
     log.error({ err: error }, 'receipts could not be written')
   })
-  const payment = await createPayment(config, { environment, clock: nowMs, log, die })
+  const buildDigest = computeBuildDigest()
+  const commons: Commons =
+    given ?? (await openCommons({ config, digest }, environment, log, buildDigest))
+  const { payment, attester, payerLimits, siblings } = commons
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const { attester, ...epochs } = await openEpochs(
+  const epochs = await openEpochs(
     { config, digest },
-    { payment, receipts, random, log },
+    { commons, receipts, random, log, buildDigest },
   )
   const gateway: Gateway = {
     ...offer,
@@ -79,7 +97,8 @@ export async function createGateway(
     ...(await openTranslation(config)),
     pending,
     turns: createTurns(),
-    payerLimits: createPayerLimits(toCallLimits(config), nowMs),
+    siblings,
+    payerLimits,
     requestMemory,
     metrics,
     telemetry: createTelemetry(config, environment, metrics, log),
@@ -87,8 +106,42 @@ export async function createGateway(
     random,
     nowMs,
   }
-  await issueOwedReceipts(gateway, payment.owedReceipts)
+  await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
+}
+
+/**
+ * Opens what exists once.
+ *
+ * @throws ConfigError, AttestationError
+ */
+export async function openCommons(
+  { config, digest }: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+  log: Logger,
+  build: Uint8Array,
+): Promise<Pick<Commons, 'payment' | 'attester' | 'payerLimits'>> {
+  const payment = await createPayment(config, { environment, clock: Date.now, log, die })
+  const attester = await openAttester(config.attestation, { build, configuration: digest })
+  return { payment, attester, payerLimits: openPayerLimits(config) }
+}
+
+/** Limits of payers by a configuration. */
+export function openPayerLimits(config: Config): PayerLimits {
+  return createPayerLimits(toCallLimits(config), Date.now)
+}
+
+/**
+ * Tries what a configuration offers, without keeping anything open.
+ *
+ * @throws ConfigError
+ */
+export async function checkOffer(
+  config: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+  atMs: number,
+): Promise<void> {
+  await openOffer(config, environment, atMs).upstreams.close()
 }
 
 /** At once: not even calls under way may act on what is not on the disk. */
@@ -114,9 +167,10 @@ export async function succeedGateway(
   old: Gateway,
   { config, digest }: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
+  atMs: number = old.nowMs(),
 ): Promise<Gateway> {
   refuseFixedChange(old.config, config)
-  const offer = openOffer(config, environment, old.nowMs())
+  const offer = openOffer(config, environment, atMs)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
   try {
@@ -124,9 +178,9 @@ export async function succeedGateway(
     const epochs = await old.epochs.succeed(change, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
     const isSame = isDeepStrictEqual(old.config.limits.perPayer, config.limits.perPayer)
-    const payerLimits = isSame
-      ? old.payerLimits
-      : createPayerLimits(toCallLimits(config), old.nowMs)
+    // Those of several processes are the primary's.
+    const isKept = isSame || old.siblings !== undefined
+    const payerLimits = isKept ? old.payerLimits : openPayerLimits(config)
     return { ...old, ...offer, ...translation, epochs, payerLimits }
   } catch (error) {
     translation?.upstreamAnswers?.close()
@@ -190,14 +244,15 @@ function openOffer(
 async function openEpochs(
   { config, digest }: LoadedConfig,
   parts: {
-    readonly payment: Payment
+    readonly commons: Commons
     readonly receipts: ReceiptStore
     readonly random: RandomBytes
     readonly log: Logger
+    readonly buildDigest: Uint8Array
   },
-): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'> & { readonly attester: Attester }> {
-  const { payment, receipts, random, log } = parts
-  const buildDigest = computeBuildDigest()
+): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'>> {
+  const { commons, receipts, random, log, buildDigest } = parts
+  const { payment, attester, takeTurn } = commons
   const terms = {
     issuer: config.issuer,
     configDigest: digest,
@@ -205,11 +260,7 @@ async function openEpochs(
     upstreams: listHosts(config),
     ...describePayment(payment),
   }
-  const attester = await openAttester(config.attestation, {
-    build: buildDigest,
-    configuration: digest,
-  })
-  const sealed = config.listen.sealed ? createSealedKeys() : undefined
+  const sealed = config.listen.sealed ? (commons.sealed ?? createSealedKeys()) : undefined
   const tls = config.listen.tls === undefined ? undefined : createTlsKeys()
   const epochs = await createEpochs(terms, attester, {
     nowMs: Date.now(),
@@ -220,6 +271,7 @@ async function openEpochs(
       sealed: config.listen.sealed,
       signSettlement: payment.signSettlement,
     },
+    ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
       if (epoch.tls !== undefined) tls?.replace(epoch.tls)
@@ -229,7 +281,7 @@ async function openEpochs(
       log.error({ err: error }, 'the next keyset could not be attested')
     },
   })
-  return { epochs, tls, sealed, attester }
+  return { epochs, tls, sealed }
 }
 
 /** Without members that are not given. */

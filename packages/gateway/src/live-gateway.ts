@@ -12,6 +12,12 @@ export type LiveGateway = {
    * rejects; one at a time, in the order of asking.
    */
   reload(): Promise<void>
+  /**
+   * Opens another configuration without using it yet; the function that it resolves with makes it the current one.
+   *
+   * @throws ConfigError, AttestationError; nothing has changed then.
+   */
+  prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<() => void>
   /** Closes everything. Calls under way must have ended. */
   close(): Promise<void>
 }
@@ -27,26 +33,35 @@ export function createLiveGateway(
   let last: Promise<void> = Promise.resolve()
   const retired = new Set<Promise<void>>()
 
+  async function prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<() => void> {
+    const old = current
+    const next = await succeedGateway(old, loaded, environment, offerAtMs)
+    return () => {
+      current = next
+      const closing = closeWhenUnused(old).finally(() => retired.delete(closing))
+      retired.add(closing)
+    }
+  }
+
   async function replace(): Promise<void> {
     const old = current
     const { log } = old
     try {
       const loaded = load()
-      current = await succeedGateway(old, loaded, environment)
+      const adopt = await prepare(loaded)
+      adopt()
       const digest = Buffer.from(loaded.digest).toString('hex')
       log.info({ digest, models: current.upstreams.models.length }, 'configuration was reloaded')
       old.metrics.observeReload('done')
     } catch (error) {
       log.error({ err: error }, 'configuration was not reloaded, the old one stays')
       old.metrics.observeReload('refused')
-      return
     }
-    const closing = closeWhenUnused(old).finally(() => retired.delete(closing))
-    retired.add(closing)
   }
 
   return {
     current: () => current,
+    prepare,
     reload: () => {
       last = last.then(replace)
       return last

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import pino from 'pino'
 import { refuseDangerousEnvironment } from './config/environment-guard.ts'
-import { ConfigError, loadConfig } from './config/load-config.ts'
+import { ConfigError, loadConfig, type LoadedConfig } from './config/load-config.ts'
 import { AttestationError } from './enclave/attestation-error.ts'
 
 const usage = `Usage: main.ts --config FILE [--exit-with-parent]
@@ -25,11 +25,18 @@ async function main(): Promise<void> {
       facilitator: { type: 'string' },
       json: { type: 'boolean', default: false },
       'exit-with-parent': { type: 'boolean', default: false },
+      // Given by the primary to its own workers; not for anybody else.
+      worker: { type: 'boolean', default: false },
     },
   })
   refuseDangerousEnvironment(process.env, process.execArgv)
   // Node would open its debugger: it could read prompts and keys.
   process.on('SIGUSR1', ignoreSignal)
+  if (values.worker && process.connected) {
+    const { runWorker } = await import('./workers/worker.ts')
+    runWorker(process.env)
+    return
+  }
   if (values['check-config'] !== undefined) {
     checkConfig(values['check-config'])
     return
@@ -56,13 +63,21 @@ function ignoreSignal(): void {
 
 async function serve(file: string, exitWithParent: boolean): Promise<void> {
   const loaded = loadConfig(file)
+  const { config } = loaded
+  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
+  if (config.workers > 1) {
+    const { runPrimary } = await import('./workers/primary.ts')
+    const load = (): LoadedConfig => loadConfig(file)
+    const [, program = ''] = process.argv
+    const { env: environment } = process
+    await runPrimary({ first: loaded, load, environment, program, exitWithParent, log })
+    return
+  }
   // Most of the gateway is read only here: what is refused before costs no start.
   const { createGateway } = await import('./create-gateway.ts')
   const { createGatewayServer } = await import('./http/server.ts')
   const { createLiveGateway } = await import('./live-gateway.ts')
   const { run } = await import('./run.ts')
-  const { config } = loaded
-  const log = pino({ level: config.log.level, base: null }, pino.destination(2))
   const gateway = await createGateway(loaded, process.env, log)
   const live = createLiveGateway(gateway, () => loadConfig(file), process.env)
   await run(live, (isReady) => createGatewayServer(live.current, isReady), exitWithParent)

@@ -1,6 +1,6 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from './metering/usage.ts'
 
 /** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
@@ -43,7 +43,27 @@ export type Metrics = {
   readonly observeSpans: (result: 'exported' | 'dropped', spans: number) => void
   /** Text of the Prometheus exposition format. */
   render(now: PresentState): Promise<string>
+  /** The same as values, to be added to those of other processes. */
+  snapshot(now: PresentState): Promise<readonly MetricSnapshot[]>
   readonly contentType: string
+}
+
+/** A metric of one process with its values. */
+export type MetricSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number]
+
+/** The text of all these processes together: everything is added up. */
+export async function renderSum(
+  processes: readonly (readonly MetricSnapshot[])[],
+): Promise<string> {
+  return await AggregatorRegistry.aggregate(processes.map((each) => [...each])).metrics()
+}
+
+/** What processes that are gone have counted, as one: their present state went with them. */
+export async function sumCounters(
+  processes: readonly (readonly MetricSnapshot[])[],
+): Promise<readonly MetricSnapshot[]> {
+  const counted = processes.map((each) => each.filter(({ type }) => String(type) !== 'gauge'))
+  return await AggregatorRegistry.aggregate(counted).getMetricsAsJSON()
 }
 
 const durations = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300, 900]
@@ -68,20 +88,32 @@ export function createMetrics(): Metrics {
     buckets: durations,
     registers,
   })
+  // Owned here: calls by their labels, since the last rendering.
+  const tallies = new Map<string, Tally>()
+
+  function openTally(key: string, labels: TallyLabels): Tally {
+    const observeDuration = duration.labels({ wire: labels.wire }).observe
+    const observeFirstByte = firstByte.labels({ upstream: labels.upstream }).observe
+    const tally = { labels, calls: 0, charged: 0, usage: {}, observeDuration, observeFirstByte }
+    tallies.set(key, tally)
+    return tally
+  }
+
+  const bringUpToDate = (now: PresentState): void => {
+    for (const tally of tallies.values()) countTally(counters, tally)
+    setGauges(gauges, now)
+  }
+
   return {
     observeCall(call) {
-      const { wire, model, upstream, state, served, meteringSource } = call
-      counters.calls.inc({ wire, model, upstream, state })
-      counters.served.inc({ model, match: served })
-      if (meteringSource !== undefined) counters.metered.inc({ source: meteringSource })
-      counters.charged.inc({ model }, Number(call.chargedAtomic))
-      for (const kind of usageKinds) {
-        const count = call.counts[kind] ?? 0
-        if (count > 0) counters.usage.inc({ model, kind }, count)
-      }
-      duration.observe({ wire }, Math.max(0, call.durationMs / 1000))
+      const key = keyOf(call)
+      const tally = tallies.get(key) ?? openTally(key, call)
+      tally.calls++
+      tally.charged += Number(call.chargedAtomic)
+      addUsage(tally.usage, call.counts)
+      tally.observeDuration(Math.max(0, call.durationMs / 1000))
       if (call.firstByteMs !== undefined) {
-        firstByte.observe({ upstream }, Math.max(0, call.firstByteMs / 1000))
+        tally.observeFirstByte(Math.max(0, call.firstByteMs / 1000))
       }
     },
     observeRefusal(code) {
@@ -93,22 +125,77 @@ export function createMetrics(): Metrics {
     observeSpans: (result, spans) => {
       counters.spans.inc({ result }, spans)
     },
-    render(now) {
-      gauges.pending.set(now.pendingCalls)
-      gauges.requestBytes.set(now.requestBytes)
-      gauges.unwritten.set(now.unwrittenReceipts)
-      gauges.unsettled.set(now.unsettled.payments)
-      gauges.unclaimed.set(now.unsettled.channels)
-      gauges.memory.set(process.memoryUsage.rss())
-      // Upstreams of an old configuration are no more.
-      gauges.upstreamCalls.reset()
-      for (const { name, running, waiting } of now.upstreams) {
-        gauges.upstreamCalls.set({ upstream: name, state: 'running' }, running)
-        gauges.upstreamCalls.set({ upstream: name, state: 'waiting' }, waiting)
-      }
+    render: (now) => {
+      bringUpToDate(now)
       return registry.metrics()
     },
+    snapshot: (now) => {
+      bringUpToDate(now)
+      return registry.getMetricsAsJSON()
+    },
     contentType: registry.contentType,
+  }
+}
+
+type TallyLabels = Pick<
+  ObservedCall,
+  'wire' | 'model' | 'upstream' | 'state' | 'served' | 'meteringSource'
+>
+
+/**
+ * Calls that have all labels in common. The counters of the library check and sort the labels at each increment: 4 µs a
+ * call, so they are told of many calls at once, when somebody asks.
+ */
+type Tally = {
+  readonly labels: TallyLabels
+  calls: number
+  charged: number
+  readonly usage: Partial<Record<UsageKind, number>>
+  readonly observeDuration: (seconds: number) => void
+  readonly observeFirstByte: (seconds: number) => void
+}
+
+/** No label has a line feed in it. */
+function keyOf({ wire, model, upstream, state, served, meteringSource }: TallyLabels): string {
+  return `${wire}\n${model}\n${upstream}\n${state}\n${served}\n${meteringSource ?? ''}`
+}
+
+function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
+  for (const kind of usageKinds) {
+    const count = counts[kind]
+    if (count !== undefined && count > 0) usage[kind] = (usage[kind] ?? 0) + count
+  }
+}
+
+/** Moves what was counted to the counters. */
+function countTally(counters: Counters, tally: Tally): void {
+  const { wire, model, upstream, state, served, meteringSource } = tally.labels
+  const { calls, charged, usage } = tally
+  counters.calls.inc({ wire, model, upstream, state }, calls)
+  counters.served.inc({ model, match: served }, calls)
+  if (meteringSource !== undefined) counters.metered.inc({ source: meteringSource }, calls)
+  counters.charged.inc({ model }, charged)
+  for (const kind of usageKinds) {
+    const count = usage[kind] ?? 0
+    if (count > 0) counters.usage.inc({ model, kind }, count)
+    usage[kind] = 0
+  }
+  tally.calls = 0
+  tally.charged = 0
+}
+
+function setGauges(gauges: Gauges, now: PresentState): void {
+  gauges.pending.set(now.pendingCalls)
+  gauges.requestBytes.set(now.requestBytes)
+  gauges.unwritten.set(now.unwrittenReceipts)
+  gauges.unsettled.set(now.unsettled.payments)
+  gauges.unclaimed.set(now.unsettled.channels)
+  gauges.memory.set(process.memoryUsage.rss())
+  // Upstreams of an old configuration are no more.
+  gauges.upstreamCalls.reset()
+  for (const { name, running, waiting } of now.upstreams) {
+    gauges.upstreamCalls.set({ upstream: name, state: 'running' }, running)
+    gauges.upstreamCalls.set({ upstream: name, state: 'waiting' }, waiting)
   }
 }
 

@@ -30,10 +30,7 @@ export async function run(
     server.listen(port, host, resolve)
   })
   ready = true
-  const cleanUp = setInterval(() => {
-    removeOldReceipts(live.current())
-  }, cleanUpEveryMs)
-  removeOldReceipts(live.current())
+  const stopCleaning = keepClean(live)
   const reload = (): void => {
     // Never rejects.
     void live.reload()
@@ -43,16 +40,16 @@ export async function run(
   log.info({ url: urlOf(server, host) }, 'gateway is ready')
   await stopSignal(exitWithParent)
   ready = false
-  clearInterval(cleanUp)
+  stopCleaning()
   process.off('SIGHUP', reload)
-  await close(live, server)
+  await closeServing(live, server)
 }
 
 /**
- * Within `drainTimeoutMs` and `stopTimeoutMs`, whatever a call, a chain or a disk does. Who is cut off at the very end is
- * found by the next start as after a kill: what is owed is in the ledger.
+ * Ends a server, within `drainTimeoutMs` and `stopTimeoutMs`, whatever a call, a chain or a disk does. Who is cut off at
+ * the very end is found by the next start as after a kill: what is owed is in the ledger.
  */
-async function close(live: LiveGateway, server: Server): Promise<void> {
+export async function closeServing(live: LiveGateway, server: Server): Promise<void> {
   const { pending, config, log } = live.current()
   log.info({ pending: pending.size }, 'gateway is stopping')
   const closed = new Promise<void>((resolve) => {
@@ -98,6 +95,17 @@ export function stopSignal(exitWithParent: boolean): Promise<void> {
     process.once('SIGINT', stop)
     if (exitWithParent) process.stdin.resume().once('end', stop).once('error', stop)
   })
+}
+
+/** Removes what is too old, now and every hour until the function that it returns is called. */
+export function keepClean(live: LiveGateway): () => void {
+  const cleanUp = setInterval(() => {
+    removeOldReceipts(live.current())
+  }, cleanUpEveryMs)
+  removeOldReceipts(live.current())
+  return () => {
+    clearInterval(cleanUp)
+  }
 }
 
 function removeOldReceipts(gateway: Gateway): void {

@@ -57,13 +57,8 @@ test('a payer is who signs the vouchers, not whose name stands on the channel', 
     channelId,
     ceilingAtomic: 100n,
     provenAtomic: 0n,
-    channelState: {
-      channelId,
-      balance: '1000',
-      totalClaimed: '0',
-      withdrawRequestedAt: 0,
-      refundNonce: '0',
-      chargedCumulativeAmount: '0',
+    channelStateBefore: () => {
+      throw new Error('not in this test')
     },
     progress: () => undefined,
     charge: () => Promise.reject(new Error('not in this test')),

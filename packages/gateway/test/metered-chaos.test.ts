@@ -1,43 +1,29 @@
-/** The short form of `npm run chaos`. */
-import { rmSync } from 'node:fs'
+/** The short form of `npm run chaos`: 20 kills and 5,000 calls where `.ci/run` asks for them, else a taste of it. */
 import { expect, test } from 'vitest'
-import { startPlainLoopbackProvider } from '../../../test/provider/start.ts'
-import { runChaos } from './chaos/chaos.ts'
-import { startMeteredNetwork } from './payment/metered-network.ts'
-import { createGatewayFolder } from './support/start-gateway.ts'
+import { runChaosAlone } from './chaos/chaos-network.ts'
 
 const seed = Math.floor(Math.random() * 1_000_000)
+const isFull = process.env['COUNTERSIGN_CHAOS'] === 'full'
+const { kills, calls } = isFull ? { kills: 20, calls: 5000 } : { kills: 2, calls: 60 }
 
 test(
-  `whatever is killed, cut, sent twice or refused: every sum is the same (seed ${seed})`,
-  { timeout: 120_000 },
+  `whatever is killed, cut, sent twice or refused: every sum is the same (${kills} kills, seed ${seed})`,
+  { timeout: isFull ? 900_000 : 120_000 },
   async () => {
-    const network = await startMeteredNetwork()
-    const provider = await startPlainLoopbackProvider()
-    const folder = createGatewayFolder()
-    try {
-      const tally = await runChaos({
-        network,
-        operator: await network.createOperator(),
-        providerUrl: provider.url,
-        folder,
-        kills: 2,
-        calls: 40,
-        seed,
-        uptoPayers: 1,
-        channelPayers: 2,
-      })
-      expect(tally.kills).toBe(2)
-      expect(tally.served).toBeGreaterThan(5)
-      expect(tally.receipts).toBeGreaterThan(10)
-      expect(tally.channels).toBeGreaterThan(0)
-      expect(tally.chargedAtomic).toBeGreaterThan(0n)
-      expect(tally.chargedAtomic).toBe(tally.claimedAtomic)
-      expect(tally.paidByUptoAtomic).toBeGreaterThan(0n)
-    } finally {
-      await provider.stop()
-      await network.chain.stop()
-      rmSync(folder, { recursive: true, force: true })
-    }
+    const tally = await runChaosAlone({ kills, calls, seed })
+    console.log(
+      JSON.stringify(tally, (_, value: unknown) =>
+        typeof value === 'bigint' ? `${value}` : value,
+      ),
+    )
+    expect(tally.kills).toBe(kills)
+    expect(tally.calls).toBeGreaterThanOrEqual(calls)
+    // The others were cut, left, or failed by their model.
+    expect(tally.served).toBeGreaterThan(calls / 10)
+    expect(tally.receipts).toBeGreaterThan(calls / 4)
+    expect(tally.channels).toBeGreaterThan(0)
+    expect(tally.chargedAtomic).toBeGreaterThan(0n)
+    expect(tally.chargedAtomic).toBe(tally.claimedAtomic)
+    if (isFull) expect(tally.paidByUptoAtomic).toBeGreaterThan(0n)
   },
 )

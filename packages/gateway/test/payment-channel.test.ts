@@ -31,7 +31,7 @@ test('a deposit opens a channel, calls are charged, and a claim pays the payee e
   const payer = await openPaidChannel(fixture)
   const second = await admit(fixture, 5000n, (offer) => payer.voucher(offer, 5040n))
   const reservation = expectReservation(second)
-  expect(reservation.channelState.chargedCumulativeAmount).toBe('40')
+  expect(reservation.channelStateBefore().chargedCumulativeAmount).toBe('40')
   const busy = await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n))
   expect(codeOf(busy)).toBe('channel-busy')
   const charge = await reservation.charge(1234n)
@@ -51,6 +51,39 @@ test('a deposit opens a channel, calls are charged, and a claim pays the payee e
   await chain.mined(await fixture.scheme.manager.settle())
   expect(await balanceOf(fixture, fixture.payTo)).toBe(1274n)
   await stepUntil(fixture, () => fixture.scheme.context.ledger.state.transactions.size === 0)
+})
+
+test('a strict voucher for a stream is used up by a crash from its reservation on', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const present = (ceiling: bigint) => (offer: ReturnType<typeof offerOf>) =>
+    payer.voucher(offer, ceiling)
+  const first = expectReservation(await admit(fixture, 100n, present(140n), true))
+  // The upstream failed before a byte had left: the voucher is good again, and nothing was charged.
+  await first.release()
+  expectReservation(await admit(fixture, 100n, present(140n), true))
+  await fixture.scheme.close()
+  const again = await openChannelScheme(fixture.options)
+  onTestFinished(() => again.close())
+  await again.manager.step()
+  const account = again.context.ledger.state.channels.get(payer.channelId)
+  expect(account).toMatchObject({ chargedAtomic: 41n, running: [] })
+  const restarted = { ...fixture, scheme: again }
+  expect(codeOf(await admit(restarted, 100n, present(140n), true))).toBe('channel-ceiling-mismatch')
+  expectReservation(await admit(restarted, 100n, present(141n), true))
+})
+
+test('a unique ceiling proves nothing before its stream does', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  expectReservation(await admit(fixture, 100n, (offer) => payer.voucher(offer, 140n, true), true))
+  await fixture.scheme.close()
+  const again = await openChannelScheme(fixture.options)
+  onTestFinished(() => again.close())
+  expect(again.context.ledger.state.channels.get(payer.channelId)).toMatchObject({
+    chargedAtomic: 40n,
+    running: [],
+  })
 })
 
 test('a channel is known again after a restart, and what it owed is claimed', async () => {

@@ -169,12 +169,12 @@ function admit(presented: PresentedPayment, amountAtomic: bigint): Promise<UptoA
 }
 
 function expectReservation(admission: UptoAdmission): UptoReservation {
-  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
+  if (admission.kind !== 'admitted') throw new Error(`not admitted: ${codeOf(admission)}`)
   return admission.reservation
 }
 
 const codeOf = (admission: UptoAdmission): string =>
-  admission.kind === 'refused' ? admission.code : 'admitted'
+  'code' in admission ? admission.code : admission.kind
 
 function stateOf(nonce: bigint): string | undefined {
   return ledger.state.payments.get(paymentKey(lower(privateKeyToAddress(payerKey)), nonce))?.state

@@ -2,8 +2,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { ClientError, countersignFetch, type CountersignFetchOptions } from '@countersign/client'
 import { privateKeyToAccount } from 'viem/accounts'
-import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
+import { demand, isServed, notApplicable, passed, tally, type Attack } from '../attack.ts'
 import { strangerKey } from '../payers/sign-typed.ts'
+import { forgetByClient } from './own-client.ts'
 import { encodePayment, memberOf, quoteIn, type Offer } from '../wire.ts'
 
 const payTo = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
@@ -142,14 +143,6 @@ async function exhaust(url: string): Promise<bigint> {
   return pay.signedAtomic()
 }
 
-/** T45: the server says that it charged more than its receipt. */
-export const chargeAboveReceipt: Attack = ({ scheme }) =>
-  Promise.resolve(
-    scheme === 'exact'
-      ? notApplicable('the signature fixes the amount')
-      : notRun('the client of this repository pays by exact only: it has no channel to leave'),
-  )
-
 /** T46: the payer has lost what it knew of its channel. */
 export const forgetChannel: Attack = async (context) => {
   const { scheme, payer } = context
@@ -166,8 +159,9 @@ export const forgetChannel: Attack = async (context) => {
   payer.hear(lost)
   const next = await context.send(await context.pay())
   demand(isServed(next), `what the correction says was refused: ${tally([next])}`)
-  return passed(
-    'the corrective 402 names state and last voucher; the next one was served',
-    'the client: it pays by exact only',
-  )
+  const told = 'the corrective 402 names state and last voucher; the next one was served'
+  const client = await forgetByClient(context)
+  return client === undefined
+    ? passed(told, 'our client, which needs receipts')
+    : passed(`${told}; ${client}`)
 }

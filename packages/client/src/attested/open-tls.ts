@@ -5,7 +5,12 @@ import { connect, type TLSSocket } from 'node:tls'
 import { ClientError } from '../errors.ts'
 
 /** A connection, and the SHA-256 of the SubjectPublicKeyInfo that its peer proved to hold in the handshake. */
-export type TlsConnection = { readonly socket: TLSSocket; readonly spki: Uint8Array }
+export type TlsConnection = {
+  readonly socket: TLSSocket
+  readonly spki: Uint8Array
+  /** DER. */
+  readonly certificate: Uint8Array
+}
 
 /**
  * Connects. Whoever calls this compares `spki` before anything is written: authorities are not asked, on purpose,
@@ -34,7 +39,11 @@ export async function openTls(origin: string, timeoutMs: number): Promise<TlsCon
     const certificate = socket.getPeerX509Certificate()
     if (certificate === undefined) throw new Error('no certificate')
     const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
-    return { socket, spki: createHash('sha256').update(spki).digest() }
+    return {
+      socket,
+      spki: createHash('sha256').update(spki).digest(),
+      certificate: certificate.raw,
+    }
   } catch (cause) {
     socket.destroy()
     throw new ClientError('gateway-unreachable', { detail: origin, cause })

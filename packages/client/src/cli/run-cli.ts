@@ -50,6 +50,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./policy-command.ts')).policyCommand,
   },
   {
+    name: 'registry',
+    summary: 'list attested gateways to clients of OpenGradient',
+    load: async () => (await import('./registry-command.ts')).registryCommand,
+  },
+  {
     name: 'keys',
     summary: 'create, list and revoke API keys of a gateway',
     load: async () => (await import('./keys-command.ts')).keysCommand,
@@ -63,6 +68,16 @@ const commands: readonly CommandEntry[] = [
     name: 'channel',
     summary: 'list payment channels, top them up, withdraw from them',
     load: async () => (await import('./channel-command.ts')).channelCommand,
+  },
+  {
+    name: 'payee',
+    summary: 'bring what was claimed from channels to its payee',
+    load: async () => (await import('./payee-command.ts')).payeeCommand,
+  },
+  {
+    name: 'ledger',
+    summary: 'show the channels of a stopped gateway, claim, thaw',
+    load: async () => (await import('./ledger-command.ts')).ledgerCommand,
   },
   {
     name: 'config',

@@ -150,7 +150,7 @@ export async function readPolicy(policy: string): Promise<Uint8Array> {
 }
 
 /** `undefined` when no policy is given: hardware is judged by a policy or not at all. */
-async function readEvidenceVerifier(
+export async function readEvidenceVerifier(
   path: string | undefined,
   pins: PolicyPins,
   nowMs: number,

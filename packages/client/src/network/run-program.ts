@@ -8,7 +8,7 @@ import { ClientError } from '../errors.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 
 /** A program of the network. */
-export type ProgramName = 'chain' | 'gateway' | 'api-key-admin' | 'replay'
+export type ProgramName = 'chain' | 'gateway' | 'api-key-admin' | 'ledger-admin' | 'replay'
 
 /** What a child is given. */
 export type ProgramStart = {
@@ -87,7 +87,7 @@ function resolveProgram(program: ProgramName): string {
     const gateway = import.meta.resolve('@countersign/gateway/main')
     if (program === 'gateway') return gateway
     const extension = gateway.slice(gateway.lastIndexOf('.'))
-    return new URL(`payment/api-key-admin${extension}`, gateway).href
+    return new URL(`payment/${program}${extension}`, gateway).href
   } catch (cause) {
     throw new ClientError('program-missing', { detail: program, cause })
   }

@@ -67,13 +67,21 @@ export type ChannelContext = {
   readonly random: (bytes: number) => Uint8Array
 }
 
+/** A voucher that was shown and is not ended. */
+export type RunningVoucher = {
+  readonly isAlone: boolean
+  readonly hasDeposit: boolean
+  /** The first that this record knows of, on a channel that somebody filled before: its memory may be lost. */
+  readonly isFirst: boolean
+}
+
 /** One channel while the process lives. */
 export type LiveChannel = {
   readonly channelId: Hex
   readonly gate: CallGate
   readonly contracts: ChannelContracts
   /** Calls that passed the gate and did not leave it. */
-  readonly running: Map<string, { readonly isAlone: boolean; readonly hasDeposit: boolean }>
+  readonly running: Map<string, RunningVoucher>
   /** Set while a call carries a deposit: others that need one wait for it. */
   deposit: { readonly ended: Promise<void>; readonly end: () => void } | undefined
   /** The first reading of the chain. */

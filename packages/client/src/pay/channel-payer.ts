@@ -136,12 +136,16 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       if (correction === undefined) return false
       await live.refresh()
       const record = releaseCall(live.record(), callId)
-      const judged = correctChannel(record, correction, modeOf(offer, policy), now())
+      // Whoever lost its memory can sign the very ceiling that it signed before.
+      const isFirst = live.running.get(callId)?.isFirst === true
+      const known = isFirst ? { ...record, signedAtomic: 0n } : record
+      const judged = correctChannel(known, correction, modeOf(offer, policy), now())
       if (judged.kind === 'refused') {
         stop(live, judged)
         throw new ClientError('channel-correction-false', { detail: judged.reason })
       }
-      live.put(judged.record)
+      const signedAtomic = largest(judged.record.signedAtomic, record.signedAtomic)
+      live.put({ ...judged.record, signedAtomic })
       return true
     },
   }
@@ -164,7 +168,9 @@ async function signInTurn(
     const record = live.record()
     // In one step, so that nothing comes between the choice of a ceiling and the record of it.
     const ceilingAtomic = reserveCeiling(context, call, live, callId, deposit)
-    live.running.set(callId, { isAlone, hasDeposit: deposit !== undefined })
+    const hasDeposit = deposit !== undefined
+    const isFirst = record.signedAtomic === 0n && record.deposit === undefined && !hasDeposit
+    live.running.set(callId, { isAlone, hasDeposit, isFirst })
     await state.durable()
     const paid = deposit === undefined ? undefined : { ...deposit, token }
     const payload = await signChannelPayload(signer, live.contracts, record, ceilingAtomic, paid)

@@ -1,18 +1,11 @@
 /** JSON-RPC to our own anvil: one request, one answer, over kept-alive loopback connections. */
 
 import { Agent, request } from 'node:http'
+import { RpcRefusal } from './rpc-refusal.ts'
 
 /** anvil understood the request and says no. `code` and `data` are anvil's. */
-export class AnvilRefusal extends Error {
+export class AnvilRefusal extends RpcRefusal {
   override readonly name = 'AnvilRefusal'
-  readonly code: number
-  readonly data: unknown
-
-  constructor(code: number, message: string, data: unknown) {
-    super(message)
-    this.code = code
-    this.data = data
-  }
 }
 
 /** No usable answer: anvil died, hangs or talks nonsense. Whether it acted on the request is unknown. */

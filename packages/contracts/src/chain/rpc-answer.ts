@@ -1,8 +1,8 @@
 /** From the bytes of a JSON-RPC request to the answer object: parse, allow-list, execute in order. */
 
-import { AnvilRefusal } from './anvil-rpc.ts'
 import { ChainError } from './errors.ts'
 import type { ChainErrorCode } from './errors.ts'
+import { RpcRefusal } from './rpc-refusal.ts'
 
 /** What executes the requests. */
 export type RpcBackend = {
@@ -114,7 +114,7 @@ function isId(id: unknown): id is string | number | null {
 }
 
 function toRpcError(error: unknown): RpcError {
-  if (error instanceof AnvilRefusal) {
+  if (error instanceof RpcRefusal) {
     const { code, message, data } = error
     return data === undefined ? { code, message } : { code, message, data }
   }

@@ -29,9 +29,13 @@ export type ChosenRoute = {
  *
  * @throws CallRefused `model-not-found`, `reference-not-found`.
  */
-export function chooseRoute(gateway: Gateway, call: Call, request: CallRequest): ChosenRoute {
+export async function chooseRoute(
+  gateway: Gateway,
+  call: Call,
+  request: CallRequest,
+): Promise<ChosenRoute> {
   if (request.route.model === 'stored') {
-    const route = routeToStored(gateway, call, request.model)
+    const route = await routeToStored(gateway, call, request.model)
     return { ...onlyRoute, route, meter: undefined, isOwn: true }
   }
   const { upstreams } = gateway
@@ -81,9 +85,9 @@ const otherWire = {
 } as const
 
 /** A stored response is where it was made. */
-function routeToStored(gateway: Gateway, { request }: Call, id: string): Route {
+async function routeToStored(gateway: Gateway, { request }: Call, id: string): Promise<Route> {
   const { headers } = request
-  const owner = gateway.payment.identify(headers)
+  const owner = await gateway.payment.identify(headers)
   const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
   const upstream = gateway.upstreams.findUpstream(name)
   if (upstream === undefined) throw refuse('reference-not-found')

@@ -9,8 +9,11 @@ export type ChunkBatch = {
   drop(): void
 }
 
-/** Hands over the bytes before the process reads or writes again, so nothing is delayed. */
-export function createChunkBatch(take: (bytes: Buffer) => void): ChunkBatch {
+/** Hands over the bytes when `schedule` runs its task, in one piece. */
+export function createChunkBatch(
+  take: (bytes: Buffer) => void,
+  schedule: (task: () => void) => void,
+): ChunkBatch {
   let chunks: Buffer[] = []
 
   function flush(): void {
@@ -22,7 +25,7 @@ export function createChunkBatch(take: (bytes: Buffer) => void): ChunkBatch {
 
   return {
     push: (chunk) => {
-      if (chunks.push(chunk) === 1) process.nextTick(flush)
+      if (chunks.push(chunk) === 1) schedule(flush)
     },
     flush,
     drop: () => {

@@ -1,6 +1,6 @@
 /** One exchange with an upstream: relays the answer to the caller as it arrives, and records what was seen. */
 import { createHash } from 'node:crypto'
-import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import type { CborInput } from '@countersign/protocol/bytes/cbor-encode'
 import {
   createEventChain,
   createEventSplitter,
@@ -49,7 +49,7 @@ export type ExchangeRecord = {
   readonly sentMs: number
   readonly firstByteMs: number | null
   readonly endedMs: number
-  readonly upstreamClaim: CborValue
+  readonly upstreamClaim: CborInput
   /** Attempts before the one that is recorded here. */
   readonly failed: readonly FailedAttempt[]
   readonly answer: RecordedAnswer

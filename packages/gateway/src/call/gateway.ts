@@ -12,18 +12,28 @@ import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
-import type { ReceiptStore } from '../receipts/receipt-store.ts'
+import type { ReceiptStore, StoredReceipt } from '../receipts/receipt-store.ts'
 import type { SpanExporter } from '../telemetry/otlp-exporter.ts'
 import type { UpstreamAnswerStore } from '../receipts/upstream-answer-store.ts'
 import type { Translator } from '../translation/translator.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
-import type { AnswerCache } from './answer-cache.ts'
+import type { AnswerCache, KeptAnswer } from './answer-cache.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PendingCalls } from './pending-calls.ts'
 import type { Turns } from './turns.ts'
 
 /** Where traces go, and how many. */
 export type Telemetry = { readonly exporter: SpanExporter; readonly samplePercent: number }
+
+/** What the other processes of a gateway know, where it has several (workers/). */
+export type Siblings = {
+  /** A receipt that is not on the disk yet; waits for the end of its call. */
+  findReceipt(id: string, waitMs: number): Promise<StoredReceipt | undefined>
+  /** An answer that is kept for its caller. */
+  findAnswer(receiptId: string, waitMs: number): Promise<KeptAnswer | undefined>
+  /** Metrics of all processes together. */
+  renderMetrics(): Promise<string>
+}
 
 /** The running gateway. */
 export type Gateway = {
@@ -51,6 +61,8 @@ export type Gateway = {
   readonly upstreamAnswers: UpstreamAnswerStore | undefined
   readonly pending: PendingCalls
   readonly turns: Turns
+  /** `undefined` when this process is alone. */
+  readonly siblings: Siblings | undefined
   readonly payerLimits: PayerLimits
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget

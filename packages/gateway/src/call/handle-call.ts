@@ -76,7 +76,7 @@ async function serveCall(
   const request = await receiveRequest(gateway, call, received)
   const nonce = acceptHead(call, request)
   await needKeyset(gateway)
-  const chosen = chooseRoute(gateway, call, request)
+  const chosen = await chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
   const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
   const forwarded = await forward(gateway, call, request, chosen, signing !== undefined)
@@ -237,7 +237,9 @@ async function admitPayment(
   if (gateway.answers.get(receiptId, gateway.nowMs()) === undefined) {
     await gateway.pending.wait(receiptId, maxReceiptMs)
   }
-  const answer = gateway.answers.get(receiptId, gateway.nowMs())
+  const answer =
+    gateway.answers.get(receiptId, gateway.nowMs()) ??
+    (await gateway.siblings?.findAnswer(receiptId, maxReceiptMs))
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
   return { kind: 'replayed' }

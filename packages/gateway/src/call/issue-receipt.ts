@@ -1,5 +1,9 @@
 /** Turns what was seen into claims, signs the statement and keeps it (spec/receipt.md). */
-import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import {
+  defineCborRecord,
+  type CborInput,
+  type CborValue,
+} from '@countersign/protocol/bytes/cbor-encode'
 import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
@@ -26,6 +30,18 @@ export type RefusalRecord = {
   readonly requestBody: Uint8Array
   readonly answerBody: Uint8Array
 }
+
+// Every receipt has these claims: their keys are encoded once.
+const rewrittenBody = defineCborRecord('bytes', 'sha256', 'transform')
+const modelRecord = defineCborRecord('asserted', 'requested')
+const outcomeRecord = defineCborRecord('error', 'state', 'finish')
+const priceRecord = defineCborRecord('sheet', 'amount')
+const requestRecord = defineCborRecord('path', 'bytes', 'method', 'sha256')
+const responseRecord = defineCborRecord('bytes', 'sha256', 'status', 'transform')
+const streamRecord = defineCborRecord('head', 'events')
+const timingRecord = defineCborRecord('received', 'completed', 'firstByte')
+const statusBody = defineCborRecord('bytes', 'sha256', 'status')
+const refusalRecord = defineCborRecord('code', 'status')
 
 const noCharge: Charge = { scheme: 'none', amountAtomic: 0n }
 const noEvents = new Uint8Array(0)
@@ -57,47 +73,26 @@ export function draftReceipt(
 ): ReceiptDraft {
   const { request, forwarded, bill, exchange } = ended
   const { route } = ended.chosen
-  const requestBody = { bytes: request.body.length, sha256: request.bodyDigest() }
-  // Members stand in the order of their encoding (spec/statement.md ST1.1): others would be sorted for each call.
-  const claims = new Map<string, CborValue>([
-    [
-      'forwarded',
-      bodyClaim({ bytes: forwarded.body.length, sha256: forwarded.bodyDigest() }, [
-        'transform',
-        forwarded.transform,
-      ]),
-    ],
-    ['model', pairs(['asserted', exchange.observation.model], ['requested', route.model])],
-    [
-      'outcome',
-      pairs(
-        ['error', exchange.error],
-        ['state', exchange.state],
-        ['finish', exchange.observation.finish],
-      ),
-    ],
+  const { transform } = forwarded
+  const { upstreamBody, upstreamStatus, observation } = exchange
+  // In the order of their names (RC3.1): others would be sorted for each call.
+  const claims = new Map<string, CborInput>([
+    ['forwarded', rewrittenBody(forwarded.body.length, forwarded.bodyDigest(), transform)],
+    ['model', modelRecord(observation.model, route.model)],
+    ['outcome', outcomeRecord(exchange.error, exchange.state, observation.finish)],
     ['parameters', request.parameters],
-    [
-      'price',
-      pairs(['sheet', gateway.priceSheetDigest], ['amount', encodeAmount(bill.priceAtomic)]),
-    ],
-    ['request', bodyClaim(requestBody, ['method', call.request.method ?? ''], ['path', call.path])],
+    ['price', priceRecord(gateway.priceSheetDigest, encodeAmount(bill.priceAtomic))],
+    ['request', requestClaim(call, { bytes: request.body.length, sha256: request.bodyDigest() })],
     ['response', responseClaim(exchange)],
-    [
-      'timing',
-      pairs(
-        ['received', call.receivedMs],
-        ['completed', gateway.nowMs()],
-        ['firstByte', exchange.firstByteMs],
-      ),
-    ],
+    ['timing', timingRecord(call.receivedMs, gateway.nowMs(), exchange.firstByteMs)],
     ['upstream', exchange.upstreamClaim],
-    ['upstream-response', bodyClaim(exchange.upstreamBody, ['status', exchange.upstreamStatus])],
-    ['usage', toUsageClaim(exchange.observation)],
+    ['upstream-response', statusBody(upstreamBody.bytes, upstreamBody.sha256, upstreamStatus)],
+    ['usage', toUsageClaim(observation)],
   ])
   const { stream } = exchange
   if (stream !== undefined) {
-    claims.set('stream', pairs(['events', stream.chain.events], ['head', stream.chain.head]))
+    const { events, head } = stream.chain
+    claims.set('stream', streamRecord(head, events))
   }
   addOccasionalClaims(claims, call, ended)
   addSealedClaim(claims, call)
@@ -105,14 +100,14 @@ export function draftReceipt(
 }
 
 /** Says of a call that came sealed that it did, and to which key. */
-function addSealedClaim(claims: Map<string, CborValue>, { request }: Call): void {
+function addSealedClaim(claims: Map<string, CborInput>, { request }: Call): void {
   const claim = sealedClaimOf(request.socket)
   if (claim !== undefined) claims.set('sealed', claim)
 }
 
 /** Claims of calls that have more to say than most. */
 function addOccasionalClaims(
-  claims: Map<string, CborValue>,
+  claims: Map<string, CborInput>,
   { request: { url = '' }, path }: Call,
   { request, forwarded, chosen, bill, settled, exchange }: EndedCall,
 ): void {
@@ -189,24 +184,11 @@ export async function issueRefusal(
   nonce: Uint8Array | undefined,
   refusal: RefusalRecord,
 ): Promise<IssuedReceipt> {
-  const claims = new Map<string, CborValue>([
-    ['refusal', pairs(['code', refusal.code], ['status', refusal.status])],
-    [
-      'request',
-      bodyClaim(
-        recordBody(refusal.requestBody),
-        ['method', call.request.method ?? ''],
-        ['path', call.path],
-      ),
-    ],
-    [
-      'response',
-      bodyClaim(
-        recordBody(refusal.answerBody),
-        ['status', refusal.status],
-        ['transform', 'gateway-error'],
-      ),
-    ],
+  const { code, status, requestBody, answerBody } = refusal
+  const claims = new Map<string, CborInput>([
+    ['refusal', refusalRecord(code, status)],
+    ['request', requestClaim(call, recordBody(requestBody))],
+    ['response', answerClaim(recordBody(answerBody), status, 'gateway-error')],
   ])
   addSealedClaim(claims, call)
   return issue(gateway, call, 'refusal', createDraft(gateway, nonce, claims, noEvents), noCharge)
@@ -215,7 +197,7 @@ export async function issueRefusal(
 function createDraft(
   gateway: Gateway,
   nonce: Uint8Array | undefined,
-  claims: ReadonlyMap<string, CborValue>,
+  claims: ReadonlyMap<string, CborInput>,
   events: Uint8Array,
 ): ReceiptDraft {
   const salts = gateway.random(claims.size * saltBytes)
@@ -258,28 +240,33 @@ async function issue(
   }
 }
 
-function responseClaim(exchange: ExchangeRecord): CborValue {
+function requestClaim({ request, path }: Call, { bytes, sha256 }: BodyRecord): CborInput {
+  return requestRecord(path, bytes, request.method ?? '', sha256)
+}
+
+function answerClaim({ bytes, sha256 }: BodyRecord, status: number, transform: string): CborInput {
+  return responseRecord(bytes, sha256, status, transform)
+}
+
+function responseClaim(exchange: ExchangeRecord): CborInput {
   const { answer, upstreamBody, returned = upstreamBody } = exchange
   switch (answer.kind) {
     case 'whole': {
       const body = answer.transform === 'identity' ? upstreamBody : recordBody(answer.body)
-      return bodyClaim(body, ['status', answer.status], ['transform', answer.transform])
+      return answerClaim(body, answer.status, answer.transform)
     }
     case 'streamed': {
       const own = answer.removed === undefined ? 'identity' : 'usage-removed'
       const { body, transform } = answer.translated ?? { body: returned, transform: own }
-      return bodyClaim(body, ['status', answer.status], ['transform', transform])
+      return answerClaim(body, answer.status, transform)
     }
     case 'gone':
-      return bodyClaim(recordBody(noEvents), ['status', 0], ['transform', 'gateway-error'])
+      return answerClaim(recordBody(noEvents), 0, 'gateway-error')
   }
 }
 
-function bodyClaim(
-  body: BodyRecord,
-  ...others: readonly (readonly [string, CborValue])[]
-): CborValue {
-  return pairs(['bytes', body.bytes], ['sha256', body.sha256], ...others)
+function bodyClaim(body: BodyRecord, other: readonly [string, CborValue]): CborValue {
+  return pairs(['bytes', body.bytes], ['sha256', body.sha256], other)
 }
 
 function pairs(...entries: readonly (readonly [string, CborValue])[]): CborValue {

@@ -10,7 +10,7 @@ import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
 import type { AnswerTranslation } from './answer-translation.ts'
 import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
-import { createChunkBatch } from './chunk-batch.ts'
+import { createChunkBatch, type ChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
 import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
 import {
@@ -64,7 +64,12 @@ export async function relayStream(
   const headers = joinHeaders(head, release)
   const hasReceipts = running.gateway.config.receipts.enabled
   const recorder = createStreamRecorder(hasReceipts, meter, references?.inEvent)
-  const relay = createRelay(running, recorder, headers, release !== 'gone')
+  const relay = createRelay(running, recorder, headers, {
+    hasBegun: release !== 'gone',
+    proveProgress: createProgressProof(payment, running.sent.bill, recorder),
+    // Whose id it is must be kept before the caller can learn it.
+    mayReadLate: references === undefined,
+  })
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = (drainMs) => {
@@ -77,11 +82,10 @@ export async function relayStream(
     running.attempt.exchange?.resume()
     return readOnMs
   }
-  const proveProgress = createProgressProof(payment, running.sent.bill, recorder)
+  // Before the process reads or writes again, so nothing is delayed.
   const batch = createChunkBatch((bytes) => {
     takeBytes(running, relay, relay.cutter?.push(bytes) ?? bytes)
-    proveProgress()
-  })
+  }, process.nextTick)
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
@@ -94,6 +98,7 @@ export async function relayStream(
   if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
     takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
   }
+  relay.late?.flush()
   const record = recordStream(running, head, ending, relay)
   const { translated } = relay
   return translated === undefined
@@ -168,6 +173,9 @@ type Relay = {
   readonly translated: TranslatedStream | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly hasBegun: boolean
+  readonly proveProgress: () => void
+  /** What was written and is not recorded yet; `undefined` where it is recorded before it is written. */
+  readonly late: ChunkBatch | undefined
   /** What had been seen when the caller left. */
   cut: Observation | undefined
 }
@@ -176,14 +184,23 @@ function createRelay(
   running: Running,
   recorder: StreamRecorder,
   headers: Relay['headers'],
-  hasBegun: boolean,
+  options: Pick<Relay, 'hasBegun' | 'proveProgress'> & { readonly mayReadLate: boolean },
 ): Relay {
+  const { hasBegun, proveProgress, mayReadLate } = options
   const { addsUsage } = running.sent.forwarded
   const rewriting = findRewriting(running)
+  const kept = createKeeper(running)
   return {
     recorder,
     cutter: addsUsage ? createUsageCutter(recorder.observe) : undefined,
-    kept: createKeeper(running),
+    kept,
+    proveProgress,
+    late:
+      mayReadLate && !addsUsage && rewriting === undefined
+        ? createChunkBatch((bytes) => {
+            recordReturned({ recorder, kept, proveProgress }, bytes)
+          }, running.gateway.turns.atEnd)
+        : undefined,
     translated:
       rewriting &&
       createTranslatedStream(running, rewriting, maxEvents, (bytes) => {
@@ -196,23 +213,48 @@ function createRelay(
 }
 
 function cutRelay(relay: Relay): void {
+  relay.late?.flush()
   relay.recorder.cut()
   relay.cut = relay.recorder.observation()
 }
 
-function takeBytes(running: Running, { recorder, kept, translated }: Relay, bytes: Buffer): void {
+function takeBytes(running: Running, relay: Relay, bytes: Buffer): void {
   if (bytes.length === 0) return
-  recorder.push(bytes)
-  translated?.push(bytes)
+  const { recorder, translated, late } = relay
   if (running.hasLeft) {
-    // Beyond what was authorised nothing can be charged: there is nothing left to learn.
-    if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
-  } else {
-    kept?.push(bytes)
+    recordDrained(running, relay, bytes)
+  } else if (late === undefined) {
+    recordReturned(relay, bytes)
     if (translated === undefined) writeChunk(running, bytes)
+    else translated.push(bytes)
+  } else {
+    // All streams write before any is hashed: whoever waits for bytes does not wait for our records.
+    writeChunk(running, bytes)
+    late.push(bytes)
   }
   // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
   if (recorder.events() > maxEvents) failAnswer(running)
+}
+
+function recordReturned(
+  { recorder, kept, proveProgress }: Pick<Relay, 'recorder' | 'kept' | 'proveProgress'>,
+  bytes: Buffer,
+): void {
+  recorder.push(bytes)
+  kept?.push(bytes)
+  proveProgress()
+}
+
+function recordDrained(
+  running: Running,
+  { recorder, translated, proveProgress }: Relay,
+  bytes: Buffer,
+): void {
+  recorder.push(bytes)
+  translated?.push(bytes)
+  // Beyond what was authorised nothing can be charged: there is nothing left to learn.
+  if (isOverMaximum(running, recorder.observation())) endDrain(running, 'maximum')
+  proveProgress()
 }
 
 function isOverMaximum({ sent }: Running, observation: Observation): boolean {

@@ -21,7 +21,8 @@ export type Head = {
 
 /** One request to one upstream. */
 export type Attempt = {
-  readonly head: Promise<Head>
+  /** The head of the answer, or the end of an attempt that has none. */
+  readonly begun: Promise<Head | Ending>
   readonly ended: Promise<Ending>
   readonly resolveHead: (head: Head) => void
   readonly end: (ending: Ending) => void
@@ -90,13 +91,16 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
 const noFailures: readonly FailedAttempt[] = []
 
 function createAttempt(): Attempt {
-  const head = Promise.withResolvers<Head>()
+  const begun = Promise.withResolvers<Head | Ending>()
   const ended = Promise.withResolvers<Ending>()
   return {
-    head: head.promise,
+    begun: begun.promise,
     ended: ended.promise,
-    resolveHead: head.resolve,
-    end: ended.resolve,
+    resolveHead: begun.resolve,
+    end: (ending) => {
+      begun.resolve(ending)
+      ended.resolve(ending)
+    },
     collected: createBodyCollector(),
     exchange: undefined,
     sentMs: 0,

@@ -10,11 +10,13 @@ export type ScanFault = 'not-utf8' | 'not-an-object' | 'too-deep' | 'duplicate-m
 const maxDepth = 256
 const quote = 0x22
 const backslash = 0x5c
-const spaces = new Set([0x20, 0x09, 0x0a, 0x0d])
-const closers = new Map([
-  [0x7b, 0x7d],
-  [0x5b, 0x5d],
-])
+const openBrace = 0x7b
+const openBracket = 0x5b
+// A string up to this length is looked through by hand: a native search takes longer to begin.
+const shortString = 32
+// Such a name is what it says; others may have escapes, or what JSON does not allow.
+// oxlint-disable-next-line no-control-regex
+const plainName = /^"[^"\\\u0000-\u001f]*"$/
 const scalar = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/
 
 class Fault extends Error {
@@ -64,7 +66,8 @@ function scanObject(scanner: Scanner): ReadonlyMap<string, MemberSpan> {
 function readName(scanner: Scanner): string {
   const start = scanner.offset
   skipString(scanner)
-  return parseToken(scanner.body.toString('utf8', start, scanner.offset))
+  const token = scanner.body.toString('utf8', start, scanner.offset)
+  return plainName.test(token) ? token.slice(1, -1) : parseToken(token)
 }
 
 function parseToken(token: string): string {
@@ -90,7 +93,7 @@ function skipValue(scanner: Scanner): MemberSpan {
   const start = scanner.offset
   const first = scanner.body[start] ?? 0
   if (first === quote) skipString(scanner)
-  else if (closers.has(first)) skipNested(scanner)
+  else if (first === openBrace || first === openBracket) skipNested(scanner)
   else skipScalar(scanner)
   return { start, end: scanner.offset }
 }
@@ -106,10 +109,10 @@ function skipNested(scanner: Scanner): void {
       continue
     }
     scanner.offset++
-    const closer = closers.get(byte)
-    if (closer !== undefined) {
+    if (byte === openBrace || byte === openBracket) {
       if (open.length === maxDepth) throw new Fault('too-deep')
-      open.push(closer)
+      // In ASCII a closer stands two behind its opener.
+      open.push(byte + 2)
     } else if (byte === 0x7d || byte === 0x5d) {
       if (open.pop() !== byte) throw new Fault('not-an-object')
     }
@@ -126,7 +129,7 @@ function skipScalar(scanner: Scanner): void {
 }
 
 function endsScalar(byte: number): boolean {
-  return byte === 0x2c || byte === 0x7d || spaces.has(byte)
+  return byte === 0x2c || byte === 0x7d || isSpace(byte)
 }
 
 /** Jumps from quote to quote: long strings (images) cost one native search. */
@@ -134,6 +137,13 @@ function skipString(scanner: Scanner): void {
   const { body } = scanner
   if (body[scanner.offset] !== quote) throw new Fault('not-an-object')
   let from = scanner.offset + 1
+  const near = Math.min(from + shortString, body.length)
+  for (let index = from; index < near && body[index] !== backslash; index++) {
+    if (body[index] === quote) {
+      scanner.offset = index + 1
+      return
+    }
+  }
   for (;;) {
     const end = body.indexOf(quote, from)
     if (end < 0) throw new Fault('not-an-object')
@@ -149,7 +159,11 @@ function skipString(scanner: Scanner): void {
 }
 
 function skipSpaces(scanner: Scanner): void {
-  while (spaces.has(scanner.body[scanner.offset] ?? 0)) scanner.offset++
+  while (isSpace(scanner.body[scanner.offset])) scanner.offset++
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }
 
 function expect(scanner: Scanner, byte: number): void {

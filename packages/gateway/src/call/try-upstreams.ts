@@ -23,7 +23,7 @@ const passedOver = new Set([401, 402, 403, 429, 500, 502, 503, 504, 529])
 export async function tryUpstreams(running: Running): Promise<Head | Ending> {
   for (;;) {
     startAttempt(running)
-    const outcome = await Promise.race([running.attempt.head, running.attempt.ended])
+    const outcome = await running.attempt.begun
     if (!canGoOn(running)) return outcome
     const failure = await judgeAttempt(running, outcome)
     if (failure === undefined) return outcome

@@ -4,6 +4,8 @@
 export type Turns = {
   /** Resolves when all that has arrived for any call has been read, in the same turn of the event loop. */
   end(): Promise<void>
+  /** Runs this when the turn ends. It must not throw. */
+  readonly atEnd: (task: () => void) => void
 }
 
 /**
@@ -13,7 +15,16 @@ export type Turns = {
  * is alone loses nothing: its turn ends at once.
  */
 export function createTurns(): Turns {
+  // Owned here: what is due at the end of the turn under way.
   let ending: Promise<void> | undefined
+  let tasks: (() => void)[] = []
+
+  function runTasks(): void {
+    const due = tasks
+    tasks = []
+    for (const task of due) task()
+  }
+
   return {
     end: () =>
       (ending ??= new Promise((resolve) => {
@@ -22,5 +33,8 @@ export function createTurns(): Turns {
           resolve()
         })
       })),
+    atEnd: (task) => {
+      if (tasks.push(task) === 1) setImmediate(runTasks)
+    },
   }
 }

@@ -6,6 +6,7 @@ import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { z } from 'zod'
 import { dialectOfKind } from '../http/wire-routes.ts'
 import { findPaymentFault } from './check-payment.ts'
+import { findWorkersFault } from './check-workers.ts'
 import { configSchema, type AttestationConfig, type Config } from './schema.ts'
 
 /** A configuration ready for use: paths are absolute; `digest` covers its canonical JSON and its certificate files. */
@@ -62,7 +63,7 @@ export function parseConfig(text: string, folder: string): LoadedConfig {
   const result = configSchema.safeParse(json)
   if (!result.success) throw new ConfigError(z.prettifyError(result.error))
   refuseAmbiguousModels(result.data)
-  const fault = findPaymentFault(result.data)
+  const fault = findPaymentFault(result.data) ?? findWorkersFault(result.data)
   if (fault !== undefined) throw new ConfigError(fault)
   const digest = createHash('sha256').update(canonicalJson(result.data)).digest()
   return { config: withAbsolutePaths(result.data, folder), digest }

@@ -319,6 +319,12 @@ export const configSchema = z.strictObject({
       .default(true)
       .describe('Takes calls that are encrypted to a key in the keyset (/v1/sealed).'),
   }),
+  workers: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe('Processes that serve, one core each; more than one has a primary process besides.'),
   publicUrl: z
     .url({ protocol: /^https?$/ })
     .optional()

@@ -1,6 +1,6 @@
 /** `exact` by EIP-3009, for a facilitator (spec/payment.md PA27.3). */
 import { encodeFunctionData, getAddress, parseAbi } from 'viem'
-import { isSignedByPayer } from '../payment/exact/authorization-signature.ts'
+import { createAuthorizationCheck } from '../payment/exact/authorization-signature.ts'
 import { isPaidBy, type Chain } from '../payment/exact/chain.ts'
 import {
   readSignedAuthorization,
@@ -29,12 +29,12 @@ export async function planExact(
   surroundings: PlanSurroundings,
   { extra, payload, amountAtomic }: FacilitatorRequest,
 ): Promise<SettlementPlan> {
-  const { terms, chain, clock } = surroundings
+  const { terms, chain, curve, clock } = surroundings
   checkMethod(extra)
   checkTokenDomain(extra, terms, prefix)
   const { authorization, signature } = readSignedAuthorization(payload)
   checkAuthorization(authorization, terms.payTo, amountAtomic)
-  if (!(await isSignedByPayer(terms, authorization, signature))) {
+  if (!createAuthorizationCheck(terms, curve)(authorization, signature)) {
     throw new FacilitatorRefusal(`${prefix}signature`, 'The signature is not the payer’s.')
   }
   const { from, nonce, valueAtomic } = authorization

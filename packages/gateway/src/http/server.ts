@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:https'
 import { sendWhole, errorHeaders } from '../call/deliver.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { handleCall } from '../call/handle-call.ts'
+import type { PresentState } from '../metrics.ts'
 import { createAttestedServer, patience } from './attested-server.ts'
 import { dialectOfModels, findModel, listModels } from './list-models.ts'
 import { isModelPath, isNotarised, refusalOfPath } from './paths.ts'
@@ -142,16 +143,22 @@ function sendReadiness(response: ServerResponse, isReady: boolean): void {
 }
 
 async function sendMetrics(gateway: Gateway, response: ServerResponse): Promise<void> {
-  const { metrics, pending, requestMemory, receipts, upstreams } = gateway
-  const text = await metrics.render({
+  const { metrics, siblings } = gateway
+  const text = await (siblings?.renderMetrics() ?? metrics.render(presentState(gateway)))
+  const headers = { 'content-type': metrics.contentType }
+  sendWhole(response, 200, headers, Buffer.from(text), undefined)
+}
+
+/** What a gateway holds at this moment. */
+export function presentState(gateway: Gateway): PresentState {
+  const { pending, requestMemory, receipts, upstreams } = gateway
+  return {
     pendingCalls: pending.size,
     requestBytes: requestMemory.takenBytes,
     unwrittenReceipts: receipts.unwritten(),
     unsettled: gateway.unsettled(),
     upstreams: upstreams.load(),
-  })
-  const headers = { 'content-type': metrics.contentType }
-  sendWhole(response, 200, headers, Buffer.from(text), undefined)
+  }
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -40,6 +40,18 @@ export type KeyPlan = {
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
 }
 
+/** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
+export type KeysetTurn = {
+  readonly previousKeysetDigest: Uint8Array | undefined
+  readonly tls: TlsKey | undefined
+  readonly hpke: HpkeKey | undefined
+  /** The keyset is stored, or there is none: the next turn may begin. */
+  done(): void
+}
+
+/** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
+export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
+
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
   readonly keysetDigest: Uint8Array
@@ -71,6 +83,12 @@ export type Epochs = {
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
   /**
+   * Opens the next epoch now: one of its keys is renewed.
+   *
+   * @throws AttestationError
+   */
+  renew(nowMs: number): Promise<void>
+  /**
    * Opens the next epoch by another configuration. From then on these epochs renew themselves no more: they sign what
    * was begun under them, and the new ones go on with the chain of keysets.
    *
@@ -98,7 +116,8 @@ export type Epochs = {
 /** Times of an epoch: it is renewed at half of its life, so that clocks and attesters may fail for a while. */
 export const epochLifetimeMs = 86_400_000
 
-const renewAfterMs = epochLifetimeMs / 2
+/** Then the next one is opened. */
+export const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
 const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
@@ -118,6 +137,8 @@ type OpenEpoch = Epoch & {
 type EpochOptions = {
   readonly random: RandomBytes
   readonly plan?: KeyPlan
+  /** Where keysets of several processes make one chain; by default this process is alone. */
+  readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
@@ -136,9 +157,8 @@ export async function createEpochs(
     readonly previousKeysetDigest: Uint8Array | undefined
   },
 ): Promise<Epochs> {
-  const { nowMs, random, previousKeysetDigest, onEpoch, plan = receiptKeyOnly } = options
-  const first = await openEpoch(terms, attester, plan, { nowMs, random, previousKeysetDigest })
-  onEpoch(first)
+  const { nowMs, previousKeysetDigest } = options
+  const first = await openInTurn(terms, attester, options, { nowMs, previousKeysetDigest })
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -148,7 +168,7 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { random, onEpoch, onError, plan = receiptKeyOnly } = options
+  const { onError, plan = receiptKeyOnly } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
@@ -157,14 +177,12 @@ function manageEpochs(
 
   function openAfter(next: KeysetTerms, nowMs: number): Promise<OpenEpoch> {
     const previousKeysetDigest = epoch.keysetDigest
-    return openEpoch(next, attester, plan, { nowMs, random, previousKeysetDigest })
+    return openInTurn(next, attester, options, { nowMs, previousKeysetDigest })
   }
 
   async function openNext(nowMs: number): Promise<void> {
     try {
-      const next = await openAfter(terms, nowMs)
-      onEpoch(next)
-      epoch = next
+      epoch = await openAfter(terms, nowMs)
       retryAtMs = 0
     } finally {
       renewal = undefined
@@ -201,7 +219,6 @@ function manageEpochs(
       await renewal?.catch(() => undefined)
       const newTerms = { ...terms, ...change }
       const next = await openAfter(newTerms, nowMs)
-      onEpoch(next)
       return manageEpochs(next, newTerms, attester, options)
     } catch (error) {
       isSucceeded = false
@@ -211,6 +228,9 @@ function manageEpochs(
 
   return {
     succeed,
+    renew: async (nowMs) => {
+      if (!isSucceeded) await renew(nowMs)
+    },
     ready: async (nowMs, durationMs) => {
       await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
     },
@@ -257,23 +277,38 @@ function signNext(
   return { statement, epoch: open }
 }
 
+/** The keyset is stored, and known to servers, before it signs anything and before the next one is opened. */
+async function openInTurn(
+  terms: KeysetTerms,
+  attester: Attester,
+  { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
+  { nowMs, previousKeysetDigest }: Pick<KeysetTurn, 'previousKeysetDigest'> & { nowMs: number },
+): Promise<OpenEpoch> {
+  const notAfterMs = nowMs + epochLifetimeMs
+  const turn = (await takeTurn?.(nowMs, notAfterMs)) ?? {
+    previousKeysetDigest,
+    tls: plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs),
+    hpke: plan.sealed ? createHpkeKey() : undefined,
+    done: () => undefined,
+  }
+  try {
+    const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
+    onEpoch(epoch)
+    return epoch
+  } finally {
+    turn.done()
+  }
+}
+
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  plan: KeyPlan,
-  options: {
-    readonly nowMs: number
-    readonly random: RandomBytes
-    readonly previousKeysetDigest: Uint8Array | undefined
-  },
+  { tls, hpke, previousKeysetDigest }: KeysetTurn,
+  options: { readonly nowMs: number; readonly notAfterMs: number; readonly random: RandomBytes },
 ): Promise<OpenEpoch> {
-  const { nowMs, random, previousKeysetDigest } = options
+  const { nowMs, notAfterMs, random } = options
   const signer = createReceiptKey()
-  const notAfterMs = nowMs + epochLifetimeMs
   const { payees, ...common } = terms
-  const tls =
-    plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs)
-  const hpke = plan.sealed ? createHpkeKey() : undefined
   const document = encodeKeyset({
     ...common,
     receiptKey: signer.publicKey,

@@ -1,5 +1,12 @@
-/** An X25519 key for sealed calls that never leaves the process (spec/sealed.md). */
-import { createHmac, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto'
+/** An X25519 key for sealed calls; it leaves the process for the gateway's own workers only (spec/sealed.md). */
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto'
 
 /** The key, and the proof that it is held (ST5.8). */
 export type HpkeKey = {
@@ -12,10 +19,21 @@ export type HpkeKey = {
 
 const keyBytes = 32
 const spkiPrefix = Buffer.from('302a300506032b656e032100', 'hex')
+const pkcs8Prefix = Buffer.from('302e020100300506032b656e04220420', 'hex')
 
 /** Makes a new key. */
 export function createHpkeKey(): HpkeKey {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519')
+  return toHpkeKey(generateKeyPairSync('x25519').privateKey)
+}
+
+/** The key of these 32 bytes, which another process of this gateway has made. */
+export function importHpkeKey(privateKey: Uint8Array): HpkeKey {
+  const key = Buffer.concat([pkcs8Prefix, privateKey])
+  return toHpkeKey(createPrivateKey({ key, format: 'der', type: 'pkcs8' }))
+}
+
+function toHpkeKey(privateKey: KeyObject): HpkeKey {
+  const publicKey = createPublicKey(privateKey)
   return {
     publicKey: Uint8Array.from(
       publicKey.export({ type: 'spki', format: 'der' }).subarray(-keyBytes),
@@ -31,10 +49,7 @@ export function createHpkeKey(): HpkeKey {
 }
 
 /** OpenSSL refuses shares of low order: their secret is known to everybody. */
-function agree(
-  share: Uint8Array,
-  privateKey: Parameters<typeof diffieHellman>[0]['privateKey'],
-): Uint8Array | undefined {
+function agree(share: Uint8Array, privateKey: KeyObject): Uint8Array | undefined {
   const der = Buffer.concat([spkiPrefix, share])
   try {
     const publicKey = createPublicKey({ key: der, format: 'der', type: 'spki' })

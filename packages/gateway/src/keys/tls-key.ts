@@ -1,5 +1,12 @@
-/** A P-256 key for TLS that never leaves the process, in a certificate that it signs itself. */
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto'
+/** A P-256 key for TLS, in a certificate that it signs itself; it leaves the process for the gateway's own workers only. */
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  type KeyObject,
+} from 'node:crypto'
 import { isIPv4 } from 'node:net'
 import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import { nativeSha256 } from './native-sha256.ts'
@@ -28,12 +35,15 @@ export function createTlsKey(
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const certificate = signCertificate(privateKey, spki, { names, notBeforeMs, notAfterMs })
-  return {
-    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certificatePem: toPem(certificate),
-    spkiDigest: nativeSha256(spki),
-    signer: createEs256Signer(privateKey),
-  }
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  return importTlsKey({ keyPem, certificatePem: toPem(certificate) })
+}
+
+/** The key of this text, which another process of this gateway has made. */
+export function importTlsKey(pem: Pick<TlsKey, 'keyPem' | 'certificatePem'>): TlsKey {
+  const privateKey = createPrivateKey(pem.keyPem)
+  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+  return { ...pem, spkiDigest: nativeSha256(spki), signer: createEs256Signer(privateKey) }
 }
 
 type Terms = {

@@ -69,7 +69,7 @@ export function createUsageObserver(wire: MeterWire): UsageObserver {
 
   return {
     observe(event) {
-      const bytes = Buffer.from(event.buffer, event.byteOffset, event.length)
+      const bytes = toBuffer(event)
       // One character for each byte: what is searched for is ASCII.
       const text = bytes.toString('latin1')
       if (!text.includes('data:')) return
@@ -87,6 +87,11 @@ export function createUsageObserver(wire: MeterWire): UsageObserver {
     },
     result: () => toObservation(found, reader),
   }
+}
+
+/** The same bytes. Events that lie in one chunk are Buffers already. */
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** What a whole JSON body says. A body that is no JSON counts as not terminated. */

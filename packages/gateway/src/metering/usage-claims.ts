@@ -1,5 +1,9 @@
 /** What a receipt says of use and its price: the claims `usage` (spec/receipt.md RC4) and `metering` (spec/metering.md ME7). */
-import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import {
+  defineCborRecord,
+  type CborInput,
+  type CborValue,
+} from '@countersign/protocol/bytes/cbor-encode'
 import { encodeAmount } from '@countersign/protocol/receipt/charge'
 import type { Authorisation } from './bound-price.ts'
 import type { CappedCharge } from './price-sheet.ts'
@@ -7,16 +11,18 @@ import type { MeteredUsage } from './settle-usage.ts'
 import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 import { totalInput, totalOutput, type Observation } from './usage.ts'
 
+const usageRecord = defineCborRecord('raw', 'input', 'output', 'source')
+
 /** The claim `usage`: what the provider reported, in its own words and as totals. */
-export function toUsageClaim({ usage }: Observation): CborValue {
+export function toUsageClaim({ usage }: Observation): CborInput {
   const isExact = usage.kind === 'exact'
   const isCounted = usage.kind !== 'none'
-  return new Map<string, CborValue>([
-    ['raw', usage.raw ?? null],
-    ['input', isCounted ? totalInput(usage.counts) : null],
-    ['output', isExact ? totalOutput(usage.counts) : null],
-    ['source', isCounted || usage.raw !== undefined ? 'provider' : 'none'],
-  ])
+  return usageRecord(
+    usage.raw ?? null,
+    isCounted ? totalInput(usage.counts) : null,
+    isExact ? totalOutput(usage.counts) : null,
+    isCounted || usage.raw !== undefined ? 'provider' : 'none',
+  )
 }
 
 /** The claim `metering`: what is charged for, by kind, and how that was known. */

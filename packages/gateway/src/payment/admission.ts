@@ -57,6 +57,11 @@ export type AdmittedPayment = {
   complete(result: CallResult, usedAtomic?: bigint): Promise<Charge>
   /** What a metered scheme needs besides; `null` for all others. */
   readonly metered: MeteredEnd | null
+  /**
+   * What a release means. `free`: it is given at once and leaves no trace. `durable`: a call that was released and never
+   * ended is used (PA12.2). Absent: whatever else the scheme does there.
+   */
+  readonly releases?: 'free' | 'durable'
 }
 
 /** How a call ended for its payment. */
@@ -76,7 +81,7 @@ export type MeteredEnd = {
 export type PaymentScheme = {
   admit(request: AdmissionRequest): Promise<Admission>
   /** The payer that these headers alone prove; `null` when they prove none. */
-  identify(headers: IncomingHttpHeaders): string | null
+  identify(headers: IncomingHttpHeaders): string | null | Promise<string | null>
   /** Ends background work; unsettled work is left as recovery finds it. */
   close(): Promise<void>
 }

@@ -247,6 +247,7 @@ function createAdmitted(
       return { scheme: 'api-key', amountAtomic, asset, paymentId }
     },
     metered: null,
+    releases: 'free',
   }
 }
 

@@ -17,7 +17,8 @@ export function createCombinedPayment(schemes: {
       const scheme = pays || readApiKey(request.headers) === undefined ? exact : apiKey
       return scheme.admit(request)
     },
-    identify: (headers) => apiKey.identify(headers) ?? exact.identify(headers),
+    identify: async (headers) =>
+      (await apiKey.identify(headers)) ?? (await exact.identify(headers)),
     close: async () => {
       await Promise.all([exact.close(), apiKey.close()])
     },

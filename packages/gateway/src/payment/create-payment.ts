@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
 import { createCombinedPayment } from './combined.ts'
+import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
 import { createExactPayment } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -28,8 +29,8 @@ export type Payment = {
   readonly settlementAddress: string | undefined
   /** Signs by EIP-191 with the settlement key, to show that it is held. */
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
-  /** Charges of an earlier process that have no receipt. */
-  readonly owedReceipts: readonly OwedReceipt[]
+  /** Charges that have no receipt yet: before the first call those of an earlier process. */
+  readonly owedReceipts: () => readonly OwedReceipt[]
   /** Gives back what channels hold; `undefined` without channels. */
   readonly refunds: RefundDesk | undefined
   /** Charges of metered schemes that are not on chain yet. */
@@ -78,7 +79,7 @@ function withoutChain(scheme: PaymentScheme): Payment {
     payees: [],
     settlementAddress: undefined,
     signSettlement: undefined,
-    owedReceipts: [],
+    owedReceipts: () => [],
     refunds: undefined,
     unsettled: () => nothing,
   }
@@ -102,9 +103,7 @@ async function createX402(
   const { exact, upto, batchSettlement } = payment
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
-  const settlementKey = readKey(environment, settlementKeyName)
-  const chargeKey =
-    environment[chargeKeyName] === undefined ? settlementKey : readKey(environment, chargeKeyName)
+  const { settlementKey, chargeKey } = readPaymentKeys(environment)
   const metered = await openMetered(config, payment, {
     clock,
     settlementKey,
@@ -123,8 +122,9 @@ async function createX402(
     channel: metered?.channel?.terms,
     resourceBaseUrl: resourceBaseUrl(config),
   }
+  const curve = await loadEvmCurve()
   const beside =
-    exact && createExact(config, exact, settlementKey, { metered, terms }, surroundings)
+    exact && createExact(config, exact, settlementKey, { metered, terms, curve }, surroundings)
   await metered?.start()
   const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
@@ -133,9 +133,22 @@ async function createX402(
     settlementAddress: account.address,
     signSettlement: async (message) =>
       hexToBytes(await account.signMessage({ message: { raw: message } })),
-    owedReceipts: metered === undefined ? [] : listOwedReceipts(metered),
+    owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
     unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+  }
+}
+
+/** Pays for transactions; signs charges and claims. @throws ConfigError when one is missing or malformed. */
+export function readPaymentKeys(environment: PaymentSurroundings['environment']): {
+  readonly settlementKey: string
+  readonly chargeKey: string
+} {
+  const settlementKey = readKey(environment, settlementKeyName)
+  const hasOwn = environment[chargeKeyName] !== undefined
+  return {
+    settlementKey,
+    chargeKey: hasOwn ? readKey(environment, chargeKeyName) : settlementKey,
   }
 }
 
@@ -172,7 +185,11 @@ function createExact(
   config: Config,
   exact: ExactConfig,
   settlementKey: string,
-  beside: { readonly metered: OpenMetered | undefined; readonly terms: MeteredTermsSet },
+  beside: {
+    readonly metered: OpenMetered | undefined
+    readonly terms: MeteredTermsSet
+    readonly curve: EvmCurve
+  },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
   const { settle, network, ...terms } = exact
@@ -185,6 +202,7 @@ function createExact(
   const scheme = createExactPayment({
     ...options,
     settlementKey,
+    curve: beside.curve,
     settle:
       settle === 'before'
         ? { kind: 'before' }

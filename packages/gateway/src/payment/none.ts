@@ -8,6 +8,7 @@ export const freePayment: AdmittedPayment = {
   release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
   complete: () => Promise.resolve({ scheme: 'none', amountAtomic: 0n } as const),
   metered: null,
+  releases: 'free',
 }
 
 const freely = Promise.resolve({ kind: 'admitted', payment: freePayment } as const)

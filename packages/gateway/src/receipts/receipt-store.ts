@@ -46,6 +46,8 @@ export type ReceiptStore = {
   close(): void
 }
 
+// Other workers write to the same file, each for a moment.
+const waitForOthersMs = 2000
 const flushAfterMs = 25
 const retryAfterMs = 1000
 const maxWaiting = 1024
@@ -70,7 +72,7 @@ CREATE TABLE IF NOT EXISTS keyset (
  */
 export function openReceiptStore(folder: string, onError: (error: unknown) => void): ReceiptStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(folder, 'receipts.db'))
+  const database = new DatabaseSync(join(folder, 'receipts.db'), { timeout: waitForOthersMs })
   database.exec(schema)
   const insert = database.prepare('INSERT INTO receipt VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM receipt WHERE id = ?')

@@ -29,8 +29,9 @@ export async function serveReceipt(
     sendProblem(response, 'request-malformed')
     return
   }
-  await gateway.pending.wait(id, Number(wait) * 1000)
-  const receipt = gateway.receipts.get(id)
+  const waitMs = Number(wait) * 1000
+  await gateway.pending.wait(id, waitMs)
+  const receipt = gateway.receipts.get(id) ?? (await gateway.siblings?.findReceipt(id, waitMs))
   const keyset = receipt && gateway.receipts.getKeyset(receipt.keysetDigest)
   if (receipt === undefined || keyset === undefined) {
     sendProblem(response, 'receipt-not-found')

@@ -23,6 +23,8 @@ export type OwnerStore = {
   close(): void
 }
 
+// Other workers write to the same file, each for a moment.
+const waitForOthersMs = 2000
 const schema = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -34,7 +36,7 @@ CREATE INDEX IF NOT EXISTS reference_time ON reference (time_ms);`
 /** Opens the store. Ids of a moment that a loss of power takes away belong to nobody: they are refused from then on. */
 export function openOwnerStore(folder: string): OwnerStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(folder, 'references.db'))
+  const database = new DatabaseSync(join(folder, 'references.db'), { timeout: waitForOthersMs })
   database.exec(schema)
   const insert = database.prepare('INSERT OR IGNORE INTO reference VALUES (?, ?, ?, ?, ?, ?)')
   const select = database.prepare('SELECT * FROM reference WHERE id = ?')

@@ -58,7 +58,7 @@ export function createSealedCalls(
       const limit = gateway.config.limits.maxRequestBytes + overheadBytes
       const body = await readBody(request, limit, received, gateway.requestMemory)
       const opened = await openSealedCall(body, keys)
-      const refusal = judge(gateway, keys, request, opened)
+      const refusal = await judge(gateway, keys, request, opened)
       if (opened === undefined || refusal !== undefined) {
         sendProblem(response, refusal ?? 'sealed-key-unknown')
         return
@@ -73,12 +73,12 @@ export function createSealedCalls(
 }
 
 /** In this order: what is refused here was not made, and nothing is known of it. */
-function judge(
+async function judge(
   gateway: Gateway,
   keys: SealedKeys,
   { headers }: IncomingMessage,
   opened: OpenedCall | undefined,
-): GatewayErrorCode | undefined {
+): Promise<GatewayErrorCode | undefined> {
   if (opened === undefined) return 'sealed-key-unknown'
   if (headers['content-type'] !== sealedTypes.request) return 'sealed-malformed'
   const { request, encapsulated } = opened
@@ -87,7 +87,7 @@ function judge(
   // False when there is no date, or none that can be read.
   const isNow = Math.abs(date - nowMs) <= sealedWindowMs
   if (!isNow) return 'sealed-replayed'
-  return refusals[keys.take(encapsulated, nowMs)]
+  return refusals[await keys.take(encapsulated, nowMs)]
 }
 
 const refusals = { new: undefined, seen: 'sealed-replayed', 'no-room': 'overloaded' } as const

@@ -1,6 +1,6 @@
 /** Sends one call to an upstream and hands on what comes back, chunk by chunk. */
 import { errors, type Dispatcher } from 'undici'
-import type { CborValue } from '@countersign/protocol/bytes/cbor-encode'
+import { defineCborRecord, type CborInput } from '@countersign/protocol/bytes/cbor-encode'
 import { selectRequestHeaders } from '../http/headers.ts'
 import type { IncomingHttpHeaders } from 'node:http'
 import { expectSocket, type TlsEvidence } from './tls-evidence.ts'
@@ -30,6 +30,7 @@ export type UpstreamExchange = {
   tls(): TlsEvidence | null | undefined
 }
 
+const upstreamRecord = defineCborRecord('tls', 'host', 'requestId')
 const timeoutCodes = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
@@ -155,10 +156,6 @@ export function describeUpstreamClaim(
   upstream: Upstream,
   requestId: string | null,
   tls: TlsEvidence | null | undefined,
-): CborValue {
-  return new Map<string, CborValue>([
-    ['tls', tls ?? null],
-    ['host', upstream.host],
-    ['requestId', requestId],
-  ])
+): CborInput {
+  return upstreamRecord(tls ?? null, upstream.host, requestId)
 }

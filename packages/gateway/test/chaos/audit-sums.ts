@@ -56,26 +56,51 @@ export async function auditSums(
   try {
     assert.equal(ledger.state.owedReceipts.size, 0, 'a charge has no receipt')
     const charges = readCharges(dataDir)
-    const ofChannels = await auditChannels(network, ledger, charges)
-    const ofPayments = await auditPayments(network, payee, ledger, charges)
+    const byPayment = Map.groupBy(charges, keyOf)
+    checkKnown(ledger, byPayment)
+    const ofChannels = await auditChannels(network, ledger, byPayment)
+    const ofPayments = await auditPayments(network, payee, ledger, byPayment)
     return { receipts: charges.length, ...ofChannels, ...ofPayments }
   } finally {
     await ledger.close()
   }
 }
 
+type ByPayment = ReadonlyMap<string, readonly Charge[]>
+
+function keyOf(charge: Charge): string {
+  return charge.scheme === 'none' ? 'none' : `${charge.scheme} ${toHex(charge.paymentId)}`
+}
+
+/** Nothing was charged on a payment that the ledger does not know: it forgets those that were released. */
+function checkKnown({ state }: DurableLedger, charges: ByPayment): void {
+  const known = new Set([
+    ...Array.from(state.channels.values(), ({ channelId }) => toChannelKey(channelId)),
+    ...Array.from(state.payments.values(), ({ permit }) => toUptoKey(permit.nonce)),
+  ])
+  for (const [key, receipts] of charges) {
+    const isFree = receipts.every(({ amountAtomic }) => amountAtomic === 0n)
+    assert.ok(isFree || known.has(key), `${key}: charged, and not in the ledger`)
+  }
+}
+
+function toChannelKey(channelId: string): string {
+  return `batch-settlement ${channelId.slice(2)}`
+}
+
+function toUptoKey(nonce: bigint): string {
+  return `upto ${nonce.toString(16).padStart(64, '0')}`
+}
+
 async function auditChannels(
   network: MeteredNetwork,
   { state }: DurableLedger,
-  charges: readonly Charge[],
+  charges: ByPayment,
 ): Promise<Omit<Sums, 'receipts' | 'payments' | 'paidByUptoAtomic'>> {
   const total = { chargedAtomic: 0n, claimedAtomic: 0n, signedAtomic: 0n, depositedAtomic: 0n }
   for (const { channelId, chargedAtomic, reservedAtomic, signed } of state.channels.values()) {
     const [deposited, claimed] = await network.channelOf(channelId)
-    const receipts = charges.filter(
-      (charge) =>
-        charge.scheme === 'batch-settlement' && `0x${toHex(charge.paymentId)}` === channelId,
-    )
+    const receipts = charges.get(toChannelKey(channelId)) ?? []
     const sum = receipts.reduce((all, { amountAtomic }) => all + amountAtomic, 0n)
     const signedAtomic = signed?.ceilingAtomic ?? 0n
     assert.equal(reservedAtomic, 0n, `${channelId}: something runs`)
@@ -110,16 +135,14 @@ async function auditPayments(
   network: MeteredNetwork,
   payee: `0x${string}`,
   { state }: DurableLedger,
-  charges: readonly Charge[],
+  charges: ByPayment,
 ): Promise<Pick<Sums, 'payments' | 'paidByUptoAtomic'>> {
   let paidByUptoAtomic = 0n
   for (const { permit, state: payment } of state.payments.values()) {
     assert.equal(payment.kind, 'settled', 'a payment is not settled')
     if (payment.kind !== 'settled') continue
-    const id = permit.nonce.toString(16).padStart(64, '0')
-    const receipts = charges.filter(
-      (charge) => charge.scheme === 'upto' && toHex(charge.paymentId) === id,
-    )
+    const id = toUptoKey(permit.nonce)
+    const receipts = charges.get(id) ?? []
     const sum = receipts.reduce((all, { amountAtomic }) => all + amountAtomic, 0n)
     assert.equal(sum, payment.chargedAtomic, `${id}: receipts and charge`)
     assert.ok(receipts.filter(({ amountAtomic }) => amountAtomic > 0n).length <= 1, id)

@@ -20,9 +20,6 @@ export type ChaosPayer = {
   end(payment: PaymentPayload): void
 }
 
-/** What one payer deposits: nearly all that it has. */
-const depositAtomic = 90_000n
-
 /** Pays each call by a maximum of its own, with the unmodified client of the x402 packages. */
 export async function createUptoPayer(network: MeteredNetwork): Promise<ChaosPayer> {
   const client = createMeteredClient(network, await network.createPayer(), 'upto')
@@ -37,7 +34,7 @@ export async function createUptoPayer(network: MeteredNetwork): Promise<ChaosPay
 export function createVoucherPayer(
   network: MeteredNetwork,
   operator: MeteredOperator,
-  asset: string,
+  { asset, depositAtomic }: { readonly asset: string; readonly depositAtomic: bigint },
 ): ChaosPayer {
   const payer = createChannelPayer(network.createChannelPayer(), {
     network: 'eip155:84532',

@@ -33,11 +33,24 @@ export type ChaosOptions = {
   readonly seed: number
   readonly uptoPayers: number
   readonly channelPayers: number
+  /** With several, it is they who are killed, in turn with the whole gateway. */
+  readonly workers?: number
+  /** Of the calls, half of them if not given: the rest is paid from channels. */
+  readonly uptoPercent?: number
+  /** What a payer of a channel deposits: nearly all that it has. */
+  readonly depositAtomic?: bigint
+  /** Callers at a time. */
+  readonly callers?: number
+  /** The program of the gateway, when it is not the sources. */
+  readonly program?: string
+  readonly onProgress?: (line: string) => void
 }
 
 /** What happened, and what was compared in the end. */
 export type ChaosTally = Sums & {
   kills: number
+  /** Of them, those of one worker. */
+  workerKills: number
   stalls: number
   calls: number
   served: number
@@ -47,9 +60,10 @@ export type ChaosTally = Sums & {
   cutByKill: number
   raced: number
   replayed: number
+  /** How many calls were refused, by the code of the refusal. */
+  readonly refusals: Record<string, number>
 }
 
-const workers = 6
 const models = [
   ...Array.from({ length: 6 }, () => 'loopback-echo'),
   'loopback-slow-30',
@@ -68,15 +82,15 @@ const settleWithinMs = 60_000
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
   const { network, operator, folder, seed } = options
-  const payers = await createPayers(options)
   const run: Run = {
     options,
-    payers,
+    ...(await createPayers(options)),
     quotes: new Map(),
     gateway: startAgain(options),
     stopping: false,
     counts: {
       kills: 0,
+      workerKills: 0,
       stalls: 0,
       calls: 0,
       served: 0,
@@ -86,10 +100,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
       cutByKill: 0,
       raced: 0,
       replayed: 0,
+      refusals: {},
     },
   }
   try {
-    const calling = Array.from({ length: workers }, (_, index) =>
+    const calling = Array.from({ length: options.callers ?? 6 }, (_, index) =>
       work(run, createRandom(seed * 1000 + index)),
     )
     await killAgainAndAgain(run, createRandom(seed))
@@ -107,7 +122,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosTally> {
 /** Owned by one run. */
 type Run = {
   readonly options: ChaosOptions
-  readonly payers: readonly ChaosPayer[]
+  readonly byUpto: readonly ChaosPayer[]
+  readonly byVoucher: readonly ChaosPayer[]
   /** By body: offers depend on the request alone. */
   readonly quotes: Map<string, PaymentRequired>
   /** The process that runs, or starts again: nobody calls meanwhile. */
@@ -116,15 +132,15 @@ type Run = {
   readonly counts: Omit<ChaosTally, keyof Sums>
 }
 
-async function createPayers(options: ChaosOptions): Promise<readonly ChaosPayer[]> {
-  const { network, operator, uptoPayers, channelPayers } = options
+async function createPayers(options: ChaosOptions): Promise<Pick<Run, 'byUpto' | 'byVoucher'>> {
+  const { network, operator, uptoPayers, channelPayers, depositAtomic = 90_000n } = options
   const byUpto = await Promise.all(
     Array.from({ length: uptoPayers }, () => createUptoPayer(network)),
   )
   const byVoucher = Array.from({ length: channelPayers }, () =>
-    createVoucherPayer(network, operator, baseSepoliaUsdc.address),
+    createVoucherPayer(network, operator, { asset: baseSepoliaUsdc.address, depositAtomic }),
   )
-  return [...byUpto, ...byVoucher]
+  return { byUpto, byVoucher }
 }
 
 function startAgain({
@@ -132,27 +148,38 @@ function startAgain({
   operator,
   providerUrl,
   folder,
+  workers = 1,
+  program,
 }: ChaosOptions): Promise<RunningGateway> {
   // Whatever is charged is claimed at once.
   const batch = { maxUnclaimedAtomic: '1' }
-  return startMeteredGateway(network, operator, { providerUrl, folder, batch })
+  const more = program === undefined ? {} : { program }
+  return startMeteredGateway(network, operator, { providerUrl, folder, batch, workers, ...more })
 }
 
-/** Kills at random instants until it has killed often enough and enough calls were made. */
+/** Kills at random instants, spread over all calls, until it has killed often enough and enough calls were made. */
 async function killAgainAndAgain(run: Run, random: Random): Promise<void> {
   const { options, counts } = run
+  const { kills, calls, onProgress = () => undefined } = options
   const { chain } = options.network
-  while (counts.kills < options.kills || counts.calls < options.calls) {
-    await setTimeout(150 + random.below(900))
-    if (random.chance(15)) {
+  const meanCalls = kills === 0 ? calls : calls / kills
+  // Owned here: the next kill comes when so many calls were begun, or when none begins any more.
+  let killAt = random.below(Math.ceil(2 * meanCalls))
+  while (counts.kills < kills || counts.calls < calls) {
+    await setTimeout(50 + random.below(300))
+    if (random.chance(5)) {
       counts.stalls++
       chain.pause()
       await setTimeout(200 + random.below(1200))
       chain.resume()
     }
-    if (counts.kills >= options.kills) continue
+    if (counts.kills >= kills || counts.calls < killAt) continue
     counts.kills++
-    await killOnce(run)
+    killAt = Math.floor(counts.kills * meanCalls) + random.below(Math.ceil(2 * meanCalls))
+    const { workers: processes = 1 } = options
+    if (processes > 1 && counts.kills % 3 !== 0) await killWorker(run, random)
+    else await killOnce(run)
+    if (counts.kills % 10 === 0) onProgress(JSON.stringify(counts))
   }
   run.stopping = true
 }
@@ -163,10 +190,32 @@ async function killOnce(run: Run): Promise<void> {
   await run.gateway
 }
 
+/** Ends one of the processes that serve; calls go on meanwhile. */
+async function killWorker(run: Run, random: Random): Promise<void> {
+  const gateway = await run.gateway
+  await gateway.logged(servesText, run.options.workers)
+  const serves = findServing(gateway.stderr())
+  const pid = random.pick(serves.latest)
+  run.counts.workerKills++
+  process.kill(pid, 'SIGKILL')
+  await gateway.logged(servesText, serves.count + 1)
+}
+
+const servesText = 'a worker serves'
+
+/** How many workers have begun to serve, and the processes that do now. */
+function findServing(log: string): { readonly count: number; readonly latest: readonly number[] } {
+  const bySlot = new Map<string, number>()
+  const found = [...log.matchAll(/"worker":([0-9]+),"pid":([0-9]+),"msg":"a worker serves"/g)]
+  for (const [, slot = '', pid = ''] of found) bySlot.set(slot, Number(pid))
+  return { count: found.length, latest: [...bySlot.values()] }
+}
+
 async function work(run: Run, random: Random): Promise<void> {
   while (!run.stopping) {
     const body = chatBody(random.pick(models), random.chance(50), random.pick(prompts))
-    const payer = random.pick(run.payers)
+    const byUpto = random.chance(run.options.uptoPercent ?? 50)
+    const payer = random.pick(byUpto ? run.byUpto : run.byVoucher)
     const quote = await quoteFor(run, body)
     // It was killed while it was asked.
     if (quote === undefined) continue
@@ -217,12 +266,22 @@ async function makeCall(
 function note({ counts }: Run, payer: ChaosPayer, answer: RawResult, leaves: boolean): void {
   payer.hear(answer)
   const { status, failure } = answer
-  if (status === 402 || status === 503) counts.refused++
-  else if (status === null) counts.cutByKill++
+  if (status === 402 || status === 503) {
+    counts.refused++
+    const code = codeIn(answer.body)
+    counts.refusals[code] = (counts.refusals[code] ?? 0) + 1
+  } else if (status === null) counts.cutByKill++
   else if (status >= 500) counts.failedUpstream++
   else if (leaves) counts.left++
   else if (failure !== null) counts.cutByKill++
   else counts.served++
+}
+
+function codeIn(body: Buffer): string {
+  const problem: unknown = JSON.parse(body.toString())
+  return typeof problem === 'object' && problem !== null && 'code' in problem
+    ? String(problem.code)
+    : 'none'
 }
 
 /** The chain makes a block a second; everything is claimed and settled soon after the last call. */

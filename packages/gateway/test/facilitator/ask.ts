@@ -115,8 +115,9 @@ export async function ask(
 }
 
 /** The reason of a refusal, or `good`. */
-export function reasonOf({ body }: Answered): unknown {
-  return body['invalidReason'] ?? body['errorReason'] ?? 'good'
+export function reasonOf({ body }: Answered): string {
+  const reason = body['invalidReason'] ?? body['errorReason']
+  return typeof reason === 'string' ? reason : 'good'
 }
 
 /** The account that settles `upto`. */

@@ -1,3 +1,4 @@
+import { decodeCbor } from '@countersign/protocol/bytes/cbor-decode'
 import { expect, test } from 'vitest'
 import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
 import { checkClaimShapes } from '@countersign/protocol/receipt/call-claims'
@@ -23,7 +24,9 @@ const begun = observe(
 )
 
 test('states what the provider reported, in the shape that verifiers judge', () => {
-  const claims = [counted, uncounted, begun].map(toUsageClaim)
+  const claims = [counted, uncounted, begun].map((observation) =>
+    decodeCbor(encodeCbor(toUsageClaim(observation)), 1000),
+  )
   expect(claims).toEqual([
     new Map<string, unknown>([
       ['raw', JSON.stringify(usage)],

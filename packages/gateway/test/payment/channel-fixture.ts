@@ -108,6 +108,7 @@ export async function admit(
   present: (
     offer: ReturnType<typeof offerOf>,
   ) => Parameters<typeof admitChannelPayment>[1]['presented'],
+  isStream = false,
 ): Promise<ChannelAdmission> {
   const offer = offerOf(options.terms, amountAtomic)
   calls++
@@ -116,18 +117,19 @@ export async function admit(
     offer,
     callId: calls.toString(16).padStart(32, '0'),
     requestHash: wordOf(calls),
+    isStream,
   })
 }
 
 /** The reservation of a call that must be admitted. */
 export function expectReservation(admission: ChannelAdmission): ChannelReservation {
-  if (admission.kind === 'refused') throw new Error(`refused: ${admission.code}`)
+  if (admission.kind !== 'admitted') throw new Error(`not admitted: ${codeOf(admission)}`)
   return admission.reservation
 }
 
 /** Why it was refused, or `admitted`. */
 export function codeOf(admission: ChannelAdmission): string {
-  return admission.kind === 'refused' ? admission.code : 'admitted'
+  return 'code' in admission ? admission.code : admission.kind
 }
 
 /** A payer whose channel holds money, after one call of 100 that cost 40. */

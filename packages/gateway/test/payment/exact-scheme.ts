@@ -4,10 +4,13 @@ import { onTestFinished } from 'vitest'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { hexToBytes, type Hex } from 'viem'
 import type { PaymentScheme } from '../../src/payment/admission.ts'
+import { loadEvmCurve } from '../../src/payment/evm-curve.ts'
 import { createExactPayment, type ExactOptions } from '../../src/payment/exact/exact-payment.ts'
 import type { TestChain } from './chain-process.ts'
 import { createDirectory } from './requests.ts'
 import { startRpcProxy, type RpcProxy } from './rpc-proxy.ts'
+
+const curve = await loadEvmCurve()
 
 /** Who is paid in all tests. */
 const payTo = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
@@ -25,6 +28,7 @@ export function createExactOptions(
     payTo,
     rpcUrl: chain.rpcUrl,
     settlementKey: chain.nextSettlementKey(),
+    curve,
     maxTimeoutSeconds: 120,
     resourceBaseUrl: 'http://gateway.test',
     settle: { kind: 'before' },

@@ -113,6 +113,9 @@ export function startMeteredGateway(
     readonly upto?: Readonly<Record<string, unknown>> | null
     readonly batch?: Readonly<Record<string, unknown>> | null
     readonly exact?: boolean
+    readonly workers?: number
+    /** The program, when it is not the sources. */
+    readonly program?: string
   },
 ): Promise<RunningGateway> {
   const onChain = {
@@ -123,7 +126,7 @@ export function startMeteredGateway(
     payTo: operator.payee,
     rpcUrl: chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, folder } = options
+  const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
   const payment = {
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
@@ -142,7 +145,9 @@ export function startMeteredGateway(
   return startGateway({
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
+    ...(program === undefined ? {} : { program }),
     config: {
+      workers,
       upstreams: [
         {
           name: 'loopback',

@@ -85,9 +85,11 @@ export function parseCharge(value: CborValue): Charge {
  */
 export function encodeAmount(amountAtomic: bigint): Uint8Array {
   if (amountAtomic < 0n || amountAtomic >= amountLimit) throw new RangeError('not a 256-bit amount')
-  const littleEndian: number[] = []
-  for (let rest = amountAtomic; rest > 0n; rest >>= 8n) littleEndian.push(Number(rest & 255n))
-  return Uint8Array.from(littleEndian.toReversed())
+  let place = 0
+  for (let rest = amountAtomic; rest > 0n; rest >>= 8n) place++
+  const bytes = new Uint8Array(place)
+  for (let rest = amountAtomic; rest > 0n; rest >>= 8n) bytes[--place] = Number(rest & 255n)
+  return bytes
 }
 
 /**

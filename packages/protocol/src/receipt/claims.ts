@@ -7,7 +7,13 @@ import {
   equalBytes,
 } from '../bytes/byte-string.ts'
 import { decodeCbor } from '../bytes/cbor-decode.ts'
-import { encodePrefixedCbor, isCborArray, type CborValue } from '../bytes/cbor-encode.ts'
+import {
+  encodeSaltedCbor,
+  isCborArray,
+  type CborClaims,
+  type CborInput,
+  type CborValue,
+} from '../bytes/cbor-encode.ts'
 import { textOf } from '../bytes/map-reader.ts'
 import { sha256, type Sha256 } from '../crypto/sha256.ts'
 import { ProtocolError } from '../errors.ts'
@@ -45,19 +51,13 @@ const noBytes = new Uint8Array(0)
  * the caller's own mistakes.
  */
 export function createClaimsTree(
-  claims: ReadonlyMap<string, CborValue>,
+  claims: ReadonlyMap<string, CborInput>,
   salts: Uint8Array,
   hash: Sha256 = sha256,
 ): ClaimsTree {
   if (claims.size < 1 || claims.size > maxClaims) throw new RangeError('1 to 64 claims')
   if (salts.length !== claims.size * saltBytes) throw new RangeError('one salt for each claim')
-  const sorted = Array.from(claims).toSorted(([a], [b]) => compareTexts(a, b))
-  const parts = sorted.map(([name, value], index): CborValue => [
-    salts.subarray(index * saltBytes, (index + 1) * saltBytes),
-    name,
-    value,
-  ])
-  const prefixed = encodePrefixedCbor(leafPrefix, parts)
+  const prefixed = encodeSaltedCbor(leafPrefix, salts, sortClaims(claims))
   const entries = prefixed.map((bytes): ClaimEntry => {
     if (bytes.length > maxClaimBytes + 1) throw new RangeError('a claim has at most 16,384 bytes')
     return { kind: 'claim', bytes: bytes.subarray(1) }
@@ -69,6 +69,21 @@ export function createClaimsTree(
       hash,
     ),
   }
+}
+
+/** By the bytes of their names. Those that came in this order are only compared. */
+function sortClaims(claims: ReadonlyMap<string, CborInput>): CborClaims {
+  const list = Array.from(claims)
+  return isSorted(claims.keys()) ? list : list.toSorted(([a], [b]) => compareTexts(a, b))
+}
+
+function isSorted(names: Iterable<string>): boolean {
+  let previous = ''
+  for (const name of names) {
+    if (compareTexts(previous, name) > 0) return false
+    previous = name
+  }
+  return true
 }
 
 /** The same tree with every claim withheld. */

@@ -1,8 +1,8 @@
 /** COSE_Sign1 as spec/statement.md ST2 allows it. */
-import { concatBytes } from '../bytes/byte-string.ts'
 import { decodeCbor } from '../bytes/cbor-decode.ts'
 import {
   encodeCbor,
+  encodePrefixedCbor,
   isCborArray,
   isCborMap,
   type CborMap,
@@ -25,7 +25,6 @@ export type CoseHeader = { readonly kid: Uint8Array; readonly fields: MapReader 
 
 const tagSign1 = 0xd2
 const algorithmEs256 = -7
-const tag = Uint8Array.of(tagSign1)
 // What COSE adds around header and payload, with room to spare.
 const overheadBytes = 128
 const noBytes = new Uint8Array(0)
@@ -109,7 +108,7 @@ export function encodeCoseSign1(parts: CoseSign1): Uint8Array {
   const { protectedBytes, payloadBytes, signature } = parts
   const expectedBytes = protectedBytes.length + payloadBytes.length + overheadBytes
   const array = [protectedBytes, noEntries, payloadBytes, signature]
-  return concatBytes(tag, encodeCbor(array, expectedBytes))
+  return encodePrefixedCbor(tagSign1, array, expectedBytes)
 }
 
 /** The refusal for the signature by this key (ST2.4), or `undefined` when it holds. */

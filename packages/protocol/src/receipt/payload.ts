@@ -1,6 +1,6 @@
 /** The signed payload of a statement (spec/statement.md ST3). */
 import { decodeCbor } from '../bytes/cbor-decode.ts'
-import { encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
+import { defineCborRecord, encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { equalBytes } from '../bytes/byte-string.ts'
 import { openMap, type MapReader } from '../bytes/map-reader.ts'
 import { sha256 } from '../crypto/sha256.ts'
@@ -42,23 +42,29 @@ const typeNumbers = { receipt: 1, refusal: 2, keyset: 3 } as const
 const baseKeys = [1, 2, 3, 4, 5, 6, 7]
 const zero32 = new Uint8Array(32)
 
+const keysetRecord = defineCborRecord(1, 2, 3, 4, 5, 6, 7, 12)
+const callRecord = defineCborRecord(1, 2, 3, 4, 5, 6, 7, 9, 10, 11)
+const nonceRecord = defineCborRecord(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+
 /** Deterministic CBOR of a payload. */
 export function encodePayload(payload: Payload): Uint8Array {
-  const map = new Map<number, CborValue>([
-    [1, version],
-    [2, typeNumbers[payload.type]],
-    [3, payload.id],
-    [4, payload.sequence],
-    [5, payload.previous],
-    [6, payload.keysetDigest],
-    [7, payload.timeMs],
-  ])
-  if (payload.type === 'keyset') return encodeCbor(map.set(12, payload.document))
-  if (payload.nonce !== undefined) map.set(8, payload.nonce)
-  map.set(9, encodeCharge(payload.charge))
-  map.set(10, payload.claimsRoot)
-  map.set(11, payload.claimsCount)
-  return encodeCbor(map)
+  const base = [
+    version,
+    typeNumbers[payload.type],
+    payload.id,
+    payload.sequence,
+    payload.previous,
+    payload.keysetDigest,
+    payload.timeMs,
+  ] as const
+  if (payload.type === 'keyset') return encodeCbor(keysetRecord(...base, payload.document))
+  const { nonce, claimsRoot, claimsCount } = payload
+  const charge = encodeCharge(payload.charge)
+  return encodeCbor(
+    nonce === undefined
+      ? callRecord(...base, charge, claimsRoot, claimsCount)
+      : nonceRecord(...base, nonce, charge, claimsRoot, claimsCount),
+  )
 }
 
 /**

@@ -2,7 +2,8 @@ import * as fc from 'fast-check'
 import { decodeCbor } from '@countersign/protocol/bytes/cbor-decode'
 import {
   encodeCbor,
-  encodePrefixedCbor,
+  encodeSaltedCbor,
+  defineCborRecord,
   isCborArray,
   isCborMap,
   type CborKey,
@@ -99,14 +100,38 @@ test('refuses keys with unpaired surrogates: two of them could encode alike', ()
   expect(() => encodeCbor(keys('a', '\udfff'))).toThrow(RangeError)
 })
 
-test('many items with a prefix are each the prefix and the item', () => {
-  const items = ['a', new Uint8Array(700), [1, new Map([[1, null]])], 5]
-  const encoded = encodePrefixedCbor(0x2a, items)
+test('salted claims are each the prefix, the salt, the name and the value', () => {
+  const values = ['a', new Uint8Array(700), [1, new Map([[1, null]])], 5]
+  const claims = values.map((value, index) => [`claim ${index} ü`, value] as const)
+  const salts = Uint8Array.from({ length: 4 * 32 }, (_, index) => index)
+  const encoded = encodeSaltedCbor(0x2a, salts, claims)
   expect(encoded.map((bytes) => bytes[0])).toEqual([0x2a, 0x2a, 0x2a, 0x2a])
   expect(encoded.map((bytes) => Buffer.from(bytes.subarray(1)))).toEqual(
-    items.map((item) => Buffer.from(encodeCbor(item))),
+    claims.map(([name, value], index) =>
+      Buffer.from(encodeCbor([salts.subarray(32 * index, 32 * index + 32), name, value])),
+    ),
   )
-  expect(encodePrefixedCbor(0, [])).toEqual([])
+  expect(encodeSaltedCbor(0, new Uint8Array(0), [])).toEqual([])
+})
+
+test('a record is encoded as the map of its keys and values', () => {
+  const outer = defineCborRecord('a', 'ü', 'longer')
+  const inner = defineCborRecord('z')
+  for (const value of [0, 'text', null, true, new Uint8Array(300), [1, 'x']] as const) {
+    const map = new Map<string, CborValue>([
+      ['a', value],
+      ['ü', new Map([['z', value]])],
+      ['longer', -1],
+    ])
+    expect(encodeCbor(outer(value, inner(value), -1))).toEqual(encodeCbor(map))
+  }
+  expect(encodeCbor(defineCborRecord()())).toEqual(encodeCbor(new Map()))
+})
+
+test('refuses to define a record whose keys are not in ascending order, or not distinct', () => {
+  expect(() => defineCborRecord('longer', 'a')).toThrow(RangeError)
+  expect(() => defineCborRecord('b', 'a')).toThrow('keys out of order')
+  expect(() => defineCborRecord('a', 'a')).toThrow('keys out of order')
 })
 
 test('maps and arrays are told apart', () => {

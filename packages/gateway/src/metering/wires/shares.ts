@@ -14,8 +14,9 @@ export function createShares(): Shares {
   return { counts: {}, notes: new Set() }
 }
 
-/** Adds to a kind. */
+/** Adds to a kind. A kind of which there is nothing was not used, and stays absent. */
 export function addShare(shares: Shares, kind: UsageKind, count: number): void {
+  if (count === 0) return
   shares.counts[kind] = (shares.counts[kind] ?? 0) + count
 }
 

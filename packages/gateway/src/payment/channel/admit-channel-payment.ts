@@ -14,6 +14,13 @@ import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts
 import type { CallReserved } from '../ledger/channel-event.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
 import {
+  findNamed,
+  isNameKnown,
+  takeName,
+  type CallName,
+  type NamedElsewhere,
+} from '../metered/call-names.ts'
+import {
   applyOwn,
   checkVoucherSigner,
   toPaymentError,
@@ -41,6 +48,8 @@ export type ChannelCall = {
   readonly requestHash: Hex
   /** The answer will be a stream, whose bytes leave before its charge: a crash uses a strict voucher up (PA20.4). */
   readonly isStream?: boolean
+  /** The name that the caller gave the call. */
+  readonly name?: CallName
 }
 
 /** What was charged, once it is on the disk. */
@@ -59,7 +68,7 @@ export type ChannelReservation = {
   /** What a crash charges from the beginning. */
   readonly provenAtomic: bigint
   /** The state before the call, for a header that leaves before the answer. */
-  readonly channelState: ChannelState
+  readonly channelStateBefore: () => ChannelState
   /** What the answer so far is worth; a crash charges the last that reached the disk. Nobody waits for it. */
   progress(provenAtomic: bigint): void
   /** Resolves when the charge is on the disk: the receipt may leave. */
@@ -85,6 +94,7 @@ export type ChannelAdmission =
       readonly reservation: ChannelReservation
       readonly read: ReadVoucher
     }
+  | (NamedElsewhere & { readonly payer: Hex })
   | ChannelRefusal
 
 const corrected: ReadonlySet<string> = new Set<PaymentCode>([
@@ -111,6 +121,9 @@ export async function admitChannelPayment(
 ): Promise<ChannelAdmission> {
   try {
     const { read, event } = readCall(context, call)
+    const { payment } = read
+    const before = judgeName(context, read, call)
+    if (before !== undefined) return before
     // Most channels are known, and wait for nothing.
     const account = findKnown(context, read) ?? (await findAccount(context, read, event))
     if (isClaimLate(account, context.clock())) {
@@ -120,12 +133,16 @@ export async function admitChannelPayment(
     const tried = reduceChannel(account, event)
     // Channel ids are public: what was charged is told to nobody but the payer.
     if (tried.kind === 'accepted' || isCorrected(tried.code)) {
-      checkVoucherSigner(context, read.channelIdBytes, read.payment)
+      checkVoucherSigner(context, read.channelIdBytes, payment)
     }
     if (tried.kind === 'refused') return refuseChannel(tried, account)
+    // Another call of this name may have been admitted while the chain was asked.
+    const meanwhile = judgeName(context, read, call)
+    if (meanwhile !== undefined) return meanwhile
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
     const usedAtomic = call.isStream === true ? useUp(context, event) : 0n
+    takeName(context.ledger, payment.config.payerAuthorizer, call, context.clock())
     await context.ledger.durable()
     const reservation = createReservation(context, event, account, usedAtomic)
     return { kind: 'admitted', reservation, read }
@@ -133,6 +150,24 @@ export async function admitChannelPayment(
     const { code, detail } = toPaymentError(error)
     return { kind: 'refused', code, detail, correction: undefined }
   }
+}
+
+/**
+ * What an earlier call of the same name means for this one. A name belongs to whoever signs the vouchers, on whatever
+ * channel, and is answered before anything is deposited or reserved.
+ */
+function judgeName(
+  context: ChannelContext,
+  { payment, channelIdBytes }: ReadVoucher,
+  call: ChannelCall,
+): (NamedElsewhere & { readonly payer: Hex }) | undefined {
+  const { ledger, domain, clock } = context
+  const payer = payment.config.payerAuthorizer
+  if (!isNameKnown(ledger, payer, call)) return undefined
+  checkChannelId(domain, payment)
+  checkVoucherSigner(context, channelIdBytes, payment)
+  const before = findNamed(ledger, payer, call, clock())
+  return before.kind === 'new' ? undefined : { ...before, payer }
 }
 
 function readCall(
@@ -260,7 +295,7 @@ function createReservation(
     channelId,
     ceilingAtomic,
     provenAtomic: usedAtomic,
-    channelState: describeChannel(before),
+    channelStateBefore: () => describeChannel(before),
     progress: (provenAtomic) => {
       applyOwn(ledger, { type: 'call-progressed', channelId, callId, provenAtomic })
     },

@@ -52,9 +52,9 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
   const { terms, clock } = options
   const ending = new AbortController()
   const { signal } = ending
-  const account = createSettlementAccount(options.settlementKey)
-  const privateKey = Buffer.from(options.settlementKey.slice(2), 'hex')
   const curve = await loadEvmCurve()
+  const account = createSettlementAccount(options.settlementKey, curve)
+  const privateKey = Buffer.from(options.settlementKey.slice(2), 'hex')
   const chain = createChain(createTerms({ ...terms, resourceBaseUrl: '' }), options.rpcUrl, signal)
   const { directory, onDiskFault: onFault } = options
   const ledger = await openDurableLedger({ directory, clock, onFault })

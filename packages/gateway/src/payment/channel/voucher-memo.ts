@@ -60,23 +60,25 @@ export function createVoucherMemo(): VoucherMemo {
   const templates = new Map<string, Template>()
   return {
     recall: (header, offer) => {
-      const text = decodeCanonical(header)
-      const split = text === undefined ? undefined : splitText(text)
-      const template = split === undefined ? undefined : templates.get(split.prefix)
-      if (split === undefined || template?.offer !== offer) return undefined
-      if (template.middle !== split.middle || template.suffix !== split.suffix) return undefined
-      const maxClaimableAtomic = parseDecimal(split.ceiling, channelAmountBits)
-      if (maxClaimableAtomic === undefined || !signatureForm.test(split.signature)) return undefined
+      const text = decodeCanonical(header) ?? ''
+      const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
+      const template = templates.get(text.slice(0, ceilingAt))
+      if (template?.offer !== offer) return undefined
+      const values = takeValues(text, ceilingAt, template)
+      if (values === undefined) return undefined
+      const maxClaimableAtomic = parseDecimal(values.ceiling, channelAmountBits)
+      if (maxClaimableAtomic === undefined || !signatureForm.test(values.signature))
+        return undefined
       const { payment, channelIdBytes, mode, isRepeatable } = template.read
       const { config, action } = payment
       const { channelId } = payment.voucher
-      const signature = parseEvmSignature(split.signature)
+      const signature = parseEvmSignature(values.signature)
       return {
         payment: { config, action, voucher: { channelId, maxClaimableAtomic, signature } },
         channelIdBytes,
         mode,
         isRepeatable,
-        signature: `0x${split.signature.slice(2).toLowerCase()}`,
+        signature: `0x${values.signature.slice(2).toLowerCase()}`,
       }
     },
     learn: (header, offer, read) => {
@@ -101,13 +103,24 @@ function decodeCanonical(header: string): string | undefined {
   return bytes.toString('base64') === header ? bytes.toString('latin1') : undefined
 }
 
-type SplitText = {
-  readonly prefix: string
-  readonly ceiling: string
-  readonly middle: string
-  readonly signature: string
-  readonly suffix: string
+/** The two values, when nothing else is other than in the template. */
+function takeValues(
+  text: string,
+  ceilingAt: number,
+  { middle, suffix }: Template,
+): { readonly ceiling: string; readonly signature: string } | undefined {
+  const middleAt = text.indexOf('"', ceilingAt)
+  const signatureAt = middleAt + middle.length
+  const suffixAt = signatureAt + signatureLength
+  if (suffixAt + suffix.length !== text.length) return undefined
+  if (!text.startsWith(middle, middleAt) || !text.endsWith(suffix)) return undefined
+  return {
+    ceiling: text.slice(ceilingAt, middleAt),
+    signature: text.slice(signatureAt, suffixAt),
+  }
 }
+
+type SplitText = { readonly prefix: string; readonly middle: string; readonly suffix: string }
 
 /**
  * Without an escape each quotation mark begins or ends a piece of text, so both marks are names of members. Each
@@ -126,9 +139,7 @@ function splitText(text: string): SplitText | undefined {
   if (prefix.includes(signatureMark)) return undefined
   return {
     prefix,
-    ceiling: text.slice(ceilingAt, middleAt),
     middle: text.slice(middleAt, signatureAt),
-    signature: text.slice(signatureAt, suffixAt),
     suffix,
   }
 }

@@ -5,7 +5,6 @@ import { createPaymentNonce, hashRequest } from '@countersign/protocol/payment/r
 import type { GatewayErrorCode } from '../../errors.ts'
 import type { AdmissionRequest } from '../admission.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
-import { isSignedByPayer } from './authorization-signature.ts'
 import type { ExactContext } from './context.ts'
 import type { PaymentRecord } from './ledger.ts'
 import type { Quote } from './offer.ts'
@@ -58,7 +57,7 @@ export async function admitPayment(
   }
   checkBinding(presented)
   const { authorization, signature } = payment
-  if (!(await isSignedByPayer(context.terms, authorization, signature))) {
+  if (!context.isSignedByPayer(authorization, signature)) {
     throw new PaymentRefused('payment-invalid', 'The signature is not the payer’s.')
   }
   // Only a signature says who pays: before it anybody could use up the calls of somebody else.

@@ -15,11 +15,12 @@ import {
   type TransactionReceipt,
 } from 'viem'
 import type { Terms } from './offer.ts'
+import { createHeadWatcher, type HeadWatcher } from './head-watcher.ts'
 import { pause } from './pause.ts'
 import type { Authorization } from './presented-payment.ts'
 
 /** Reads of one chain. Each rejects with ChainUnreachable when the bound has passed. */
-export type Chain = {
+export type Chain = HeadWatcher & {
   readonly client: PublicClient
   /**
    * What decides whether a new payment can be accepted. When the nonce is not used, no settlement of it stands in a
@@ -33,6 +34,12 @@ export type Chain = {
   isNonceUsed(authorization: Authorization): Promise<boolean>
   /** The receipt, or undefined while there is none with this many confirmations. */
   findReceipt(hash: Hex, confirmations: number): Promise<TransactionReceipt | undefined>
+  /** The same within this time, looked for when there is a new block. Rejects when the process closes. */
+  waitForReceipt(
+    hash: Hex,
+    confirmations: number,
+    longestMs: number,
+  ): Promise<TransactionReceipt | undefined>
   /** What used this authorization, whoever sent it. */
   findUse(authorization: Authorization, fromBlock: bigint): Promise<AuthorizationUse>
   /** Repeats a read within the bound. */
@@ -64,11 +71,14 @@ const olderBlocks = 16n
 const readBoundMs = 5000
 const retryAfterMs = 100
 const requestTimeoutMs = 4000
+/** A receipt is looked for in this interval, new blocks or not. */
+const lookMs = 500
 
 /** Reads over HTTP. `signal` ends all waiting. */
 export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): Chain {
   const transport = http(rpcUrl, { retryCount: 0, timeout: requestTimeoutMs })
   const client = createPublicClient({ transport })
+  const watcher = createHeadWatcher(client, signal)
   const token = { address: terms.asset, abi: eip3009ABI } as const
 
   async function retry<T>(read: () => Promise<T>): Promise<T> {
@@ -87,7 +97,11 @@ export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): 
   const isNonceUsed = ({ from, nonce }: Authorization): Promise<boolean> =>
     client.readContract({ ...token, functionName: 'authorizationState', args: [from, nonce] })
 
+  const receiptOf = (hash: Hex, confirmations: number): Promise<TransactionReceipt | undefined> =>
+    retry(() => findReceipt(client, hash, BigInt(confirmations)))
+
   return {
+    ...watcher,
     client,
     retry,
     isNonceUsed: (authorization) => retry(() => isNonceUsed(authorization)),
@@ -101,8 +115,17 @@ export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): 
         const blockNumber = newest > olderBlocks ? newest - olderBlocks : 0n
         return { balanceAtomic, nonceUsed, blockNumber }
       }),
-    findReceipt: (hash, confirmations) =>
-      retry(() => findReceipt(client, hash, BigInt(confirmations))),
+    findReceipt: receiptOf,
+    waitForReceipt: async (hash, confirmations, longestMs) => {
+      const until = performance.now() + longestMs
+      while (performance.now() < until) {
+        signal.throwIfAborted()
+        await watcher.nextBlock(lookMs)
+        const receipt = await receiptOf(hash, confirmations)
+        if (receipt !== undefined) return receipt
+      }
+      return undefined
+    },
     findUse: (authorization, fromBlock) =>
       retry(() => findUse(client, terms, authorization, fromBlock)),
   }

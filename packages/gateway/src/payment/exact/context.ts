@@ -1,4 +1,5 @@
 /** What the steps of the scheme share. */
+import type { AuthorizationCheck } from './authorization-signature.ts'
 import type { Chain } from './chain.ts'
 import type { Ledger } from './ledger.ts'
 import type { Terms } from './offer.ts'
@@ -16,6 +17,7 @@ export type SettleRule =
 /** One scheme while it runs. */
 export type ExactContext = {
   readonly terms: Terms
+  readonly isSignedByPayer: AuthorizationCheck
   readonly chain: Chain
   readonly ledger: Ledger
   readonly settler: Settler

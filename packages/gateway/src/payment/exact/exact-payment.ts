@@ -5,8 +5,10 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { describeGatewayError, type GatewayErrorCode } from '../../errors.ts'
 import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
 import { ownDatabase } from '../database.ts'
+import type { EvmCurve } from '../evm-curve.ts'
 import { admitPayment, type Decision } from './admit-payment.ts'
 import { createAdmittedPayment } from './admitted-payment.ts'
+import { createAuthorizationCheck } from './authorization-signature.ts'
 import { ChainUnreachable, createChain } from './chain.ts'
 import { openLedger } from './ledger.ts'
 import { createQuote, createTerms, encodeQuote, type Quote } from './offer.ts'
@@ -28,6 +30,7 @@ export type ExactOptions = {
   readonly rpcUrl: string
   /** 0x and 64 hex digits; pays the gas of settlements. No other process may use it. */
   readonly settlementKey: string
+  readonly curve: EvmCurve
   readonly maxTimeoutSeconds: number
   /** Origin of the gateway as its callers see it. */
   readonly resourceBaseUrl: string
@@ -56,7 +59,7 @@ const defaultSettlementTimeoutMs = 30_000
  */
 export function createExactPayment(options: ExactOptions): PaymentScheme {
   const terms = createTerms(options)
-  const account = createSettlementAccount(options.settlementKey)
+  const account = createSettlementAccount(options.settlementKey, options.curve)
   const owner = ownDatabase(options.databaseFile, 'exact')
   const closing = new AbortController()
   const { signal } = closing
@@ -85,6 +88,7 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
   for (const record of ledger.unresolved()) void settler.settle(record, record.use === 'used')
   const context: ExactContext = {
     terms,
+    isSignedByPayer: createAuthorizationCheck(terms, options.curve),
     chain,
     ledger,
     settler,

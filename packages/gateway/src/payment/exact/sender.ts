@@ -1,6 +1,17 @@
 /** Sends the transactions of the settlement key: one nonce after the other, each signed and journaled before it is sent. */
-import { BaseError, keccak256, RpcRequestError, type Hex, type PublicClient } from 'viem'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import {
+  BaseError,
+  keccak256,
+  RpcRequestError,
+  serializeTransaction,
+  toBytes,
+  type Hex,
+  type PublicClient,
+  type TransactionSerializableEIP1559,
+} from 'viem'
 import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
+import type { EvmCurve } from '../evm-curve.ts'
 import type { Chain } from './chain.ts'
 import type { Ledger, SignedTransaction } from './ledger.ts'
 import { pause } from './pause.ts'
@@ -50,7 +61,7 @@ export class MaybeSent extends Error {
 type Options = {
   readonly chain: Chain
   readonly chainId: number
-  readonly account: PrivateKeyAccount
+  readonly account: Pick<SettlementAccount, 'address' | 'signTransaction'>
   readonly ledger: Pick<Ledger, 'transactionsFrom' | 'findTransaction'>
   readonly signal: AbortSignal
 }
@@ -61,10 +72,37 @@ const feesForMs = 3000
 const otherNonce = /nonce too (?:low|high)/i
 const alreadyKnown = /already known|already imported|already exists|known transaction/i
 
-/** The account of a settlement key in 0x hex. @throws RangeError when it is no key. */
-export function createSettlementAccount(settlementKey: string): PrivateKeyAccount {
+/** What signs for a settlement key. */
+export type SettlementAccount = Pick<PrivateKeyAccount, 'address' | 'signMessage'> & {
+  signTransaction(transaction: Eip1559Transaction): Promise<Hex>
+}
+
+type Eip1559Transaction = TransactionSerializableEIP1559 & { readonly type: 'eip1559' }
+
+/** The account of a settlement key in 0x hex; with a curve its transactions are signed by that. @throws RangeError when it is no key. */
+export function createSettlementAccount(
+  settlementKey: string,
+  curve?: Pick<EvmCurve, 'sign'>,
+): SettlementAccount {
   if (!/^0x[0-9a-fA-F]{64}$/.test(settlementKey)) throw new RangeError('not a settlement key')
-  return privateKeyToAccount(`0x${settlementKey.slice(2)}`)
+  const account = privateKeyToAccount(`0x${settlementKey.slice(2)}`)
+  if (curve === undefined) return account
+  const key = Buffer.from(settlementKey.slice(2), 'hex')
+  return {
+    address: account.address,
+    signMessage: (message) => account.signMessage(message),
+    signTransaction: (transaction) => {
+      const digest = toBytes(keccak256(serializeTransaction(transaction)))
+      const { compact, recovery } = curve.sign(digest, key)
+      return Promise.resolve(
+        serializeTransaction(transaction, {
+          r: `0x${toHex(compact.subarray(0, 32))}`,
+          s: `0x${toHex(compact.subarray(32))}`,
+          yParity: recovery,
+        }),
+      )
+    },
+  }
 }
 
 type Fees = { readonly readAtMs: number; readonly maxFeePerGas: bigint; readonly tip: bigint }

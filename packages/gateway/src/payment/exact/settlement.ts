@@ -1,13 +1,11 @@
 /** Brings payments on chain: one settlement for each payment, ever (spec/payment.md PA9). */
-import type { PaymentPayload } from '@x402/core/types'
-import { ExactEvmScheme } from '@x402/evm/exact/facilitator'
 import type { Address, Hex } from 'viem'
 import { ChainUnreachable, isPaidBy, type Chain } from './chain.ts'
-import { createSettlementSigner } from './facilitator-signer.ts'
 import type { Ledger, PaymentKey, PaymentRecord } from './ledger.ts'
-import { createRequirements, type Terms } from './offer.ts'
+import type { Terms } from './offer.ts'
 import { pause } from './pause.ts'
 import type { Sender } from './sender.ts'
+import { settleOnce } from './settle-once.ts'
 
 /**
  * How a settlement ended. `not-sent`: nothing was broadcast, the same payment may be settled later. `failed`: it can
@@ -54,11 +52,9 @@ type Options = {
 
 type UnderWay = { readonly record: PaymentRecord; readonly outcome: Promise<Outcome> }
 
-const receiptWaitMs = 20_000
-const fastPollMs = 50
-const fastPolls = 100
-const slowPollMs = 500
-const repairEvery = 20
+/** While a transaction is not on chain it is looked after in this interval, new blocks or not. */
+const lookMs = 500
+const repairEvery = 4
 const againAfterMs = 1000
 
 /** A settler that has nothing under way. */
@@ -126,14 +122,10 @@ async function attempt(options: Options, record: PaymentRecord): Promise<Outcome
   }
   let reason = 'settlement was interrupted'
   if (state.settlement === 'none') {
-    const settling = createSigner(options, record)
-    const scheme = new ExactEvmScheme(settling.signer, { simulateInSettle: true })
-    const requirements = createRequirements(terms, record.authorization.valueAtomic)
-    const answer = await scheme.settle(createPayload(record, requirements), requirements)
-    reason = answer.errorReason ?? reason
-    const mined = settling.receipt()
-    if (mined !== undefined && isPaidBy(terms, record.authorization, mined)) {
-      return confirm(options, record, mined.transactionHash)
+    const answer = await settleOnce(journaling(options, record), record)
+    if (answer.kind === 'open') ({ reason } = answer)
+    else if (isPaidBy(terms, record.authorization, answer.receipt)) {
+      return confirm(options, record, answer.receipt.transactionHash)
     }
     state = ledger.find(keyOf(record)) ?? record
   }
@@ -170,7 +162,8 @@ async function follow(options: Options, record: PaymentRecord, hash: Hex): Promi
     } catch (error) {
       if (!(error instanceof ChainUnreachable)) throw error
     }
-    await pause(round < fastPolls ? fastPollMs : slowPollMs, signal)
+    signal.throwIfAborted()
+    await chain.nextBlock(lookMs)
   }
 }
 
@@ -198,45 +191,16 @@ function fail(options: Options, record: PaymentRecord, reason: string): Outcome 
   return { kind: 'failed', reason }
 }
 
-function createSigner(
-  options: Options,
-  record: PaymentRecord,
-): ReturnType<typeof createSettlementSigner> {
-  const { chain, sender, ledger, confirmations, signal } = options
-  return createSettlementSigner({
-    chain,
-    sender,
-    address: options.senderAddress,
-    confirmations,
-    waitMs: receiptWaitMs,
-    signal,
+function journaling(options: Options, record: PaymentRecord): Parameters<typeof settleOnce>[0] {
+  const { ledger } = options
+  return {
+    ...options,
     // After a crash here recovery sends the same bytes again.
     journal: (signed) => {
       ledger.recordBroadcast(keyOf(record), signed)
     },
     forget: (signed) => {
       ledger.forgetBroadcast(keyOf(record), signed.hash)
-    },
-  })
-}
-
-function createPayload(
-  { authorization, signature }: PaymentRecord,
-  accepted: PaymentPayload['accepted'],
-): PaymentPayload {
-  return {
-    x402Version: 2,
-    accepted,
-    payload: {
-      signature,
-      authorization: {
-        from: authorization.from,
-        to: authorization.to,
-        value: `${authorization.valueAtomic}`,
-        validAfter: `${authorization.validAfterSeconds}`,
-        validBefore: `${authorization.validBeforeSeconds}`,
-        nonce: authorization.nonce,
-      },
     },
   }
 }

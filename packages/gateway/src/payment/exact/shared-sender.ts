@@ -1,8 +1,8 @@
 /** One sender for all schemes of a settlement key: their transactions take one nonce after the other. */
-import type { Hex, PrivateKeyAccount } from 'viem'
+import type { Hex } from 'viem'
 import type { Chain } from './chain.ts'
 import type { SignedTransaction } from './ledger.ts'
-import { createSender, type Sender } from './sender.ts'
+import { createSender, type Sender, type SettlementAccount } from './sender.ts'
 
 /** What a sender asks a ledger about transactions of earlier processes. */
 export type SenderBook = {
@@ -20,7 +20,7 @@ export type SharedSender = {
 export function createSharedSender(options: {
   readonly chain: Chain
   readonly chainId: number
-  readonly account: PrivateKeyAccount
+  readonly account: SettlementAccount
   readonly signal: AbortSignal
 }): SharedSender {
   // Owned by `join`.

@@ -127,7 +127,7 @@ function createJournal(options: JournalOptions, segment: Segment): Journal {
       state.gathering ??= createGroup()
       state.gathering.lines.push(line)
       if (unhurried === undefined) hurry(state)
-      else state.unhurried ??= setTimer(hurry, unhurriedMs, state)
+      else state.unhurried ??= setTimer(endPatience, unhurriedMs, state)
     },
     durable: () => {
       if (state.broken !== undefined) return Promise.reject(state.broken.error)
@@ -136,6 +136,7 @@ function createJournal(options: JournalOptions, segment: Segment): Journal {
       return (state.gathering ?? state.writing)?.done.promise ?? Promise.resolve()
     },
     close: async () => {
+      clearTimeout(state.unhurried)
       hurry(state)
       await state.flushing
       const next = await state.rotation?.next.catch(() => undefined)
@@ -152,9 +153,12 @@ function createGroup(): Group {
   return { lines: [], done, isHurried: false }
 }
 
-function hurry(state: State): void {
-  clearTimeout(state.unhurried)
+function endPatience(state: State): void {
   state.unhurried = undefined
+  hurry(state)
+}
+
+function hurry(state: State): void {
   if (state.gathering === undefined) return
   state.gathering.isHurried = true
   state.flushing ??= flush(state)
@@ -185,8 +189,6 @@ async function writeGroup(state: State): Promise<void> {
   const { gathering: group, segment, rotation: earlier } = state
   if (group === undefined) return
   state.gathering = undefined
-  clearTimeout(state.unhurried)
-  state.unhurried = undefined
   state.writing = group
   const lastSequence = segment.lastSequence + 1
   const frame = encodeFrame(lastSequence, Buffer.from(group.lines.join('\n')))

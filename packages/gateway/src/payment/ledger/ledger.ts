@@ -6,6 +6,15 @@ import {
   type ChannelAccount,
   type RetiredChannel,
 } from './channel-account.ts'
+import {
+  applyName,
+  createCallNames,
+  endName,
+  restoreName,
+  type CallNames,
+  type NamedCall,
+  type NameEvent,
+} from './call-name.ts'
 import type { ChannelEvent } from './channel-event.ts'
 import { accept, refuse, type LedgerRefusal } from './step.ts'
 import {
@@ -33,6 +42,7 @@ export type RestoreEvent =
   | { readonly type: 'payer-restored'; readonly account: PayerAccount }
   | { readonly type: 'payment-restored'; readonly record: UptoPaymentRecord }
   | { readonly type: 'receipt-owed'; readonly charge: ChargeRecord }
+  | { readonly type: 'name-restored'; readonly call: NamedCall }
 
 /** The statement about a charge is signed and stored. */
 export type ReceiptEvent = { readonly type: 'receipt-issued'; readonly callId: string }
@@ -47,6 +57,7 @@ export type LedgerEvent =
   | TransactionEvent
   | ReceiptEvent
   | RetireEvent
+  | NameEvent
   | RestoreEvent
 
 /** A charge whose receipt is not stored yet: after a crash it is issued from this. */
@@ -74,6 +85,8 @@ export type LedgerState = {
   readonly transactions: ReadonlyMap<Hex, TransactionRecord>
   /** By call id. */
   readonly owedReceipts: ReadonlyMap<string, ChargeRecord>
+  /** Named calls by their name, oldest first. */
+  readonly names: ReadonlyMap<string, NamedCall>
 }
 
 /** A ledger in memory. */
@@ -99,9 +112,10 @@ export function createLedger(): Ledger {
     payments: new Map(),
     transactions: new Map(),
     owedReceipts: new Map(),
+    callNames: createCallNames(),
   }
   return {
-    state: maps,
+    state: { ...maps, names: maps.callNames.calls },
     apply: (event) => apply(maps, event),
     dump: () => dump(maps),
   }
@@ -115,6 +129,7 @@ type Maps = {
   readonly payments: Map<string, UptoPaymentRecord>
   readonly transactions: Map<Hex, TransactionRecord>
   readonly owedReceipts: Map<string, ChargeRecord>
+  readonly callNames: CallNames
 }
 
 const accepted = accept(undefined)
@@ -127,6 +142,9 @@ function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
     return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
   }
   if (event.type === 'channel-retired') return retire(maps, event.channelId)
+  if (event.type === 'name-taken' || event.type === 'names-forgotten') {
+    return applyName(maps.callNames, event)
+  }
   return applyChannel(maps, event)
 }
 
@@ -150,6 +168,7 @@ const restoreTypes: ReadonlySet<LedgerEvent['type']> = new Set<RestoreEvent['typ
   'payer-restored',
   'payment-restored',
   'receipt-owed',
+  'name-restored',
 ])
 
 function isUptoEvent(event: LedgerEvent): event is UptoEvent {
@@ -181,6 +200,9 @@ function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
     case 'receipt-owed':
       maps.owedReceipts.set(event.charge.callId, event.charge)
       return accepted
+    case 'name-restored':
+      restoreName(maps.callNames, event.call)
+      return accepted
   }
 }
 
@@ -191,7 +213,9 @@ function applyChannel(maps: Maps, event: ChannelEvent): ReturnType<Ledger['apply
   if (step.kind === 'refused') return step
   maps.channels.set(channelId, step.next)
   if (event.type === 'channel-opened') maps.retired.delete(channelId)
+  if (event.type === 'call-released') endName(maps.callNames, event.callId, false)
   if (event.type === 'call-charged') {
+    endName(maps.callNames, event.callId, true)
     const { callId, amountAtomic } = event
     const requestHash = before?.running.find((call) => call.callId === callId)?.requestHash ?? '0x'
     const cumulativeAtomic = step.next.chargedAtomic
@@ -224,7 +248,11 @@ function applyUpto(maps: Maps, event: UptoEvent): ReturnType<Ledger['apply']> {
   // Addresses cost nothing: who owes nothing takes no memory.
   put(maps.payers, event.payer, isBlank(step.next.payer) ? undefined : step.next.payer)
   put(maps.payments, key, step.next.payment)
+  if (event.type === 'upto-released' && payment !== undefined) {
+    endName(maps.callNames, payment.callId, false)
+  }
   if (event.type === 'upto-charged' && payment !== undefined) {
+    endName(maps.callNames, payment.callId, true)
     const { callId, requestHash } = payment
     maps.owedReceipts.set(callId, {
       callId,
@@ -270,6 +298,10 @@ function dump(maps: Maps): readonly LedgerEvent[] {
     ...Array.from(maps.owedReceipts.values(), (charge): LedgerEvent => ({
       type: 'receipt-owed',
       charge,
+    })),
+    ...Array.from(maps.callNames.calls.values(), (call): LedgerEvent => ({
+      type: 'name-restored',
+      call,
     })),
   ]
 }

@@ -198,6 +198,7 @@ const charge = z.strictObject({
   ]),
 })
 
+const named = { name: z.string().regex(/^[0-9a-f]{32}$/), callId, requestHash: word, atMs }
 const channel = { channelId: word }
 const call = { channelId: word, callId }
 const upto = { payer: address, nonce: amount }
@@ -249,4 +250,10 @@ const record = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('payment-restored'), record: payment }),
   z.strictObject({ type: z.literal('receipt-issued'), callId }),
   z.strictObject({ type: z.literal('receipt-owed'), charge }),
+  z.strictObject({ type: z.literal('name-taken'), ...named }),
+  z.strictObject({ type: z.literal('names-forgotten'), beforeMs: atMs }),
+  z.strictObject({
+    type: z.literal('name-restored'),
+    call: z.strictObject({ ...named, state: z.enum(['running', 'used']) }),
+  }),
 ])

@@ -1,5 +1,4 @@
 /** A call that is paid from a channel (spec/payment.md PA18). */
-import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { AdmittedPayment } from '../admission.ts'
@@ -18,7 +17,7 @@ export function createChannelPayment(
   reservation: ChannelReservation,
   isDeposit: boolean,
 ): AdmittedPayment {
-  const { channelId, ceilingAtomic, channelState } = reservation
+  const { channelId, ceilingAtomic } = reservation
   const { network } = terms
   const end = createMeteredEnd(reservation)
   const account = (): ReturnType<typeof ledger.state.channels.get> =>
@@ -36,7 +35,9 @@ export function createChannelPayment(
         end.progress(leastStrictAtomic)
         await ledger.durable()
       }
-      const headers = isDeposit ? describeChannelCharge(network, payer, 0n, channelState) : {}
+      const headers = isDeposit
+        ? describeChannelCharge(network, payer, 0n, reservation.channelStateBefore())
+        : {}
       return { kind: 'released', headers }
     },
     complete: async (result, usedAtomic = ceilingAtomic) => {
@@ -62,7 +63,7 @@ export function describeChannelPayment(
   amountAtomic: bigint,
   cumulativeAtomic: bigint,
 ): Charge {
-  const paymentId = fromHex(channelId.slice(2)) ?? new Uint8Array()
+  const paymentId = Buffer.from(channelId.slice(2), 'hex')
   return { scheme: 'batch-settlement', amountAtomic, network, asset, paymentId, cumulativeAtomic }
 }
 

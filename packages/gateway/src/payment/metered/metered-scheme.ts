@@ -1,4 +1,5 @@
 /** Admits calls by `upto` and `batch-settlement`, beside `exact` where that is configured (spec/payment.md PA14 on). */
+import { hash } from 'node:crypto'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseAddress, parseDecimal, type Hex } from '@countersign/protocol/payment/evm-word'
 import { isJsonMap } from '@countersign/protocol/payment/json-members'
@@ -13,8 +14,7 @@ import {
   parsePaymentHeader,
   type PresentedPayment,
 } from '@countersign/protocol/payment/presented-payment'
-import { hashRequest } from '@countersign/protocol/payment/request-nonce'
-import { nativeSha256 } from '../../keys/native-sha256.ts'
+import { encodeRequest } from '@countersign/protocol/payment/request-nonce'
 import type {
   Admission,
   AdmissionRequest,
@@ -27,9 +27,11 @@ import { createVoucherMemo, type ReadVoucher, type VoucherMemo } from '../channe
 import type { ChannelContext } from '../channel/channel-context.ts'
 import type { CorrectiveExtra } from '../channel/channel-state.ts'
 import { encodeOffers } from '../exact/offer.ts'
+import { readIdempotencyKey } from '../idempotency-key.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { freePayment } from '../none.ts'
 import { admitUptoPayment, type UptoContext } from '../upto/admit-upto-payment.ts'
+import { readCallName, type CallName, type NamedElsewhere } from './call-names.ts'
 import { createChannelPayment } from './channel-payment.ts'
 import { toAccepts } from './metered-offers.ts'
 import { createOfferCache, type CallOffers, type OfferCache } from './offer-cache.ts'
@@ -89,7 +91,14 @@ async function admit(
   const call: OfferedCall = { request, offers: findOffers(path, priceAtomic, !isPricedByUse) }
   const given = headers['payment-signature']
   if (given === undefined) {
-    return refused({ code: 'payment-required', detail: '', headers: call.offers.quote() })
+    return refused({
+      code: 'payment-required',
+      detail: '',
+      headers: call.offers.quote('payment-required'),
+    })
+  }
+  if (readIdempotencyKey(headers).kind === 'malformed') {
+    return refused({ code: 'request-malformed', detail: malformedKey, headers: {} })
   }
   const header = typeof given === 'string' ? given : given.join()
   try {
@@ -101,6 +110,8 @@ async function admit(
     return refused(createRefusal(call, error.code, error.detail))
   }
 }
+
+const malformedKey = 'Idempotency-Key takes 1 to 255 printable ASCII characters.'
 
 function recall(
   vouchers: VoucherMemo,
@@ -143,10 +154,12 @@ async function admitUpto(
 ): Promise<Admission> {
   const requestHash = hashOf(call.request)
   const callId = toHex(call.request.receiptId)
-  const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash })
+  const name = readCallName(parsePaymentExtensions(presented), call.request.headers)
+  const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash, name })
   if (admission.kind === 'admitted') {
     return enter(call, createUptoPayment(context.terms, admission.reservation))
   }
+  if (admission.kind !== 'refused') return answerNamed(call, admission)
   const refusal = createRefusal(call, admission.code, admission.detail)
   const earlier =
     admission.code === 'payment-already-used'
@@ -188,7 +201,11 @@ async function admitChannel(
     callId: toHex(request.receiptId),
     requestHash: hashOf(request),
     isStream: request.isStream ?? false,
+    name: nameOf(presented, request.headers),
   })
+  if (admission.kind === 'replay' || admission.kind === 'named') {
+    return answerNamed(call, admission)
+  }
   if (admission.kind === 'refused') {
     const { code, detail, correction } = admission
     return refused(createRefusal(call, code, detail, correction))
@@ -197,6 +214,29 @@ async function admitChannel(
   learn?.(read)
   const isDeposit = read.payment.action.kind === 'deposit'
   return enter(call, createChannelPayment(context, reservation, isDeposit))
+}
+
+/** A text that is remembered names no call: only its header can. */
+function nameOf(
+  presented: PresentedPayment | ReadVoucher,
+  headers: AdmissionRequest['headers'],
+): CallName {
+  const isNew = 'accepted' in presented
+  return readCallName(isNew ? parsePaymentExtensions(presented) : unnamed, headers)
+}
+
+const unnamed = { identifier: { kind: 'none' } } as const
+
+/** PA4.3: the signature was judged. The payment that came along is neither recorded nor used. */
+function answerNamed(
+  { request }: OfferedCall,
+  named: NamedElsewhere & { readonly payer: Hex },
+): Admission {
+  if (named.kind === 'named') return refused({ code: named.code, detail: '', headers: {} })
+  const limited = request.limits?.enter(request.receiptId, `address:${named.payer}`)
+  if (limited !== undefined) return refused(limited)
+  const whenGone = { code: 'answer-gone', detail: '', headers: {} } as const
+  return { kind: 'replay', receiptId: named.receiptId, whenGone }
 }
 
 /** Only a judged signature says who pays (PA25): a call that came too early gives its reservation back. */
@@ -208,8 +248,7 @@ async function enter({ request }: OfferedCall, payment: AdmittedPayment): Promis
 }
 
 function hashOf({ method, path, bodyDigest }: AdmissionRequest): Hex {
-  const digest = hashRequest(method, path, bodyDigest(), nativeSha256)
-  return `0x${Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex')}`
+  return `0x${hash('sha256', encodeRequest(method, path, bodyDigest()))}`
 }
 
 /** Every 402 carries a fresh quote, with the state of the channel where that helps. */
@@ -232,6 +271,7 @@ function createQuote(
   error: string,
   correction?: CorrectiveExtra,
 ): Readonly<Record<string, string>> {
+  if (correction === undefined) return offers.quote(error)
   const beside = offers.exact === undefined ? [] : [offers.exact]
   return encodeOffers(offers.resourceUrl, [...toAccepts(offers, correction), ...beside], error)
 }

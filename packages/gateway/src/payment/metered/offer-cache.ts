@@ -11,14 +11,14 @@ import {
 /** The offers for one path and ceiling. The same call gets the same objects while they are kept. */
 export type CallOffers = MeteredOffers & {
   readonly exact: PaymentRequirements | undefined
-  /** PAYMENT-REQUIRED for a call that brings no payment. */
-  quote(): Readonly<Record<string, string>>
+  /** PAYMENT-REQUIRED without a correction; `error` is one of our own texts, of which there are few. */
+  quote(error: string): Readonly<Record<string, string>>
 }
 
 /** Finds or makes offers. `isFixed`: the call can be paid by `exact`, too. */
 export type OfferCache = (path: string, amountAtomic: bigint, isFixed: boolean) => CallOffers
 
-/** Some 4 kB each. Paths are chosen by callers, in part: they must not fill the memory. */
+/** A few kB each, most with one quote. Paths are chosen by callers, in part: they must not fill the memory. */
 const maxKept = 1024
 
 /** A cache of offers under these terms. */
@@ -35,13 +35,16 @@ export function createOfferCache(
     const offers = createMeteredOffers(terms, path, amountAtomic)
     const exact = isFixed ? offerExact?.(path, amountAtomic) : undefined
     // Owned by `quote`.
-    let quote: Readonly<Record<string, string>> | undefined
+    const quotes = new Map<string, Readonly<Record<string, string>>>()
     const made: CallOffers = {
       ...offers,
       exact,
-      quote: () => {
+      quote: (error) => {
+        const before = quotes.get(error)
+        if (before !== undefined) return before
         const accepts = [...toAccepts(offers), ...(exact === undefined ? [] : [exact])]
-        quote ??= encodeOffers(offers.resourceUrl, accepts, 'payment-required')
+        const quote = encodeOffers(offers.resourceUrl, accepts, error)
+        quotes.set(error, quote)
         return quote
       },
     }

@@ -45,6 +45,7 @@ export type OpenMetered = {
   readonly ledger: DurableLedger
   readonly upto: UptoContext | undefined
   readonly channel: ChannelContext | undefined
+  readonly manager: ChannelManager | undefined
   readonly sharedSender: SharedSender
   /**
    * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
@@ -74,8 +75,8 @@ export async function openMetered(
   const { clock, onFault, onDiskFault } = surroundings
   const ending = new AbortController()
   const { signal } = ending
-  const account = createSettlementAccount(surroundings.settlementKey)
   const curve = await loadEvmCurve()
+  const account = createSettlementAccount(surroundings.settlementKey, curve)
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
@@ -105,6 +106,7 @@ export async function openMetered(
     ledger,
     upto: uptoParts?.context,
     channel,
+    manager,
     sharedSender,
     start: async () => {
       await manager?.step().catch(onFault)

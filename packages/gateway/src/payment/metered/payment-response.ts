@@ -21,14 +21,12 @@ export function describeChannelCharge(
   chargedAtomic: bigint,
   channelState: ChannelState,
 ): Headers {
-  return encode({
-    success: true,
-    payer,
-    transaction: '',
-    network,
-    amount: '',
-    extra: { chargedAmount: `${chargedAtomic}`, channelState },
-  })
+  // By hand: every call has one, and addresses, ids and digits need no escape.
+  const { channelId, balance, totalClaimed, withdrawRequestedAt, refundNonce } = channelState
+  const state = `{"channelId":"${channelId}","balance":"${balance}","totalClaimed":"${totalClaimed}","withdrawRequestedAt":${withdrawRequestedAt},"refundNonce":"${refundNonce}","chargedCumulativeAmount":"${channelState.chargedCumulativeAmount}"}`
+  return encodeText(
+    `{"success":true,"payer":"${payer}","transaction":"","network":"${network}","amount":"","extra":{"chargedAmount":"${chargedAtomic}","channelState":${state}}}`,
+  )
 }
 
 /** What was given back of a channel. */
@@ -47,5 +45,9 @@ export function describeRefund(
 
 /** As `encodePaymentResponseHeader` of the x402 package, without its detour over a string of bytes. */
 function encode(response: SettleResponse): Headers {
-  return { 'payment-response': Buffer.from(JSON.stringify(response)).toString('base64') }
+  return encodeText(JSON.stringify(response))
+}
+
+function encodeText(json: string): Headers {
+  return { 'payment-response': Buffer.from(json).toString('base64') }
 }

@@ -24,6 +24,13 @@ import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
 import type { UptoPermit } from '../ledger/upto-account.ts'
+import {
+  findNamed,
+  isNameKnown,
+  takeName,
+  type CallName,
+  type NamedElsewhere,
+} from '../metered/call-names.ts'
 
 /** What admission needs. */
 export type UptoContext = {
@@ -50,6 +57,8 @@ export type UptoCall = {
   readonly callId: string
   /** Hash of the request as PA4.2 has it. */
   readonly requestHash: Hex
+  /** The name that the caller gave the call. */
+  readonly name?: CallName
 }
 
 /** A reservation that is on the disk. Exactly one of `charge` and `release` ends it. */
@@ -73,6 +82,7 @@ export type UptoReservation = {
 /** What admission decides. */
 export type UptoAdmission =
   | { readonly kind: 'admitted'; readonly reservation: UptoReservation }
+  | (NamedElsewhere & { readonly payer: Hex })
   | { readonly kind: 'refused'; readonly code: PaymentCode; readonly detail: string }
 
 /**
@@ -86,11 +96,18 @@ export async function admitUptoPayment(
   try {
     const payment = readCall(context, call)
     const { payer, permit } = payment
-    checkUnused(ledger, payer, permit.nonce)
+    // Who knows the name of a call that was paid for gets its answer, also for the payment that it used.
+    if (!isNameKnown(ledger, payer, call)) checkUnused(ledger, payer, permit.nonce)
     const digest = permit2Domain.hashUpto(permit, payment.witness)
     checkSigner(curve, digest, payment.signature, payer)
+    const before = findNamed(ledger, payer, call, context.clock())
+    if (before.kind !== 'new') return { ...before, payer }
+    checkUnused(ledger, payer, permit.nonce)
     const fundsAtomic = await readFunds(payer)
     checkTotal(context, permit.amountAtomic)
+    // Another call of this name may have been admitted meanwhile.
+    const meanwhile = findNamed(ledger, payer, call, context.clock())
+    if (meanwhile.kind !== 'new') return { ...meanwhile, payer }
     const step = ledger.apply({
       type: 'upto-reserved',
       payer,
@@ -101,6 +118,7 @@ export async function admitUptoPayment(
       maxExposureAtomic,
     })
     if (step.kind === 'refused') return refuse(step.code)
+    takeName(ledger, payer, call, context.clock())
     await ledger.durable()
     return { kind: 'admitted', reservation: createReservation(context, payment, call.callId) }
   } catch (error) {

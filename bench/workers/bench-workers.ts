@@ -1,0 +1,201 @@
+/**
+ * Completed calls a second and CPU per call with one and with several workers. Nothing is pinned: gateway, provider and
+ * generator share all cores, as they would on a machine of that size, and the report says what each of them took.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readCpuUs, readResidentBytes } from '../gateway/cpu-time.ts'
+import { nodeCommand, startPinned } from '../gateway/pinned-process.ts'
+import { createApiKey } from '../gateway/targets.ts'
+import { model } from '../gateway/wire.ts'
+import { alignColumns, describeRun, formatRecord, saveReport } from '../run-record.ts'
+import { generatorName, sendLoad } from './load.ts'
+
+type Payment = 'none' | 'api-key'
+
+type Plan = { readonly warmUpSeconds: number; readonly seconds: number; readonly rounds: number }
+
+/** One round of one case. CPU times are microseconds for each call. */
+type Round = {
+  readonly requests: number
+  readonly requestsPerSecond: number
+  readonly gatewayUs: number
+  /** Of it, what the primary took; 0 with one worker, which has none. */
+  readonly primaryUs: number
+  readonly upstreamUs: number
+  readonly generatorUs: number
+  /** Cores that the gateway kept busy. */
+  readonly gatewayCores: number
+}
+
+type Case = {
+  readonly workers: number
+  readonly payment: Payment
+  readonly rounds: readonly Round[]
+  readonly residentBytes: number
+}
+
+const connections = 64
+const workerCounts = [1, 2] as const
+const payments = ['none', 'api-key'] as const
+const mockUpstream = new URL('../gateway/mock-upstream.ts', import.meta.url)
+const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
+
+/**
+ * Runs the benchmark and prints it: JSON calls with receipts. A full run is also saved under bench/results/.
+ *
+ * @throws Error when an answer was none or wrong.
+ */
+export async function benchWorkers(options: {
+  readonly json: boolean
+  readonly quick: boolean
+}): Promise<void> {
+  const plan = options.quick
+    ? { warmUpSeconds: 2, seconds: 2, rounds: 1 }
+    : { warmUpSeconds: 6, seconds: 5, rounds: 3 }
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-workers-'))
+  const about = describeRun(options.quick)
+  const upstream = await startPinned('any', nodeCommand(mockUpstream, []))
+  const cases: Case[] = []
+  try {
+    for (const payment of payments) {
+      for (const workers of workerCounts) {
+        if (!options.json) process.stderr.write(`${payment}, workers: ${workers} …\n`)
+        const upstreamAt = { port: Number(upstream.hello['port']), pid: upstream.pid }
+        cases.push(await measureCase({ workers, payment }, upstreamAt, folder, plan))
+      }
+    }
+  } finally {
+    await upstream.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const report = {
+    benchmark: 'workers',
+    ...about,
+    isPinned: false,
+    generator: generatorName(),
+    connections,
+    cases,
+  } as const
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(report, null, 2)}\n`
+      : `${formatCases(cases)}\nload by ${report.generator}, ${connections} connections; ${formatRecord(report)}\n`,
+  )
+  if (!options.quick) process.stderr.write(`saved ${saveReport(report)}\n`)
+}
+
+async function measureCase(
+  { workers, payment }: Pick<Case, 'workers' | 'payment'>,
+  upstream: { readonly port: number; readonly pid: number },
+  parent: string,
+  plan: Plan,
+): Promise<Case> {
+  const folder = join(parent, `${payment}-${workers}`)
+  mkdirSync(join(folder, 'data'), { recursive: true, mode: 0o700 })
+  const file = join(folder, 'countersign.config.json')
+  writeFileSync(file, JSON.stringify(createConfig(workers, payment, upstream.port)))
+  const headers: Record<string, string> =
+    payment === 'none'
+      ? {}
+      : { authorization: `Bearer ${createApiKey(join(folder, 'data', 'api-keys.db'))}` }
+  const command = nodeCommand(gatewayMain, ['--config', file, '--exit-with-parent'])
+  const gateway = await startPinned('any', command)
+  try {
+    const { pid } = gateway
+    const port = Number(new URL(String(gateway.hello['url'])).port)
+    const load = { port, headers, connections, folder }
+    await sendLoad({ ...load, seconds: plan.warmUpSeconds })
+    const rounds: Round[] = []
+    while (rounds.length < plan.rounds) {
+      const before = readCpu(pid, upstream.pid)
+      const startMs = performance.now()
+      const outcome = await sendLoad({ ...load, seconds: plan.seconds })
+      const elapsedUs = (performance.now() - startMs) * 1000
+      const after = readCpu(pid, upstream.pid)
+      const { requests, requestsPerSecond, generatorCpuUs } = outcome
+      rounds.push({
+        requests,
+        requestsPerSecond,
+        gatewayUs: (after.gatewayUs - before.gatewayUs) / requests,
+        primaryUs: workers === 1 ? 0 : (after.ownUs - before.ownUs) / requests,
+        upstreamUs: (after.upstreamUs - before.upstreamUs) / requests,
+        generatorUs: generatorCpuUs / requests,
+        gatewayCores: (after.gatewayUs - before.gatewayUs) / elapsedUs,
+      })
+    }
+    return { workers, payment, rounds, residentBytes: readResidentBytes([pid]) }
+  } finally {
+    await gateway.stop()
+  }
+}
+
+type Cpu = { readonly gatewayUs: number; readonly ownUs: number; readonly upstreamUs: number }
+
+function readCpu(gateway: number, upstream: number): Cpu {
+  return {
+    gatewayUs: readCpuUs([gateway]),
+    ownUs: readCpuUs([gateway], false),
+    upstreamUs: readCpuUs([upstream]),
+  }
+}
+
+function createConfig(workers: number, payment: Payment, upstreamPort: number): object {
+  return {
+    issuer: 'bench.invalid',
+    listen: { host: '127.0.0.1', port: 0 },
+    workers,
+    dataDir: 'data',
+    upstreams: [
+      {
+        name: 'mock',
+        baseUrl: `http://127.0.0.1:${upstreamPort}/v1`,
+        connections: 1024,
+        models: [{ id: model, priceAtomic: '10' }],
+      },
+    ],
+    payment: payment === 'none' ? 'none' : { apiKeys: { asset: 'USD' } },
+    attestation: { kind: 'simulated' },
+    log: { level: 'error' },
+  }
+}
+
+/** The best round of each case: on a machine that others use too, the rest is theirs. */
+function formatCases(cases: readonly Case[]): string {
+  const rows = cases.map(({ workers, payment, rounds, residentBytes }) => {
+    const [best] = rounds.toSorted((a, b) => b.requestsPerSecond - a.requestsPerSecond)
+    if (best === undefined) throw new Error('a case without a round')
+    const [one] = cases
+      .filter((each) => each.payment === payment && each.workers === 1)
+      .flatMap((each) => each.rounds)
+      .toSorted((a, b) => b.requestsPerSecond - a.requestsPerSecond)
+    const scale = best.requestsPerSecond / (one?.requestsPerSecond ?? Number.NaN)
+    return [
+      `${payment}, workers: ${workers}`,
+      best.requestsPerSecond.toFixed(0),
+      scale.toFixed(2),
+      best.gatewayUs.toFixed(0),
+      best.primaryUs.toFixed(0),
+      best.gatewayCores.toFixed(2),
+      best.upstreamUs.toFixed(0),
+      best.generatorUs.toFixed(0),
+      (residentBytes / 1_048_576).toFixed(0),
+    ]
+  })
+  const titles = [
+    [
+      'JSON with receipts',
+      'req/s',
+      'ratio',
+      'CPU',
+      'of it',
+      'cores',
+      'provider',
+      'generator',
+      'RSS',
+    ],
+    ['', '', 'to 1', 'µs', 'primary', 'busy', 'µs', 'µs', 'MB'],
+  ]
+  return alignColumns([...titles, ...rows])
+}

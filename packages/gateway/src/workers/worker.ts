@@ -1,0 +1,246 @@
+/** The life of one worker: it serves as a gateway of its own does, and asks the primary for what exists once. */
+import { equalBytes } from '@countersign/protocol/bytes/byte-string'
+import pino from 'pino'
+import type { Gateway } from '../call/gateway.ts'
+import { shareConfig } from '../config/check-workers.ts'
+import { ConfigError } from '../config/load-config.ts'
+import { createGateway, type Commons } from '../create-gateway.ts'
+import { createGatewayServer, presentState } from '../http/server.ts'
+import { computeBuildDigest } from '../keys/build-digest.ts'
+import { importHpkeKey } from '../keys/hpke-key.ts'
+import { createSealedKeys, type OwnSealedKeys, type SealedKeys } from '../keys/sealed-keys.ts'
+import { importTlsKey } from '../keys/tls-key.ts'
+import { createLiveGateway, type LiveGateway } from '../live-gateway.ts'
+import { issueOwedReceipts } from '../receipts/issue-owed-receipts.ts'
+import { closeServing, keepClean } from '../run.ts'
+import { createPipe, type Answers, type Pipe } from './pipe.ts'
+import type { PrimaryQuestions, StartOrder, WorkerQuestions } from './questions.ts'
+import { createRemotePayment } from './remote-payment.ts'
+
+type PrimaryPipe = Pipe<PrimaryQuestions>
+type Server = ReturnType<typeof createGatewayServer>
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** A worker after its start. */
+type Serving = {
+  readonly order: StartOrder
+  readonly live: LiveGateway
+  readonly server: Server
+  stopCleaning: () => void
+}
+
+/** Owned by the answers to the primary. */
+type State = {
+  serving: Serving | undefined
+  isReady: boolean
+  exitCode: number
+  adopt: (() => void) | undefined
+}
+
+const exitOrphan = 70
+// Each worker accepts for itself: what the primary would have handed to one that dies just then would stay open and
+// unanswered. Where the system cannot share a port the primary hands connections out all the same.
+const sharesPorts = process.platform === 'linux'
+
+/** Serves until the primary says otherwise, or is gone. */
+export function runWorker(environment: Environment): void {
+  // Whoever signals a whole group of processes means the primary.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, ignoreSignal)
+  const state: State = {
+    serving: undefined,
+    isReady: false,
+    exitCode: exitOrphan,
+    adopt: undefined,
+  }
+  // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
+  process.once('disconnect', () => process.exit(state.exitCode))
+  const sealed = createSealedKeys()
+  const isReady = (): boolean => state.isReady
+  const answers: Answers<WorkerQuestions> = {
+    start: async (order) => {
+      state.serving = await start(order, { pipe, sealed, environment, isReady })
+    },
+    issueOwed: async (receipts) => {
+      const owed = receipts.map((receipt) => ({
+        ...receipt,
+        stored: () => {
+          pipe.tell('owedStored', receipt.callId)
+        },
+      }))
+      await issueOwedReceipts(gatewayOf(state), owed)
+    },
+    holdHpke: (key) => {
+      sealed.replace(importHpkeKey(key))
+    },
+    ...createLifeAnswers(state),
+    ...createLookupAnswers(state),
+  }
+  const pipe: PrimaryPipe = createPipe<WorkerQuestions, PrimaryQuestions>(
+    {
+      send: (frames) => {
+        // When it cannot be sent the pipe is broken, and `disconnect` ends the process.
+        process.send?.(frames, undefined, undefined, () => undefined)
+      },
+      listen: (listener) => process.on('message', listener),
+    },
+    answers,
+    (error) => {
+      state.serving?.live.current().log.error({ err: error }, 'a message of the primary failed')
+    },
+  )
+}
+
+function ignoreSignal(): void {
+  // The primary says what is to be done.
+}
+
+function servingOf({ serving }: State): Serving {
+  if (serving === undefined) throw new Error('the worker has not started')
+  return serving
+}
+
+function gatewayOf(state: State): Gateway {
+  return servingOf(state).live.current()
+}
+
+type LifeQuestions = Pick<
+  WorkerQuestions,
+  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'stop'
+>
+
+function createLifeAnswers(state: State): Answers<LifeQuestions> {
+  return {
+    listen: async ({ host, port }) => {
+      const serving = servingOf(state)
+      const { server, live, order } = serving
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ port, host, reusePort: sharesPorts }, resolve)
+      })
+      if (order.slot === 0) serving.stopCleaning = keepClean(live)
+    },
+    ready: (value) => {
+      state.isReady = value
+    },
+    renew: async () => {
+      await gatewayOf(state).epochs.renew(Date.now())
+    },
+    reload: async ({ loaded, offerAtMs }) => {
+      const { order, live } = servingOf(state)
+      const config = shareConfig(loaded.config, order.slot)
+      state.adopt = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
+    },
+    adopt: () => {
+      state.adopt?.()
+      state.adopt = undefined
+    },
+    stop: async () => {
+      state.isReady = false
+      state.exitCode = 0
+      const { live, server, stopCleaning } = servingOf(state)
+      stopCleaning()
+      await closeServing(live, server)
+    },
+  }
+}
+
+type LookupQuestions = Pick<WorkerQuestions, 'findReceipt' | 'findAnswer' | 'snapshot'>
+
+function createLookupAnswers(state: State): Answers<LookupQuestions> {
+  return {
+    findReceipt: async ({ id, waitMs }) => {
+      await gatewayOf(state).pending.wait(id, waitMs)
+      return gatewayOf(state).receipts.get(id)
+    },
+    findAnswer: async ({ id, waitMs }) => {
+      const { answers: kept, pending } = gatewayOf(state)
+      if (kept.get(id, Date.now()) === undefined) await pending.wait(id, waitMs)
+      return kept.get(id, Date.now())
+    },
+    snapshot: () => {
+      const gateway = gatewayOf(state)
+      return gateway.metrics.snapshot(presentState(gateway))
+    },
+  }
+}
+
+type Surroundings = {
+  readonly pipe: PrimaryPipe
+  readonly sealed: OwnSealedKeys
+  readonly environment: Environment
+  readonly isReady: () => boolean
+}
+
+async function start(
+  order: StartOrder,
+  { pipe, sealed, environment, isReady }: Surroundings,
+): Promise<Serving> {
+  const { slot, loaded, buildDigest } = order
+  // Whoever changed the files of a running gateway does not get into it by ending a worker.
+  if (!equalBytes(computeBuildDigest(), buildDigest)) {
+    throw new ConfigError('the files of the gateway have changed since it was started')
+  }
+  for (const key of order.heldHpke) sealed.replace(importHpkeKey(key))
+  const config = shareConfig(loaded.config, slot)
+  const log = pino({ level: config.log.level, base: { worker: slot } }, pino.destination(2))
+  const commons = createCommons(order, pipe, sealed)
+  const first = await createGateway({ config, digest: loaded.digest }, environment, log, commons)
+  const live = createLiveGateway(
+    first,
+    () => {
+      throw new Error('a worker reads no configuration')
+    },
+    environment,
+  )
+  const server = createGatewayServer(live.current, isReady)
+  return { order, live, server, stopCleaning: () => undefined }
+}
+
+/** What exists once is the primary's: here is how it is asked for it. */
+function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys): Commons {
+  const { loaded, payees, settlementAddress, takesRefunds, attesterKind, offerAtMs } = order
+  const { scheme, payerLimits } = createRemotePayment(pipe, loaded.config.payment === 'none')
+  const sealed: SealedKeys = {
+    ...own,
+    take: (encapsulated, nowMs) => pipe.ask('takeSealed', { encapsulated, nowMs }),
+  }
+  return {
+    payment: {
+      scheme,
+      payees,
+      settlementAddress,
+      signSettlement:
+        settlementAddress === undefined
+          ? undefined
+          : (message) => pipe.ask('confirmSettlement', message),
+      owedReceipts: () => [],
+      refunds: takesRefunds ? { answer: (header) => pipe.ask('refund', header) } : undefined,
+      // The primary counts them.
+      unsettled: () => ({ payments: 0, channels: 0 }),
+    },
+    attester: {
+      kind: attesterKind,
+      attest: (reportData, nowMs) => pipe.ask('attest', { reportData, nowMs }),
+    },
+    payerLimits,
+    takeTurn: async (nowMs, notAfterMs) => {
+      const turn = await pipe.ask('takeTurn', { nowMs, notAfterMs })
+      const { tls, hpke, previousKeysetDigest } = turn
+      return {
+        previousKeysetDigest,
+        tls: tls && importTlsKey(tls),
+        hpke: hpke && importHpkeKey(hpke),
+        done: () => {
+          pipe.tell('turnDone', null)
+        },
+      }
+    },
+    sealed,
+    siblings: {
+      findReceipt: (id, waitMs) => pipe.ask('findReceipt', { id, waitMs }),
+      findAnswer: (id, waitMs) => pipe.ask('findAnswer', { id, waitMs }),
+      renderMetrics: () => pipe.ask('metrics', null),
+    },
+    offerAtMs,
+  }
+}

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { ask, askExact, reasonOf } from './facilitator/ask.ts'
+import {
+  clientKey,
+  clientKeySha256,
+  createFacilitatorSetup,
+} from './facilitator/facilitator-process.ts'
+import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
+
+let chain: TestChain
+beforeAll(async () => {
+  chain = await startTestChain()
+})
+afterAll(() => chain.stop())
+
+test('a client has so many requests, so much gas and so many settlements at a time', async () => {
+  const now = { ms: Date.UTC(2026, 10, 21, 12) }
+  const limits = { requestsPerMinute: 5, gasPerDay: 250_000, totalGasPerDay: 1_000_000_000 }
+  const clients = [{ name: 'shop', keySha256: clientKeySha256, requestsPerMinute: 100 }]
+  const setup = createFacilitatorSetup(chain)
+  const url = await setup.serve({ limits, clients }, () => now.ms)
+  const account = chain.nextPayer()
+  const until = { validBefore: '9000000000' }
+  const pay = async (headers: Record<string, string> = {}) =>
+    ask(url, 'settle', await askExact(account, '1000', until), headers)
+  // One may take 160,000, and takes 50,000 to 90,000: there is room for two.
+  expect(reasonOf(await pay())).toBe('good')
+  expect(reasonOf(await pay())).toBe('good')
+  const third = await pay()
+  expect([third.status, reasonOf(third)]).toEqual([429, 'countersign_gas_budget_exhausted'])
+  expect(third.headers.get('retry-after')).toBe('43200')
+  now.ms += 86_400_000
+  expect(reasonOf(await pay())).toBe('good')
+  for (let request = 0; request < 4; request++) await pay()
+  const limited = await pay()
+  expect([limited.status, reasonOf(limited)]).toEqual([429, 'countersign_rate_limited'])
+  expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0)
+  // Another client has its own.
+  expect(reasonOf(await pay({ authorization: `Bearer ${clientKey}` }))).toBe('good')
+  const stranger = await pay({ authorization: `Bearer ${clientKey}x` })
+  expect([stranger.status, reasonOf(stranger)]).toEqual([401, 'countersign_client_unknown'])
+})
+
+test('too many settlements that are not on chain yet wait outside', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve({
+    limits: { pendingSettlements: 1 },
+    settlementTimeoutMs: 1000,
+  })
+  const held = Promise.withResolvers<undefined>()
+  // The chain answers, but shows no receipt: the settlement stays on its way.
+  proxy.rule = (method) => {
+    if (method === 'eth_sendRawTransaction') held.resolve(undefined)
+    return method === 'eth_getTransactionReceipt' ? 'drop' : 'forward'
+  }
+  const body = await askExact(chain.nextPayer())
+  const first = ask(url, 'settle', body)
+  await held.promise
+  const second = await ask(url, 'settle', await askExact(chain.nextPayer()))
+  expect([second.status, reasonOf(second)]).toEqual([503, 'countersign_too_many_pending'])
+  const pending = await first
+  expect(reasonOf(pending)).toBe('settlement_pending')
+  expect(pending.body['transaction']).toMatch(/^0x[0-9a-f]{64}$/)
+  proxy.rule = undefined
+  expect((await ask(url, 'settle', body)).body).toMatchObject({
+    success: true,
+    transaction: pending.body['transaction'],
+  })
+})
+
+test('while the chain does not answer, or gas costs too much, nothing is settled', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const setup = createFacilitatorSetup(chain, { rpcUrl: proxy.url, maxGasPriceWei: '1' })
+  const url = await setup.serve()
+  const body = await askExact(chain.nextPayer())
+  const dear = await ask(url, 'settle', body)
+  expect([dear.status, reasonOf(dear)]).toEqual([503, 'countersign_gas_price_exceeded'])
+  expect((await fetch(`${url}/readyz`)).status).toBe(200)
+  proxy.rule = () => 'drop'
+  expect((await fetch(`${url}/readyz`)).status).toBe(503)
+  const [verified, settled] = await Promise.all([
+    ask(url, 'verify', body),
+    ask(url, 'settle', body),
+  ])
+  expect([verified.status, reasonOf(verified)]).toEqual([503, 'verification_state_unavailable'])
+  expect([settled.status, reasonOf(settled)]).toEqual([503, 'verification_state_unavailable'])
+})

@@ -1,0 +1,133 @@
+import { expect, test } from 'vitest'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { createPayerLimits } from '../src/limits/payer-limits.ts'
+import type { AdmittedPayment, MeteredEnd, PaymentScheme } from '../src/payment/admission.ts'
+import { createPaymentDesk, type PaymentDesk } from '../src/workers/payment-desk.ts'
+import type { CallToAdmit } from '../src/workers/questions.ts'
+
+const nowMs = 1_800_000_000_000
+
+type Setup = {
+  readonly desk: PaymentDesk
+  /** How payments were ended: how, and with what use. */
+  readonly ends: (readonly [string, bigint | undefined])[]
+  readonly stored: string[]
+  readonly open: Promise<void>[]
+}
+
+/** A scheme that writes down what it is told. Each payer has one call at a time. */
+function setUp(kind: Partial<Pick<AdmittedPayment, 'releases'>> & { metered?: boolean }): Setup {
+  const ends: (readonly [string, bigint | undefined])[] = []
+  const stored: string[] = []
+  const open: Promise<void>[] = []
+  const metered: MeteredEnd = {
+    headers: () => ({ 'payment-response': 'told' }),
+    progress: () => undefined,
+    receiptStored: () => stored.push('receipt'),
+  }
+  const scheme: PaymentScheme = {
+    admit: async ({ limits, receiptId }) => {
+      await Promise.all(open)
+      const limited = limits?.enter(receiptId, 'payer')
+      if (limited !== undefined) return { kind: 'refused', refusal: limited }
+      const payment: AdmittedPayment = {
+        payer: 'payer',
+        release: () => Promise.resolve({ kind: 'released', headers: {} }),
+        complete: (result, usedAtomic) => {
+          ends.push([result, usedAtomic])
+          return Promise.resolve({ scheme: 'none', amountAtomic: 0n })
+        },
+        metered: kind.metered === true ? metered : null,
+        ...(kind.releases === undefined ? {} : { releases: kind.releases }),
+      }
+      return { kind: 'admitted', payment }
+    },
+    identify: () => null,
+    close: () => Promise.resolve(),
+  }
+  const limits = createPayerLimits({ concurrentCalls: 1 }, () => nowMs)
+  return { desk: createPaymentDesk(scheme, () => limits), ends, stored, open }
+}
+
+function call(first: number): CallToAdmit {
+  return {
+    receiptId: Uint8Array.from({ length: 16 }, () => first),
+    method: 'POST',
+    path: '/v1/chat/completions',
+    bodyDigest: new Uint8Array(32),
+    headers: {},
+    model: 'a',
+    priceAtomic: 10n,
+    isPricedByUse: false,
+  }
+}
+
+const callId = toHex(call(1).receiptId)
+
+test.each([
+  ['what was not released is given back', {}, undefined, 'unused', undefined],
+  [
+    'a release that leaves no trace is given back',
+    { releases: 'free' },
+    'whole',
+    'unused',
+    undefined,
+  ],
+  ['a durable release is used', { releases: 'durable' }, 'whole', 'used', undefined],
+  ['a metered whole answer has not left', { metered: true }, 'whole', 'unused', undefined],
+  ['a metered stream costs what was proven', { metered: true }, 'stream', 'used', 4n],
+] as const)('of a worker that is gone: %s', async (_, kind, form, result, usedAtomic) => {
+  const { desk, ends } = setUp(kind)
+  expect(await desk.answers.admit(call(1))).toMatchObject({ kind: 'admitted', payer: 'payer' })
+  if (form !== undefined) await desk.answers.release({ callId, form })
+  void desk.answers.progress({ callId, provenAtomic: 4n })
+  void desk.answers.progress({ callId, provenAtomic: 3n })
+  await desk.abandon()
+  expect(ends).toEqual([[result, usedAtomic]])
+  await desk.abandon()
+  expect(ends).toHaveLength(1)
+})
+
+test('an end that was under way is not another one, and its receipt is owed until it is stored', async () => {
+  const { desk, ends, stored } = setUp({ metered: true })
+  await desk.answers.admit(call(1))
+  await desk.answers.release({ callId, form: 'whole' })
+  const end = await desk.answers.complete({ callId, result: 'used', usedAtomic: 7n })
+  expect(end.headers).toEqual({ 'payment-response': 'told' })
+  expect(await desk.abandon()).toEqual(new Set([callId]))
+  expect(ends).toEqual([['used', 7n]])
+
+  const other = setUp({ metered: true })
+  await other.desk.answers.admit(call(1))
+  await other.desk.answers.complete({ callId, result: 'used', usedAtomic: 7n })
+  void other.desk.answers.receiptStored(callId)
+  expect(other.stored).toEqual(['receipt'])
+  expect(stored).toEqual([])
+  expect(await other.desk.abandon()).toEqual(new Set())
+})
+
+test('a payment that is admitted after its worker died is given back, with its place', async () => {
+  const { desk, ends, open } = setUp({})
+  const gate = Promise.withResolvers<void>()
+  open.push(gate.promise)
+  const admitted = desk.answers.admit(call(1))
+  const abandoned = desk.abandon()
+  gate.resolve()
+  await admitted
+  await abandoned
+  expect(ends).toEqual([['unused', undefined]])
+  // The place of the payer is free.
+  expect(await desk.answers.admit(call(2))).toMatchObject({ kind: 'admitted' })
+})
+
+test('a place is held until the call is over, and a worker ends only what it holds', async () => {
+  const { desk } = setUp({})
+  await desk.answers.admit(call(1))
+  await desk.answers.complete({ callId, result: 'used', usedAtomic: undefined })
+  expect(await desk.answers.admit(call(2))).toMatchObject({ kind: 'refused' })
+  void desk.answers.leave(callId)
+  expect(await desk.answers.admit(call(3))).toMatchObject({ kind: 'admitted' })
+  await expect(
+    desk.answers.complete({ callId, result: 'unused', usedAtomic: undefined }),
+  ).rejects.toThrow('does not hold')
+})

@@ -1,0 +1,91 @@
+/** What callers who check keys see of a gateway with several workers. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countersignFetch } from '@countersign/client'
+import { createAttestedFetch } from '@countersign/client/attested-fetch'
+import { createSealedFetch } from '@countersign/client/sealed-fetch'
+import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { parseStatement } from '@countersign/protocol/receipt/statement'
+import { parseBundle } from '@countersign/protocol/verify/bundle'
+import { createChatBody } from '../packages/gateway/test/support/chat-call.ts'
+import {
+  disposeGateway,
+  startGateway,
+  type RunningGateway,
+} from '../packages/gateway/test/support/start-gateway.ts'
+import { startLoopbackProvider, type TlsLoopbackProvider } from './provider/start.ts'
+
+// The kernel draws lots for connections: all of them meet one worker at 2^-23.
+const calls = 24
+let provider: TlsLoopbackProvider
+let gateway: RunningGateway
+
+beforeAll(async () => {
+  provider = await startLoopbackProvider({})
+  gateway = await startGateway({
+    provider,
+    config: { workers: 2, listen: { port: 0, tls: { names: ['127.0.0.1'] } } },
+  })
+}, 60_000)
+
+afterAll(async () => {
+  await disposeGateway(gateway)
+  await provider.stop()
+})
+
+const call = (stream: boolean): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: createChatBody({ model: 'loopback-echo', stream }).toString(),
+})
+
+test('every worker ends TLS with the attested key, and opens what is sealed whoever was asked for evidence', async () => {
+  const origins: string[] = []
+  const attested = createAttestedFetch({ onAttestation: (_, origin) => origins.push(origin) })
+  const sealedTo = new Set<string>()
+  const sealed = createSealedFetch({
+    fetch: attested,
+    onAttestation: ({ keyset }) => sealedTo.add(toHex(keyset?.hpkeKey ?? new Uint8Array(0))),
+  })
+  const sdk = countersignFetch({ baseUrl: `${gateway.url}/v1`, fetch: sealed })
+  try {
+    // All at once: each has a connection of its own.
+    const keysets = await Promise.all(
+      Array.from({ length: calls }, async (_, index) => {
+        const answer = await sdk(`${gateway.url}/v1/chat/completions`, call(index % 2 === 0))
+        expect(answer.status).toBe(200)
+        await answer.text()
+        const { verdict, bundle } = await sdk.receiptOf(answer)
+        expect(verdict).toMatchObject({ verdict: 'valid' })
+        const { payload } = parseStatement(parseBundle(bundle).statement)
+        return toHex(payload.keysetDigest)
+      }),
+    )
+    expect(new Set(keysets).size).toBe(2)
+    expect(sealedTo.size).toBe(1)
+    expect(origins.length).toBeGreaterThan(0)
+  } finally {
+    attested.close()
+  }
+})
+
+test('a sealed call that was recorded is made by no other worker either', async () => {
+  const attested = createAttestedFetch()
+  const recorded: (readonly [string, RequestInit])[] = []
+  const sealed = createSealedFetch({
+    fetch: async (url, init) => {
+      if (url.endsWith('/v1/sealed')) recorded.push([url, init])
+      return await attested(url, init)
+    },
+  })
+  try {
+    expect((await sealed(`${gateway.url}/v1/models`, {})).status).toBe(200)
+    const [first] = recorded
+    if (first === undefined) throw new Error('nothing was recorded')
+    const again = await Promise.all(
+      Array.from({ length: calls }, async () => (await attested(...first)).text()),
+    )
+    for (const text of again) expect(text).toContain('sealed-replayed')
+  } finally {
+    attested.close()
+  }
+})
