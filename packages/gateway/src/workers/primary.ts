@@ -289,7 +289,6 @@ async function stopMember({ current }: Primary, member: Member): Promise<Awaited
   member.state = 'leaving'
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
-  const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
   const patience = setTimeout(
     () => {
       member.kill()

@@ -152,7 +152,7 @@ async function chargeCalls(index: number, random: Random, count: number): Promis
     const strict = index <= 2 || index > channelCount
     let amount = 1n + random.amount(500)
     // A call that cost less than its ceiling used up a voucher that this amount may fit (PA18.3).
-    while (strict && isCeilingUsed(account, account.chargedAtomic + amount)) amount++
+    if (strict) while (isCeilingUsed(account, account.chargedAtomic + amount)) amount++
     const committed = account.chargedAtomic + account.reservedAtomic + amount
     const signed = account.signed?.ceilingAtomic ?? 0n
     const ceiling = signed >= committed ? signed + 1n : committed
