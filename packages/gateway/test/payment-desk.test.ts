@@ -59,6 +59,7 @@ function call(first: number): CallToAdmit {
     model: 'a',
     priceAtomic: 10n,
     isPricedByUse: false,
+    isStream: false,
   }
 }
 
