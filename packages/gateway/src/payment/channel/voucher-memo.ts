@@ -130,7 +130,8 @@ type SplitText = { readonly prefix: string; readonly middle: string; readonly su
  */
 function splitText(text: string): SplitText | undefined {
   const isPlain = !text.includes('\\')
-  if (!isPlain || !standsOnce(text, ceilingName) || !standsOnce(text, signatureName)) return undefined
+  if (!isPlain || !standsOnce(text, ceilingName) || !standsOnce(text, signatureName))
+    return undefined
   const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
   const signatureAt = text.indexOf(signatureMark, ceilingAt) + signatureMark.length
   if (ceilingAt < ceilingMark.length || signatureAt < signatureMark.length) return undefined
