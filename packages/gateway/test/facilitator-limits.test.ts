@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { ask, askExact, reasonOf } from './facilitator/ask.ts'
+import { ask, askExact, reasonOf, requirementsOf, type Answered } from './facilitator/ask.ts'
 import {
   clientKey,
   clientKeySha256,
@@ -87,4 +87,38 @@ test('while the chain does not answer, or gas costs too much, nothing is settled
   ])
   expect([verified.status, reasonOf(verified)]).toEqual([503, 'verification_state_unavailable'])
   expect([settled.status, reasonOf(settled)]).toEqual([503, 'verification_state_unavailable'])
+})
+
+test('what one server asks the chain for does not hold up another', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve()
+  const held = Promise.withResolvers<undefined>()
+  const going = Promise.withResolvers<undefined>()
+  proxy.rule = async (method) => {
+    if (method !== 'eth_gasPrice') return 'forward'
+    proxy.rule = undefined
+    held.resolve(undefined)
+    await going.promise
+    return 'forward'
+  }
+  const settle = (payTo: string): Promise<Answered> => {
+    const accepted = requirementsOf('batch-settlement', '0', { payTo, maxTimeoutSeconds: 0 })
+    const payload = { type: 'settle', receiver: payTo, token: accepted.asset }
+    return ask(url, 'settle', {
+      x402Version: 2,
+      paymentPayload: { x402Version: 2, accepted, payload },
+      paymentRequirements: accepted,
+    })
+  }
+  const slow = settle(chain.nextPayer().address)
+  await held.promise
+  const quick = settle(chain.nextPayer().address)
+  const first = await Promise.race([slow.then(() => 'slow'), quick.then(() => 'quick')])
+  going.resolve(undefined)
+  expect(first).toBe('quick')
+  expect([await slow, await quick].map(reasonOf)).toEqual([
+    'invalid_batch_settlement_evm_nothing_to_settle',
+    'invalid_batch_settlement_evm_nothing_to_settle',
+  ])
 })

@@ -152,48 +152,58 @@ async function settleFree(
   return { ...members, transaction: '' }
 }
 
-/** Decides in the payer’s turn, so that a balance is not promised twice (F4), and starts the transaction. */
+/** Decides in the payer’s turn, so that a balance is not promised twice (F4). Where nobody pays, nobody waits. */
 async function begin(
   state: State,
   plan: SettlementPlan,
   asset: string,
-  { client }: Asker,
+  asker: Asker,
 ): Promise<void> {
-  const { book, chain, limits, clock, maxGasPriceWei, senderAddress } = state
-  const payer = plan.payer ?? ''
-  const { gas } = plan.call
-  const bounds = (): void => checkLimits(book, limits, client, { gas, payer }, clock())
+  const { payer = '', call } = plan
+  const bounds = (): void => {
+    const { book, limits, clock } = state
+    checkLimits(book, limits, asker.client, { gas: call.gas, payer }, clock())
+  }
   // Before anything is asked of the chain.
   bounds()
-  const begun = await state.turns.run(
-    plan.payer === undefined ? senderAddress : toTurn(payer),
-    async () => {
-      const [gasPrice, newest] = await chain.retry(() =>
-        Promise.all([chain.client.getGasPrice(), chain.client.getBlockNumber({ cacheTime: 0 })]),
-      )
-      if (gasPrice > maxGasPriceWei) {
-        throw new FacilitatorRefusal('countersign_gas_price_exceeded', 'Gas costs too much now.', {
-          status: 503,
-          retryAfterSeconds: 60,
-        })
-      }
-      await plan.check(book.pendingAtomic(payer, asset))
-      await simulate(state, plan)
-      // Others may have come between: from here to the record nothing is awaited.
-      bounds()
-      const fromBlock = newest > olderBlocks ? newest - olderBlocks : 0n
-      const { id, amountAtomic } = plan
-      const whose = { client: client.name, payer, asset }
-      // After a crash here nothing is signed, and the next process forgets it.
-      book.reserve({ ...whose, id, amountAtomic, gas, fromBlock }, clock())
-      startFollowing(state, id, () => send(state, plan))
-      return true
-    },
-  )
-  if (begun === undefined) {
+  const decide = (): Promise<true> => judge(state, plan, asset, asker, bounds)
+  if (plan.payer === undefined) await decide()
+  else if ((await state.turns.run(toTurn(plan.payer), decide)) === undefined) {
     const message = 'Too many settlements of this payer.'
     throw new FacilitatorRefusal('countersign_too_many_pending', message, { status: 503 })
   }
+}
+
+async function judge(
+  state: State,
+  plan: SettlementPlan,
+  asset: string,
+  { client }: Asker,
+  bounds: () => void,
+): Promise<true> {
+  const { book, chain, clock, maxGasPriceWei } = state
+  const { id, amountAtomic, payer = '', call } = plan
+  const [gasPrice, newest] = await chain.retry(() =>
+    Promise.all([chain.client.getGasPrice(), chain.client.getBlockNumber({ cacheTime: 0 })]),
+  )
+  if (gasPrice > maxGasPriceWei) {
+    throw new FacilitatorRefusal('countersign_gas_price_exceeded', 'Gas costs too much now.', {
+      status: 503,
+      retryAfterSeconds: 60,
+    })
+  }
+  await plan.check(book.pendingAtomic(payer, asset))
+  await simulate(state, plan)
+  // Others may have come between: from here to the record nothing is awaited.
+  bounds()
+  const fromBlock = newest > olderBlocks ? newest - olderBlocks : 0n
+  // After a crash here nothing is signed, and the next process forgets it.
+  book.reserve(
+    { client: client.name, payer, asset, id, amountAtomic, gas: call.gas, fromBlock },
+    clock(),
+  )
+  startFollowing(state, id, () => send(state, plan))
+  return true
 }
 
 function toTurn(address: string): Hex {
