@@ -1,11 +1,20 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { ask, askExact, reasonOf, requirementsOf, type Answered } from './facilitator/ask.ts'
+import {
+  ask,
+  askExact,
+  askUpto,
+  readSender,
+  reasonOf,
+  requirementsOf,
+  type Answered,
+} from './facilitator/ask.ts'
 import {
   clientKey,
   clientKeySha256,
   createFacilitatorSetup,
 } from './facilitator/facilitator-process.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { nextPayerKey } from './payment/channel-fixture.ts'
 import { startRpcProxy } from './payment/rpc-proxy.ts'
 
 let chain: TestChain
@@ -120,5 +129,21 @@ test('what one server asks the chain for does not hold up another', async () => 
   expect([await slow, await quick].map(reasonOf)).toEqual([
     'invalid_batch_settlement_evm_nothing_to_settle',
     'invalid_batch_settlement_evm_nothing_to_settle',
+  ])
+})
+
+test('charges of 0 cost no gas, but are counted: each takes a row for ever', async () => {
+  const url = await createFacilitatorSetup(chain).serve({ limits: { gasPerDay: 100_000 } })
+  const facilitator = await readSender(url)
+  const key = nextPayerKey(chain)
+  const answers: Answered[] = []
+  for (let count = 0; count < 11; count++) {
+    answers.push(await ask(url, 'settle', askUpto(key, facilitator, '1000', '0')))
+  }
+  const last = answers.pop()
+  expect(new Set(answers.map(reasonOf))).toEqual(new Set(['good']))
+  expect([last?.status, last?.body['errorReason']]).toEqual([
+    429,
+    'countersign_gas_budget_exhausted',
   ])
 })

@@ -9,7 +9,7 @@ import { NotSent, type Sender } from '../payment/exact/sender.ts'
 import type { Client } from './clients.ts'
 import { FacilitatorRefusal } from './refusal.ts'
 import type { SettlementBook, SettlementRecord } from './settlement-book.ts'
-import { checkLimits, type SettlementLimits } from './settlement-limits.ts'
+import { checkGas, checkLimits, gasOfFree, type SettlementLimits } from './settlement-limits.ts'
 import type { AnswerMembers, Plan, SettlementPlan } from './settlement-plan.ts'
 
 /** Who asks, and how. */
@@ -137,13 +137,14 @@ async function awaitEnd(state: State, plan: SettlementPlan, asker: Asker): Promi
 
 /** F9: a charge of 0 moves nothing, and yet its payment has bought its call. */
 async function settleFree(
-  { book, clock }: State,
+  { book, clock, limits }: State,
   plan: Plan & { readonly kind: 'check' | 'free' },
   asset: string,
   { client, requestName }: Asker,
 ): Promise<Settled> {
   const members = await plan.check()
-  const none = { amountAtomic: 0n, gas: 0n, fromBlock: 0n }
+  checkGas(book, limits, client, gasOfFree, clock())
+  const none = { amountAtomic: 0n, gas: gasOfFree, fromBlock: 0n }
   book.finishFree(
     { id: plan.id, client: client.name, payer: plan.payer, asset, ...none },
     requestName,
