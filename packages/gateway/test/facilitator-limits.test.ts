@@ -15,7 +15,7 @@ import {
 } from './facilitator/facilitator-process.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
 import { nextPayerKey } from './payment/channel-fixture.ts'
-import { startRpcProxy } from './payment/rpc-proxy.ts'
+import { startRpcProxy, type Verdict } from './payment/rpc-proxy.ts'
 
 let chain: TestChain
 beforeAll(async () => {
@@ -104,7 +104,7 @@ test('what one server asks the chain for does not hold up another', async () => 
   const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve()
   const held = Promise.withResolvers<undefined>()
   const going = Promise.withResolvers<undefined>()
-  proxy.rule = async (method) => {
+  proxy.rule = async (method): Promise<Verdict> => {
     if (method !== 'eth_gasPrice') return 'forward'
     proxy.rule = undefined
     held.resolve(undefined)

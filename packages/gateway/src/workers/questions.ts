@@ -29,6 +29,7 @@ export type CallToAdmit = {
   readonly model: string
   readonly priceAtomic: bigint
   readonly isPricedByUse: boolean
+  readonly isStream: boolean
 }
 
 /** What became of it. The call's id names its payment from then on. */

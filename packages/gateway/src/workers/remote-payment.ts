@@ -44,8 +44,8 @@ export function createRemotePayment(
 }
 
 async function admit(pipe: PrimaryPipe, request: AdmissionRequest): Promise<Admission> {
-  const { receiptId, method, path, bodyDigest, headers, model, priceAtomic, isPricedByUse } =
-    request
+  const { receiptId, method, path, bodyDigest, headers, model, priceAtomic } = request
+  const { isPricedByUse, isStream = false } = request
   const answer = await pipe.ask('admit', {
     receiptId,
     method,
@@ -55,6 +55,7 @@ async function admit(pipe: PrimaryPipe, request: AdmissionRequest): Promise<Admi
     model,
     priceAtomic,
     isPricedByUse,
+    isStream,
   })
   if (answer.kind !== 'admitted') return answer
   return { kind: 'admitted', payment: createAdmitted(pipe, toHex(receiptId), answer) }
