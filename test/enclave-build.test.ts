@@ -31,7 +31,7 @@ import { bundleGateway, type EnclaveBuild } from './tools/enclave/bundle-gateway
 import { repositoryRoot } from './tools/source-tree.ts'
 
 // More than this nobody reads: raise a cap only with a reason in docs/decisions.
-const maxPackages = 42
+const maxPackages = 43
 const maxModules = 1300
 const maxBytes = 7_500_000
 const maxWorkerBytes = 2_700_000

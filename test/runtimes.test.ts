@@ -120,17 +120,17 @@ test.each([
   [
     'every platform',
     `export { verifyEvidence, createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'`,
-    34_000,
+    30_000,
   ],
   [
     'SEV-SNP alone',
     `export { appraiseSevSnp } from '@countersign/protocol/attestation/sev-snp/appraise-sev-snp'`,
-    10_000,
+    9000,
   ],
   [
     'SGX and TDX alone',
     `export { appraiseSgx, appraiseTdx } from '@countersign/protocol/attestation/dcap/appraise-dcap'`,
-    13_000,
+    12_000,
   ],
 ])('the verifier of evidence of %s stays below its size', async (name, entry, most) => {
   const { length } = gzipSync(await bundleForBrowsers(entry, { minify: true }), { level: 9 })

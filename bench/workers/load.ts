@@ -47,7 +47,16 @@ async function runWrk({ port, headers, connections, seconds, folder }: Load): Pr
   const body = `wrk.body = [==[${createRequestBody('json')}]==]`
   writeFileSync(script, ['wrk.method = "POST"', ...lines, body].join('\n'))
   const url = `http://127.0.0.1:${port}${path}`
-  const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url]
+  const options = [
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--timeout',
+    '30s',
+    '-s',
+    script,
+    url,
+  ]
   const { output, cpuUs } = await runMeasured('wrk', options)
   const requests = Number(/([0-9]+) requests in/.exec(output)?.[1])
   const requestsPerSecond = Number(/Requests\/sec:\s+([0-9.]+)/.exec(output)?.[1])

@@ -77,9 +77,14 @@ export type Context = {
   pay(request?: PaidRequest, changes?: SignChanges): Promise<Payment>
   /** An ordinary paid call, so that the payer knows again what was charged. */
   settleUp(): Promise<void>
+  /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
+  readonly fresh: (() => Promise<FreshContext>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */
   observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
 }
+
+/** A context that only one attack uses. */
+export type FreshContext = { readonly context: Context; stop(): Promise<void> }
 
 /** Answers, and how often the upstream was asked; without a driver, how many different answers were served. */
 export type Observed = {

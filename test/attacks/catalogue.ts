@@ -9,6 +9,8 @@ import * as client from './areas/client.ts'
 import * as ownClient from './areas/own-client.ts'
 import * as facilitator from './areas/facilitator.ts'
 import * as replay from './areas/replay.ts'
+import * as lyingNode from './areas/lying-node.ts'
+import * as movedTime from './areas/moved-time.ts'
 import * as http from './areas/streaming-http.ts'
 
 /** One line of the table. */
@@ -129,11 +131,11 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
         'no voucher, claimed at once (PA18.6, PA21.3)',
         channels.withdrawMidstream,
       ],
-      ['withdrawal against claim', 'claimed when it begins (PA21.3)', channels.raceWithdrawal],
+      ['withdrawal against claim', 'claimed when it begins (PA21.3)', movedTime.raceWithdrawal],
       [
         'old view of the chain',
         'no voucher after a third of the delay (PA21.4)',
-        capital.staleChain,
+        movedTime.staleChain,
       ],
       ['refunds at once', 'one refund at a time, by nonce (PA19.2)', channels.raceRefunds],
       ['emptied channel', 'C and used ceilings are kept (PA18.9)', channels.useDrained],
@@ -146,7 +148,7 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
       [
         'stream of more than ten minutes',
         'a reservation lives as long as its call (PA14.3)',
-        channels.streamForTenMinutes,
+        movedTime.streamForTenMinutes,
       ],
     ],
   ],
@@ -177,11 +179,11 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
       ['settled often', 'one transaction for a nonce, ever (PA9.1)', facilitator.settleOften],
       [
         'lying node, fees, reorganisations',
-        'one node is trusted (PA13.3, PA24.3)',
-        facilitator.lieAboutChain,
+        'fees are bounded; blocks that are taken back are read again (PA9.7, PA21.2)',
+        lyingNode.lieAboutChain,
       ],
       ['factory in a signature', '65 bytes or nothing (PA7.3, PA15.5)', facilitator.nameFactory],
-      ['key rotation', 'the contracts ask the registry (contracts.md)', facilitator.rotateKey],
+      ['key rotation', 'the contracts ask the registry (contracts.md)', movedTime.rotateKey],
       [
         'poisoned batch',
         'refused at the door; bisection (PA15.5, PA21.3)',

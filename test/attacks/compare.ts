@@ -41,7 +41,7 @@ export async function writeComparison(options: CompareOptions): Promise<void> {
       const seen = await attack(await start(scheme), scheme, options)
       const byScheme = (results[name] ??= {})
       byScheme[scheme] = { ...byScheme[scheme], ...seen }
-      writeFileSync(resultsFile, `${JSON.stringify(results, null, 1)}\n`)
+      writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
     }
   }
   writeFileSync(documentFile, withTable(readFileSync(documentFile, 'utf8'), results))

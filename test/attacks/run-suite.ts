@@ -6,12 +6,14 @@ import {
   isServed,
   tally,
   type Context,
+  type FreshContext,
   type Outcome,
   type Payer,
   type Scheme,
 } from './attack.ts'
 import { catalogue, type CatalogueEntry } from './catalogue.ts'
 import type { Driver } from './drivers/driver.ts'
+import { createPayer } from './payers/create-payer.ts'
 import { encodePayment, quoteIn, type Payment, type PaidRequest } from './wire.ts'
 
 /** What to attack. */
@@ -135,8 +137,20 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
+    fresh: driver?.fresh === undefined ? undefined : () => startFresh(options, driver),
   }
   return context
+}
+
+async function startFresh(options: SuiteOptions, parent: Driver): Promise<FreshContext> {
+  const network = await parent.fresh?.()
+  if (network === undefined) throw new Error('the driver starts no other network')
+  const { url, rpcUrl, request, driver } = network
+  const payer = createPayer(options.scheme, await driver.createPayerKey())
+  const fresh = { ...options, url, rpcUrl, request, driver, payer }
+  const plain = createContext(fresh, () => Promise.resolve())
+  await prepare(plain)
+  return { context: plain, stop: () => driver.stop() }
 }
 
 function headerOf(payment: Payment | string): string {

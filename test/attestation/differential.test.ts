@@ -21,7 +21,7 @@ const missing = 'python3 with its module cryptography is not installed'
 const isFull = process.env['COUNTERSIGN_TAMPERING'] === 'full'
 const rounds = isFull ? 20_000 : 600
 const dayMs = 86_400_000
-const bases = ['dcap', 'nitro', 'nvidia', 'sev-snp', 'token'].flatMap(
+const bases = ['azure', 'dcap', 'nitro', 'nvidia', 'sev-snp', 'token'].flatMap(
   (name): readonly StoredEvidenceCase[] =>
     expandCases(
       JSON.parse(

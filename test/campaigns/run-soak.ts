@@ -1,13 +1,23 @@
-/** `npm run soak -- [--minutes N] [--seed N]`: mixed calls and a thousand aborted streams a minute. */
+/**
+ * `npm run soak -- [--minutes N] [--seed N] [--out FILE]`: mixed calls and a thousand aborted streams a minute. The report
+ * goes to standard output, and into the file.
+ */
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { chooseSeed } from '../tampering/random.ts'
 import { soak } from './soak.ts'
 
-const usage = 'Usage: npm run soak -- [--minutes 30] [--seed N]'
+const usage = 'Usage: npm run soak -- [--minutes 30] [--seed N] [--out FILE]'
 const wantedPerMinute = 950
 /** As many as the gateway keeps in memory. */
 const keptRefusals = 4096
-const options = { minutes: { type: 'string' }, seed: { type: 'string' } } as const
+const options = {
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  out: { type: 'string' },
+} as const
 const { values } = parseArgs({ options })
 const minutes = Number(values.minutes ?? '30')
 const seed = Number(values.seed ?? chooseSeed())
@@ -23,7 +33,6 @@ const report = await soak({
     console.error(line)
   },
 })
-console.log(JSON.stringify(report, null, 2))
 const { answered, left } = report
 // What was not asked of the gateway was not survived by it.
 const leftPerMinute = Math.round(left / minutes)
@@ -32,6 +41,21 @@ const faults = [
   ...report.faults,
   ...(isSlow ? [`only ${String(leftPerMinute)} streams were left in a minute: too slow here`] : []),
 ]
+const text = JSON.stringify(
+  {
+    date: new Date().toISOString(),
+    commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
+    node: process.version,
+    cores: availableParallelism(),
+    loadOfFiveMinutes: loadavg()[1],
+    ...report,
+    faults,
+  },
+  null,
+  2,
+)
+console.log(text)
+if (values.out !== undefined) writeFileSync(values.out, `${text}\n`)
 for (const fault of faults) console.error(fault)
 console.log(
   `${faults.length === 0 ? 'PASSED' : 'FAILED'} ${String(minutes)} minutes: ${String(answered)} calls answered, ${String(left)} streams left`,

@@ -53,7 +53,7 @@ const last = encodeUtf8('final')
 const maxChunks = 16_384
 
 /** Opens a request by the code of `protocol` and the HPKE beside this file. */
-export function openRequest(body: Uint8Array, privateKey: Uint8Array): SealedOutcome {
+function openRequest(body: Uint8Array, privateKey: Uint8Array): SealedOutcome {
   return refusalOr(() => {
     const { head, encapsulated, rest } = parseRequestHead(body)
     const reader = createFrameReader()
@@ -77,7 +77,7 @@ export function openRequest(body: Uint8Array, privateKey: Uint8Array): SealedOut
 }
 
 /** Opens an answer by the code of `protocol`. */
-export async function openAnswer(
+async function openAnswer(
   body: Uint8Array,
   secret: Uint8Array,
   enc: Uint8Array,
@@ -110,7 +110,7 @@ export async function openStored(stored: StoredSealedCase): Promise<SealedOutcom
 }
 
 /** The bytes of a key in hex. */
-export function toBytes(hex: string): Uint8Array {
+function toBytes(hex: string): Uint8Array {
   const bytes = fromHex(hex)
   if (bytes === undefined) throw new Error(`no hex: ${toHex(noBytes)}`)
   return bytes

@@ -136,9 +136,12 @@ def judge_vectors():
     return 1 if failed else 0
 
 def judge_line(line):
-    """A case of bundles.json or, when it names a platform, of a file of evidence with all byte strings whole."""
+    """A case of any file but cbor.json and signed-policies.json; of a file of evidence with all byte strings whole."""
     case = json.loads(line)
-    return appraise_case(expand_cases([case])[0]) if "platform" in case else verify_case(case)
+    if "platform" in case:
+        return appraise_case(expand_cases([case])[0])
+    by_member = (("answer", answer_case), ("charge", bill_case), ("body", sealed_case), ("bundle", verify_case))
+    return next(judge for member, judge in by_member if member in case)(case)
 
 def main(arguments):
     if arguments == ["--stdin"]:

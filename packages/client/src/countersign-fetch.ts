@@ -115,7 +115,7 @@ async function judgeReceipt(
   const body = await ended
   if (location === undefined) throw new ClientError('receipt-missing')
   const bundle = await fetchBundle(location, settings)
-  const { policy, now, means } = settings
+  const { policy, judgeEvidence, now, means } = settings
   const context = {
     id: location.id,
     request: request.body,
@@ -124,5 +124,5 @@ async function judgeReceipt(
     payment,
     means: means.kind,
   }
-  return verifyReceipt(bundle, context, policy, now())
+  return verifyReceipt(bundle, context, { policy, judgeEvidence }, now())
 }

@@ -1,4 +1,5 @@
 /** Options of countersignFetch, and what follows from them. */
+import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import { ClientError } from './errors.ts'
 import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
@@ -26,6 +27,8 @@ type CommonOptions = {
   readonly hosts?: readonly string[]
   /** Bytes of the policy that receipts are judged by; `defaultPolicy` accepts SIMULATED evidence. */
   readonly policy?: Uint8Array
+  /** Judges evidence of hardware in receipts (`createEvidenceVerifier`); without one it proves nothing. */
+  readonly judgeEvidence?: EvidenceVerifier
   /** Called once for each receipt, whatever its verdict: look at `verdict`. */
   readonly onReceipt?: (receipt: VerifiedReceipt) => void
   /** Called once for each answer whose receipt could not be had or does not belong to the call. */
@@ -119,6 +122,7 @@ export type Settings = {
   readonly origins: ReadonlySet<string>
   readonly means: PaymentMeans
   readonly policy: Uint8Array
+  readonly judgeEvidence: EvidenceVerifier | undefined
   readonly maxHeldBytes: number
   readonly onReceipt: (receipt: VerifiedReceipt) => void
   readonly onReceiptError: (error: unknown) => void
@@ -151,6 +155,7 @@ export function resolveOptions(options: CountersignFetchOptions): Settings {
     origins: new Set(origins),
     means: readMeans(options, fetch, now),
     policy: options.policy ?? defaultPolicy,
+    judgeEvidence: options.judgeEvidence,
     maxHeldBytes: options.maxHeldBytes ?? defaultMaxHeldBytes,
     onReceipt: options.onReceipt ?? ignore,
     onReceiptError: options.onReceiptError ?? ignore,

@@ -5,8 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { sgxSample, snpSamples, tdxSample, type Sample } from '../../../test/attestation/samples.ts'
+import {
+  encodeAzureEvidence,
+  parseAzureEvidence,
+} from '@countersign/protocol/attestation/azure/azure-evidence'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
 import { expandCases } from '../../../test/vectors/attestation/compact.ts'
+import { forgeAzureTdx } from '../../../test/vectors/attestation/forge-azure.ts'
 import { runCliHere } from './kit/run-cli-here.ts'
 import type { Ended } from './kit/run-cli-process.ts'
 
@@ -114,6 +119,37 @@ test.each([
     }
   },
 )
+
+test('of an Azure machine asks for what its hardware is judged with, and keeps nothing of a forged one', async () => {
+  const tdx = tdxSample()
+  serveIntel(tdx, 'tdx', 'b0c06f000000', 'platform')
+  // A real quote beside a statement that it does not vouch for.
+  const parts = parseAzureEvidence(forgeAzureTdx().raw)
+  const forged = encodeAzureEvidence({ ...parts, report: tdx.evidence.raw })
+  const collateral = new Map<string, Uint8Array>()
+  const sample = {
+    ...tdx,
+    platform: 'intel-tdx-azure',
+    evidence: { raw: forged, collateral },
+  } as const
+  const { code, out } = await refresh(sample, 'azure')
+  expect(asked.toSorted()).toEqual([...answers.keys()].toSorted())
+  expect(code).toBe(1)
+  expect(out).toMatch(/✓ chain/)
+  expect(out).toMatch(/✗ signature.*azure-runtime-data/)
+  await expect(readdir(join(folder, 'azure'))).rejects.toThrow('ENOENT')
+  asked = []
+  const [milan] = snpSamples()
+  if (milan === undefined) throw new Error('no sample')
+  const snp = encodeAzureEvidence({ ...parts, report: milan.evidence.raw })
+  const other = {
+    ...milan,
+    platform: 'amd-sev-snp-azure',
+    evidence: { raw: snp, collateral },
+  } as const
+  expect((await refresh(other, 'azure', '2026-03-01T00:00:00Z')).err).toContain('kdsintf.amd.com')
+  expect(asked[0]).toContain('/kdsintf.amd.com/vcek/v1/Milan/')
+})
 
 test('keeps nothing with which the evidence fails', async () => {
   const sample = tdxSample()

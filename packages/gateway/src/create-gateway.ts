@@ -96,8 +96,8 @@ export async function createGateway(
         : { signer: createOpenGradientSigner(), attester },
     ...(await openTranslation(config)),
     pending,
-    turns: createTurns(),
     siblings,
+    turns: createTurns(),
     payerLimits,
     requestMemory,
     metrics,
@@ -170,7 +170,7 @@ export async function succeedGateway(
   atMs: number = old.nowMs(),
 ): Promise<Gateway> {
   refuseFixedChange(old.config, config)
-  const offer = openOffer(config, environment, atMs)
+  const offer = openOffer(config, environment, atMs, old.upstreams)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
   try {
@@ -229,11 +229,17 @@ function openOffer(
   config: Config,
   environment: Readonly<Record<string, string | undefined>>,
   nowMs: number,
+  former?: Gateway['upstreams'],
 ): Pick<Gateway, 'config' | 'upstreams' | 'priceSheetDigest'> {
   const { models, prices } = config
   const catalogue = createCatalogue({ models, prices, atMs: nowMs })
-  const upstreams = createUpstreams(config, catalogue, environment)
-  checkCallTime(config, upstreams.longestCallMs)
+  const upstreams = createUpstreams(config, catalogue, environment, former)
+  try {
+    checkCallTime(config, upstreams.longestCallMs)
+  } catch (error) {
+    void upstreams.close()
+    throw error
+  }
   const sheets = upstreams.models.map(
     ({ id, dialect, sheet }) => [id === '*' ? `* ${dialect}` : id, sheet] as const,
   )

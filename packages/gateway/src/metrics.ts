@@ -92,9 +92,14 @@ export function createMetrics(): Metrics {
   const tallies = new Map<string, Tally>()
 
   function openTally(key: string, labels: TallyLabels): Tally {
-    const observeDuration = duration.labels({ wire: labels.wire }).observe
-    const observeFirstByte = firstByte.labels({ upstream: labels.upstream }).observe
-    const tally = { labels, calls: 0, charged: 0, usage: {}, observeDuration, observeFirstByte }
+    const tally = {
+      labels,
+      calls: 0,
+      charged: 0,
+      usage: {},
+      duration: duration.labels({ wire: labels.wire }),
+      firstByte: firstByte.labels({ upstream: labels.upstream }),
+    }
     tallies.set(key, tally)
     return tally
   }
@@ -111,9 +116,9 @@ export function createMetrics(): Metrics {
       tally.calls++
       tally.charged += Number(call.chargedAtomic)
       addUsage(tally.usage, call.counts)
-      tally.observeDuration(Math.max(0, call.durationMs / 1000))
+      tally.duration.observe(Math.max(0, call.durationMs / 1000))
       if (call.firstByteMs !== undefined) {
-        tally.observeFirstByte(Math.max(0, call.firstByteMs / 1000))
+        tally.firstByte.observe(Math.max(0, call.firstByteMs / 1000))
       }
     },
     observeRefusal(code) {
@@ -151,8 +156,8 @@ type Tally = {
   calls: number
   charged: number
   readonly usage: Partial<Record<UsageKind, number>>
-  readonly observeDuration: (seconds: number) => void
-  readonly observeFirstByte: (seconds: number) => void
+  readonly duration: { observe(seconds: number): void }
+  readonly firstByte: { observe(seconds: number): void }
 }
 
 /** No label has a line feed in it. */

@@ -8,7 +8,7 @@ type Server = HttpServer | TlsServer
 
 const lastWordsMs = 1000
 /** `EX_TEMPFAIL`: start again. */
-const exitCutOff = 75
+export const exitCutOff = 75
 const cleanUpEveryMs = 3_600_000
 const dayMs = 86_400_000
 

@@ -44,7 +44,7 @@ test('the blocks of the guide run: a key, a configuration, a stock server that i
   const config: unknown = JSON.parse(blockOf('json').replace('<keySha256>', keySha256))
   const [network] = Object(config).networks
   // Only the node and the port are other ones here.
-  const { url } = await createFacilitatorSetup(chain).start({
+  const url = await createFacilitatorSetup(chain).serve({
     ...Object(config),
     listen: { port: 0 },
     networks: [{ ...network, rpcUrl: chain.rpcUrl }],

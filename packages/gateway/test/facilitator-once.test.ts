@@ -92,16 +92,14 @@ test('kill -9 between signature and broadcast: the same bytes are sent once, and
     if (method === 'eth_sendRawTransaction') raws.push(params[0])
     return 'forward'
   }
-  const second = await setup.start()
-  const answer = await ask(second.url, 'settle', body)
+  const second = await setup.serve()
+  const answer = await ask(second, 'settle', body)
   expect(answer.body).toMatchObject({ success: true })
   expect(new Set(raws).size).toBe(1)
   expect(authorizationNonceOf(raws[0])).toBe(
     Object(body.paymentPayload.payload['authorization']).nonce,
   )
-  expect(reasonOf(await ask(second.url, 'settle', body))).toBe(
-    'invalid_exact_evm_nonce_already_used',
-  )
+  expect(reasonOf(await ask(second, 'settle', body))).toBe('invalid_exact_evm_nonce_already_used')
 })
 
 test('kill -9 between broadcast and answer: upto is settled once, and its server told at last', async () => {
@@ -124,15 +122,42 @@ test('kill -9 between broadcast and answer: upto is settled once, and its server
   await first.kill()
   expect(await lost).toBe('lost')
   expect(sent).toBe(1)
-  const second = await setup.start()
-  expect((await ask(second.url, 'settle', body)).body).toMatchObject({
+  const second = await setup.serve()
+  expect((await ask(second, 'settle', body)).body).toMatchObject({
     success: true,
     amount: '700',
     payer,
   })
   const more = { ...body, paymentRequirements: { ...body.paymentRequirements, amount: '1000' } }
-  expect(reasonOf(await ask(second.url, 'settle', more))).toBe('permit2_invalid_nonce')
+  expect(reasonOf(await ask(second, 'settle', more))).toBe('permit2_invalid_nonce')
   expect(await balanceOf(chain, payer)).toBe(100_000n - 700n)
+})
+
+test('another key does not take over what one has under way', async () => {
+  const proxy = await startProxy()
+  const setup = createFacilitatorSetup(chain, { rpcUrl: proxy.url })
+  const first = await setup.start()
+  const held = Promise.withResolvers<undefined>()
+  proxy.rule = (method) => {
+    if (method !== 'eth_sendRawTransaction') return 'forward'
+    held.resolve(undefined)
+    return 'drop'
+  }
+  const body = await askExact(chain.nextPayer())
+  const lost = ask(first.url, 'settle', body).catch(() => 'lost')
+  await held.promise
+  await first.kill()
+  await lost
+  proxy.rule = undefined
+  const other = chain.nextSettlementKey()
+  await expect(setup.serve({}, { key: other })).rejects.toThrow('another key')
+  const second = await setup.serve()
+  expect((await ask(second, 'settle', body)).body).toMatchObject({ success: true })
+  await setup.stopServing()
+  const url = await setup.serve({}, { key: other })
+  expect(reasonOf(await ask(url, 'settle', body))).toBe('invalid_exact_evm_nonce_already_used')
+  const next = await askExact(chain.nextPayer())
+  expect((await ask(url, 'settle', next)).body).toMatchObject({ success: true })
 })
 
 test('a stranger who sends the authorization first pays the shop all the same', async () => {

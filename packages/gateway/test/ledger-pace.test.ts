@@ -4,6 +4,10 @@ import { encodeRecord, parseRecord } from '../src/payment/ledger/record-codec.ts
 import type { LedgerEvent } from '../src/payment/ledger/ledger.ts'
 import { callOf, reservationOf, wordOf } from './ledger/sample-events.ts'
 
+function toText(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? `${value}` : value
+}
+
 /** How often groups begin when a wait comes every `everyMs`, for `forMs`. */
 function countGroups(everyMs: number, forMs: number): number {
   const pace = createPace(1)
@@ -52,8 +56,6 @@ test('what is written by hand is what JSON.stringify writes, and comes back the 
   ]
   for (const event of events) {
     const line = encodeRecord(event)
-    const toText = (_: string, value: unknown): unknown =>
-      typeof value === 'bigint' ? `${value}` : value
     expect(JSON.parse(line)).toEqual(JSON.parse(JSON.stringify(event, toText)))
     expect(parseRecord(line)).toEqual(event)
   }

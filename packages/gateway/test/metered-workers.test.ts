@@ -10,7 +10,7 @@ const seed = Math.floor(Math.random() * 1_000_000)
 
 test(
   `every sum is the same when a worker dies among paid calls (seed ${seed})`,
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async () => {
     const network = await startMeteredNetwork()
     const provider = await startPlainLoopbackProvider()

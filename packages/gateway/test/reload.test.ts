@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -200,4 +203,52 @@ test('never reloads what a TPM has measured', () => {
   expect(() => {
     refuseFixedChange(config, config)
   }).toThrow('measured by the TPM')
+})
+
+test('uses connections on that a reload does not change, and closes the others', async () => {
+  const sockets: Socket[] = []
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => {
+      response.writeHead(500, { 'content-type': 'application/json' }).end('{}')
+    })
+  })
+  server.on('connection', (socket) => sockets.push(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const offer = (priceAtomic: string, more: object = {}): GatewayOptions => {
+    const upstream = { name: 'one', baseUrl: `http://127.0.0.1:${port}/v1`, ...more }
+    return { config: { upstreams: [{ ...upstream, models: [{ id: 'm', priceAtomic }] }] } }
+  }
+  const gateway = await start(offer('1'))
+  const call = async (): Promise<void> => {
+    const { status } = await postChat(gateway.url, createChatBody({ model: 'm', stream: false }))
+    expect(status).toBe(500)
+  }
+  await call()
+  expect(sockets).toHaveLength(1)
+  for (const [index, price] of ['2', '3'].entries()) {
+    gateway.reload(offer(price))
+    await gateway.logged(done, index + 1)
+    await call()
+    expect(sockets).toHaveLength(1)
+  }
+  // A configuration that is refused gives back what it took.
+  gateway.reload(offer('4', { apiKeyEnv: 'MISSING_KEY' }))
+  await gateway.logged(refused)
+  await call()
+  expect(sockets).toHaveLength(1)
+  const [first] = sockets
+  const closed = first === undefined ? undefined : once(first, 'close')
+  gateway.reload(offer('5', { connections: 3 }))
+  await gateway.logged(done, 3)
+  await call()
+  await closed
+  expect(sockets).toHaveLength(2)
+  expect(await gateway.stop()).toEqual({ code: 0, signal: null })
 })

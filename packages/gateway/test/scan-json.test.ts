@@ -63,6 +63,28 @@ test('takes no object that JSON.parse refuses for its top level, and no member o
   expect(taken).toBeGreaterThan(100)
 })
 
+test('finds the end of a string wherever its escapes stand, also about the length that is read by hand', () => {
+  for (let length = 28; length <= 36; length++) {
+    for (let at = 0; at <= length; at++) {
+      for (const escape of ['\\"', '\\\\', '\\u0022', '']) {
+        const text = `"${'x'.repeat(at)}${escape}${'y'.repeat(length - at)}"`
+        const name = JSON.parse(text)
+        expect(scan(`{${text}:${text},"last":1}`)).toEqual([
+          [name, text],
+          ['last', '1'],
+        ])
+      }
+    }
+  }
+})
+
+test('refuses control characters in a name, as JSON does', () => {
+  for (const character of ['\u0000', '\n', '\u001f']) {
+    expect(scan(`{"a${character}b":1}`)).toBe('not-an-object')
+  }
+  expect(scan('{"a\u007fb":1}')).toEqual([['a\u007fb', '1']])
+})
+
 test('throws at nothing', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {

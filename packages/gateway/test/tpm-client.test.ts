@@ -67,7 +67,7 @@ test('primary keys are the same each time, and none is left behind', async ({ sk
   for (let round = 0; round < 5; round++) {
     await use(swtpm, (tpm) =>
       withAttestationKey(tpm, async (key) => {
-        names.add(Buffer.from(tpmName(key.public)).toString('hex'))
+        names.add(Buffer.from(await tpmName(key.public)).toString('hex'))
       }),
     )
   }
@@ -135,7 +135,12 @@ test('activates a credential for its own key alone', async ({ skip }) => {
     withEndorsementKey(tpm, (ek) =>
       withAttestationKey(tpm, async (ak) => {
         const secret = randomBytes(32)
-        const right = await makeCredential(ek.public, tpmName(ak.public), secret, randomBytes(32))
+        const right = await makeCredential(
+          ek.public,
+          await tpmName(ak.public),
+          secret,
+          randomBytes(32),
+        )
         expect(Buffer.from(await activateCredential(tpm, ak, ek, right)).equals(secret)).toBe(true)
         const other = Buffer.concat([Buffer.of(0, 0x0b), randomBytes(32)])
         const wrong = await makeCredential(ek.public, other, secret, randomBytes(32))

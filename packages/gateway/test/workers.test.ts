@@ -1,4 +1,5 @@
 /** Several workers behind one primary: real processes, killed and reloaded while they serve. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parseBundle } from '@countersign/protocol'
@@ -25,6 +26,7 @@ const priceAtomic = '10'
 const echo = createChatBody({ model: 'loopback-echo', stream: false })
 const echoStream = createChatBody({ model: 'loopback-echo', stream: true })
 const slowStream = createChatBody({ model: 'loopback-slow-60', stream: true })
+const secret = 'a key that no worker needs'
 type Headers = Readonly<Record<string, string>>
 
 let provider: TlsLoopbackProvider
@@ -44,7 +46,8 @@ function options(price = priceAtomic): GatewayOptions {
 
 beforeAll(async () => {
   provider = await startLoopbackProvider()
-  gateway = await startGateway({ ...options(), folder: createGatewayFolder() })
+  const environment = { COUNTERSIGN_SETTLEMENT_KEY: secret }
+  gateway = await startGateway({ ...options(), environment, folder: createGatewayFolder() })
   headers = newKey()
 }, 60_000)
 
@@ -89,6 +92,23 @@ function keysetOf({ bundle }: FetchedReceipt): {
   const { previousKeysetDigest, configDigest } = parseKeyset(payload.document)
   const previous = toHex(previousKeysetDigest ?? new Uint8Array(0))
   return { digest: toHex(payload.keysetDigest), previous, config: toHex(configDigest) }
+}
+
+/** Processes of workers that have served, the latest last. */
+function pidsOf(slot: number): readonly number[] {
+  const found = gateway.stderr().matchAll(new RegExp(`"worker":${slot},"pid":([0-9]+)`, 'g'))
+  return Array.from(found, ([, pid]) => Number(pid))
+}
+
+/** Calls by `/metrics`: by their counter, and by the times that were taken. */
+async function countedCalls(): Promise<readonly number[]> {
+  const { body } = await callRaw({ url: `${gateway.url}/metrics` })
+  const sumOf = (name: string): number =>
+    Array.from(
+      body.toString().matchAll(new RegExp(`^${name}\\{[^}]*\\} ([0-9]+)$`, 'gm')),
+      ([, n]) => Number(n),
+    ).reduce((all, n) => all + n, 0)
+  return [sumOf('countersign_calls_total'), sumOf('countersign_call_duration_seconds_count')]
 }
 
 /** The sequences of receipts under each keyset, in ascending order. */
@@ -136,9 +156,7 @@ test('both workers serve, each under its own key and one sequence without a gap,
   const first = keysets.find(({ previous }) => previous === '')
   const second = keysets.find(({ previous }) => previous !== '')
   expect(second?.previous).toBe(first?.digest)
-  const metrics = await callRaw({ url: `${gateway.url}/metrics` })
-  const calls = /^countersign_calls_total\{[^}]*\} ([0-9]+)$/m.exec(metrics.body.toString())
-  expect(Number(calls?.[1])).toBe(bodies.length)
+  expect(await countedCalls()).toEqual([bodies.length, bodies.length])
 })
 
 test('every worker has every receipt: at once, refused ones too, and those of calls that still run', async () => {
@@ -201,6 +219,15 @@ test('budgets and limits are of the key, not of a worker', async () => {
   expect((await postChat(gateway.url, echo, { headers: single })).status).toBe(200)
 })
 
+test.skipIf(process.platform !== 'linux')('no worker has the settlement key (Linux: /proc)', () => {
+  expect(readFileSync(`/proc/${gateway.pid}/environ`, 'latin1')).toContain(secret)
+  for (const slot of [0, 1]) {
+    const environment = readFileSync(`/proc/${pidsOf(slot).at(-1)}/environ`, 'latin1')
+    expect(environment).toContain('NODE_UNIQUE_ID')
+    expect(environment).not.toContain(secret)
+  }
+})
+
 test('a reload reaches both workers before it is announced, and calls under way end as they began', async () => {
   const [before] = await callBoth()
   const streams = Array.from({ length: 4 }, () => begin())
@@ -231,8 +258,9 @@ test('a worker that is killed is replaced under a new key, and what it had reser
   const tight = newKey({ budgetAtomic: 11n * BigInt(running) }, 'tight')
   const streams = Array.from({ length: running }, () => begin(tight))
   await Promise.all(streams.map(({ begun }) => begun))
-  const pids = [...gateway.stderr().matchAll(/"worker":0,"pid":([0-9]+)/g)].map(([, pid]) => pid)
-  process.kill(Number(pids.at(-1)), 'SIGKILL')
+  const [callsBefore = 0, timesBefore = 0] = await countedCalls()
+  expect(callsBefore).toBeGreaterThan(0)
+  process.kill(pidsOf(0).at(-1) ?? 0, 'SIGKILL')
   await gateway.logged(serves, workers + 1)
   const answers = await Promise.all(streams.map(({ answer }) => answer))
   const cut = answers.filter(({ failure }) => failure !== null)
@@ -241,6 +269,8 @@ test('a worker that is killed is replaced under a new key, and what it had reser
   expect(whole.length).toBeGreaterThan(0)
   for (const answer of whole) await expectVerified(gateway.url, answer, slowStream)
   expect((await callRaw({ url: `${gateway.url}/readyz` })).status).toBe(200)
+  const [calls = 0, times = 0] = await countedCalls()
+  expect([calls >= callsBefore + whole.length, times >= timesBefore]).toEqual([true, true])
   // All of the budget was reserved: what was cut cost nothing.
   const more = await Promise.all(
     Array.from({ length: cut.length + 1 }, () => postChat(gateway.url, echo, { headers: tight })),

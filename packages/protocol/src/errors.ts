@@ -82,8 +82,11 @@ const table = {
 /** All codes that verification can report. */
 export type ErrorCode = keyof typeof table
 
+// Marked, so that a bundle that needs no sentences carries none.
 /** Every code, in ascending order. */
-export const errorCodes: ReadonlySet<string> = new Set(Object.keys(table))
+export const errorCodes: ReadonlySet<string> = /* @__PURE__ */ new Set(
+  /* @__PURE__ */ Object.keys(table),
+)
 
 /** What a code means in one sentence. */
 export function describeCode(code: ErrorCode): { family: ErrorFamily; message: string } {
@@ -91,12 +94,20 @@ export function describeCode(code: ErrorCode): { family: ErrorFamily; message: s
   return { family, message }
 }
 
-/** The only error that parsers of this package throw for what they were given. */
+/** Code and meaning of an error, for people. */
+export function describeError({ code }: ProtocolError): string {
+  return `${code}: ${describeCode(code).message}`
+}
+
+/**
+ * The only error that parsers of this package throw for what they were given. Its message is its code: who verifies in
+ * a page needs no sentences, and `describeError` gives them.
+ */
 export class ProtocolError extends Error {
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, options?: { cause?: unknown }) {
-    super(`${code}: ${describeCode(code).message}`, options)
+    super(code, options)
     this.name = 'ProtocolError'
     this.code = code
   }

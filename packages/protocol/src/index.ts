@@ -1,6 +1,7 @@
 /** Formats and verification of Countersign receipts. */
 export {
   describeCode,
+  describeError,
   errorCodes,
   ProtocolError,
   type ErrorCode,

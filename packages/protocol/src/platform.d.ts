@@ -13,6 +13,7 @@ type SubtleHash = 'SHA-256' | 'SHA-384' | 'SHA-512'
 declare const crypto: {
   /** Absent in pages that are not a secure context. */
   readonly subtle?: {
+    digest(name: SubtleHash, bytes: Uint8Array): Promise<ArrayBuffer>
     importKey(
       format: 'raw',
       bytes: Uint8Array,

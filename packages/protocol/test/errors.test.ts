@@ -1,5 +1,6 @@
 import {
   describeCode,
+  describeError,
   errorCodes,
   ProtocolError,
   type ErrorCode,
@@ -9,7 +10,8 @@ import { expect, test } from 'vitest'
 test('an error names its code, its meaning and its cause', () => {
   const cause = new Error('inner')
   const error = new ProtocolError('cbor-truncated', { cause })
-  expect(error.message).toBe('cbor-truncated: the CBOR ends early')
+  expect(error.message).toBe('cbor-truncated')
+  expect(describeError(error)).toBe('cbor-truncated: the CBOR ends early')
   expect(error.name).toBe('ProtocolError')
   expect(error.code).toBe('cbor-truncated')
   expect(error.cause).toBe(cause)

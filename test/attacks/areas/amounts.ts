@@ -11,6 +11,7 @@ import {
   type Context,
 } from '../attack.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { settleNothing } from './settled-later.ts'
 
 /** T14: numbers that mean something else to somebody else. */
 export const writeAmounts: Attack = async (context) => {
@@ -115,9 +116,7 @@ export const checkRounding: Attack = async (context) => {
 export const moveNothing: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  if (scheme !== 'exact') {
-    return notRun('the settlement is after the answer; the check is seen in settlements only')
-  }
+  if (scheme !== 'exact') return settleNothing(context, driver)
   const payment = await context.pay()
   // The transaction "succeeds", and its receipt has no event: as with a token that takes all as a fee.
   driver.rpcRule = async (method, _, forward) => {

@@ -121,10 +121,3 @@ export const pretendDeposit: Attack = async (context) => {
 async function waitForBroadcast(broadcasts: () => readonly string[], more: number): Promise<void> {
   await until(() => broadcasts().length > more, 5000)
 }
-
-/** T25: the server acts on an old view of the chain. */
-export const staleChain: Attack = async ({ scheme, driver }) => {
-  if (scheme === 'exact') return notApplicable('each settlement is read from the chain')
-  if (driver === undefined) return notRun('needs control of the chain (driver)')
-  return notRun('needs a third of the withdraw delay, or the clock of the server')
-}

@@ -94,12 +94,6 @@ async function withdraw(
   })
 }
 
-/** T24: the withdrawal is completed while the claim is on its way. */
-export const raceWithdrawal: Attack = async ({ scheme }) => {
-  if (scheme !== 'batch-settlement') return noChannel
-  return notRun('needs a chain whose clock can be moved past the withdraw delay')
-}
-
 /** T26: two refunds at once, for the same money. */
 export const raceRefunds: Attack = async (context) => {
   const { driver, scheme, rpcUrl } = context
@@ -221,23 +215,6 @@ export const overlapVouchers: Attack = async (context) => {
   return passed(`4 overlapping vouchers: ${executions} execution, charged ${rise}`)
 }
 
-/** T30: a stream of more than ten minutes. */
-export const streamForTenMinutes: Attack = () =>
-  Promise.resolve(notRun('takes more than ten minutes'))
-
-/** A channel of its own with 20,000 in it, after one call. */
-async function openChannel(
-  context: Context,
-  key: `0x${string}`,
-): Promise<{ readonly payer: ChannelPayer; readonly offer: Offer }> {
-  const payer = createChannelPayer(key, 20_000n)
-  const payment = await payer.sign(await context.quote())
-  const answer = await context.send(payment)
-  demand(isServed(answer), `the channel could not be opened: ${tally([answer])}`)
-  payer.hear(answer)
-  return { payer, offer: payment.accepted }
-}
-
 function highS(signature: string): string {
   const s = BigInt(`0x${signature.slice(66, 130)}`)
   const high = (secp256k1.Point.Fn.ORDER - s).toString(16).padStart(64, '0')
@@ -251,4 +228,17 @@ function otherV(signature: string): string {
 function withV(signature: string, more: number): string {
   const v = Number.parseInt(signature.slice(130), 16) + more
   return `${signature.slice(0, 130)}${v.toString(16).padStart(2, '0')}`
+}
+
+/** A channel of its own with 20,000 in it, after one call. */
+async function openChannel(
+  context: Context,
+  key: `0x${string}`,
+): Promise<{ readonly payer: ChannelPayer; readonly offer: Offer }> {
+  const payer = createChannelPayer(key, 20_000n)
+  const payment = await payer.sign(await context.quote())
+  const answer = await context.send(payment)
+  demand(isServed(answer), `the channel could not be opened: ${tally([answer])}`)
+  payer.hear(answer)
+  return { payer, offer: payment.accepted }
 }

@@ -7,12 +7,13 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Payment } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { loseSettlements } from './settled-later.ts'
 
 /** T38: a transaction that was lost holds up no other. */
 export const loseTransaction: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  if (scheme !== 'exact') return notRun('settlements come after the answer')
+  if (scheme !== 'exact') return loseSettlements(context, driver)
   const payment = await context.pay()
   let lost = 0
   driver.rpcRule = (method, _, forward) => {
@@ -52,10 +53,6 @@ export const settleOften: Attack = async (context) => {
   return passed(`${count} at once: ${raw.size} transaction; ${tally(answers)}`)
 }
 
-/** T40: the chain node lies, fees rise, blocks are taken back. */
-export const lieAboutChain: Attack = () =>
-  Promise.resolve(notRun('needs two nodes that disagree, a fee market, and reorganisations'))
-
 const magic = '6492649264926492649264926492649264926492649264926492649264926492'
 
 /** T41: a signature that asks the verifier to call a contract of the attacker's choice first. */
@@ -86,10 +83,6 @@ function broadcastsOf(driver: Driver | undefined, { payload }: Payment): readonl
     .padStart(64, '0')
   return driver?.broadcasts().filter((raw) => raw.includes(word)) ?? []
 }
-
-/** T42: the settlement key is replaced while payments are open. */
-export const rotateKey: Attack = () =>
-  Promise.resolve(notRun('needs an operator that replaces its settlement key'))
 
 /** T43: one voucher that nobody can claim, beside good ones. */
 export const poisonBatch: Attack = async (context) => {

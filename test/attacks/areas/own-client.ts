@@ -169,12 +169,13 @@ export const chargeAboveReceipt: Attack = async (context) => {
   )
 }
 
+const asItIs = (answer: Response): Response => answer
+
 /** T46, with our client: its memory is gone. Says how it went on. */
 export async function forgetByClient(context: Context): Promise<string | undefined> {
   const { driver } = context
   if (driver?.chargeOf === undefined) return undefined
   const key = await driver.createPayerKey()
-  const asItIs = (answer: Response): Response => answer
   const before = await call(createClient(context, 'batch-settlement', key, asItIs).client, context)
   const { client, sent } = createClient(context, 'batch-settlement', key, asItIs)
   const after = await call(client, context)

@@ -49,6 +49,8 @@ type ContractCall = {
   readonly abi: readonly unknown[]
   readonly functionName: string
   readonly args: readonly unknown[]
+  /** Instead of an estimate, which knows no later time than that of the latest block. */
+  readonly gas?: bigint
 }
 
 /** Sends a transaction of this key and waits until it is in a block; throws when it was refused. */

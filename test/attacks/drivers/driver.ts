@@ -40,6 +40,14 @@ export type RpcRule = (
 /** Thrown by a rule: the connection is closed without an answer. */
 export class RpcDropped extends Error {}
 
+/** A network for one attack. */
+export type FreshNetwork = {
+  readonly url: string
+  readonly rpcUrl: string
+  readonly request: PaidRequest
+  readonly driver: Driver
+}
+
 /** A test network. */
 export type Driver = {
   readonly requests: SpecialRequests
@@ -65,6 +73,14 @@ export type Driver = {
   priceOf?(answer: RawResult): bigint
   /** CPU seconds that the server has used. */
   cpuSeconds?(): number
+  /** Puts the clocks of the server and of its chain, or of one, so far ahead. */
+  moveClock?(seconds: number, whose?: 'server' | 'chain'): Promise<void>
+  /** The operator attests another settlement key; the server goes on with that one. */
+  rotateKey?(): Promise<void>
+  /** What the payee of the server has, in the asset. */
+  payeeBalance?(): Promise<bigint>
+  /** Another network like this one, for an attack that leaves nothing as it was. */
+  fresh?(): Promise<FreshNetwork>
   /** Kills, stalls and failures at random; throws when a sum differs. */
   chaos?(): Promise<string>
   stop(): Promise<void>

@@ -18,6 +18,7 @@ import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provide
 import type { RawResult } from '../../provider/raw-client.ts'
 import { createFundedKey } from './accounts.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
+import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
 
 /** A target with its driver. */
@@ -102,17 +103,20 @@ type Parts = {
   readonly operator: MeteredOperator
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
+  readonly clock: MovedClock
 }
 
 /** Starts everything. */
 export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
-  const network = await startMeteredNetwork()
+  const clock = createMovedClock()
+  const network = await startMeteredNetwork(undefined, clock)
   const [provider, operator, rpc] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
   ])
-  const parts = { scheme, network, operator, provider, rpc }
+  // Owned here: the key of the operator that the gateway uses now.
+  let parts: Parts = { scheme, network, operator, provider, rpc, clock }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -134,6 +138,18 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       second ??= await startSecond(parts, secondFolder)
       return second.url
     },
+    moveClock: (seconds, whose) => {
+      const pids = { server: gateway.pid, chain: network.chain.pid }
+      return clock.move(seconds, whose === undefined ? Object.values(pids) : [pids[whose]])
+    },
+    rotateKey: async () => {
+      await gateway.kill()
+      const settlementKey = await operator.attestKey()
+      parts = { ...parts, operator: { ...operator, settlementKey } }
+      gateway = await startTarget(parts, folder, port)
+    },
+    payeeBalance: () => network.balanceOf(operator.payee),
+    fresh: () => startOwnNetwork(scheme),
     createPayerKey: (balance) => createFundedKey(network.chain, balance),
     get rpcRule() {
       return rpc.rule
@@ -157,6 +173,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       await rpc.stop()
       await provider.stop()
       await network.chain.stop()
+      clock.stop()
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
@@ -170,7 +187,7 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme } = parts
+  const { operator, provider, rpc, scheme, clock } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
@@ -184,7 +201,9 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
   const fixedPrices = flat.map((id) => ({ id, priceAtomic: '300' }))
   return startGateway({
     folder,
-    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
+    program: gatewayWithClock,
+    nodeFlags: ['--conditions=source'],
+    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey, ...clock.environment },
     config: {
       listen: { port },
       upstreams: [

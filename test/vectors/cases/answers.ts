@@ -194,6 +194,10 @@ function formRows(): readonly Row[] {
     form('an unknown confirmation', 'bundle-malformed', { confirmations: { witness: '' } }),
     form('a TLS confirmation in one text', 'bundle-malformed', { confirmations: { tls: '' } }),
     form('a number for a text', 'bundle-malformed', { confirmations: { hpke: 1 } }),
+    form('padding, and a number for a text', 'bundle-malformed', {
+      top: { keyset: 'AA==' },
+      confirmations: { hpke: 1 },
+    }),
     form('padding', 'bundle-base64', { confirmations: { receipt: 'AA==' } }),
   ]
 }

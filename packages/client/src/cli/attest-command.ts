@@ -8,7 +8,7 @@ import {
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
 import { appraisers, verifyEvidence } from '@countersign/protocol/attestation/verify-evidence'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
-import { ProtocolError } from '@countersign/protocol/errors'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
 import { formatJudgement, toJson, type Judgement } from './attest-text.ts'
 import {
   onlyPositional,
@@ -115,7 +115,7 @@ async function readPolicy(
     return parseEvidencePolicy(bytes)
   } catch (cause) {
     if (cause instanceof ProtocolError)
-      throw new UsageError(`--policy: ${cause.message}`, { cause })
+      throw new UsageError(`--policy: ${describeError(cause)}`, { cause })
     throw cause
   }
 }

@@ -8,12 +8,17 @@ import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
-import { readNetworkKeys } from '../network/network-keys.ts'
 import { readNetworkState } from '../network/network-state.ts'
+import {
+  callPaymentHelp,
+  callPaymentOptions,
+  checkCallPayment,
+  openCallPayment,
+  type CallPaymentValues,
+} from './call-payment.ts'
 import { createStreamText, createWholeText } from './chat-answer.ts'
 import {
   onlyPositional,
-  parseAtomic,
   parseCommandLine,
   UsageError,
   type Command,
@@ -25,35 +30,48 @@ import { toPrintable, toPrintableText } from './printable.ts'
 import { withProgress } from './progress.ts'
 import { writeFileAs } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
-import { exitCodeOf } from './verify-command.ts'
+import { policyPinHelp } from './read-evidence-policy.ts'
+import { exitCodeOf, readEvidenceVerifier, readPolicy } from './verify-command.ts'
 
 /** The command. */
 export const callCommand: Command = {
   help: `usage: countersign call [options] PROMPT
 
 Asks a model through a gateway, pays, prints the answer as it arrives, verifies the receipt and saves it. Answer on
-standard output, everything else on standard error. The payer is the wallet of the network in ./.countersign.
+standard output, everything else on standard error. The payer is the wallet of the network in ./.countersign, by exact,
+unless an option says otherwise.
 
   --model ID           default: the model of the network
   --no-stream          get the answer in one piece (--stream is the default)
   --out FILE           where to save the receipt; default ./ID.countersign.json
-  --max-price ATOMIC   refuse to pay more than this, default 50000 (0.05 USDC)
   --base-url URL       another gateway, ending in /v1; needs --model
-  --api-key KEY        pay with an API key of the gateway; better: COUNTERSIGN_API_KEY in the environment
   --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
   --sealed             encrypt the whole call to a key that evidence stands behind
+  --policy NAME|FILE   for the receipt and for --attested and --sealed: default (accepts SIMULATED evidence), production
+                       (does not), or a file
+  --evidence-policy FILE  what to ask of evidence of hardware, for the same; without one it proves nothing
+${policyPinHelp}
   --data DIR           folder of the network, default ./.countersign
+
+payment:
+${callPaymentHelp}
 
 exit code: 0 the receipt is valid, 1 invalid, 2 incomplete, 64 wrong usage, 69 the call failed, 73 cannot save
 
 examples:
   countersign call "Is invoice 17 approved?"
   countersign call --model gpt-4.1-nano --no-stream --out answer.countersign.json "Say hello"
+  countersign call --channel --state payer.json --keystore wallet.json --rpc URL --operator terms.json "Say hello"
 `,
   run,
 }
 
-type Target = { readonly fetch: CountersignFetch; readonly baseUrl: string; readonly model: string }
+type Target = {
+  readonly fetch: CountersignFetch
+  readonly baseUrl: string
+  readonly model: string
+  readonly close: () => Promise<void>
+}
 
 const maxErrorBytes = 65_536
 const shortIdCharacters = 12
@@ -64,9 +82,12 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     stream: { type: 'boolean', default: false },
     'no-stream': { type: 'boolean', default: false },
     out: { type: 'string' },
-    'max-price': { type: 'string', default: '50000' },
+    ...callPaymentOptions,
     'base-url': { type: 'string' },
-    'api-key': { type: 'string' },
+    policy: { type: 'string', default: 'default' },
+    'evidence-policy': { type: 'string' },
+    'policy-signer': { type: 'string', multiple: true, default: [] },
+    'policy-digest': { type: 'string' },
     attested: { type: 'boolean', default: false },
     sealed: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
@@ -76,6 +97,19 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     throw new UsageError('--stream and --no-stream exclude each other')
   }
   const target = await findTarget(values, context)
+  try {
+    return await callTarget(target, prompt, values, context)
+  } finally {
+    await target.close()
+  }
+}
+
+async function callTarget(
+  target: Target,
+  prompt: string,
+  values: { readonly 'no-stream'?: boolean | undefined; readonly out?: string | undefined },
+  context: CommandContext,
+): Promise<ExitCode> {
   const { err } = context.terminal
   const work = target.fetch(`${target.baseUrl}/chat/completions`, {
     method: 'POST',
@@ -83,7 +117,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     body: JSON.stringify({
       model: target.model,
       messages: [{ role: 'user', content: prompt }],
-      stream: !values['no-stream'],
+      stream: values['no-stream'] !== true,
     }),
     signal: context.interrupted,
   })
@@ -107,60 +141,64 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
 }
 
 async function findTarget(
-  values: {
+  values: CallPaymentValues & {
     readonly model?: string | undefined
-    readonly 'max-price': string
     readonly 'base-url'?: string | undefined
-    readonly 'api-key'?: string | undefined
+    readonly policy: string
+    readonly 'evidence-policy'?: string | undefined
+    readonly 'policy-signer': readonly string[]
+    readonly 'policy-digest'?: string | undefined
     readonly attested: boolean
     readonly sealed: boolean
-    readonly data: string
   },
-  { environment, nowMs }: CommandContext,
+  context: CommandContext,
 ): Promise<Target> {
-  const maxAmountAtomic = parseAtomic('--max-price', values['max-price'])
-  const given = values['base-url']
-  if (given !== undefined && values.model === undefined) {
-    throw new UsageError('--base-url needs --model')
-  }
-  if (given !== undefined && !URL.canParse(given)) throw new UsageError(`${given} is no URL`)
-  const state =
-    given === undefined
-      ? await readNetworkState(values.data)
-      : { baseUrl: given.replace(/\/$/, ''), model: '' }
-  const { baseUrl } = state
+  checkCallPayment(values)
+  const { baseUrl, model } = await findModel(values)
   if (values.attested && !baseUrl.startsWith('https:')) {
     throw new UsageError(`--attested needs a gateway with https (listen.tls), not ${baseUrl}`)
   }
-  const model = values.model ?? state.model
-  const transport = createTransport(values, nowMs)
-  const apiKey = values['api-key'] ?? environment['COUNTERSIGN_API_KEY']
-  if (apiKey !== undefined) {
-    return {
-      fetch: countersignFetch({ baseUrl, apiKey, now: nowMs, ...transport }),
-      baseUrl,
-      model,
-    }
+  const now = context.nowMs
+  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
+  const judged = {
+    now,
+    policy: await readPolicy(values.policy),
+    ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
-  const { wallet: account } = await readNetworkKeys(values.data)
-  const options = {
+  const { options, close } = await openCallPayment(values, context)
+  const transport = createTransport(values, judged)
+  return {
+    fetch: countersignFetch({ baseUrl, ...judged, ...transport, ...options }),
     baseUrl,
-    account,
-    maxAmountAtomic,
-    budgetAtomic: maxAmountAtomic,
-    now: nowMs,
-    ...transport,
+    model,
+    close,
   }
-  return { fetch: countersignFetch(options), baseUrl, model }
+}
+
+async function findModel(values: {
+  readonly model?: string | undefined
+  readonly 'base-url'?: string | undefined
+  readonly data: string
+}): Promise<{ readonly baseUrl: string; readonly model: string }> {
+  const given = values['base-url']
+  if (given === undefined) {
+    const { baseUrl, model } = await readNetworkState(values.data)
+    return { baseUrl, model: values.model ?? model }
+  }
+  if (values.model === undefined) throw new UsageError('--base-url needs --model')
+  if (!URL.canParse(given)) throw new UsageError(`${given} is no URL`)
+  return { baseUrl: given.replace(/\/$/, ''), model: values.model }
 }
 
 function createTransport(
   { attested, sealed }: { readonly attested: boolean; readonly sealed: boolean },
-  now: () => number,
+  judged: Pick<CountersignFetchOptions, 'policy' | 'judgeEvidence' | 'now'>,
 ): Pick<CountersignFetchOptions, 'fetch'> {
-  const fetch = attested ? createAttestedFetch({ now }) : undefined
-  if (sealed)
-    return { fetch: createSealedFetch({ now, ...(fetch === undefined ? {} : { fetch }) }) }
+  const fetch = attested ? createAttestedFetch(judged) : undefined
+  if (sealed) {
+    return { fetch: createSealedFetch({ ...judged, ...(fetch === undefined ? {} : { fetch }) }) }
+  }
   return fetch === undefined ? {} : { fetch }
 }
 

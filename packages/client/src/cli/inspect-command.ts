@@ -1,5 +1,5 @@
 /** `countersign inspect`: shows what a bundle says, believing none of it. */
-import { ProtocolError } from '@countersign/protocol'
+import { describeError, ProtocolError } from '@countersign/protocol'
 import { maxBundleBytes, parseBundle } from '@countersign/protocol/verify/bundle'
 import { onlyPositional, parseCommandLine, type Command, type CommandContext } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
@@ -44,7 +44,7 @@ async function run(args: readonly string[], { terminal }: CommandContext): Promi
     return exitCodes.ok
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error
-    err.write(`${err.style('red', 'not a bundle')}: ${error.message}\n`)
+    err.write(`${err.style('red', 'not a bundle')}: ${describeError(error)}\n`)
     return exitCodes.invalid
   }
 }

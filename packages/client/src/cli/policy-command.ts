@@ -4,7 +4,7 @@ import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-
 import { signPolicy } from '@countersign/protocol/attestation/signed-policy'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { toLowS, type Es256Signer } from '@countersign/protocol/crypto/es256'
-import { ProtocolError } from '@countersign/protocol/errors'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
 import {
   onlyPositional,
   parseCommandLine,
@@ -100,7 +100,7 @@ function parse(bytes: Uint8Array): ReturnType<typeof parseEvidencePolicy> {
   try {
     return parseEvidencePolicy(bytes)
   } catch (cause) {
-    if (cause instanceof ProtocolError) throw new UsageError(cause.message, { cause })
+    if (cause instanceof ProtocolError) throw new UsageError(describeError(cause), { cause })
     throw cause
   }
 }

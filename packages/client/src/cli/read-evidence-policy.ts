@@ -3,7 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { openSignedPolicy } from '@countersign/protocol/attestation/signed-policy'
 import { fromHex, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { sha256 } from '@countersign/protocol/crypto/sha256'
-import { ProtocolError } from '@countersign/protocol/errors'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
 import { UsageError } from './command.ts'
 import { readFileBounded } from './read-file-bounded.ts'
 
@@ -60,7 +60,7 @@ async function openPolicy(
     return policyBytes
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause
-    throw new UsageError(`${option}: ${cause.message}`, { cause })
+    throw new UsageError(`${option}: ${describeError(cause)}`, { cause })
   }
 }
 

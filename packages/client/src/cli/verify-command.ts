@@ -1,7 +1,7 @@
 /** `countersign verify`: judges a bundle file, offline. */
 import { createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'
 import { fromBase64url } from '@countersign/protocol/bytes/text-encoding'
-import { ProtocolError } from '@countersign/protocol/errors'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
 import { maxBundleBytes } from '@countersign/protocol/verify/bundle'
 import type { Held } from '@countersign/protocol/verify/held-bytes'
 import { defaultPolicy, productionPolicy } from '@countersign/protocol/verify/policy'
@@ -161,7 +161,7 @@ export async function readEvidenceVerifier(
     return createEvidenceVerifier(bytes)
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause
-    throw new UsageError(`--evidence-policy: ${cause.message}`, { cause })
+    throw new UsageError(`--evidence-policy: ${describeError(cause)}`, { cause })
   }
 }
 

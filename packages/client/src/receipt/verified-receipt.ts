@@ -8,6 +8,7 @@ import { parseKeyset } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
+import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
@@ -35,6 +36,13 @@ export type VerifiedReceipt = {
   readonly responseHeld: ObservedBody['kind']
 }
 
+/** What receipts are judged by. */
+export type ReceiptPolicy = {
+  readonly policy: Uint8Array
+  /** Absent: evidence of hardware proves nothing. */
+  readonly judgeEvidence: EvidenceVerifier | undefined
+}
+
 /** What this side knows of the call. */
 export type CallContext = {
   readonly id: string
@@ -54,7 +62,7 @@ export type CallContext = {
 export async function verifyReceipt(
   bundle: Uint8Array,
   context: CallContext,
-  policy: Uint8Array,
+  { policy, judgeEvidence }: ReceiptPolicy,
   nowMs: number,
 ): Promise<VerifiedReceipt> {
   const { body, request, nonce } = context
@@ -66,7 +74,8 @@ export async function verifyReceipt(
   }
   const response =
     body.kind === 'none' ? {} : { response: body.bytes, responseIsPrefix: body.kind === 'prefix' }
-  const verdict = await verify(bundle, policy, nowMs, { request, nonce, ...response })
+  const held = { request, nonce, ...response }
+  const verdict = await verify(bundle, policy, nowMs, held, judgeEvidence)
   const isValid = verdict.verdict === 'valid'
   const isSettled = !isValid || judgePayment(bundle, payload, context)
   // An answer that nobody compared is not proven, nor a charge that nobody can recompute, whatever else holds.

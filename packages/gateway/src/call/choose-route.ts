@@ -5,6 +5,7 @@ import { findOwn } from '../references/check-references.ts'
 import type { Adapter } from '../translation/adapters.ts'
 import type { Route } from '../upstream/upstreams.ts'
 import type { CallRequest } from './call-request.ts'
+import { putRestingLast } from '../upstream/upstream-rest.ts'
 import { refuse } from './call-refused.ts'
 import { drawRoutes } from './draw-routes.ts'
 import type { Gateway } from './gateway.ts'
@@ -58,7 +59,7 @@ function toTranslated(
   { route, adapter }: { readonly route: Route; readonly adapter: Adapter },
 ): ChosenRoute {
   const named = route.others.filter(({ upstreamModel }) => upstreamModel === route.upstreamModel)
-  const [first = route, ...others] = drawRoutes([route, ...named], gateway.random)
+  const [first = route, ...others] = drawAwake(gateway, [route, ...named])
   const isChoice = named.length > 0
   return { route: first, others, isChoice, meter: adapter.meter, isOwn: false, adapter }
 }
@@ -72,10 +73,15 @@ function orderRoutes(
   { references }: CallRequest,
 ): readonly Route[] {
   const routes = [route, ...route.others]
-  if (references.length === 0) return drawRoutes(routes, gateway.random)
+  if (references.length === 0) return drawAwake(gateway, routes)
   // All of them must be there, or the call is refused before it is sent (requireOwn).
   const owner = gateway.references.get(references[0] ?? '')?.upstream
   return routes.filter(({ upstream }) => upstream.name === owner).slice(0, 1)
+}
+
+/** By lot; what failed a moment ago comes last. */
+function drawAwake({ random, nowMs }: Gateway, routes: readonly Route[]): readonly Route[] {
+  return putRestingLast(drawRoutes(routes, random), nowMs())
 }
 
 const otherWire = {

@@ -73,6 +73,8 @@ export async function relayStream(
   if (relay.hasBegun) beginStream(running.gateway, running.call, headers, payment.metered !== null)
   else cutRelay(relay)
   running.onLeave = (drainMs) => {
+    // What was written counts, whether it was read or not.
+    relay.late?.flush()
     const seen = recorder.observation()
     if (seen.isTerminated) return 0
     const readOnMs = drainMs > 0 || !lacksFigures(running, seen) ? drainMs : maxTailMs
@@ -82,10 +84,9 @@ export async function relayStream(
     running.attempt.exchange?.resume()
     return readOnMs
   }
-  // Before the process reads or writes again, so nothing is delayed.
   const batch = createChunkBatch((bytes) => {
     takeBytes(running, relay, relay.cutter?.push(bytes) ?? bytes)
-  }, process.nextTick)
+  }, beforeNextRead)
   running.sink = (chunk) => {
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
@@ -162,6 +163,11 @@ function recordTranslated(
   }
 }
 
+/** Before the process reads or writes again: nothing is delayed. */
+function beforeNextRead(task: () => void): void {
+  process.nextTick(task)
+}
+
 /** Owned by one relayed stream. */
 type Relay = {
   readonly recorder: StreamRecorder
@@ -213,7 +219,6 @@ function createRelay(
 }
 
 function cutRelay(relay: Relay): void {
-  relay.late?.flush()
   relay.recorder.cut()
   relay.cut = relay.recorder.observation()
 }

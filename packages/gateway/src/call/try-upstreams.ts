@@ -107,9 +107,10 @@ function recordFailure(running: Running, error: string): void {
 
 /** The same request to the next route: with the name that its upstream has for the model. */
 function fallBack(running: Running): void {
-  const { call, sent } = running
+  const { gateway, call, sent } = running
   const [route, ...remaining] = running.remaining
   if (route === undefined) return
+  sent.chosen.route.upstream.rest.failed(gateway.nowMs())
   // What was translated is the same for every route of a translated call.
   const forwarded =
     sent.forwarded.translation === undefined

@@ -47,6 +47,9 @@ const upstream = z.strictObject({
     .optional()
     .describe('Whether chat streams are asked for their usage; by default where it has a price.'),
   ...upstreamBehaviour,
+  restMs: milliseconds
+    .optional()
+    .describe('After it failed and another route took over: so long it is asked last.'),
   models: z
     .array(model)
     .max(1024)

@@ -64,10 +64,8 @@ export function planClaim(
     call: { to: place.contract, data, gas: claimGas + claimRowGas * BigInt(rows.length) },
     reasons: reasonsOf('claim'),
     check: async () => {
-      for (const { channelId, totalAtomic } of rows) {
-        const { claimedAtomic } = await readState(surroundings, place, channelId)
-        if (totalAtomic > claimedAtomic) return {}
-      }
+      const claimed = await readClaimed(surroundings, place, rows)
+      if (rows.some(({ totalAtomic }, index) => totalAtomic > (claimed[index] ?? 0n))) return {}
       throw new FacilitatorRefusal(`${prefix}claim_simulation_failed`, 'All of it is claimed.')
     },
     isDone: ({ status }) => status === 'success',
@@ -174,6 +172,24 @@ export function planRefund(
       return { payer, amount: `${event?.args.amount ?? 0n}`, extra: { channelState } }
     },
   }
+}
+
+/** In one question, however many rows there are. */
+async function readClaimed(
+  { chain, x402 }: PlanSurroundings,
+  { contract: address }: BatchPlace,
+  rows: readonly ClaimRow[],
+): Promise<readonly bigint[]> {
+  const read = { address, abi: batchSettlementAbi, functionName: 'channels' } as const
+  const slots = await chain.retry(() =>
+    chain.client.multicall({
+      multicallAddress: x402.multicall3,
+      allowFailure: false,
+      batchSize: 0,
+      contracts: rows.map(({ channelId }) => ({ ...read, args: [channelId] as const })),
+    }),
+  )
+  return slots.map(([, claimedAtomic]) => claimedAtomic)
 }
 
 function reasonsOf(operation: 'claim' | 'settle' | 'refund'): SettlementPlan['reasons'] {

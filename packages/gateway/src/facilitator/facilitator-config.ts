@@ -32,7 +32,7 @@ const network = z.strictObject({
         version: z.string().min(1).max(16),
         minAmountAtomic: atomic
           .default('1')
-          .describe('Smaller payments are refused: each costs gas. An upto charge of 0 is none.'),
+          .describe('Smaller payments, maxima of upto and deposits are refused: each costs gas.'),
       }),
     )
     .min(1)

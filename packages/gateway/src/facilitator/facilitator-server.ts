@@ -1,5 +1,4 @@
 /** The HTTP server of a facilitator: who may ask, how much at a time, and how refusals look (spec/payment.md PA27.1). */
-import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import { patience } from '../http/attested-server.ts'
@@ -73,7 +72,7 @@ async function answerOperation(
   response: ServerResponse,
 ): Promise<Answer> {
   const { metrics, limits } = facilitator
-  const place = randomBytes(1)
+  const place = new Uint8Array(1)
   running.count++
   try {
     const client = enter(facilitator, running.count, place, request)

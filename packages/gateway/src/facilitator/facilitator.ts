@@ -44,6 +44,7 @@ export type FacilitatorSurroundings = {
   readonly onFault: (error: unknown) => void
 }
 
+const reachableForMs = 1000
 const keyName = 'COUNTERSIGN_FACILITATOR_KEY'
 
 /**
@@ -63,9 +64,16 @@ export async function openFacilitator(
   // Two processes would take the same nonces of one account.
   const owner = ownDatabase(join(config.dataDir, 'facilitator'), 'facilitator')
   const curve = await loadEvmCurve()
-  const desks = config.networks.map((network) =>
-    openNetworkDesk(config, network, { key, curve, clock, onFault }),
-  )
+  const desks: NetworkDesk[] = []
+  try {
+    for (const network of config.networks) {
+      desks.push(openNetworkDesk(config, network, { key, curve, clock, onFault }))
+    }
+  } catch (error) {
+    await Promise.all(desks.map((desk) => desk.close()))
+    owner.release()
+    throw error
+  }
   return {
     config,
     findClient: createClientFinder(config),
@@ -85,10 +93,7 @@ export async function openFacilitator(
         pending: book.countPending(undefined),
         gasToday: book.gasOfDay(clock(), undefined),
       })),
-    isReachable: async () => {
-      const reached = await Promise.all(desks.map((desk) => desk.isReachable()))
-      return reached.every(Boolean)
-    },
+    isReachable: createReachability(desks),
     close: async () => {
       await Promise.all(desks.map((desk) => desk.close()))
       owner.release()
@@ -110,6 +115,22 @@ async function withDesk<T>(
     return await work(desk, request)
   } catch (error) {
     throw ofNetwork(toRefusal(error, request.scheme), request.network)
+  }
+}
+
+/** Anybody may ask: the nodes are asked once a second at most. */
+function createReachability(desks: readonly NetworkDesk[]): () => Promise<boolean> {
+  // Owned by the returned function.
+  let latest: { readonly atMs: number; readonly reached: Promise<boolean> } | undefined
+  return () => {
+    const nowMs = performance.now()
+    if (latest === undefined || nowMs - latest.atMs > reachableForMs) {
+      const reached = Promise.all(desks.map((desk) => desk.isReachable())).then((each) =>
+        each.every(Boolean),
+      )
+      latest = { atMs: nowMs, reached }
+    }
+    return latest.reached
   }
 }
 

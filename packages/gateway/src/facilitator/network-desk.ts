@@ -161,14 +161,24 @@ async function readPlan(
     terms: termsOf(network, asset, request.payTo),
   }
   const { scheme, amountAtomic } = request
-  if (scheme === 'batch-settlement') return planBatch(surroundings, request, isSettled)
-  const isFree = scheme === 'upto' && isSettled && amountAtomic === 0n
-  if (!isFree && amountAtomic < BigInt(asset.minAmountAtomic)) {
-    throw new FacilitatorRefusal('countersign_amount_too_small', 'Smaller than what is settled.')
+  if (scheme === 'batch-settlement') {
+    const plan = await planBatch(surroundings, request, isSettled)
+    const isDeposit = plan.kind === 'transaction' && plan.amountAtomic > 0n
+    if (isDeposit) checkAmount(asset, plan.amountAtomic)
+    return plan
   }
+  // Of `upto` the maximum: its server learns of it before it serves.
+  checkAmount(asset, scheme === 'upto' ? request.acceptedAtomic : amountAtomic)
   return scheme === 'exact'
     ? planExact(surroundings, request)
     : planUpto(surroundings, request, isSettled)
+}
+
+/** Each settlement costs gas, whatever it moves. @throws FacilitatorRefusal */
+function checkAmount({ minAmountAtomic }: Asset, amountAtomic: bigint): void {
+  if (amountAtomic < BigInt(minAmountAtomic)) {
+    throw new FacilitatorRefusal('countersign_amount_too_small', 'Smaller than what is settled.')
+  }
 }
 
 async function planBatch(

@@ -93,7 +93,8 @@ CREATE INDEX IF NOT EXISTS settlements_hashes ON settlements (hash);
 /**
  * Opens the book. What an earlier process reserved and did not sign is forgotten: nothing of it has left.
  *
- * @throws DatabaseFault when the file cannot be opened or is not ours.
+ * @throws DatabaseFault when the file cannot be opened or is not ours, or when another key has settlements under way:
+ * only that key can send them again.
  */
 export function openSettlementBook(
   file: string,
@@ -107,6 +108,15 @@ export function openSettlementBook(
   const ours = `${here} AND sender = '${sender}' AND raw IS NOT NULL`
   const pending = `${here} AND state IN ('reserved', 'broadcast')`
   database.exec(`DELETE FROM settlements WHERE ${here} AND state = 'reserved'`)
+  const others = database
+    .prepare(
+      `SELECT count(*) AS n FROM settlements WHERE ${here} AND state = 'broadcast' AND sender <> ?`,
+    )
+    .get(sender)
+  if (countOf(others) > 0) {
+    database.close()
+    throw new DatabaseFault('another key has settlements under way: start with it until they end')
+  }
   const select = {
     one: database.prepare(`SELECT * FROM settlements WHERE ${here} AND id = ?`),
     broadcast: database.prepare(`SELECT id FROM settlements WHERE ${here} AND state = 'broadcast'`),

@@ -133,6 +133,9 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
+/** Told of an epoch as soon as servers know it. */
+type OnOpen = (epoch: OpenEpoch) => void
+
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -157,8 +160,8 @@ export async function createEpochs(
     readonly previousKeysetDigest: Uint8Array | undefined
   },
 ): Promise<Epochs> {
-  const { nowMs, previousKeysetDigest } = options
-  const first = await openInTurn(terms, attester, options, { nowMs, previousKeysetDigest })
+  const { nowMs, previousKeysetDigest: previous } = options
+  const first = await openInTurn(terms, attester, options, { nowMs, previous })
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -175,15 +178,16 @@ function manageEpochs(
   let retryAtMs = 0
   let isSucceeded = false
 
-  function openAfter(next: KeysetTerms, nowMs: number): Promise<OpenEpoch> {
-    const previousKeysetDigest = epoch.keysetDigest
-    return openInTurn(next, attester, options, { nowMs, previousKeysetDigest })
-  }
+  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
 
   async function openNext(nowMs: number): Promise<void> {
     try {
-      epoch = await openAfter(terms, nowMs)
-      retryAtMs = 0
+      // Current from the moment on in which servers know it.
+      await openAfter(terms, nowMs, (opened) => {
+        epoch = opened
+        retryAtMs = 0
+      })
     } finally {
       renewal = undefined
     }
@@ -228,9 +232,7 @@ function manageEpochs(
 
   return {
     succeed,
-    renew: async (nowMs) => {
-      if (!isSucceeded) await renew(nowMs)
-    },
+    renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
     ready: async (nowMs, durationMs) => {
       await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
     },
@@ -282,21 +284,36 @@ async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
-  { nowMs, previousKeysetDigest }: Pick<KeysetTurn, 'previousKeysetDigest'> & { nowMs: number },
+  { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
+  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
-  const turn = (await takeTurn?.(nowMs, notAfterMs)) ?? {
-    previousKeysetDigest,
-    tls: plan.tlsNames === undefined ? undefined : createTlsKey(plan.tlsNames, nowMs, notAfterMs),
-    hpke: plan.sealed ? createHpkeKey() : undefined,
-    done: () => undefined,
-  }
+  const turn: KeysetTurn =
+    takeTurn === undefined
+      ? {
+          previousKeysetDigest: previous,
+          ...createKeys(plan, nowMs, notAfterMs),
+          done: () => undefined,
+        }
+      : await takeTurn(nowMs, notAfterMs)
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
+    onOpen?.(epoch)
     return epoch
   } finally {
     turn.done()
+  }
+}
+
+function createKeys(
+  { tlsNames, sealed }: KeyPlan,
+  nowMs: number,
+  notAfterMs: number,
+): Pick<KeysetTurn, 'tls' | 'hpke'> {
+  return {
+    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
+    hpke: sealed ? createHpkeKey() : undefined,
   }
 }
 

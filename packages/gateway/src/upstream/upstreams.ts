@@ -1,6 +1,5 @@
 /** The providers of the configuration: one pool each, and which model goes where. */
-import { readFileSync } from 'node:fs'
-import { Pool, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
 import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
@@ -9,7 +8,8 @@ import type { ModelLimits } from '../metering/bound-price.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
-import { createEvidenceConnector } from './tls-evidence.ts'
+import { leavePools, takePools, type SharedPools } from './shared-pools.ts'
+import { createUpstreamRest, type UpstreamRest } from './upstream-rest.ts'
 
 /** Where a call goes and what it costs. */
 export type Route = {
@@ -47,6 +47,7 @@ export type Upstream = {
   readonly pool: Dispatcher
   /** Where no model says otherwise. */
   readonly behaviour: RouteBehaviour
+  readonly rest: UpstreamRest
 }
 
 /** A model that callers can name. */
@@ -77,13 +78,16 @@ export type Upstreams = {
   load(): readonly { readonly name: string; readonly running: number; readonly waiting: number }[]
   /** The most that `totalTimeoutMs` is on any route. */
   readonly longestCallMs: number
+  /** Those of the next configuration that wants the same are taken from here. */
+  readonly pools: SharedPools
+  /** Once, when the calls of this configuration have ended. */
   close(): Promise<void>
 }
 
 const anyModel = '*'
 
 /**
- * Opens the pools; connections are made when needed.
+ * Opens the pools, or goes on with those of the configuration before this one; connections are made when needed.
  *
  * @throws ConfigError when a key, certificate or upstream that the configuration names is missing.
  */
@@ -91,13 +95,30 @@ export function createUpstreams(
   config: Config,
   catalogue: Catalogue,
   environment: Readonly<Record<string, string | undefined>>,
+  former?: Pick<Upstreams, 'pools'>,
+): Upstreams {
+  const pools = takePools(config, former?.pools ?? new Map())
+  try {
+    return openUpstreams(config, catalogue, environment, pools)
+  } catch (error) {
+    void leavePools(pools)
+    throw error
+  }
+}
+
+function openUpstreams(
+  config: Config,
+  catalogue: Catalogue,
+  environment: Readonly<Record<string, string | undefined>>,
+  pools: SharedPools,
 ): Upstreams {
   const upstreams = new Map<string, Upstream>()
-  const pools = new Map<string, Pool>()
   for (const upstreamConfig of config.upstreams) {
-    const pool = createPool(config, upstreamConfig)
-    pools.set(upstreamConfig.name, pool)
-    upstreams.set(upstreamConfig.name, describeUpstream(config, upstreamConfig, pool, environment))
+    const { name } = upstreamConfig
+    const pool = pools.get(name)?.pool
+    if (pool !== undefined) {
+      upstreams.set(name, describeUpstream(config, upstreamConfig, pool, environment))
+    }
   }
   const listed: ListedModel[] = []
   const routes = new Map<string, Route>()
@@ -134,15 +155,14 @@ export function createUpstreams(
     findUpstream: (name) => upstreams.get(name),
     models: listed,
     load: () =>
-      Array.from(pools, ([name, { stats }]) => ({
+      Array.from(pools, ([name, { pool }]) => ({
         name,
-        running: stats.running,
-        waiting: stats.pending,
+        running: pool.stats.running,
+        waiting: pool.stats.pending,
       })),
     longestCallMs,
-    close: async () => {
-      await Promise.all(Array.from(pools.values(), (pool) => pool.destroy()))
-    },
+    pools,
+    close: () => leavePools(pools),
   }
 }
 
@@ -240,26 +260,10 @@ function totalTimeoutOf({ behaviour }: Route): number {
   return behaviour.totalTimeoutMs
 }
 
-function createPool(
-  { limits }: Config,
-  { baseUrl, caFile, connections, timeouts }: UpstreamConfig,
-): Pool {
-  const timeoutMs = timeouts?.connectMs ?? limits.connectTimeoutMs
-  return new Pool(new URL(baseUrl).origin, {
-    connect: createEvidenceConnector({ ca: readCa(caFile), timeoutMs }),
-    connections,
-    allowH2: false,
-    pipelining: 1,
-    keepAliveTimeout: 60_000,
-    // Fresh handshakes keep the evidence fresh.
-    clientTtl: 3_600_000,
-  })
-}
-
 function describeUpstream(
   config: Config,
   upstreamConfig: UpstreamConfig,
-  pool: Pool,
+  pool: Dispatcher,
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstream {
   const { name, kind, baseUrl, apiKeyEnv } = upstreamConfig
@@ -277,6 +281,7 @@ function describeUpstream(
     credential: key === undefined ? undefined : toCredential(kind, key),
     pool,
     behaviour: createRouteBehaviour(config, upstreamConfig),
+    rest: createUpstreamRest(upstreamConfig.restMs ?? 0),
   }
 }
 
@@ -287,13 +292,4 @@ export function toCredential(
 ): readonly [name: string, value: string] {
   if (kind === 'anthropic') return ['x-api-key', key]
   return kind === 'google' ? ['x-goog-api-key', key] : ['authorization', `Bearer ${key}`]
-}
-
-function readCa(caFile: string | undefined): string | undefined {
-  if (caFile === undefined) return undefined
-  try {
-    return readFileSync(caFile, 'utf8')
-  } catch (cause) {
-    throw new ConfigError(`${caFile} cannot be read`, { cause })
-  }
 }

@@ -16,7 +16,7 @@ import { createSealedKeys } from '../keys/sealed-keys.ts'
 import { createMetrics } from '../metrics.ts'
 import { openReceiptStore } from '../receipts/receipt-store.ts'
 import { openOwnerStore } from '../references/owner-store.ts'
-import { stopSignal } from '../run.ts'
+import { atMost, exitCutOff, stopSignal } from '../run.ts'
 import { createKeysetTurns } from './keyset-turns.ts'
 import { forkMember, setUpMembers, type Member } from './member.ts'
 import { createOwedReceipts } from './owed-receipts.ts'
@@ -98,11 +98,27 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
   process.off('SIGHUP', onReload)
   stopping.abort()
   log.info({ workers: members.size }, 'gateway is stopping')
-  await reloads
-  await Promise.all(Array.from(members, (member) => stopMember(primary, member)))
-  await Promise.all(primary.burials)
-  await primary.parts.commons.payment.scheme.close()
+  await endAll(primary, reloads)
   receipts.close()
+}
+
+/** Within `drainTimeoutMs` and `stopTimeoutMs` and some seconds, whatever a worker, a chain or a disk does. */
+async function endAll(primary: Primary, reloads: Promise<void>): Promise<void> {
+  const { members, parts, options, current } = primary
+  const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
+  const patience = setTimeout(
+    () => {
+      options.log.error({ workers: members.size }, 'gateway could not end its workers in time')
+      process.exit(exitCutOff)
+    },
+    drainTimeoutMs + stopTimeoutMs + 2 * lastWordsMs,
+  )
+  await atMost(lastWordsMs, reloads)
+  const ends = await Promise.all(Array.from(members, (member) => stopMember(primary, member)))
+  await Promise.all(primary.burials)
+  await parts.commons.payment.scheme.close()
+  clearTimeout(patience)
+  if (ends.some(({ code }) => code !== 0)) process.exitCode = exitCutOff
 }
 
 async function openPrimary(
@@ -267,22 +283,27 @@ async function revive(primary: Primary, slot: number, servedMs: number): Promise
 }
 
 /** Asks it to end its calls, and ends it when it takes too long. */
-async function stopMember({ current }: Primary, member: Member): Promise<void> {
+async function stopMember({ current }: Primary, member: Member): Promise<Awaited<Member['ended']>> {
+  const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
   const isServing = member.state === 'serving'
   member.state = 'leaving'
   // Nothing is under way where nothing is served yet.
   if (!isServing) member.kill()
-  const patience = setTimeout(() => {
-    member.kill()
-  }, current.loaded.config.limits.drainTimeoutMs + lastWordsMs)
+  const patience = setTimeout(
+    () => {
+      member.kill()
+    },
+    drainTimeoutMs + stopTimeoutMs + lastWordsMs,
+  )
   try {
     if (isServing) await member.pipe.ask('stop', null)
   } catch {
     // It is gone already: its burial says so.
   }
   member.dismiss()
-  await member.ended
+  const end = await member.ended
   clearTimeout(patience)
+  return end
 }
 
 /**

@@ -36,7 +36,16 @@ export function createSumMetrics<W>(): SumMetrics<W> {
       const said = last.get(worker)
       last.delete(worker)
       removed.add(worker)
-      if (said !== undefined) gone = gone.then((before) => sumCounters([before, said]))
+      if (said !== undefined) gone = addGone(gone, said)
     },
   }
+}
+
+/** What cannot be added up is left out: figures to watch must not end the gateway. */
+async function addGone(
+  before: Promise<readonly MetricSnapshot[]>,
+  said: readonly MetricSnapshot[],
+): Promise<readonly MetricSnapshot[]> {
+  const sum = await before
+  return await sumCounters([sum, said]).catch(() => sum)
 }

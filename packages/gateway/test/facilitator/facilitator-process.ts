@@ -27,7 +27,12 @@ export type FacilitatorProcess = {
 /** What every start of one facilitator has in common. */
 export type FacilitatorSetup = {
   /** Serves it inside the test, which is cheaper; it ends with the test. */
-  serve(changes?: Readonly<Record<string, unknown>>, clock?: () => number): Promise<string>
+  serve(
+    changes?: Readonly<Record<string, unknown>>,
+    other?: { readonly clock?: () => number; readonly key?: string },
+  ): Promise<string>
+  /** Ends what was served last, for another one on the same folder. */
+  stopServing(): Promise<void>
   /** Starts the program; it ends with the test. */
   start(changes?: Readonly<Record<string, unknown>>): Promise<FacilitatorProcess>
 }
@@ -68,13 +73,27 @@ export function createFacilitatorSetup(
     writeFileSync(file, JSON.stringify(config))
     return file
   }
+  // Owned by `serve` and `stopServing`.
+  const latest: { stop?: () => Promise<void> } = {}
   return {
     start: (changes = {}) => run(write(changes), key),
-    serve: (changes = {}, clock = Date.now) => serve(write(changes), key, clock),
+    stopServing: async () => {
+      await latest.stop?.()
+    },
+    serve: async (changes = {}, other = {}) => {
+      const served = await serve(write(changes), other.key ?? key, other.clock ?? Date.now)
+      latest.stop = served.stop
+      onTestFinished(served.stop)
+      return served.url
+    },
   }
 }
 
-async function serve(file: string, key: string, clock: () => number): Promise<string> {
+async function serve(
+  file: string,
+  key: string,
+  clock: () => number,
+): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
   const facilitator = await openFacilitator(loadFacilitatorConfig(file), {
     environment: { COUNTERSIGN_FACILITATOR_KEY: key },
     clock,
@@ -87,12 +106,20 @@ async function serve(file: string, key: string, clock: () => number): Promise<st
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-  onTestFinished(async () => {
+  // Owned here: the end, once it has begun.
+  let ended: Promise<void> | undefined
+  const end = async (): Promise<void> => {
     server.closeAllConnections()
     server.close()
     await facilitator.close()
-  })
-  return urlOf(server, '127.0.0.1')
+  }
+  return {
+    url: urlOf(server, '127.0.0.1'),
+    stop: () => {
+      ended ??= end()
+      return ended
+    },
+  }
 }
 
 async function run(file: string, key: string): Promise<FacilitatorProcess> {

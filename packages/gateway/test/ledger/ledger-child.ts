@@ -3,6 +3,7 @@
  * that moment, and a pipe keeps it whatever happens to the process. The first line is what it found.
  */
 import { writeSync } from 'node:fs'
+import { isCeilingUsed } from '../../src/payment/ledger/channel-account.ts'
 import { openDurableLedger, type DurableLedger } from '../../src/payment/ledger/durable-ledger.ts'
 import type { LedgerEvent } from '../../src/payment/ledger/ledger.ts'
 import { createRandom, type Random } from './random.ts'
@@ -148,11 +149,13 @@ async function chargeCalls(index: number, random: Random, count: number): Promis
     const account = ledger.state.channels.get(channelId)
     if (account === undefined) throw new Error('the channel is gone')
     const call = nextCall()
-    const amount = 1n + random.amount(500)
+    const strict = index <= 2 || index > channelCount
+    let amount = 1n + random.amount(500)
+    // A call that cost less than its ceiling used up a voucher that this amount may fit (PA18.3).
+    if (strict) while (isCeilingUsed(account, account.chargedAtomic + amount)) amount++
     const committed = account.chargedAtomic + account.reservedAtomic + amount
     const signed = account.signed?.ceilingAtomic ?? 0n
     const ceiling = signed >= committed ? signed + 1n : committed
-    const strict = index <= 2 || index > channelCount
     const reserved = reservationOf(
       channelId,
       call,

@@ -20,6 +20,8 @@ export type TestChain = {
   nextSettlementKey(): Hex
   /** The receipt, as soon as there is one. */
   mined(hash: string): Promise<TransactionReceipt>
+  /** The process of the chain. */
+  readonly pid: number
   /** No request is answered and no block is made until `resume`. */
   pause(): void
   resume(): void
@@ -32,8 +34,17 @@ export const payerBalanceAtomic = 100_000n
 const program = fileURLToPath(new URL('../../../contracts/src/chain/main.ts', import.meta.url))
 const accountsOfEachKind = 48
 
+/** How the process of a chain is started, where that matters. */
+export type ChainStart = {
+  readonly nodeFlags: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+}
+
 /** Starts a chain with fresh accounts, whose payers hold this much. */
-export async function startTestChain(balanceAtomic = payerBalanceAtomic): Promise<TestChain> {
+export async function startTestChain(
+  balanceAtomic = payerBalanceAtomic,
+  { nodeFlags, environment }: ChainStart = { nodeFlags: [], environment: {} },
+): Promise<TestChain> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-chain-'))
   const payers = createKeys('payer')
   const senders = createKeys('sender')
@@ -43,8 +54,16 @@ export async function startTestChain(balanceAtomic = payerBalanceAtomic): Promis
   ]
   const child = spawn(
     process.execPath,
-    ['--conditions=source', program, '--data', directory, '--exit-with-parent', ...funds],
-    { stdio: ['pipe', 'pipe', 'ignore'] },
+    [
+      ...nodeFlags,
+      '--conditions=source',
+      program,
+      '--data',
+      directory,
+      '--exit-with-parent',
+      ...funds,
+    ],
+    { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, ...environment } },
   )
   const exited = once(child, 'exit')
   const [line] = await once(createInterface(child.stdout), 'line')
@@ -52,6 +71,7 @@ export async function startTestChain(balanceAtomic = payerBalanceAtomic): Promis
   const client = createPublicClient({ transport: http(ready.rpcUrl) })
   return {
     rpcUrl: ready.rpcUrl,
+    pid: child.pid ?? 0,
     client,
     mined: async (hash) => {
       // viem's own waiting looks again only when a new block comes.

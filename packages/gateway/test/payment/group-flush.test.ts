@@ -19,7 +19,7 @@ function createCounting(): {
       asked++
       return flush.next()
     },
-    now: flush.now,
+    now: () => flush.now(),
   }
 }
 

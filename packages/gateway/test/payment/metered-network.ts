@@ -16,7 +16,7 @@ import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { callRaw, type RawCall, type RawResult } from '../../../../test/provider/raw-client.ts'
 import { startGateway, type RunningGateway } from '../support/start-gateway.ts'
-import { startTestChain, type TestChain } from './chain-process.ts'
+import { startTestChain, type ChainStart, type TestChain } from './chain-process.ts'
 import { nextPayerKey } from './channel-fixture.ts'
 
 /** Where one gateway is paid, and by which keys. */
@@ -25,6 +25,8 @@ export type MeteredOperator = {
   readonly settler: Hex
   readonly authorizer: Hex
   readonly settlementKey: Hex
+  /** Registers another settlement key beside those before, and gives it. */
+  attestKey(): Promise<Hex>
   /** What a payer has to know of it beforehand. */
   readonly terms: {
     readonly gatewayId: Hex
@@ -54,8 +56,11 @@ const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
 const noBytes: Hex = `0x${'0'.repeat(64)}`
 
 /** Starts the chain, whose payers hold this much. */
-export async function startMeteredNetwork(balanceAtomic?: bigint): Promise<MeteredNetwork> {
-  const chain = await startTestChain(balanceAtomic)
+export async function startMeteredNetwork(
+  balanceAtomic?: bigint,
+  start?: ChainStart,
+): Promise<MeteredNetwork> {
+  const chain = await startTestChain(balanceAtomic, start)
   // Owned by `createOperator`: each gateway has a name of its own.
   let operators = 0
   return {
@@ -253,39 +258,53 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
     gatewayId,
     payeeOwner: owner,
   })
-  const { timestamp } = await chain.client.getBlock()
-  const from = Number(timestamp)
-  const register = encodeFunctionData({
-    abi: keyRegistryAbi,
-    functionName: 'registerKey',
-    args: [gatewayId, privateKeyToAddress(settlementKey), from, from + 86_400, keccak256('0x77')],
-  })
-  const call = [registry.address, 0n, register, noBytes, noBytes] as const
-  const abi = registryTimelockAbi
-  const schedule = encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] })
-  const execute = encodeFunctionData({ abi, functionName: 'execute', args: call })
-  const sends = [
+  let nonce = 0
+  const send = async (
+    ...sends: readonly { readonly to: Hex; readonly data: Hex }[]
+  ): Promise<void> => {
+    const hashes: Hex[] = []
+    for (const { to, data } of sends) {
+      hashes.push(await wallet.sendTransaction({ to, data, nonce: nonce++, gas: 4_000_000n }))
+    }
+    for (const hash of hashes) {
+      const { status } = await chain.mined(hash)
+      if (status !== 'success') throw new Error('a transaction of an operator failed')
+    }
+  }
+  const attest = async (key: Hex) => {
+    const { timestamp } = await chain.client.getBlock()
+    const from = Number(timestamp)
+    const register = encodeFunctionData({
+      abi: keyRegistryAbi,
+      functionName: 'registerKey',
+      args: [gatewayId, privateKeyToAddress(key), from, from + 86_400, keccak256('0x77')],
+    })
+    const call = [registry.address, 0n, register, noBytes, noBytes] as const
+    const abi = registryTimelockAbi
+    const to = timelock.address
+    return [
+      { to, data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }) },
+      { to, data: encodeFunctionData({ abi, functionName: 'execute', args: call }) },
+    ]
+  }
+  await send(
     timelock,
     registry,
     contracts.settler,
     contracts.authorizer,
     contracts.payee,
-    { to: timelock.address, data: schedule },
-    { to: timelock.address, data: execute },
-  ]
-  const hashes: Hex[] = []
-  for (const [nonce, { to, data }] of sends.entries()) {
-    hashes.push(await wallet.sendTransaction({ to, data, nonce, gas: 4_000_000n }))
-  }
-  for (const hash of hashes) {
-    const { status } = await chain.mined(hash)
-    if (status !== 'success') throw new Error('the contracts of an operator were not deployed')
-  }
+    ...(await attest(settlementKey)),
+  )
   return {
     payee: contracts.payee.address,
     settler: contracts.settler.address,
     authorizer: contracts.authorizer.address,
     settlementKey,
+    attestKey: async () => {
+      const key = chain.nextSettlementKey()
+      await send(...(await attest(key)))
+      return key
+    },
     terms: { gatewayId, payeeOwner: owner, ...roles },
   }
 }

@@ -75,8 +75,6 @@ export const maxAttestationBytes = 1_048_576
 
 const malformed: ErrorCode = 'bundle-malformed'
 
-const noBytes = new Uint8Array(0)
-
 /** A confirmation that is missing is one of no bytes. */
 type Answer = {
   readonly keyset: Uint8Array
@@ -165,29 +163,39 @@ function parseAnswer(bytes: Uint8Array): Answer {
     ['settlement', 'tls', 'hpke'],
     malformed,
   )
+  const tls = confirmations.has('tls')
+    ? openMap(confirmations.value('tls'), ['key', 'signature'], [], malformed)
+    : undefined
+  const optional = (name: string): string =>
+    confirmations.has(name) ? textOf(confirmations, name) : ''
+  // All texts first, and then what they encode: the order of BU1.3.
+  const texts = {
+    keyset: textOf(fields, 'keyset'),
+    kind: evidence.text('kind', 1, 64),
+    nonce: textOf(evidence, 'nonce'),
+    data: textOf(evidence, 'data'),
+    receipt: textOf(confirmations, 'receipt'),
+    settlement: optional('settlement'),
+    tlsKey: tls === undefined ? '' : textOf(tls, 'key'),
+    tlsSignature: tls === undefined ? '' : textOf(tls, 'signature'),
+    hpke: optional('hpke'),
+  }
   return {
-    keyset: bytesOf(fields, 'keyset'),
-    evidence: [
-      {
-        kind: evidence.text('kind', 1, 64),
-        nonce: bytesOf(evidence, 'nonce'),
-        data: bytesOf(evidence, 'data'),
-      },
-    ],
-    receipt: bytesOf(confirmations, 'receipt'),
-    settlement: confirmations.has('settlement') ? bytesOf(confirmations, 'settlement') : noBytes,
-    tls: confirmations.has('tls') ? parseTls(confirmations) : { key: noBytes, signature: noBytes },
-    hpke: confirmations.has('hpke') ? bytesOf(confirmations, 'hpke') : noBytes,
+    keyset: toBytes(texts.keyset),
+    evidence: [{ kind: texts.kind, nonce: toBytes(texts.nonce), data: toBytes(texts.data) }],
+    receipt: toBytes(texts.receipt),
+    settlement: toBytes(texts.settlement),
+    tls: { key: toBytes(texts.tlsKey), signature: toBytes(texts.tlsSignature) },
+    hpke: toBytes(texts.hpke),
   }
 }
 
-function parseTls(confirmations: MapReader): Answer['tls'] {
-  const fields = openMap(confirmations.value('tls'), ['key', 'signature'], [], malformed)
-  return { key: bytesOf(fields, 'key'), signature: bytesOf(fields, 'signature') }
+function textOf(fields: MapReader, name: string): string {
+  return fields.text(name, 0, maxAttestationBytes)
 }
 
-function bytesOf(fields: MapReader, name: string): Uint8Array {
-  const bytes = fromBase64url(fields.text(name, 0, maxAttestationBytes))
+function toBytes(text: string): Uint8Array {
+  const bytes = fromBase64url(text)
   if (bytes === undefined) throw new ProtocolError('bundle-base64')
   return bytes
 }

@@ -46,7 +46,7 @@ export async function openEndorsedKey(tpm: TpmTransport, source: AkSource): Prom
 async function openEnrolled(tpm: TpmTransport, record: Uint8Array): Promise<EndorsedKey> {
   const template = attestationKeyTemplate
   const { akName } = asMalformed('enrolment record', () => parseEnrolment(record))
-  const name = await withPrimary(tpm, template, async (key) => tpmName(key.public))
+  const name = await withPrimary(tpm, template, (key) => tpmName(key.public))
   if (!equalBytes(akName, name)) throw new AttestationError('enrolment-mismatch', 'name of the AK')
   return { template, collateral: [tpmCollateral.enrolment, record] }
 }

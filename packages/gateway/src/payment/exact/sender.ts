@@ -71,6 +71,9 @@ const retryAfterMs = 100
 const feesForMs = 3000
 const looksForReceipt = 5
 const lookAgainMs = 500
+/** A node that names more is wrong, or its chain is too dear now: what is sent waits until fees fall (PA9.7). */
+const highestFeePerGas = 500_000_000_000n
+const highestTip = 50_000_000_000n
 const otherNonce = /nonce too (?:low|high)/i
 const alreadyKnown = /already known|already imported|already exists|known transaction/i
 
@@ -223,9 +226,17 @@ async function readFees(state: State): Promise<Fees> {
   if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
     const gasPrice = await chain.retry(() => chain.client.getGasPrice())
     // Room for the base fee to rise fourfold: a transaction that is stuck is sent again but never replaced.
-    state.fees = { readAtMs: nowMs, maxFeePerGas: gasPrice * 4n + 1n, tip: gasPrice / 10n + 1n }
+    state.fees = {
+      readAtMs: nowMs,
+      maxFeePerGas: least(gasPrice * 4n + 1n, highestFeePerGas),
+      tip: least(gasPrice / 10n + 1n, highestTip),
+    }
   }
   return state.fees
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
 }
 
 type Sent =

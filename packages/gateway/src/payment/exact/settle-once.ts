@@ -83,12 +83,12 @@ function toLowerHex(text: string): Hex {
  * Whether the token would take it now. In the pending block: the clock of the last one may be far behind, and the
  * transaction will stand in the next.
  */
-async function passesDryRun({ chain, terms }: SettleOptions, data: Hex): Promise<boolean> {
+async function passesDryRun({ chain, terms, signal }: SettleOptions, data: Hex): Promise<boolean> {
   try {
     await chain.retry(() => chain.client.call({ to: terms.asset, data, gas, blockTag: 'pending' }))
     return true
   } catch (error) {
-    if (error instanceof ChainUnreachable) throw error
+    if (error instanceof ChainUnreachable || signal.aborted) throw error
     return false
   }
 }

@@ -189,8 +189,14 @@ async function judgeSent(settlement: UptoSettlement): Promise<void> {
     if (receipt.status === 'reverted') reverted.set(key, (reverted.get(key) ?? 0) + 1)
     // One that reverted says only that it was not this one: the next step asks the chain what was.
     if (receipt.status === 'success' && record?.state.kind === 'charged') {
-      const isPaid = isPaidBy(receipt, record, record.state.chargedAtomic)
-      applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
+      const { chargedAtomic } = record.state
+      if (isPaidBy(receipt, record, chargedAtomic)) {
+        applyOwn(ledger, { type: 'upto-settled', payer, nonce })
+      } else {
+        // Either the token moved nothing, or the node lies: as long as the nonce is unused, it is sent again.
+        reverted.set(key, (reverted.get(key) ?? 0) + 1)
+        await judgeRefused(settlement, record, chargedAtomic)
+      }
     }
     ledger.apply({ type: 'transaction-ended', hash })
   }

@@ -1,7 +1,7 @@
 /** Whether a firmware's log leads to the registers that hardware signed (spec/attestation.md). */
 import { equalBytes } from '../../bytes/byte-string.ts'
 import { EvidenceError } from '../evidence-errors.ts'
-import { replayBootLog, type BootEvent, type RegisterHash } from './tcg-log.ts'
+import { replayBootLog, type BootEvent, type RegisterBank } from './tcg-log.ts'
 
 /**
  * The events of a log, when each register that it names and that was signed has the value it leads to.
@@ -12,10 +12,10 @@ import { replayBootLog, type BootEvent, type RegisterHash } from './tcg-log.ts'
  */
 export function checkBootLog(
   log: Uint8Array,
-  hash: RegisterHash,
+  bank: RegisterBank,
   signed: ReadonlyMap<number, Uint8Array>,
 ): readonly BootEvent[] {
-  const { events, registers } = replayBootLog(log, hash)
+  const { events, registers } = replayBootLog(log, bank)
   const proven = new Set<number>()
   for (const [register, value] of registers) {
     const expected = signed.get(register)

@@ -1,11 +1,14 @@
 /** Event logs of firmware, crypto-agile form (TCG PC Client Platform Firmware Profile §10; the CCEL of TDX too). */
-import { sha384 } from '@noble/hashes/sha2.js'
 import { concatBytes, copyBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 
-/** Hashes of measurement registers. */
-export type RegisterHash = 'sha256' | 'sha384'
+/** Measurement registers of one hash: its number, its width, and how a register goes on from a digest. */
+export type RegisterBank = {
+  readonly algorithm: number
+  readonly bytes: number
+  readonly digest: (bytes: Uint8Array) => Uint8Array
+}
 
 /** One event of one register. */
 export type BootEvent = {
@@ -26,20 +29,13 @@ export type ReplayedLog = {
 /** Most bytes of a log. */
 const maxBootLogBytes = 262_144
 
-/** How a register goes on from a digest. */
-const registerHashes: Readonly<
-  Record<
-    RegisterHash,
-    { readonly bytes: number; readonly digest: (bytes: Uint8Array) => Uint8Array }
-  >
-> = {
-  sha256: { bytes: 32, digest: (bytes) => sha256(bytes) },
-  sha384: { bytes: 48, digest: (bytes) => sha384(bytes) },
-}
+/** The SHA-256 bank: PCRs of TPMs. */
+export const sha256Bank: RegisterBank = { algorithm: 0x0b, bytes: 32, digest: sha256 }
 
-const algorithmIds: ReadonlyMap<number, RegisterHash> = new Map([
-  [0x0b, 'sha256'],
-  [0x0c, 'sha384'],
+// Digests of SHA-256 and SHA-384 have their width, whichever is replayed.
+const widths: ReadonlyMap<number, number> = new Map([
+  [0x0b, 32],
+  [0x0c, 48],
 ])
 const noAction = 3
 const maxEvents = 4096
@@ -64,15 +60,15 @@ type Reader = {
  *
  * @throws EvidenceError `event-log-malformed`, also when the log is not kept for that hash.
  */
-export function replayBootLog(bytes: Uint8Array, hash: RegisterHash): ReplayedLog {
+export function replayBootLog(bytes: Uint8Array, bank: RegisterBank): ReplayedLog {
   if (bytes.length > maxBootLogBytes) refuse()
   const reader = openReader(bytes)
   const sizes = readHead(reader)
-  const { bytes: width, digest: hashBytes } = registerHashes[hash]
+  const { bytes: width, digest: hashBytes } = bank
   const events: BootEvent[] = []
   const registers = new Map<number, Uint8Array>()
   while (!reader.isAtEnd()) {
-    const event = readEvent(reader, sizes, hash)
+    const event = readEvent(reader, sizes, bank)
     if (event.type === noAction) {
       if (isLocality(event, registers)) registers.set(0, startValue(event.payload, width))
       continue
@@ -100,8 +96,8 @@ function readHead(reader: Reader): ReadonlyMap<number, number> {
   for (let index = 0; index < count; index++) {
     const algorithm = body.u16()
     const size = body.u16()
-    const hash = algorithmIds.get(algorithm)
-    const isSize = hash === undefined ? size <= maxDigestBytes : size === registerHashes[hash].bytes
+    const width = widths.get(algorithm)
+    const isSize = width === undefined ? size <= maxDigestBytes : size === width
     if (sizes.has(algorithm) || !isSize) refuse()
     sizes.set(algorithm, size)
   }
@@ -113,7 +109,7 @@ function readHead(reader: Reader): ReadonlyMap<number, number> {
 function readEvent(
   reader: Reader,
   sizes: ReadonlyMap<number, number>,
-  hash: RegisterHash,
+  bank: RegisterBank,
 ): BootEvent {
   const register = reader.u32()
   const type = reader.u32()
@@ -128,8 +124,8 @@ function readEvent(
   }
   const payload = reader.take(reader.u32())
   for (const [algorithm, digest] of digests) {
-    if (algorithmIds.get(algorithm) !== hash) continue
-    const isPayloadMeasured = equalBytes(registerHashes[hash].digest(payload), digest)
+    if (algorithm !== bank.algorithm) continue
+    const isPayloadMeasured = equalBytes(bank.digest(payload), digest)
     return { register, type, digest, payload, isPayloadMeasured }
   }
   return refuse()

@@ -1,7 +1,7 @@
 /** Appraisal of AWS Nitro documents (spec/attestation.md AT9). */
-import { sha384 } from '@noble/hashes/sha2.js'
 import { concatBytes, encodeUtf8, equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
+import { digest } from '../../crypto/digest.ts'
 import {
   createEvidenceRun,
   EvidenceNotChecked,
@@ -36,9 +36,7 @@ async function appraiseNitro(
   await run.check('debug', () => {
     refuseDebug(needResult(report).document)
   })
-  await run.check('configuration', () => {
-    checkInstance(needResult(report).document)
-  })
+  await run.check('configuration', () => checkInstance(needResult(report).document))
   if (report === undefined) return { platform: kind, checks: run.checks }
   return { platform: kind, checks: run.checks, claims: toClaims(report.value) }
 }
@@ -57,9 +55,9 @@ function refuseDebug({ kind, pcrs }: NitroDocument): void {
 }
 
 /** PCR 4 of an enclave begins as zeros and is extended by the id of the instance around it. */
-function checkInstance({ kind, pcrs, instanceId }: NitroDocument): void {
+async function checkInstance({ kind, pcrs, instanceId }: NitroDocument): Promise<void> {
   if (kind === 'aws-nitrotpm') throw new EvidenceNotChecked('platform-has-none')
-  const expected = sha384(concatBytes(new Uint8Array(48), encodeUtf8(instanceId)))
+  const expected = await digest('SHA-384', concatBytes(new Uint8Array(48), encodeUtf8(instanceId)))
   const pcr = pcrs.get(4)
   if (pcr === undefined || !equalBytes(pcr, expected)) {
     throw new EvidenceError('nitro-instance-mismatch')

@@ -102,7 +102,7 @@ export async function challengeTpm(
   checkRoot(chain, authorities.roots)
   await checkIssuance(chain, understoodInEndorsement)
   checkDates(chain, asOfMs)
-  const akName = tpmName(ak)
+  const akName = await tpmName(ak)
   return {
     credential: await makeCredential(ek, akName, random.secret, random.seed),
     endorsementChain: chain.map(({ encoded }) => encoded),

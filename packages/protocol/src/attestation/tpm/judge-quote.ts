@@ -9,6 +9,7 @@ import {
 import type { PlatformEvidence } from '../appraisal.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { checkBootLog } from '../event-log/boot-log.ts'
+import { sha256Bank } from '../event-log/tcg-log.ts'
 import { parseMeasuredLog, replayEvents, type MeasuredLog } from './measured-log.ts'
 import { toPublicKey } from './tpm-endorsement.ts'
 import { parseTpmEvidence, tpmCollateral, type TpmEvidence } from './tpm-evidence.ts'
@@ -74,7 +75,7 @@ async function checkQuote({ attest, quote, signature, ak, pcrs }: TpmEvidence): 
   if (scheme === undefined || ak.schemeHash !== signature.hash) throw new EvidenceError('tpm-key')
   const isSigned = await verifySignature(toPublicKey(ak), scheme, signature.bytes, attest)
   if (!isSigned) throw new EvidenceError('tpm-quote-signature-invalid')
-  const digest = tpmHash(signature.hash, concatBytes(...pcrs.values()))
+  const digest = await tpmHash(signature.hash, concatBytes(...pcrs.values()))
   if (!equalBytes(digest, quote.pcrDigest)) throw new EvidenceError('tpm-pcr-mismatch')
 }
 
@@ -91,7 +92,7 @@ function checkLogs(
     }
   }
   const bootLog = collateral.get(tpmCollateral.bootLog)
-  if (bootLog !== undefined) checkBootLog(bootLog, 'sha256', pcrs)
+  if (bootLog !== undefined) checkBootLog(bootLog, sha256Bank, pcrs)
 }
 
 function toScheme(scheme: 'ecdsa' | 'rsassa', hash: number): SignatureScheme | undefined {

@@ -108,7 +108,8 @@ export async function checkEndorsement(endorsement: TpmEndorsement, ak: TpmPubli
   if (!isEndorsementCertificate(leaf)) throw new EvidenceError('tpm-endorsement-certificate')
   const { enrolment } = endorsement
   if (!(await isSignedByChallenger(enrolment))) throw new EvidenceError('tpm-enrolment-invalid')
-  if (!equalBytes(enrolment.akName, tpmName(ak))) throw new EvidenceError('tpm-enrolment-mismatch')
+  if (!equalBytes(enrolment.akName, await tpmName(ak)))
+    throw new EvidenceError('tpm-enrolment-mismatch')
 }
 
 /**

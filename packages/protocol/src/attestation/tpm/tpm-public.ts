@@ -1,7 +1,6 @@
 /** The public area of a TPM key, TPMT_PUBLIC (TPM 2.0 Part 2 §12.2.4): what kind of key, what it may do, its name. */
-import { sha384 } from '@noble/hashes/sha2.js'
 import { compareBytes, concatBytes } from '../../bytes/byte-string.ts'
-import { sha256 } from '../../crypto/sha256.ts'
+import { digest } from '../../crypto/digest.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
 
@@ -85,9 +84,9 @@ export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
  *
  * @throws EvidenceError `tpm-malformed` for a name algorithm other than SHA-256 and SHA-384.
  */
-export function tpmName({ nameAlgorithm, bytes }: TpmPublic): Uint8Array {
+export async function tpmName({ nameAlgorithm, bytes }: TpmPublic): Promise<Uint8Array> {
   const algorithm = Uint8Array.of(nameAlgorithm >> 8, nameAlgorithm & 255)
-  return concatBytes(algorithm, tpmHash(nameAlgorithm, bytes))
+  return concatBytes(algorithm, await tpmHash(nameAlgorithm, bytes))
 }
 
 /**
@@ -95,9 +94,9 @@ export function tpmName({ nameAlgorithm, bytes }: TpmPublic): Uint8Array {
  *
  * @throws EvidenceError `tpm-malformed` for any other.
  */
-export function tpmHash(algorithm: number, bytes: Uint8Array): Uint8Array {
-  if (algorithm === tpmAlgorithm.sha256) return sha256(bytes)
-  if (algorithm === tpmAlgorithm.sha384) return sha384(bytes)
+export async function tpmHash(algorithm: number, bytes: Uint8Array): Promise<Uint8Array> {
+  if (algorithm === tpmAlgorithm.sha256) return await digest('SHA-256', bytes)
+  if (algorithm === tpmAlgorithm.sha384) return await digest('SHA-384', bytes)
   throw new EvidenceError('tpm-malformed')
 }
 

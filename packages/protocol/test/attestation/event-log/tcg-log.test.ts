@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { assert, nat, oneof, property, tuple, uint8Array } from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkBootLog } from '@countersign/protocol/attestation/event-log/boot-log'
-import { replayBootLog } from '@countersign/protocol/attestation/event-log/tcg-log'
+import { sha384Bank } from '@countersign/protocol/attestation/event-log/sha384-bank'
+import { replayBootLog, sha256Bank } from '@countersign/protocol/attestation/event-log/tcg-log'
 import { EvidenceError } from '@countersign/protocol/attestation/evidence-errors'
 import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import { appraiseTpm } from '@countersign/protocol/attestation/tpm/appraise-tpm'
@@ -110,11 +111,12 @@ test('leads to the values that extending one after the other leads to, in both b
     event(separator),
     event(boot),
   )
-  for (const [hash, bytes] of [
-    ['sha256', 32],
-    ['sha384', 48],
+  for (const [hash, bank] of [
+    ['sha256', sha256Bank],
+    ['sha384', sha384Bank],
   ] as const) {
-    const { events, registers } = replayBootLog(log, hash)
+    const { bytes } = bank
+    const { events, registers } = replayBootLog(log, bank)
     expect(registers.get(4)).toEqual(
       extend(hash, new Uint8Array(bytes), boot.payload, boot.payload),
     )
@@ -131,7 +133,7 @@ test('tells what was measured from what is only said', () => {
   const digests = banks.map(
     ([algorithm, bytes]) => [algorithm, new Uint8Array(bytes).fill(1)] as const,
   )
-  const { events } = replayBootLog(concatBytes(head(), event({ ...boot, digests })), 'sha256')
+  const { events } = replayBootLog(concatBytes(head(), event({ ...boot, digests })), sha256Bank)
   expect(events).toMatchObject([{ isPayloadMeasured: false }])
 })
 
@@ -139,7 +141,7 @@ test('register 0 begins at the locality of the start, and events of no action ex
   const locality = { register: 0, type: 3, payload: Buffer.from('StartupLocality\0\x03', 'latin1') }
   const note = { register: 5, type: 3, payload: Buffer.from('note') }
   const log = concatBytes(head(), event(note), event(locality), event({ ...boot, register: 0 }))
-  const { registers, events } = replayBootLog(log, 'sha256')
+  const { registers, events } = replayBootLog(log, sha256Bank)
   expect(registers.get(0)).toEqual(extend('sha256', new Uint8Array(32).fill(3, 31), boot.payload))
   expect(registers.has(5)).toBe(false)
   expect(events).toHaveLength(1)
@@ -203,7 +205,7 @@ test('refuses logs that are not as specified', () => {
     ],
   ]
   for (const [name, log] of wrong) {
-    expect(() => replayBootLog(log, 'sha256'), name).toThrow('event-log-malformed')
+    expect(() => replayBootLog(log, sha256Bank), name).toThrow('event-log-malformed')
   }
 })
 
@@ -212,8 +214,8 @@ test('takes a log of 262,144 bytes, and no byte more', () => {
   const log = (length: number): Uint8Array =>
     concatBytes(head(), event({ ...boot, payload: new Uint8Array(length - rest) }))
   expect(log(262_144).length).toBe(262_144)
-  expect(replayBootLog(log(262_144), 'sha256').events).toHaveLength(1)
-  expect(() => replayBootLog(log(262_145), 'sha256')).toThrow('event-log-malformed')
+  expect(replayBootLog(log(262_144), sha256Bank).events).toHaveLength(1)
+  expect(() => replayBootLog(log(262_145), sha256Bank)).toThrow('event-log-malformed')
 })
 
 test('throws nothing but refusals, whatever the bytes', () => {
@@ -223,7 +225,7 @@ test('throws nothing but refusals, whatever the bytes', () => {
   )
   const refuses = property(oneof(changed, uint8Array({ maxLength: 200 })), (bytes) => {
     try {
-      return replayBootLog(bytes, 'sha256').events.length <= 2
+      return replayBootLog(bytes, sha256Bank).events.length <= 2
     } catch (error) {
       return error instanceof EvidenceError
     }
@@ -237,14 +239,14 @@ test('gives the events of registers that were signed, and refuses any other valu
   const log = concatBytes(head(), event(boot), event(separator))
   const value = extend('sha256', new Uint8Array(32), boot.payload)
   expect(
-    checkBootLog(log, 'sha256', new Map([[4, value]])).map(({ register }) => register),
+    checkBootLog(log, sha256Bank, new Map([[4, value]])).map(({ register }) => register),
   ).toEqual([4])
   const wrong = new Map([
     [4, value],
     [7, value],
   ])
-  expect(() => checkBootLog(log, 'sha256', wrong)).toThrow('event-log-mismatch')
-  expect(() => checkBootLog(log, 'sha256', new Map([[1, value]]))).toThrow('event-log-mismatch')
+  expect(() => checkBootLog(log, sha256Bank, wrong)).toThrow('event-log-mismatch')
+  expect(() => checkBootLog(log, sha256Bank, new Map([[1, value]]))).toThrow('event-log-mismatch')
 })
 
 test('the log of a firmware beside a quote must lead to its PCRs', async () => {

@@ -60,7 +60,7 @@ test('challenges a TPM whose EK certificate leads to a pinned root, and states t
   const enrolment = parseEnrolment(record)
   expect(await isSignedByChallenger(enrolment)).toBe(true)
   expect(enrolment).toMatchObject({ ...dates, endorsementChain: chain() })
-  expect(enrolment.akName).toEqual(tpmName(parseTpmEvidence(forgeTpmEvidence()).ak))
+  expect(enrolment.akName).toEqual(await tpmName(parseTpmEvidence(forgeTpmEvidence()).ak))
   const wrong = [randomBytes(32), random.secret.subarray(1), new Uint8Array(0)]
   for (const answer of wrong) {
     expect(() => concludeChallenge(challenge, answer, testChallenger, dates)).toThrow(

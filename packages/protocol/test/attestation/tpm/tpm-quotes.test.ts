@@ -24,7 +24,7 @@ test('a quote by an RSA key is taken, under a name by SHA-384 too', async () => 
       scheme,
       nameAlgorithm,
     })
-    const akName = tpmName(parseTpmPublic(akPublic))
+    const akName = await tpmName(parseTpmPublic(akPublic))
     expect(akName.length).toBe(nameAlgorithm === 0x0b ? 34 : 50)
     const raw = forgeTpmEvidence({
       parts: ({ attest }) => ({

@@ -1,0 +1,146 @@
+/** T40: the node between the server and its chain says what is not so. */
+import { keccak256, parseTransaction, type Hex } from 'viem'
+import { demand, isServed, notRun, passed, tally, type Attack, type Context } from '../attack.ts'
+import type { RpcRule } from '../drivers/driver.ts'
+import { createChannelPayer } from '../payers/channel-payer.ts'
+import { until } from '../waiting.ts'
+
+/** A million gwei for a unit of gas. */
+const absurdFee = 10n ** 15n
+/** The most that a server may offer on top of what the chain asks for: what a lying node makes it burn. */
+const mostTipPerGas = 10n ** 11n
+
+/** T40: fees that no chain has, and blocks that are taken back. */
+export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
+  if (fresh === undefined) return notRun('needs a node that lies (driver)')
+  const own = await fresh()
+  const { context } = own
+  try {
+    const fees = await raiseFees(context)
+    const blocks = scheme === 'batch-settlement' ? `; ${await takeBack(context)}` : ''
+    return passed(
+      `${fees}${blocks}`,
+      'two nodes that disagree: one is asked',
+      ...(scheme === 'batch-settlement'
+        ? []
+        : ['a settlement that is taken back after `confirmations` blocks']),
+    )
+  } finally {
+    await own.stop()
+  }
+}
+
+/** The node names an absurd price of gas: the operator must not burn its money for a settlement. */
+async function raiseFees(context: Context): Promise<string> {
+  const { driver, scheme } = context
+  if (driver === undefined) throw new Error('no driver')
+  const before = driver.broadcasts().length
+  // Fees that were read before may be used for some seconds.
+  driver.rpcRule = (method, _, forward) =>
+    method === 'eth_gasPrice' ? Promise.resolve(`0x${absurdFee.toString(16)}`) : forward()
+  const payer =
+    scheme === 'batch-settlement'
+      ? createChannelPayer(await driver.createPayerKey(), 20_000n)
+      : context.payer
+  let highest = 0n
+  const isSeen = await until(async () => {
+    const payment = await payer.sign(await context.quote())
+    payer.hear(await context.send(payment))
+    for (const raw of driver.broadcasts().slice(before)) {
+      const { maxPriorityFeePerGas = 0n } = parseTransaction(hexOf(raw))
+      if (maxPriorityFeePerGas > highest) highest = maxPriorityFeePerGas
+    }
+    return highest > 10n ** 9n
+  }, 15_000)
+  driver.rpcRule = undefined
+  demand(highest <= mostTipPerGas, `${highest / 10n ** 9n} gwei were offered for a unit of gas`)
+  demand(isSeen, 'no transaction was sent at the raised fee, and so none was judged')
+  const later = await until(async () => isServed(await context.send(await context.pay())), 20_000)
+  demand(later, 'nothing was served after the fees had fallen')
+  return `at a million gwei a tip of ${highest / 10n ** 9n} gwei was offered`
+}
+
+/** The node takes back the blocks with a deposit. */
+async function takeBack(context: Context): Promise<string> {
+  const { driver } = context
+  if (driver === undefined) throw new Error('no driver')
+  const past = rememberHead()
+  driver.rpcRule = past.watch
+  const isKnown = await until(() => past.isKnown(), 10_000)
+  demand(isKnown, 'the server does not look at the chain')
+  driver.rpcRule = undefined
+  const payer = createChannelPayer(await driver.createPayerKey(), 20_000n, 9n)
+  const opening = await context.send(await payer.sign(await context.quote()))
+  demand(isServed(opening), `the channel could not be opened: ${tally([opening])}`)
+  payer.hear(opening)
+  const { accepted } = await payer.sign(await context.quote())
+  const { id } = payer.channelOf(accepted)
+  driver.rpcRule = past.withoutChannel(id)
+  let executed = 0
+  const isRefused = await until(async () => {
+    const { answers, executions } = await context.observe(async () => {
+      const answer = await context.send(await payer.sign(await context.quote()))
+      payer.hear(answer)
+      return [answer]
+    })
+    executed += executions
+    return answers.every((answer) => !isServed(answer))
+  }, 8000)
+  driver.rpcRule = undefined
+  demand(isRefused, `${executed} calls were served on a deposit that was taken back`)
+  const isBack = await until(async () => {
+    const answer = await context.send(await payer.sign(await context.quote()))
+    payer.hear(answer)
+    return isServed(answer)
+  }, 20_000)
+  demand(isBack, 'the channel was not served again when its deposit was there again')
+  return `a deposit that was taken back: ${executed} calls until it was noticed, then none; served when it was there again`
+}
+
+type PastHead = {
+  readonly watch: RpcRule
+  isKnown(): boolean
+  /** A fork whose blocks know nothing of the channel. */
+  withoutChannel(id: Hex): RpcRule
+}
+
+/** Remembers a block of the chain, and makes another one on top of it later. */
+function rememberHead(): PastHead {
+  let head: Readonly<Record<string, unknown>> | undefined
+  return {
+    isKnown: () => head !== undefined,
+    watch: async (method, params, forward) => {
+      const result = await forward()
+      if (isLatest(method, params)) head ??= Object(result)
+      return result
+    },
+    withoutChannel: (id) => async (method, params, forward) => {
+      const { number: past = '0x0' } = Object(head)
+      const number = BigInt(past) + 1n
+      const hash = keccak256(id)
+      const now = `0x${Math.floor(Date.now() / 1000).toString(16)}`
+      const fork = {
+        ...head,
+        number: `0x${number.toString(16)}`,
+        hash,
+        parentHash: head?.['hash'],
+        timestamp: now,
+      }
+      if (isLatest(method, params)) return fork
+      if (method === 'eth_getBlockByHash' && params[0] === hash) return fork
+      const isOfFork = JSON.stringify(params).includes(hash)
+      if (method === 'eth_getLogs' && isOfFork) return []
+      const isAboutChannel = JSON.stringify(params).includes(id.slice(2))
+      if (method === 'eth_call' && isAboutChannel) return `0x${'0'.repeat(128)}`
+      return forward()
+    },
+  }
+}
+
+function isLatest(method: string, params: readonly unknown[]): boolean {
+  return method === 'eth_getBlockByNumber' && params[0] === 'latest'
+}
+
+function hexOf(text: string): Hex {
+  return `0x${text.slice(2)}`
+}
