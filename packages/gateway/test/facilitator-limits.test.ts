@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import { parseTransaction } from 'viem'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import {
   ask,
@@ -169,4 +170,23 @@ test('charges of 0 cost no gas, but are counted: each takes a row for ever', asy
     429,
     'countersign_gas_budget_exhausted',
   ])
+})
+
+test('no more than the configured price is offered for gas, however it may rise until a block', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const maxGasPriceWei = 30_000_000_000n
+  const setup = createFacilitatorSetup(chain, {
+    rpcUrl: proxy.url,
+    maxGasPriceWei: `${maxGasPriceWei}`,
+  })
+  const url = await setup.serve()
+  const raws: string[] = []
+  proxy.rule = (method, params): Verdict => {
+    if (method === 'eth_sendRawTransaction') raws.push(String(params[0]))
+    return method === 'eth_gasPrice' ? { result: `0x${(20_000_000_000).toString(16)}` } : 'forward'
+  }
+  expect(reasonOf(await ask(url, 'settle', await askExact(chain.nextPayer())))).toBe('good')
+  const offered = raws.map((raw) => parseTransaction(`0x${raw.slice(2)}`).maxFeePerGas)
+  expect(new Set(offered)).toEqual(new Set([maxGasPriceWei]))
 })

@@ -9,7 +9,7 @@ export type Verdict =
   | 'forward'
   | 'drop'
   | 'forward-then-drop'
-  | { readonly result: null }
+  | { readonly result: string | null }
   | { readonly error: { readonly code: number; readonly message: string } }
 
 /** A running proxy. */

@@ -64,6 +64,8 @@ type Options = {
   readonly account: Pick<SettlementAccount, 'address' | 'signTransaction'>
   readonly ledger: Pick<Ledger, 'transactionsFrom' | 'findTransaction'>
   readonly signal: AbortSignal
+  /** Most that is offered for a unit of gas; what was sent waits while the chain asks for more. */
+  readonly maxFeePerGas?: bigint
 }
 
 const sendBoundMs = 5000
@@ -221,15 +223,15 @@ async function sign(
 }
 
 async function readFees(state: State): Promise<Fees> {
-  const { chain } = state.options
+  const { chain, maxFeePerGas = highestFeePerGas } = state.options
   const nowMs = performance.now()
   if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
     const gasPrice = await chain.retry(() => chain.client.getGasPrice())
     // Room for the base fee to rise fourfold: a transaction that is stuck is sent again but never replaced.
     state.fees = {
       readAtMs: nowMs,
-      maxFeePerGas: least(gasPrice * 4n + 1n, highestFeePerGas),
-      tip: least(gasPrice / 10n + 1n, highestTip),
+      maxFeePerGas: least(gasPrice * 4n + 1n, maxFeePerGas),
+      tip: least(gasPrice / 10n + 1n, least(highestTip, maxFeePerGas)),
     }
   }
   return state.fees
