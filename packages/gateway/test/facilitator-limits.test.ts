@@ -190,3 +190,33 @@ test('no more than the configured price is offered for gas, however it may rise 
   const offered = raws.map((raw) => parseTransaction(`0x${raw.slice(2)}`).maxFeePerGas)
   expect(new Set(offered)).toEqual(new Set([maxGasPriceWei]))
 })
+
+test('many settlements that wait for a block ask for it together', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve({
+    settlementTimeoutMs: 1000,
+  })
+  const sent = Promise.withResolvers<undefined>()
+  let questions = 0
+  let broadcasts = 0
+  // No receipt is shown: each settlement stays on its way.
+  proxy.rule = (method): Verdict => {
+    if (method === 'eth_sendRawTransaction' && ++broadcasts === 4) sent.resolve(undefined)
+    if (method !== 'eth_getTransactionReceipt') return 'forward'
+    questions++
+    return { result: null }
+  }
+  const bodies = await Promise.all(
+    Array.from({ length: 4 }, async () => askExact(chain.nextPayer())),
+  )
+  const answers = Promise.all(bodies.map((body) => ask(url, 'settle', body)))
+  await sent.promise
+  const before = questions
+  expect(new Set((await answers).map(reasonOf))).toEqual(new Set(['settlement_pending']))
+  // Each looks for its receipt in every half of a second, and at blocks, of which there is none.
+  expect(questions - before).toBeLessThan(30)
+  proxy.rule = undefined
+  const again = await Promise.all(bodies.map((body) => ask(url, 'settle', body)))
+  expect(new Set(again.map(reasonOf))).toEqual(new Set(['good']))
+})

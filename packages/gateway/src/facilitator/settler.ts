@@ -3,7 +3,7 @@ import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { TransactionReceipt } from 'viem'
 import { isRevert } from '../payment/channel/settlement-key.ts'
 import { ChainUnreachable, type Chain } from '../payment/exact/chain.ts'
-import { pause, withinTime } from '../payment/exact/pause.ts'
+import { withinTime } from '../payment/exact/pause.ts'
 import { createPayerTurns, type PayerTurns } from '../payment/exact/payer-turns.ts'
 import { NotSent, type Sender } from '../payment/exact/sender.ts'
 import type { Client } from './clients.ts'
@@ -61,10 +61,9 @@ type State = Options & {
   readonly turns: PayerTurns
 }
 
-const fastPollMs = 50
-const fastPolls = 100
-const slowPollMs = 500
-const repairEvery = 20
+/** While a transaction is not on chain it is looked after in this interval, new blocks or not. */
+const lookMs = 500
+const repairEvery = 4
 /** The reads may be answered by nodes that do not agree on the newest block. */
 const olderBlocks = 16n
 
@@ -283,7 +282,8 @@ async function follow(state: State, id: string): Promise<Outcome> {
     } catch (error) {
       if (!(error instanceof ChainUnreachable)) throw error
     }
-    await pause(round < fastPolls ? fastPollMs : slowPollMs, signal)
+    signal.throwIfAborted()
+    await chain.nextBlock(lookMs)
   }
 }
 
