@@ -1,6 +1,7 @@
 /** Several workers behind one primary: real processes, killed and reloaded while they serve. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parseBundle } from '@countersign/protocol'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
@@ -26,6 +27,7 @@ const priceAtomic = '10'
 const echo = createChatBody({ model: 'loopback-echo', stream: false })
 const echoStream = createChatBody({ model: 'loopback-echo', stream: true })
 const slowStream = createChatBody({ model: 'loopback-slow-60', stream: true })
+const slowerStream = createChatBody({ model: 'loopback-slow-250', stream: true })
 const secret = 'a key that no worker needs'
 type Headers = Readonly<Record<string, string>>
 
@@ -70,7 +72,11 @@ function chargedOf(name: string): bigint {
 }
 
 /** Posts a stream; `begun` resolves with its first bytes. */
-function begin(sent: Headers = headers): {
+function begin(
+  sent: Headers = headers,
+  url: string = gateway.url,
+  body: Buffer = slowStream,
+): {
   readonly begun: Promise<void>
   readonly answer: Promise<RawResult>
 } {
@@ -79,7 +85,7 @@ function begin(sent: Headers = headers): {
     resolve()
     return false
   }
-  return { begun, answer: postChat(gateway.url, slowStream, { headers: sent, leaveWhen }) }
+  return { begun, answer: postChat(url, body, { headers: sent, leaveWhen }) }
 }
 
 function keysetOf({ bundle }: FetchedReceipt): {
@@ -284,6 +290,52 @@ test('a worker that is killed is replaced under a new key, and what it had reser
   // The chain goes on from the newest keyset of all.
   expect(known).toContain(fresh[0] && keysetOf(fresh[0]).previous)
 })
+
+test('a worker that dies during a reload is replaced once, by the new configuration', async () => {
+  const [first = 0, second = 0] = [0, 1].map((slot) => pidsOf(slot).at(-1))
+  const started = pidsOf(0).length + pidsOf(1).length
+  for (const pid of [first, second]) process.kill(pid, 'SIGSTOP')
+  gateway.reload(options('13'))
+  // Once for the reload before this one, once for this one.
+  await gateway.logged('a configuration is handed to the workers', 2)
+  process.kill(second, 'SIGKILL')
+  await gateway.logged('a worker has ended', 2)
+  process.kill(first, 'SIGCONT')
+  await gateway.logged('configuration was reloaded', 2)
+  await gateway.logged(serves, started + 1)
+  for (const { payload } of await callBoth()) expect(payload.charge.amountAtomic).toBe(13n)
+  expect(pidsOf(0).length + pidsOf(1).length).toBe(started + 1)
+  expect((await callRaw({ url: `${gateway.url}/readyz` })).status).toBe(200)
+})
+
+/** Has the next keyset refused, and no other. */
+function refuseOneKeyset(folder: string): void {
+  const database = new DatabaseSync(join(folder, 'data', 'receipts.db'))
+  database.exec(`CREATE TABLE refused (number INTEGER);
+    CREATE TRIGGER refuse_one BEFORE INSERT ON keyset BEGIN
+      INSERT INTO refused VALUES (1);
+      SELECT raise(FAIL, 'refused') WHERE (SELECT count(*) FROM refused) = 1;
+    END`)
+  database.close()
+}
+
+test('a worker that cannot follow a reload ends its calls, also when the gateway stops', async () => {
+  const own = await startGateway({ ...options(), folder: createGatewayFolder() })
+  onTestFinished(() => disposeGateway(own))
+  const sent = createKey(join(own.folder, 'data', 'api-keys.db'), {}, 'own')
+  const streams = Array.from({ length: 12 }, () => begin(sent, own.url, slowerStream))
+  await Promise.all(streams.map(({ begun }) => begun))
+  refuseOneKeyset(own.folder)
+  own.reload(options('11'))
+  await own.logged('a worker cannot follow and is replaced')
+  own.terminate()
+  for (const { answer } of streams) {
+    const { failure, trailers } = await answer
+    expect(failure).toBeNull()
+    expect(trailers['x-receipt-statement']).toMatch(/^[A-Za-z0-9_-]+$/)
+  }
+  expect(await own.ended).toEqual({ code: 0, signal: null })
+}, 60_000)
 
 test('stops without losing a stream, and nobody serves when the primary was killed', async () => {
   const streams = Array.from({ length: 4 }, () => begin())

@@ -14,6 +14,8 @@ export type Member = {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
   state: 'starting' | 'serving' | 'leaving'
   servingSinceMs: number
+  /** Once it was asked to end: whether it ended its calls. */
+  leaving: Promise<boolean> | undefined
   /** Closes the pipe: a worker ends then. */
   dismiss(): void
   kill(): void
@@ -53,6 +55,7 @@ export function forkMember(
     ended,
     state: 'starting',
     servingSinceMs: 0,
+    leaving: undefined,
     dismiss: () => {
       if (worker.process.connected) worker.process.disconnect()
     },

@@ -4,7 +4,6 @@
  */
 import cluster from 'node:cluster'
 import { mkdirSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
@@ -21,6 +20,7 @@ import { createKeysetTurns } from './keyset-turns.ts'
 import { forkMember, setUpMembers, type Member } from './member.ts'
 import { createOwedReceipts } from './owed-receipts.ts'
 import { createPaymentDesk } from './payment-desk.ts'
+import { findPort, urlOf } from './port.ts'
 import { createPrimaryAnswers, type PrimaryParts } from './primary-answers.ts'
 import { createSumMetrics } from './sum-metrics.ts'
 
@@ -53,6 +53,8 @@ type Primary = {
   readonly burials: Set<Promise<void>>
   readonly quickDeaths: Map<number, number>
   readonly stopping: AbortController
+  /** Settles when it is decided which configuration is the current one: nobody starts before. */
+  deciding: Promise<void>
   current: { readonly loaded: LoadedConfig; readonly offerAtMs: number }
   payerLimits: ReturnType<typeof openPayerLimits>
 }
@@ -114,11 +116,11 @@ async function endAll(primary: Primary, reloads: Promise<void>): Promise<void> {
     drainTimeoutMs + stopTimeoutMs + 2 * lastWordsMs,
   )
   await atMost(lastWordsMs, reloads)
-  const ends = await Promise.all(Array.from(members, (member) => stopMember(primary, member)))
+  const areEnded = await Promise.all(Array.from(members, (member) => stopMember(primary, member)))
   await Promise.all(primary.burials)
   await parts.commons.payment.scheme.close()
   clearTimeout(patience)
-  if (ends.some(({ code }) => code !== 0)) process.exitCode = exitCutOff
+  if (areEnded.includes(false)) process.exitCode = exitCutOff
 }
 
 async function openPrimary(
@@ -170,6 +172,7 @@ async function openPrimary(
     burials: new Set(),
     quickDeaths: new Map(),
     stopping: new AbortController(),
+    deciding: Promise.resolve(),
     current: { loaded: first, offerAtMs },
     payerLimits,
     receipts,
@@ -272,6 +275,7 @@ async function revive(primary: Primary, slot: number, servedMs: number): Promise
     const pauseMs = quick <= freeDeaths ? 0 : Math.min(maxPauseMs, 250 * 2 ** quick)
     // Aborting rejects the pause; the loop looks at the signal itself.
     await sleep(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined)
+    await primary.deciding
     if (stopping.signal.aborted) return
     try {
       await startMember(primary, slot)
@@ -282,13 +286,22 @@ async function revive(primary: Primary, slot: number, servedMs: number): Promise
   }
 }
 
-/** Asks it to end its calls, and ends it when it takes too long. */
-async function stopMember({ current }: Primary, member: Member): Promise<Awaited<Member['ended']>> {
+/** Asks it to end its calls, once, and ends it when it takes too long. Resolves with whether it ended them. */
+function stopMember(primary: Primary, member: Member): Promise<boolean> {
+  member.leaving ??= leave(primary, member)
+  return member.leaving
+}
+
+async function leave({ current }: Primary, member: Member): Promise<boolean> {
   const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
   const isServing = member.state === 'serving'
   member.state = 'leaving'
-  // Nothing is under way where nothing is served yet.
-  if (!isServing) member.kill()
+  if (!isServing) {
+    // Nothing is under way where nothing is served yet.
+    member.kill()
+    await member.ended
+    return true
+  }
   const patience = setTimeout(
     () => {
       member.kill()
@@ -296,14 +309,14 @@ async function stopMember({ current }: Primary, member: Member): Promise<Awaited
     drainTimeoutMs + stopTimeoutMs + lastWordsMs,
   )
   try {
-    if (isServing) await member.pipe.ask('stop', null)
+    await member.pipe.ask('stop', null)
   } catch {
     // It is gone already: its burial says so.
   }
   member.dismiss()
-  const end = await member.ended
+  const { code } = await member.ended
   clearTimeout(patience)
-  return end
+  return code === 0
 }
 
 /**
@@ -313,6 +326,9 @@ async function stopMember({ current }: Primary, member: Member): Promise<Awaited
 async function reload(primary: Primary): Promise<void> {
   const { options, parts, metrics, starting, current: old } = primary
   const { log, environment } = options
+  // Who dies meanwhile is replaced by one that begins with what is decided.
+  const { promise, resolve: decided } = Promise.withResolvers<void>()
+  primary.deciding = promise
   try {
     const loaded = options.load()
     const offerAtMs = Date.now()
@@ -321,6 +337,7 @@ async function reload(primary: Primary): Promise<void> {
     await Promise.all(starting)
     const serving = parts.serving()
     const next = { loaded, offerAtMs }
+    log.info({ workers: serving.length }, 'a configuration is handed to the workers')
     const opened = await Promise.allSettled(serving.map(({ pipe }) => pipe.ask('reload', next)))
     const failed = opened.find((each) => each.status === 'rejected')
     const isNowhere = opened.every((each) => each.status === 'rejected')
@@ -329,27 +346,32 @@ async function reload(primary: Primary): Promise<void> {
     if (!isDeepStrictEqual(old.loaded.config.limits.perPayer, loaded.config.limits.perPayer)) {
       primary.payerLimits = openPayerLimits(loaded.config)
     }
-    await Promise.allSettled(
-      serving.map((member, index) =>
-        opened[index]?.status === 'fulfilled'
-          ? member.pipe.ask('adopt', null)
-          : replace(primary, member),
-      ),
-    )
+    decided()
+    const canFollow = serving.filter((_, index) => opened[index]?.status === 'fulfilled')
+    for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
+    await Promise.allSettled(canFollow.map(({ pipe }) => pipe.ask('adopt', null)))
     const digest = Buffer.from(loaded.digest).toString('hex')
     log.info({ digest, workers: serving.length }, 'configuration was reloaded')
     metrics.observeReload('done')
   } catch (error) {
     log.error({ err: error }, 'configuration was not reloaded, the old one stays')
     metrics.observeReload('refused')
+  } finally {
+    decided()
   }
 }
 
-/** A worker that cannot follow serves no new call; another one takes its place. */
-async function replace(primary: Primary, member: Member): Promise<void> {
+/**
+ * A worker that cannot follow serves no new call; another one takes its place. Nobody waits for that: when none can, the
+ * way out is one more reload.
+ */
+function replace(primary: Primary, member: Member): void {
+  // It died, and its burial has seen to that.
+  if (!primary.members.has(member)) return
   primary.options.log.error({ worker: member.slot }, 'a worker cannot follow and is replaced')
   void stopMember(primary, member)
-  await revive(primary, member.slot, quickDeathMs)
+  tellReadiness(primary)
+  void revive(primary, member.slot, quickDeathMs)
 }
 
 async function renderMetrics({ parts, metrics, sums }: Primary): Promise<string> {
@@ -364,26 +386,4 @@ async function renderMetrics({ parts, metrics, sums }: Primary): Promise<string>
     .serving()
     .map((member) => [member, member.pipe.ask('snapshot', null)] as const)
   return await sums.render(own, new Map(asked))
-}
-
-/**
- * Workers share a port by its number, and the system would let others share it, too: it must be nobody's. 0 takes one.
- *
- * @throws Error EADDRINUSE and the like.
- */
-async function findPort({ host, port }: LoadedConfig['config']['listen']): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, resolve)
-  })
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('there is no free port')
-  return address.port
-}
-
-function urlOf({ listen: { host, tls } }: LoadedConfig['config'], port: number): string {
-  const protocol = tls === undefined ? 'http' : 'https'
-  return `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
