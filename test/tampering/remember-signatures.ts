@@ -16,6 +16,8 @@ export function rememberSignatures(): void {
   const { subtle } = webcrypto
   vi.stubGlobal('crypto', {
     subtle: {
+      digest: (name: string, bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> =>
+        subtle.digest(name, bytes),
       importKey: (...question: KeyQuestion): Promise<webcrypto.CryptoKey> => {
         const [format, source, algorithm] = question
         const material = source instanceof Uint8Array ? toText(source) : JSON.stringify(source)

@@ -1,7 +1,16 @@
 import { setTimeout } from 'node:timers/promises'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import { parseTransaction } from 'viem'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { ask, askExact, askUpto, readSender, reasonOf } from './facilitator/ask.ts'
+import {
+  ask,
+  askExact,
+  askUpto,
+  readSender,
+  reasonOf,
+  requirementsOf,
+  type Answered,
+} from './facilitator/ask.ts'
 import {
   clientKey,
   clientKeySha256,
@@ -9,7 +18,8 @@ import {
 } from './facilitator/facilitator-process.ts'
 import { createApprovedPayer } from './payment/approved-payer.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
-import { startRpcProxy } from './payment/rpc-proxy.ts'
+import { nextPayerKey } from './payment/channel-fixture.ts'
+import { startRpcProxy, type Verdict } from './payment/rpc-proxy.ts'
 
 let chain: TestChain
 beforeAll(async () => {
@@ -110,4 +120,103 @@ test('while the chain does not answer, or gas costs too much, nothing is settled
   ])
   expect([verified.status, reasonOf(verified)]).toEqual([503, 'verification_state_unavailable'])
   expect([settled.status, reasonOf(settled)]).toEqual([503, 'verification_state_unavailable'])
+})
+
+test('what one server asks the chain for does not hold up another', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve()
+  const held = Promise.withResolvers<undefined>()
+  const going = Promise.withResolvers<undefined>()
+  proxy.rule = async (method): Promise<Verdict> => {
+    if (method !== 'eth_gasPrice') return 'forward'
+    proxy.rule = undefined
+    held.resolve(undefined)
+    await going.promise
+    return 'forward'
+  }
+  const settle = (payTo: string): Promise<Answered> => {
+    const accepted = requirementsOf('batch-settlement', '0', { payTo, maxTimeoutSeconds: 0 })
+    const payload = { type: 'settle', receiver: payTo, token: accepted.asset }
+    return ask(url, 'settle', {
+      x402Version: 2,
+      paymentPayload: { x402Version: 2, accepted, payload },
+      paymentRequirements: accepted,
+    })
+  }
+  const slow = settle(chain.nextPayer().address)
+  await held.promise
+  const quick = settle(chain.nextPayer().address)
+  const first = await Promise.race([slow.then(() => 'slow'), quick.then(() => 'quick')])
+  going.resolve(undefined)
+  expect(first).toBe('quick')
+  expect([await slow, await quick].map(reasonOf)).toEqual([
+    'invalid_batch_settlement_evm_nothing_to_settle',
+    'invalid_batch_settlement_evm_nothing_to_settle',
+  ])
+})
+
+test('charges of 0 cost no gas, but are counted: each takes a row for ever', async () => {
+  const url = await createFacilitatorSetup(chain).serve({ limits: { gasPerDay: 100_000 } })
+  const facilitator = await readSender(url)
+  const key = nextPayerKey(chain)
+  const answers: Answered[] = []
+  for (let count = 0; count < 11; count++) {
+    answers.push(await ask(url, 'settle', askUpto(key, facilitator, '1000', '0')))
+  }
+  const last = answers.pop()
+  expect(new Set(answers.map(reasonOf))).toEqual(new Set(['good']))
+  expect([last?.status, last?.body['errorReason']]).toEqual([
+    429,
+    'countersign_gas_budget_exhausted',
+  ])
+})
+
+test('no more than the configured price is offered for gas, however it may rise until a block', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const maxGasPriceWei = 30_000_000_000n
+  const setup = createFacilitatorSetup(chain, {
+    rpcUrl: proxy.url,
+    maxGasPriceWei: `${maxGasPriceWei}`,
+  })
+  const url = await setup.serve()
+  const raws: string[] = []
+  proxy.rule = (method, params): Verdict => {
+    if (method === 'eth_sendRawTransaction') raws.push(String(params[0]))
+    return method === 'eth_gasPrice' ? { result: `0x${(20_000_000_000).toString(16)}` } : 'forward'
+  }
+  expect(reasonOf(await ask(url, 'settle', await askExact(chain.nextPayer())))).toBe('good')
+  const offered = raws.map((raw) => parseTransaction(`0x${raw.slice(2)}`).maxFeePerGas)
+  expect(new Set(offered)).toEqual(new Set([maxGasPriceWei]))
+})
+
+test('many settlements that wait for a block ask for it together', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const url = await createFacilitatorSetup(chain, { rpcUrl: proxy.url }).serve({
+    settlementTimeoutMs: 1000,
+  })
+  const sent = Promise.withResolvers<undefined>()
+  let questions = 0
+  let broadcasts = 0
+  // No receipt is shown: each settlement stays on its way.
+  proxy.rule = (method): Verdict => {
+    if (method === 'eth_sendRawTransaction' && ++broadcasts === 4) sent.resolve(undefined)
+    if (method !== 'eth_getTransactionReceipt') return 'forward'
+    questions++
+    return { result: null }
+  }
+  const bodies = await Promise.all(
+    Array.from({ length: 4 }, async () => askExact(chain.nextPayer())),
+  )
+  const answers = Promise.all(bodies.map((body) => ask(url, 'settle', body)))
+  await sent.promise
+  const before = questions
+  expect(new Set((await answers).map(reasonOf))).toEqual(new Set(['settlement_pending']))
+  // Each looks for its receipt in every half of a second, and at blocks, of which there is none.
+  expect(questions - before).toBeLessThan(30)
+  proxy.rule = undefined
+  const again = await Promise.all(bodies.map((body) => ask(url, 'settle', body)))
+  expect(new Set(again.map(reasonOf))).toEqual(new Set(['good']))
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { createLedger, type Ledger, type LedgerEvent } from '../src/payment/ledger/ledger.ts'
 import { encodeRecord, parseRecord } from '../src/payment/ledger/record-codec.ts'
+import { takeName } from '../src/payment/metered/call-names.ts'
 
 const word = (value: number): `0x${string}` => `0x${value.toString(16).padStart(64, '0')}`
 const address = (value: number): `0x${string}` => `0x${value.toString(16).padStart(40, '0')}`
@@ -78,6 +79,31 @@ test('forgets the oldest names that are used, and none of a call that runs', () 
   }
   apply(ledger, { type: 'names-forgotten', beforeMs: 40 })
   expect([...restart(ledger).state.names.keys()]).toEqual([id(2), id(4)])
+})
+
+test('keeps no more names than it may, also while the call of the oldest runs', () => {
+  const ledger = createLedger()
+  const most = 262_144
+  const requestHash = word(1)
+  for (let call = 0; call < most; call++) {
+    const state = call === 0 ? 'running' : 'used'
+    const callId = id(call)
+    const named = { name: callId, callId, requestHash }
+    // A hundred calls a second, but for the first.
+    const atMs = call === 0 ? 0 : 10_000 + call * 10
+    ledger.apply({ type: 'name-restored', call: { ...named, atMs, state } })
+  }
+  const durable = {
+    ...ledger,
+    durable: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  }
+  const atMs = 10_000 + most * 10
+  takeName(durable, payer, { name: 'new', callId: id(most), requestHash }, atMs)
+  expect(ledger.state.names.size).toBeLessThanOrEqual(most)
+  expect(ledger.state.names.get(id(0))).toMatchObject({ state: 'running' })
+  expect(ledger.state.names.has(id(1))).toBe(false)
+  expect(ledger.state.names.has(id(200))).toBe(true)
 })
 
 test('refuses names that no gateway wrote', () => {

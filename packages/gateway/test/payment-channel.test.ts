@@ -143,6 +143,28 @@ test('the same payment a hundred times at once runs one call', async () => {
   }
 })
 
+test('a call beyond the limits of its payer is refused behind its signature, and uses no ceiling up', async () => {
+  const fixture = await startScheme(chain)
+  const payer = await openPaidChannel(fixture)
+  const { state } = fixture.scheme.context.ledger
+  const before = state.channels.get(payer.channelId)
+  const asked: string[] = []
+  const enter = (name: string) => {
+    asked.push(name)
+    return { code: 'rate-limited', detail: '', headers: {} } as const
+  }
+  const present: Parameters<typeof admit>[2] = (offer) => payer.voucher(offer, 540n, true)
+  expect(await admit(fixture, 100n, present, false, { enter, name: 'once' })).toMatchObject({
+    kind: 'limited',
+    limited: { code: 'rate-limited' },
+  })
+  expect(asked).toEqual([`address:${before?.config.payerAuthorizer}`])
+  expect(state.channels.get(payer.channelId)).toBe(before)
+  expect(state.names.size).toBe(0)
+  // The voucher is as good as before.
+  await expectReservation(await admit(fixture, 100n, present)).charge(10n)
+})
+
 test('a payer without state learns everything from the correction', async () => {
   const fixture = await startScheme(chain)
   const payer = await openPaidChannel(fixture)

@@ -3,7 +3,9 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { createPayerLimits } from '../src/limits/payer-limits.ts'
 import type { AdmittedPayment, MeteredEnd, PaymentScheme } from '../src/payment/admission.ts'
 import { createPaymentDesk, type PaymentDesk } from '../src/workers/payment-desk.ts'
-import type { CallToAdmit } from '../src/workers/questions.ts'
+import type { Pipe } from '../src/workers/pipe.ts'
+import type { CallToAdmit, PrimaryQuestions } from '../src/workers/questions.ts'
+import { createRemotePayment } from '../src/workers/remote-payment.ts'
 
 const nowMs = 1_800_000_000_000
 
@@ -132,3 +134,22 @@ test('a place is held until the call is over, and a worker ends only what it hol
     desk.answers.complete({ callId, result: 'unused', usedAtomic: undefined }),
   ).rejects.toThrow('does not hold')
 })
+
+test.each([true, false])(
+  'a call that asks for a stream (%s) does so at the primary, too',
+  async (isStream) => {
+    const told: unknown[] = []
+    const pipe: Pipe<PrimaryQuestions> = {
+      ask: (_, value) => {
+        told.push(Object(value).isStream)
+        return Promise.reject(new Error('no primary'))
+      },
+      tell: () => undefined,
+      end: () => undefined,
+    }
+    const { bodyDigest, ...others } = call(1)
+    const request = { ...others, bodyDigest: () => bodyDigest, isStream }
+    await expect(createRemotePayment(pipe, false).scheme.admit(request)).rejects.toThrow('primary')
+    expect(told).toEqual([isStream])
+  },
+)

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { keccak256, toHex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { DatabaseFault } from '../src/payment/database.ts'
@@ -11,6 +11,7 @@ import { createSender, NotSent, type Sender } from '../src/payment/exact/sender.
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
 import { createExactOptions } from './payment/exact-scheme.ts'
 import { createDirectory } from './payment/requests.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
 
 let chain: TestChain
 beforeAll(async () => {
@@ -24,7 +25,7 @@ type Setup = {
   readonly createSender: () => Sender
 }
 
-function setUp(): Setup {
+function setUp(rpcUrl = chain.rpcUrl): Setup {
   const options = createExactOptions(chain)
   const terms = createTerms(options)
   const account = privateKeyToAccount(`0x${options.settlementKey.slice(2)}`)
@@ -40,7 +41,7 @@ function setUp(): Setup {
     ledger,
     createSender: () =>
       createSender({
-        chain: createChain(terms, chain.rpcUrl, signal),
+        chain: createChain(terms, rpcUrl, signal),
         chainId: terms.chainId,
         account,
         ledger,
@@ -76,6 +77,13 @@ const keyOf = ({
   payer: from,
   nonce,
 })
+
+/** What a node says of a receipt that it does not have. */
+const unknown = { result: null } as const
+
+function toRaw(raw: unknown): `0x${string}` {
+  return `0x${String(raw).slice(2)}`
+}
 
 /** A transaction that moves nothing, journaled under a payment of its own. */
 async function send({ ledger, account }: Setup, sender: Sender, name: string): Promise<string> {
@@ -166,6 +174,42 @@ test('knows a transaction that can never be on chain, because another took its n
   await sender.repair()
   await chain.mined(await send(setup, sender, 'after the filler'))
   expect(await sender.isReplaced(keccak256(raw))).toBe(true)
+})
+
+test('a node that is behind the one that counted a transaction does not make it one that can never come', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const setup = setUp(proxy.url)
+  const sender = setup.createSender()
+  const { transactionHash } = await chain.mined(await send(setup, sender, 'mined'))
+  let asked = 0
+  proxy.rule = (method) =>
+    method === 'eth_getTransactionReceipt' && asked++ < 2 ? unknown : 'forward'
+  expect(await sender.isReplaced(transactionHash)).toBe(false)
+  expect(asked).toBe(3)
+})
+
+test('what was mined before its answer was lost is not signed again, also when the node that is asked is behind', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const setup = setUp(proxy.url)
+  const sent: unknown[] = []
+  let asked = 0
+  proxy.rule = async (method, params) => {
+    if (method === 'eth_getTransactionReceipt') return asked++ < 2 ? unknown : 'forward'
+    if (method !== 'eth_sendRawTransaction') return 'forward'
+    const { length } = sent
+    sent.push(params[0])
+    if (length > 0) return { error: { code: -32_000, message: 'nonce too low' } }
+    await chain.mined(
+      await chain.client.sendRawTransaction({ serializedTransaction: toRaw(params[0]) }),
+    )
+    return 'drop'
+  }
+  const hash = await send(setup, setup.createSender(), 'answer lost')
+  expect((await chain.mined(hash)).status).toBe('success')
+  expect(new Set(sent).size).toBe(1)
+  expect(asked).toBe(3)
 })
 
 test('a transaction that the node refuses leaves no trace in the journal', async () => {

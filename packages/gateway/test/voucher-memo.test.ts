@@ -97,7 +97,16 @@ test('values that the strict parser refuses are not recalled, or refused alike',
 test('texts with escapes, with a mark twice, and those for one call only are not learnt', () => {
   const id = { 'payment-identifier': { info: { required: false, id: 'a'.repeat(20) } } }
   const twice = { unknown: { info: {}, maxClaimableAmount: '100' } }
+  // The voucher’s own members, with a space, and others that look like them.
+  const decoy = (name: string): string =>
+    textOf(100n, {
+      extensions: { unknown: { maxClaimableAmount: '7', signature: `0x${'11'.repeat(64)}1b` } },
+    }).replace(`"${name}":`, `"${name}" :`)
+  const both = decoy('maxClaimableAmount').replace('"signature":', '"signature" :')
   const texts = [
+    both,
+    decoy('signature').replace('"maxClaimableAmount":"7",', ''),
+    decoy('maxClaimableAmount').replace(/,"signature":"0x(?:11)+1b"/, ''),
     textOf(100n, { extensions: id }),
     textOf(100n, { extensions: twice }),
     textOf(100n, { extensions: { unknown: { signature: 'x' } } }),

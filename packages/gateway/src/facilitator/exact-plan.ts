@@ -15,7 +15,8 @@ import { checkFunds, checkTokenDomain, inclusionSeconds } from './plan-checks.ts
 
 const gas = 160_000n
 const prefix = 'invalid_exact_evm_'
-// This form checks the key alone, also where the account of the payer has code.
+// The form for a signature of a key. Where the account of the payer has code (EIP-7702), USDC asks that all the same: it
+// may pass the trial and revert in its block, hence the bound on reverts of a payer.
 const abi = parseAbi([
   'function transferWithAuthorization(address from, address to, uint256 value, uint256 validAfter, uint256 validBefore, bytes32 nonce, uint8 v, bytes32 r, bytes32 s)',
 ])

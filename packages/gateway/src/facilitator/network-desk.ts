@@ -78,13 +78,14 @@ export function openNetworkDesk(
     network: network.network,
     sender: account.address,
   })
+  const maxFeePerGas = BigInt(network.maxGasPriceWei)
   const settler = createSettler({
     chain,
     book,
-    sender: createSender({ chain, chainId, account, ledger: book, signal }),
+    sender: createSender({ chain, chainId, account, ledger: book, signal, maxFeePerGas }),
     senderAddress: account.address,
     confirmations: network.confirmations,
-    maxGasPriceWei: BigInt(network.maxGasPriceWei),
+    maxGasPriceWei: maxFeePerGas,
     limits: config.limits,
     settlementTimeoutMs: config.settlementTimeoutMs,
     clock,

@@ -9,6 +9,9 @@ const maxRevertedPerDay = 3
 const dayMs = 86_400_000
 const soonSeconds = 5
 
+/** A charge of 0 takes none, but a row for ever: it counts as so much. */
+export const gasOfFree = 10_000n
+
 /** Bounds of the configuration. */
 export type SettlementLimits = FacilitatorConfig['limits']
 
@@ -30,20 +33,31 @@ export function checkLimits(
       { status: 503, retryAfterSeconds: soonSeconds },
     )
   }
+  checkGas(book, limits, client, settlement.gas, nowMs)
+  if (settlement.payer !== '' && book.countReverted(settlement.payer, nowMs) >= maxRevertedPerDay) {
+    throw new FacilitatorRefusal(
+      'countersign_payer_reverted',
+      'Settlements of this payer failed on chain today.',
+    )
+  }
+}
+
+/** @throws FacilitatorRefusal with status 429 when the day has not so much left. */
+export function checkGas(
+  book: SettlementBook,
+  limits: SettlementLimits,
+  client: Client,
+  gas: bigint,
+  nowMs: number,
+): void {
   const isSpent =
-    book.gasOfDay(nowMs, client.name) + settlement.gas > client.gasPerDay ||
-    book.gasOfDay(nowMs, undefined) + settlement.gas > BigInt(limits.totalGasPerDay)
+    book.gasOfDay(nowMs, client.name) + gas > client.gasPerDay ||
+    book.gasOfDay(nowMs, undefined) + gas > BigInt(limits.totalGasPerDay)
   if (isSpent) {
     throw new FacilitatorRefusal(
       'countersign_gas_budget_exhausted',
       'The gas of this day is used up.',
       { status: 429, retryAfterSeconds: Math.ceil((dayMs - (nowMs % dayMs)) / 1000) },
-    )
-  }
-  if (settlement.payer !== '' && book.countReverted(settlement.payer, nowMs) >= maxRevertedPerDay) {
-    throw new FacilitatorRefusal(
-      'countersign_payer_reverted',
-      'Settlements of this payer failed on chain today.',
     )
   }
 }

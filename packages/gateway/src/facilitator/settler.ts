@@ -3,13 +3,13 @@ import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { TransactionReceipt } from 'viem'
 import { isRevert } from '../payment/channel/settlement-key.ts'
 import { ChainUnreachable, type Chain } from '../payment/exact/chain.ts'
-import { pause, withinTime } from '../payment/exact/pause.ts'
+import { withinTime } from '../payment/exact/pause.ts'
 import { createPayerTurns, type PayerTurns } from '../payment/exact/payer-turns.ts'
 import { NotSent, type Sender } from '../payment/exact/sender.ts'
 import type { Client } from './clients.ts'
 import { FacilitatorRefusal } from './refusal.ts'
 import type { SettlementBook, SettlementRecord } from './settlement-book.ts'
-import { checkLimits, type SettlementLimits } from './settlement-limits.ts'
+import { checkGas, checkLimits, gasOfFree, type SettlementLimits } from './settlement-limits.ts'
 import type { AnswerMembers, Plan, SettlementPlan } from './settlement-plan.ts'
 
 /** Who asks, and how. */
@@ -61,10 +61,9 @@ type State = Options & {
   readonly turns: PayerTurns
 }
 
-const fastPollMs = 50
-const fastPolls = 100
-const slowPollMs = 500
-const repairEvery = 20
+/** While a transaction is not on chain it is looked after in this interval, new blocks or not. */
+const lookMs = 500
+const repairEvery = 4
 /** The reads may be answered by nodes that do not agree on the newest block. */
 const olderBlocks = 16n
 
@@ -137,13 +136,14 @@ async function awaitEnd(state: State, plan: SettlementPlan, asker: Asker): Promi
 
 /** F9: a charge of 0 moves nothing, and yet its payment has bought its call. */
 async function settleFree(
-  { book, clock }: State,
+  { book, clock, limits }: State,
   plan: Plan & { readonly kind: 'check' | 'free' },
   asset: string,
   { client, requestName }: Asker,
 ): Promise<Settled> {
   const members = await plan.check()
-  const none = { amountAtomic: 0n, gas: 0n, fromBlock: 0n }
+  checkGas(book, limits, client, gasOfFree, clock())
+  const none = { amountAtomic: 0n, gas: gasOfFree, fromBlock: 0n }
   book.finishFree(
     { id: plan.id, client: client.name, payer: plan.payer, asset, ...none },
     requestName,
@@ -152,48 +152,58 @@ async function settleFree(
   return { ...members, transaction: '' }
 }
 
-/** Decides in the payer’s turn, so that a balance is not promised twice (F4), and starts the transaction. */
+/** Decides in the payer’s turn, so that a balance is not promised twice (F4). Where nobody pays, nobody waits. */
 async function begin(
   state: State,
   plan: SettlementPlan,
   asset: string,
-  { client }: Asker,
+  asker: Asker,
 ): Promise<void> {
-  const { book, chain, limits, clock, maxGasPriceWei, senderAddress } = state
-  const payer = plan.payer ?? ''
-  const { gas } = plan.call
-  const bounds = (): void => checkLimits(book, limits, client, { gas, payer }, clock())
+  const { payer = '', call } = plan
+  const bounds = (): void => {
+    const { book, limits, clock } = state
+    checkLimits(book, limits, asker.client, { gas: call.gas, payer }, clock())
+  }
   // Before anything is asked of the chain.
   bounds()
-  const begun = await state.turns.run(
-    plan.payer === undefined ? senderAddress : toTurn(payer),
-    async () => {
-      const [gasPrice, newest] = await chain.retry(() =>
-        Promise.all([chain.client.getGasPrice(), chain.client.getBlockNumber({ cacheTime: 0 })]),
-      )
-      if (gasPrice > maxGasPriceWei) {
-        throw new FacilitatorRefusal('countersign_gas_price_exceeded', 'Gas costs too much now.', {
-          status: 503,
-          retryAfterSeconds: 60,
-        })
-      }
-      await plan.check(book.pendingAtomic(payer, asset))
-      await simulate(state, plan)
-      // Others may have come between: from here to the record nothing is awaited.
-      bounds()
-      const fromBlock = newest > olderBlocks ? newest - olderBlocks : 0n
-      const { id, amountAtomic } = plan
-      const whose = { client: client.name, payer, asset }
-      // After a crash here nothing is signed, and the next process forgets it.
-      book.reserve({ ...whose, id, amountAtomic, gas, fromBlock }, clock())
-      startFollowing(state, id, () => send(state, plan))
-      return true
-    },
-  )
-  if (begun === undefined) {
+  const decide = (): Promise<true> => judge(state, plan, asset, asker, bounds)
+  if (plan.payer === undefined) await decide()
+  else if ((await state.turns.run(toTurn(plan.payer), decide)) === undefined) {
     const message = 'Too many settlements of this payer.'
     throw new FacilitatorRefusal('countersign_too_many_pending', message, { status: 503 })
   }
+}
+
+async function judge(
+  state: State,
+  plan: SettlementPlan,
+  asset: string,
+  { client }: Asker,
+  bounds: () => void,
+): Promise<true> {
+  const { book, chain, clock, maxGasPriceWei } = state
+  const { id, amountAtomic, payer = '', call } = plan
+  const [gasPrice, newest] = await chain.retry(() =>
+    Promise.all([chain.client.getGasPrice(), chain.client.getBlockNumber({ cacheTime: 0 })]),
+  )
+  if (gasPrice > maxGasPriceWei) {
+    throw new FacilitatorRefusal('countersign_gas_price_exceeded', 'Gas costs too much now.', {
+      status: 503,
+      retryAfterSeconds: 60,
+    })
+  }
+  await plan.check(book.pendingAtomic(payer, asset))
+  await simulate(state, plan)
+  // Others may have come between: from here to the record nothing is awaited.
+  bounds()
+  const fromBlock = newest > olderBlocks ? newest - olderBlocks : 0n
+  // After a crash here nothing is signed, and the next process forgets it.
+  book.reserve(
+    { client: client.name, payer, asset, id, amountAtomic, gas: call.gas, fromBlock },
+    clock(),
+  )
+  startFollowing(state, id, () => send(state, plan))
+  return true
 }
 
 function toTurn(address: string): Hex {
@@ -272,7 +282,8 @@ async function follow(state: State, id: string): Promise<Outcome> {
     } catch (error) {
       if (!(error instanceof ChainUnreachable)) throw error
     }
-    await pause(round < fastPolls ? fastPollMs : slowPollMs, signal)
+    signal.throwIfAborted()
+    await chain.nextBlock(lookMs)
   }
 }
 

@@ -15,6 +15,9 @@ export type LimitReached = {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** Takes the call under judgement for this payer, or says why not. */
+export type EnterPayer = (payer: string) => LimitReached | undefined
+
 /** Owner of what is known of payers. */
 export type PayerLimits = {
   /**

@@ -109,6 +109,7 @@ export async function admit(
     offer: ReturnType<typeof offerOf>,
   ) => Parameters<typeof admitChannelPayment>[1]['presented'],
   isStream = false,
+  more: Pick<Parameters<typeof admitChannelPayment>[1], 'enter' | 'name'> = {},
 ): Promise<ChannelAdmission> {
   const offer = offerOf(options.terms, amountAtomic)
   calls++
@@ -118,6 +119,7 @@ export async function admit(
     callId: calls.toString(16).padStart(32, '0'),
     requestHash: wordOf(calls),
     isStream,
+    ...more,
   })
 }
 

@@ -4,8 +4,13 @@ import { decodeFunctionData, parseTransaction, type Hex } from 'viem'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 
-/** What a rule does with one call before it is forwarded. */
-export type Verdict = 'forward' | 'drop' | 'forward-then-drop'
+/** What a rule does with one call before it is forwarded; an object is the answer of the node. */
+export type Verdict =
+  | 'forward'
+  | 'drop'
+  | 'forward-then-drop'
+  | { readonly result: string | null }
+  | { readonly error: { readonly code: number; readonly message: string } }
 
 /** A running proxy. */
 export type RpcProxy = {
@@ -28,10 +33,14 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = Buffer.concat(chunks)
-      const { method, params = [] }: Call = JSON.parse(body.toString())
+      const { id, method, params = [] }: Call = JSON.parse(body.toString())
       void (async () => {
         const verdict = (await proxy.rule?.(method, params)) ?? 'forward'
         if (verdict === 'drop') return response.destroy()
+        if (typeof verdict === 'object') {
+          response.writeHead(200, { 'content-type': 'application/json' })
+          return response.end(JSON.stringify({ jsonrpc: '2.0', id, ...verdict }))
+        }
         if (method === 'eth_sendRawTransaction') countBroadcast(broadcasts, params[0])
         const answer = await fetch(rpcUrl, {
           method: 'POST',

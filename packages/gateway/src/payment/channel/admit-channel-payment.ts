@@ -10,6 +10,7 @@ import {
   type PaymentCode,
 } from '@countersign/protocol/payment/payment-code'
 import type { PresentedPayment } from '@countersign/protocol/payment/presented-payment'
+import type { EnterPayer, LimitReached } from '../../limits/payer-limits.ts'
 import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts'
 import type { CallReserved } from '../ledger/channel-event.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
@@ -50,6 +51,8 @@ export type ChannelCall = {
   readonly isStream?: boolean
   /** The name that the caller gave the call. */
   readonly name?: CallName
+  /** Asked once, when the payer is known and before anything is reserved. */
+  readonly enter?: EnterPayer
 }
 
 /** What was charged, once it is on the disk. */
@@ -95,6 +98,7 @@ export type ChannelAdmission =
       readonly read: ReadVoucher
     }
   | (NamedElsewhere & { readonly payer: Hex })
+  | { readonly kind: 'limited'; readonly limited: LimitReached }
   | ChannelRefusal
 
 const corrected: ReadonlySet<string> = new Set<PaymentCode>([
@@ -139,6 +143,8 @@ export async function admitChannelPayment(
     // Another call of this name may have been admitted while the chain was asked.
     const meanwhile = judgeName(context, read, call)
     if (meanwhile !== undefined) return meanwhile
+    const limited = call.enter?.(`address:${payment.config.payerAuthorizer}`)
+    if (limited !== undefined) return { kind: 'limited', limited }
     const applied = context.ledger.apply(event)
     if (applied.kind === 'refused') return refuseChannel(applied, account)
     const usedAtomic = call.isStream === true ? useUp(context, event) : 0n

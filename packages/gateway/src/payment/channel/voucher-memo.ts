@@ -49,8 +49,10 @@ type Template = {
 const maxHeaderBytes = 8192
 /** Some 2 kB each; beyond them the one that was learnt first is forgotten. */
 const maxTemplates = 4096
-const ceilingMark = '"maxClaimableAmount":"'
-const signatureMark = '"signature":"'
+const ceilingName = '"maxClaimableAmount"'
+const signatureName = '"signature"'
+const ceilingMark = `${ceilingName}:"`
+const signatureMark = `${signatureName}:"`
 const signatureForm = /^0x[0-9a-fA-F]{130}$/
 const signatureLength = 132
 
@@ -123,25 +125,26 @@ function takeValues(
 type SplitText = { readonly prefix: string; readonly middle: string; readonly suffix: string }
 
 /**
- * Without an escape each quotation mark begins or ends a piece of text, so both marks are names of members. Each
- * stands there once: they are those of the voucher.
+ * Without an escape each quotation mark begins or ends a piece of text, and a name is written in one way. Each of both
+ * stands there once, whatever spaces follow: they are those of the voucher.
  */
 function splitText(text: string): SplitText | undefined {
+  const isPlain = !text.includes('\\')
+  if (!isPlain || !standsOnce(text, ceilingName) || !standsOnce(text, signatureName))
+    return undefined
   const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
   const signatureAt = text.indexOf(signatureMark, ceilingAt) + signatureMark.length
   if (ceilingAt < ceilingMark.length || signatureAt < signatureMark.length) return undefined
-  if (text.includes('\\') || text.includes(ceilingMark, ceilingAt)) return undefined
   const middleAt = text.indexOf('"', ceilingAt)
-  const suffixAt = signatureAt + signatureLength
-  const suffix = text.slice(suffixAt)
-  if (!suffix.startsWith('"') || suffix.includes(signatureMark)) return undefined
+  const suffix = text.slice(signatureAt + signatureLength)
+  if (!suffix.startsWith('"')) return undefined
   const prefix = text.slice(0, ceilingAt)
-  if (prefix.includes(signatureMark)) return undefined
-  return {
-    prefix,
-    middle: text.slice(middleAt, signatureAt),
-    suffix,
-  }
+  return { prefix, middle: text.slice(middleAt, signatureAt), suffix }
+}
+
+function standsOnce(text: string, part: string): boolean {
+  const at = text.indexOf(part)
+  return at !== -1 && !text.includes(part, at + 1)
 }
 
 /**

@@ -64,11 +64,15 @@ type Options = {
   readonly account: Pick<SettlementAccount, 'address' | 'signTransaction'>
   readonly ledger: Pick<Ledger, 'transactionsFrom' | 'findTransaction'>
   readonly signal: AbortSignal
+  /** Most that is offered for a unit of gas; what was sent waits while the chain asks for more. */
+  readonly maxFeePerGas?: bigint
 }
 
 const sendBoundMs = 5000
 const retryAfterMs = 100
 const feesForMs = 3000
+const looksForReceipt = 5
+const lookAgainMs = 500
 /** A node that names more is wrong, or its chain is too dear now: what is sent waits until fees fall (PA9.7). */
 const highestFeePerGas = 500_000_000_000n
 const highestTip = 50_000_000_000n
@@ -139,9 +143,21 @@ export function createSender(options: Options): Sender {
       const { address } = account
       const mined = await chain.retry(() => chain.client.getTransactionCount({ address }))
       if (signed === undefined || mined <= signed.transactionNonce) return false
-      return (await chain.findReceipt(hash, 1)) === undefined
+      return !(await isOnChain(options, hash))
     },
   }
+}
+
+/**
+ * Nodes behind one address do not agree on the newest block: whichever is behind does not know the receipt of a
+ * transaction that another has counted. So it is looked for again before anybody is told that it can never come.
+ */
+async function isOnChain({ chain, signal }: Options, hash: Hex): Promise<boolean> {
+  for (let look = 1; (await chain.findReceipt(hash, 1)) === undefined; look++) {
+    if (look === looksForReceipt) return false
+    await pause(lookAgainMs, signal)
+  }
+  return true
 }
 
 async function sendNext(state: State, request: SendRequest): Promise<Hex> {
@@ -207,15 +223,15 @@ async function sign(
 }
 
 async function readFees(state: State): Promise<Fees> {
-  const { chain } = state.options
+  const { chain, maxFeePerGas = highestFeePerGas } = state.options
   const nowMs = performance.now()
   if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
     const gasPrice = await chain.retry(() => chain.client.getGasPrice())
     // Room for the base fee to rise fourfold: a transaction that is stuck is sent again but never replaced.
     state.fees = {
       readAtMs: nowMs,
-      maxFeePerGas: least(gasPrice * 4n + 1n, highestFeePerGas),
-      tip: least(gasPrice / 10n + 1n, highestTip),
+      maxFeePerGas: least(gasPrice * 4n + 1n, maxFeePerGas),
+      tip: least(gasPrice / 10n + 1n, least(highestTip, maxFeePerGas)),
     }
   }
   return state.fees
@@ -244,7 +260,7 @@ async function submit(
       const answer = judgeAnswer(cause)
       if (answer === 'taken') return { kind: 'taken' }
       if (answer === 'nonce-taken') {
-        const onChain = await isKnown(client, signed.hash)
+        const onChain = await isKnownAtLast(client, signed.hash, signal)
         return onChain === true
           ? { kind: 'taken' }
           : { kind: onChain === false ? answer : 'unknown', cause }
@@ -269,6 +285,23 @@ function judgeAnswer(error: unknown): 'taken' | 'nonce-taken' | 'refused' | 'unk
   if (otherNonce.test(answer.details)) return 'nonce-taken'
   // The node's own trouble, for example while it is starting again or its next block is full.
   return answer.code === -32_603 || answer.code === -32_005 ? 'unknown' : 'refused'
+}
+
+/** As `isOnChain`: bytes that were sent before may have been mined, and the node that is asked may be behind. */
+async function isKnownAtLast(
+  client: PublicClient,
+  hash: Hex,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  for (let look = 1; ; look++) {
+    const known = await isKnown(client, hash)
+    if (known !== false || look === looksForReceipt) return known
+    try {
+      await pause(lookAgainMs, signal)
+    } catch {
+      return undefined
+    }
+  }
 }
 
 async function isKnown(client: PublicClient, hash: Hex): Promise<boolean | undefined> {

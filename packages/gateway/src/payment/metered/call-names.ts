@@ -5,6 +5,7 @@ import type { PaymentExtensions } from '@countersign/protocol/payment/payment-ex
 import type { AdmissionRequest } from '../admission.ts'
 import { applyOwn } from '../channel/channel-context.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
+import type { NamedCall } from '../ledger/call-name.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 
 /** A name as a caller gave it, without its payer. */
@@ -74,8 +75,8 @@ export function takeName(
 ): void {
   if (name === undefined) return
   const { names } = ledger.state
-  const oldest = names.values().next().value
   const isFull = names.size >= maxNames
+  const oldest = isFull ? findOldestUsed(names) : names.values().next().value
   if (oldest !== undefined && (isFull || oldest.atMs + rememberMs + forgetEveryMs <= atMs)) {
     const beforeMs = isFull ? oldest.atMs + forgetEveryMs : atMs - rememberMs
     applyOwn(ledger, { type: 'names-forgotten', beforeMs })
@@ -87,6 +88,12 @@ export function takeName(
     requestHash,
     atMs,
   })
+}
+
+/** A call that runs for long must not keep all names behind it. */
+function findOldestUsed(names: DurableLedger['state']['names']): NamedCall | undefined {
+  for (const call of names.values()) if (call.state === 'used') return call
+  return undefined
 }
 
 /** The ledger is that of one network and asset. */

@@ -15,13 +15,8 @@ import {
   type PresentedPayment,
 } from '@countersign/protocol/payment/presented-payment'
 import { encodeRequest } from '@countersign/protocol/payment/request-nonce'
-import type {
-  Admission,
-  AdmissionRequest,
-  AdmittedPayment,
-  PaymentScheme,
-  Refusal,
-} from '../admission.ts'
+import type { EnterPayer } from '../../limits/payer-limits.ts'
+import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
 import { admitChannelPayment } from '../channel/admit-channel-payment.ts'
 import { createVoucherMemo, type ReadVoucher, type VoucherMemo } from '../channel/voucher-memo.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
@@ -155,10 +150,18 @@ async function admitUpto(
   const requestHash = hashOf(call.request)
   const callId = toHex(call.request.receiptId)
   const name = readCallName(parsePaymentExtensions(presented), call.request.headers)
-  const admission = await admitUptoPayment(context, { presented, offer, callId, requestHash, name })
+  const admission = await admitUptoPayment(context, {
+    presented,
+    offer,
+    callId,
+    requestHash,
+    name,
+    enter: enterOf(call),
+  })
   if (admission.kind === 'admitted') {
-    return enter(call, createUptoPayment(context.terms, admission.reservation))
+    return { kind: 'admitted', payment: createUptoPayment(context.terms, admission.reservation) }
   }
+  if (admission.kind === 'limited') return refused(admission.limited)
   if (admission.kind !== 'refused') return answerNamed(call, admission)
   const refusal = createRefusal(call, admission.code, admission.detail)
   const earlier =
@@ -202,7 +205,9 @@ async function admitChannel(
     requestHash: hashOf(request),
     isStream: request.isStream ?? false,
     name: nameOf(presented, request.headers),
+    enter: enterOf(call),
   })
+  if (admission.kind === 'limited') return refused(admission.limited)
   if (admission.kind === 'replay' || admission.kind === 'named') {
     return answerNamed(call, admission)
   }
@@ -213,7 +218,7 @@ async function admitChannel(
   const { read, reservation } = admission
   learn?.(read)
   const isDeposit = read.payment.action.kind === 'deposit'
-  return enter(call, createChannelPayment(context, reservation, isDeposit))
+  return { kind: 'admitted', payment: createChannelPayment(context, reservation, isDeposit) }
 }
 
 /** A text that is remembered names no call: only its header can. */
@@ -229,22 +234,19 @@ const unnamed = { identifier: { kind: 'none' } } as const
 
 /** PA4.3: the signature was judged. The payment that came along is neither recorded nor used. */
 function answerNamed(
-  { request }: OfferedCall,
+  call: OfferedCall,
   named: NamedElsewhere & { readonly payer: Hex },
 ): Admission {
-  if (named.kind === 'named') return refused({ code: named.code, detail: '', headers: {} })
-  const limited = request.limits?.enter(request.receiptId, `address:${named.payer}`)
+  // PA25.2: before names, and a call that is answered again counts as one.
+  const limited = enterOf(call)(`address:${named.payer}`)
   if (limited !== undefined) return refused(limited)
+  if (named.kind === 'named') return refused({ code: named.code, detail: '', headers: {} })
   const whenGone = { code: 'answer-gone', detail: '', headers: {} } as const
   return { kind: 'replay', receiptId: named.receiptId, whenGone }
 }
 
-/** Only a judged signature says who pays (PA25): a call that came too early gives its reservation back. */
-async function enter({ request }: OfferedCall, payment: AdmittedPayment): Promise<Admission> {
-  const limited = request.limits?.enter(request.receiptId, payment.payer ?? '')
-  if (limited === undefined) return { kind: 'admitted', payment }
-  await payment.complete('unused')
-  return refused(limited)
+function enterOf({ request }: OfferedCall): EnterPayer {
+  return (payer) => request.limits?.enter(request.receiptId, payer)
 }
 
 function hashOf({ method, path, bodyDigest }: AdmissionRequest): Hex {

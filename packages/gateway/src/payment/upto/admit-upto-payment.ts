@@ -20,6 +20,7 @@ import {
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { applyOwn, checkSigner, toPaymentError } from '../channel/channel-context.ts'
+import type { EnterPayer, LimitReached } from '../../limits/payer-limits.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
@@ -59,6 +60,8 @@ export type UptoCall = {
   readonly requestHash: Hex
   /** The name that the caller gave the call. */
   readonly name?: CallName
+  /** Asked once, when the payer is known and before anything is reserved. */
+  readonly enter?: EnterPayer
 }
 
 /** A reservation that is on the disk. Exactly one of `charge` and `release` ends it. */
@@ -83,6 +86,7 @@ export type UptoReservation = {
 export type UptoAdmission =
   | { readonly kind: 'admitted'; readonly reservation: UptoReservation }
   | (NamedElsewhere & { readonly payer: Hex })
+  | { readonly kind: 'limited'; readonly limited: LimitReached }
   | { readonly kind: 'refused'; readonly code: PaymentCode; readonly detail: string }
 
 /**
@@ -108,6 +112,8 @@ export async function admitUptoPayment(
     // Another call of this name may have been admitted meanwhile.
     const meanwhile = findNamed(ledger, payer, call, context.clock())
     if (meanwhile.kind !== 'new') return { ...meanwhile, payer }
+    const limited = call.enter?.(`address:${payer}`)
+    if (limited !== undefined) return { kind: 'limited', limited }
     const step = ledger.apply({
       type: 'upto-reserved',
       payer,
