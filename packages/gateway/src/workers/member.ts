@@ -21,6 +21,9 @@ export type Member = {
   kill(): void
 }
 
+// All workers open one keyset after the other, each with evidence from hardware.
+const maxOpenMs = 120_000
+
 /** Secrets that no worker needs. */
 const withheld = { COUNTERSIGN_SETTLEMENT_KEY: undefined, COUNTERSIGN_CHARGE_KEY: undefined }
 
@@ -78,6 +81,22 @@ export function forkMember(
     onFault,
   )
   return member
+}
+
+/**
+ * Has a worker open another configuration; `adopt` makes it the current one.
+ *
+ * @throws what the worker could not do, also when it does nothing for too long: nobody is replaced meanwhile.
+ */
+export async function openConfig(
+  { pipe }: Member,
+  next: WorkerQuestions['reload']['ask'],
+): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const patience = setTimeout(reject, maxOpenMs, new Error('the worker does not answer'))
+  await Promise.race([pipe.ask('reload', next), promise]).finally(() => {
+    clearTimeout(patience)
+  })
 }
 
 /**

@@ -17,7 +17,7 @@ import { openReceiptStore } from '../receipts/receipt-store.ts'
 import { openOwnerStore } from '../references/owner-store.ts'
 import { atMost, exitCutOff, stopSignal } from '../run.ts'
 import { createKeysetTurns } from './keyset-turns.ts'
-import { forkMember, setUpMembers, type Member } from './member.ts'
+import { forkMember, openConfig, setUpMembers, type Member } from './member.ts'
 import { createOwedReceipts } from './owed-receipts.ts'
 import { createPaymentDesk } from './payment-desk.ts'
 import { findPort, urlOf } from './port.ts'
@@ -225,6 +225,10 @@ async function start(primary: Primary, slot: number): Promise<void> {
     member.kill()
     throw error
   }
+  // A burial that was done after the first look and before this one served found no heir.
+  await issueOwed(primary, member).catch((error: unknown) => {
+    options.log.error({ err: error, worker: slot }, 'receipts that are owed could not be issued')
+  })
 }
 
 async function issueOwed({ parts }: Primary, member: Member): Promise<void> {
@@ -338,7 +342,7 @@ async function reload(primary: Primary): Promise<void> {
     const serving = parts.serving()
     const next = { loaded, offerAtMs }
     log.info({ workers: serving.length }, 'a configuration is handed to the workers')
-    const opened = await Promise.allSettled(serving.map(({ pipe }) => pipe.ask('reload', next)))
+    const opened = await Promise.allSettled(serving.map((member) => openConfig(member, next)))
     const failed = opened.find((each) => each.status === 'rejected')
     const isNowhere = opened.every((each) => each.status === 'rejected')
     if (failed !== undefined && isNowhere) throw failed.reason
