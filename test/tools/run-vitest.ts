@@ -8,7 +8,7 @@ import { readSourceTree, repositoryRoot } from './source-tree.ts'
 import { judgeTestReport, type TestFile, type TestOutcome } from './test-report.ts'
 
 /** A full run that sees no more tests than this has lost some. Raise it as the suite grows. */
-const minimumTests = 4500
+const minimumTests = 5000
 
 type RunResult = { readonly files: readonly TestFile[]; readonly unhandledErrors: number }
 
