@@ -53,6 +53,7 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
       bodyDigest: () => bodyDigest,
       limits: place.limits,
     })
+    if (admission.kind === 'refused') leave(callId)
     if (admission.kind !== 'admitted') return admission
     const { payment } = admission
     const { payer, metered, releases } = payment
@@ -68,9 +69,16 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
     places.delete(callId)
   }
 
+  const payments = createPaymentAnswers(held)
   return {
     answers: {
-      ...createPaymentAnswers(held),
+      ...payments,
+      // Its caller may call again, by another worker, before this one says that the call has ended.
+      complete: async (question) => {
+        const ended = await payments.complete(question)
+        leave(question.callId)
+        return ended
+      },
       admit: (call) => {
         const admission = admit(call)
         const settled = admission.catch(() => undefined)
