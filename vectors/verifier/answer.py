@@ -17,6 +17,7 @@ from .keyset import judge_keyset, judge_keyset_signature
 from .policy import judge_build, judge_configuration, judge_issuer, judge_policy, judge_upstreams
 from .refusal import NotChecked, Refusal, demand
 from .shapes import any_text, record, text
+from .verdict import run_check
 
 ANSWER_BYTES = 1_048_576
 ANSWER = record(
@@ -106,17 +107,6 @@ JUDGES = {
     "upstreams": (["keyset", "policy"], judge_upstreams),
 }
 
-def run(call, prerequisites, judge, statuses):
-    if any(statuses[prerequisite] != "passed" for prerequisite in prerequisites):
-        return "not-checked", "blocked"
-    try:
-        judge(call)
-        return "passed", ""
-    except Refusal as refusal:
-        return "failed", refusal.args[0]
-    except NotChecked as not_checked:
-        return "not-checked", not_checked.args[0]
-
 def verify_answer(answer_bytes, policy_bytes, now, nonce, share_key):
     call = SimpleNamespace(
         answer_bytes=answer_bytes, policy_bytes=policy_bytes, now=now, nonce=nonce, share_key=share_key,
@@ -124,7 +114,7 @@ def verify_answer(answer_bytes, policy_bytes, now, nonce, share_key):
     )
     statuses, checks = {}, []
     for check, (prerequisites, judge) in JUDGES.items():
-        statuses[check], detail = run(call, prerequisites, judge, statuses)
+        statuses[check], detail = run_check(call, prerequisites, judge, statuses)
         checks.append([check, statuses[check], detail])
     verdict = "invalid"
     if "failed" not in statuses.values():

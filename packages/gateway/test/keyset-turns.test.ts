@@ -2,7 +2,11 @@ import { expect, test } from 'vitest'
 import { epochLifetimeMs, renewAfterMs } from '../src/keys/epochs.ts'
 import { importHpkeKey } from '../src/keys/hpke-key.ts'
 import { importTlsKey } from '../src/keys/tls-key.ts'
-import { createKeysetTurns, type KeysetTurns } from '../src/workers/keyset-turns.ts'
+import {
+  createKeysetTurns,
+  type KeysetTurnOptions,
+  type KeysetTurns,
+} from '../src/workers/keyset-turns.ts'
 import type { TurnAnswer } from '../src/workers/questions.ts'
 
 const startMs = 1_800_000_000_000
@@ -14,7 +18,7 @@ type Setup = {
   readonly take: (worker: string, afterMs: number) => Promise<TurnAnswer>
 }
 
-function setUp(): Setup {
+function setUp(more: Partial<KeysetTurnOptions<string>> = {}): Setup {
   const log: string[] = []
   let keysets = 0
   const turns = createKeysetTurns<string>({
@@ -28,6 +32,7 @@ function setUp(): Setup {
     onRenewed: (by) => {
       log.push(`renewed by ${by}`)
     },
+    ...more,
   })
   const take = async (worker: string, afterMs: number): Promise<TurnAnswer> => {
     const turn = await turns.take(worker, startMs + afterMs, startMs + afterMs + epochLifetimeMs)
@@ -97,4 +102,38 @@ test('a worker that dies in its turn, or while it waits, holds nobody up', async
   await expect(waiting).rejects.toThrow('the worker is gone')
   await last
   expect(log.at(-1)).toBe('turn of c')
+})
+
+test('a turn that cannot be given is over: the next worker has its own', async () => {
+  const faults = [new Error('the disk is busy')]
+  const { log, take } = setUp({
+    lastKeysetDigest: () => {
+      const fault = faults.pop()
+      if (fault !== undefined) throw fault
+      return undefined
+    },
+  })
+  const first = take('a', 0)
+  const second = take('b', 1)
+  await expect(first).rejects.toThrow('the disk is busy')
+  await second
+  expect(log.at(-1)).toBe('turn of b')
+})
+
+test('keys that are spread for a worker that dies are announced by nobody before all hold them', async () => {
+  const spreading = Promise.withResolvers<void>()
+  const { turns, log, take } = setUp({ spread: () => spreading.promise })
+  const first = take('a', 0)
+  const second = take('b', 1)
+  await Promise.resolve()
+  await Promise.resolve()
+  turns.remove('a')
+  const early = await Promise.race([
+    second,
+    new Promise((resolve) => setImmediate(resolve, 'none')),
+  ])
+  expect(early).toBe('none')
+  spreading.resolve()
+  await Promise.all([first, second])
+  expect(log.at(-1)).toBe('turn of b')
 })

@@ -42,6 +42,7 @@ export function createKeysetTurns<W>(options: KeysetTurnOptions<W>): KeysetTurns
   const removed = new Set<W>()
   let keys: Generation | undefined
   let heldHpke: readonly Uint8Array[] = []
+  let spreading: Promise<void> = Promise.resolve()
 
   function isGood(generation: Generation | undefined, nowMs: number, notAfterMs: number): boolean {
     return (
@@ -81,17 +82,26 @@ export function createKeysetTurns<W>(options: KeysetTurnOptions<W>): KeysetTurns
         over.resolve()
         throw new Error('the worker is gone')
       }
-      const isFirst = keys === undefined
-      const isKept = isGood(keys, nowMs, notAfterMs)
-      const generation = (isKept ? keys : undefined) ?? makeKeys(nowMs)
-      turn = { worker, isNew: !isKept && !isFirst, over: over.resolve }
-      keys = generation
-      const { tls, hpke } = generation
-      if (!isKept && hpke !== undefined) {
-        heldHpke = [...heldHpke.slice(-1), hpke]
-        await spread(hpke, worker)
+      try {
+        const isFirst = keys === undefined
+        const isKept = isGood(keys, nowMs, notAfterMs)
+        const generation = (isKept ? keys : undefined) ?? makeKeys(nowMs)
+        turn = { worker, isNew: !isKept && !isFirst, over: over.resolve }
+        keys = generation
+        const { tls, hpke } = generation
+        if (!isKept && hpke !== undefined) {
+          heldHpke = [...heldHpke.slice(-1), hpke]
+          spreading = spread(hpke, worker)
+        }
+        // Also the keys of a turn whose worker died meanwhile: nobody announces them before all hold them.
+        await spreading
+        return { tls, hpke, previousKeysetDigest: lastKeysetDigest() }
+      } catch (error) {
+        // A worker without a turn ends none.
+        turn = undefined
+        over.resolve()
+        throw error
       }
-      return { tls, hpke, previousKeysetDigest: lastKeysetDigest() }
     },
     end,
     remove: (worker) => {
