@@ -64,6 +64,8 @@ export type Lookup = { readonly id: string; readonly waitMs: number }
 
 /** What a worker asks. */
 export type PrimaryQuestions = {
+  /** The first message: from now on this worker listens. */
+  readonly hello: { readonly ask: null; readonly answer: void }
   readonly admit: { readonly ask: CallToAdmit; readonly answer: AdmissionAnswer }
   readonly release: {
     readonly ask: { readonly callId: string; readonly form: 'whole' | 'stream' }
@@ -124,6 +126,8 @@ export type StartOrder = {
 
 /** What the primary asks. */
 export type WorkerQuestions = {
+  /** Whether its event loop turns. */
+  readonly ping: { readonly ask: null; readonly answer: void }
   readonly start: { readonly ask: StartOrder; readonly answer: void }
   readonly issueOwed: {
     readonly ask: readonly Omit<OwedReceipt, 'stored'>[]
