@@ -290,8 +290,10 @@ async function openEpochs(
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
       if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onShow: (epoch) => {
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -50,9 +50,7 @@ export function createPrimaryAnswers(
     },
     attest: ({ reportData, nowMs }) => attester.attest(reportData, nowMs),
     takeTurn: ({ nowMs, notAfterMs }) => turns.take(member, nowMs, notAfterMs),
-    turnDone: () => {
-      turns.end(member)
-    },
+    turnDone: (isStored) => turns.end(member, isStored),
     takeSealed: ({ encapsulated, nowMs }) => sealed.take(encapsulated, nowMs),
     findReceipt: (lookup) => findElsewhere(serving(), member, 'findReceipt', lookup),
     findAnswer: (lookup) => findElsewhere(serving(), member, 'findAnswer', lookup),

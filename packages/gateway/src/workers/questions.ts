@@ -97,7 +97,8 @@ export type PrimaryQuestions = {
     readonly ask: { readonly nowMs: number; readonly notAfterMs: number }
     readonly answer: TurnAnswer
   }
-  readonly turnDone: { readonly ask: null; readonly answer: void }
+  /** Whether the keyset is stored. Answered when callers may be shown its keys. */
+  readonly turnDone: { readonly ask: boolean; readonly answer: void }
   readonly takeSealed: {
     readonly ask: { readonly encapsulated: Uint8Array; readonly nowMs: number }
     readonly answer: SealedCallState

@@ -235,9 +235,7 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
         previousKeysetDigest,
         tls: tls && importTlsKey(tls),
         hpke: hpke && importHpkeKey(hpke),
-        done: () => {
-          pipe.tell('turnDone', null)
-        },
+        done: (isStored) => pipe.ask('turnDone', isStored),
       }
     },
     sealed,
