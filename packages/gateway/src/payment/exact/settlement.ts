@@ -85,7 +85,7 @@ export function createSettler(options: Options): Settler {
 }
 
 /** The key of a record. */
-export function keyOf({ authorization }: PaymentRecord): PaymentKey {
+export function keyOf({ authorization }: Pick<PaymentRecord, 'authorization'>): PaymentKey {
   return { payer: authorization.from, nonce: authorization.nonce }
 }
 
