@@ -280,6 +280,7 @@ async function settleAgain(
   if (elsewhere.kind === 'known' && elsewhere.outcome.kind === 'confirmed') {
     return elsewhere.outcome
   }
+  if (elsewhere.kind === 'shallow') return undefined
   if (settlement === 'failed' || elsewhere.kind !== 'unused') {
     throw new PaymentRefused('payment-settlement-failed')
   }
