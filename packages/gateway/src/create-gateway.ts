@@ -130,7 +130,10 @@ export async function openCommons(
   build: Uint8Array,
 ): Promise<Pick<Commons, 'payment' | 'attester' | 'payerLimits'>> {
   const payment = await createPayment(config, { environment, clock: Date.now, log, die })
-  const attester = await openAttester(config.attestation, { build, configuration: digest })
+  const digests = { build, configuration: digest }
+  const attester = await openAttester(config.attestation, digests, (error) => {
+    log.warn({ err: error }, 'a source gave no evidence')
+  })
   return { payment, attester, payerLimits: openPayerLimits(config) }
 }
 

@@ -92,7 +92,7 @@ async function serveCall(
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const sent = { request, forwarded, chosen, bill, signing }
+    const sent = { request, forwarded, chosen, bill: fixBill(bill, payment), signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     await gateway.turns.end()
@@ -108,6 +108,12 @@ async function serveCall(
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
   }
+}
+
+/** A credit of a call that cost a fixed price pays for it in full, also where use is metered by now (PA8.6). */
+function fixBill(bill: Bill, { fixedAtomic }: AdmittedPayment): Bill {
+  if (fixedAtomic === undefined) return bill
+  return { priceAtomic: fixedAtomic, authorisation: undefined }
 }
 
 async function settleCall(

@@ -39,6 +39,7 @@ export type AdmissionAnswer =
       readonly payer: string | null
       readonly isMetered: boolean
       readonly releases: 'free' | 'durable' | undefined
+      readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'replay'; readonly receiptId: string; readonly whenGone: Refusal }
