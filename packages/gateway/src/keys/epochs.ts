@@ -45,8 +45,11 @@ export type KeysetTurn = {
   readonly previousKeysetDigest: Uint8Array | undefined
   readonly tls: TlsKey | undefined
   readonly hpke: HpkeKey | undefined
-  /** The keyset is stored, or there is none: the next turn may begin. */
-  done(): void
+  /**
+   * The keyset is stored, or there is none: the next turn may begin. Resolves when callers may be shown its keys: other
+   * processes have keysets with the same by then.
+   */
+  done(isStored: boolean): Promise<void>
 }
 
 /** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
@@ -95,6 +98,8 @@ export type Epochs = {
    * @throws AttestationError when there is no evidence for it; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
+  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
+  show(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -133,9 +138,6 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-/** Told of an epoch as soon as servers know it. */
-type OnOpen = (epoch: OpenEpoch) => void
-
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -143,12 +145,13 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
+  readonly onShow?: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
- * could not be opened while the current one still holds.
+ * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onShow` when its keys are the
+ * ones that callers are to see, `onError` when a new epoch could not be opened while the current one still holds.
  *
  * @throws AttestationError
  */
@@ -162,6 +165,7 @@ export async function createEpochs(
 ): Promise<Epochs> {
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
+  options.onShow?.(first)
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -171,23 +175,22 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, plan = receiptKeyOnly } = options
+  const { onError, onShow, plan = receiptKeyOnly } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
 
-  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
+  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
       // Current from the moment on in which servers know it.
-      await openAfter(terms, nowMs, (opened) => {
-        epoch = opened
-        retryAtMs = 0
-      })
+      epoch = await openAfter(terms, nowMs)
+      retryAtMs = 0
+      onShow?.(epoch)
     } finally {
       renewal = undefined
     }
@@ -232,6 +235,9 @@ function manageEpochs(
 
   return {
     succeed,
+    show: () => {
+      onShow?.(epoch)
+    },
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
     ready: async (nowMs, durationMs) => {
       await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
@@ -279,13 +285,12 @@ function signNext(
   return { statement, epoch: open }
 }
 
-/** The keyset is stored, and known to servers, before it signs anything and before the next one is opened. */
+/** The keyset is stored before it signs anything and before the next one is opened. */
 async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
   { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
-  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
   const turn: KeysetTurn =
@@ -293,16 +298,17 @@ async function openInTurn(
       ? {
           previousKeysetDigest: previous,
           ...createKeys(plan, nowMs, notAfterMs),
-          done: () => undefined,
+          done: () => Promise.resolve(),
         }
       : await takeTurn(nowMs, notAfterMs)
+  let isStored = false
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
-    onOpen?.(epoch)
+    isStored = true
     return epoch
   } finally {
-    turn.done()
+    await turn.done(isStored)
   }
 }
 
