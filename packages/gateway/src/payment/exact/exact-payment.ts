@@ -13,6 +13,7 @@ import { createAdmittedPayment } from './admitted-payment.ts'
 import { createAuthorizationCheck } from './authorization-signature.ts'
 import { ChainUnreachable, createChain } from './chain.ts'
 import { openLedger } from './ledger.ts'
+import { followSettled } from './follow-settled.ts'
 import { createQuote, createTerms, encodeQuote, type Quote } from './offer.ts'
 import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
@@ -55,6 +56,7 @@ export type ExactOptions = {
 }
 
 const defaultSettlementTimeoutMs = 30_000
+const defaultFinalDepth = 32
 
 /**
  * Opens the ledger and takes up what an earlier process left unsettled.
@@ -90,6 +92,8 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
     onFault,
   })
   for (const record of ledger.unresolved()) void settler.settle(record, record.use === 'used')
+  const finalDepth = options.chainTerms?.finalDepth ?? defaultFinalDepth
+  const following = followSettled({ terms, chain, ledger, settler, finalDepth, signal, onFault })
   const context: ExactContext = {
     terms,
     isSignedByPayer: createAuthorizationCheck(terms, options.curve),
@@ -108,6 +112,7 @@ export function createExactPayment(options: ExactOptions): PaymentScheme {
     identify: () => null,
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
+      await following
       await settler.stopped()
       ledger.close()
       owner.release()
