@@ -33,7 +33,7 @@ export function createSetAttester(
     kind: severalKind,
     attest: async (reportData) => {
       const asked = await Promise.allSettled(
-        queues.map(async ({ kind, attest }) => [kind, await attest(reportData)] as const),
+        queues.map(async (queue) => [queue.kind, await queue.attest(reportData)] as const),
       )
       const errors = asked.flatMap((end) =>
         end.status === 'rejected' ? [toAttestationError(end.reason)] : [],

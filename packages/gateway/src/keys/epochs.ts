@@ -68,21 +68,25 @@ export type Epoch = {
 /** What a call adds to a payload; the epoch adds the rest. */
 export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keysetDigest'>
 
+/** A statement, and the epoch whose key signed it. */
+export type SignedStatement = { readonly statement: Uint8Array; readonly epoch: Epoch }
+
 /** Owner of the keys. */
 export type Epochs = {
   /**
-   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life.
+   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life; gives no promise when one
+   * can already.
    *
    * @throws AttestationError when there is none and no evidence for a new one.
    */
-  ready(nowMs: number, durationMs: number): Promise<void>
+  ready(nowMs: number, durationMs: number): Promise<void> | undefined
   /**
    * Signs the next statement under a keyset that is valid at the time of the input. A new keyset is made in the
    * background when half of the life of the current one is over: calls do not wait for hardware.
    *
    * @throws AttestationError as `ready`.
    */
-  sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
+  sign(input: CallPayloadInput): SignedStatement | Promise<SignedStatement>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
   /**
@@ -202,10 +206,19 @@ function manageEpochs(
     return renewal
   }
 
+  /** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+  function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
+    return fromMs >= notBeforeMs && untilMs <= notAfterMs
+  }
+
+  /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
+  function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
+    return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
+  }
+
   /** An epoch that is valid from `fromMs` to `untilMs`. */
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
-    // A clock that was set back would sign before its keyset began.
-    for (let opened = 0; fromMs < epoch.notBeforeMs || untilMs > epoch.notAfterMs; opened++) {
+    for (let opened = 0; !holds(epoch, fromMs, untilMs); opened++) {
       if (opened === maxOpenings || isSucceeded)
         throw new AttestationError('attester-busy', 'clock')
       await renew(fromMs)
@@ -239,16 +252,26 @@ function manageEpochs(
       onShow?.(epoch)
     },
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
-    ready: async (nowMs, durationMs) => {
-      await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
+    ready: (nowMs, durationMs) => {
+      const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
+      return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
     },
     current: (nowMs) => need(nowMs, nowMs),
-    sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
+    sign: (input) => {
+      const { timeMs } = input
+      const open = have(timeMs, timeMs)
+      if (open !== undefined) return signNext(open, input)
+      return need(timeMs, timeMs).then((needed) => signNext(needed, input))
+    },
     attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
       return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
     },
   }
+}
+
+function ignore(): void {
+  // Only the end of the wait matters.
 }
 
 async function attestEpoch(
@@ -268,10 +291,7 @@ async function attestEpoch(
 }
 
 /** Nothing here waits: sequence and previous belong together. */
-function signNext(
-  open: OpenEpoch,
-  input: CallPayloadInput,
-): { readonly statement: Uint8Array; readonly epoch: Epoch } {
+function signNext(open: OpenEpoch, input: CallPayloadInput): SignedStatement {
   const sequence = open.sequence + 1
   const { previous, keysetDigest } = open
   const { statement, payloadBytes } = open.signStatement({
