@@ -2,7 +2,7 @@
 import { isCborMap, encodeCbor, type CborValue } from '../../bytes/cbor-encode.ts'
 import { decodeJson } from '../../bytes/json-decode.ts'
 import type { PublicKey } from '../../crypto/verify-signature.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { parseKeySet } from '../token/key-set.ts'
 import { readTpmMap } from '../tpm/tpm-map.ts'
 
@@ -61,12 +61,12 @@ export function parseAzureEvidence(bytes: Uint8Array): AzureParts {
  */
 export function parseRuntimeData(bytes: Uint8Array): RuntimeData {
   const json = decodeJson(bytes)
-  if (!isCborMap(json)) throw new EvidenceError('azure-runtime-data')
-  const ak = parseKeySet(bytes).get(akName)?.publicKey
+  refuseUnless(isCborMap(json), 'azure-runtime-data')
+  const { publicKey } = parseKeySet(bytes).get(akName) ?? refuse('azure-runtime-data')
   const configuration = json.get('vm-configuration')
-  if (ak === undefined || !isCborMap(configuration)) throw new EvidenceError('azure-runtime-data')
+  refuseUnless(isCborMap(configuration), 'azure-runtime-data')
   const settings: string[] = []
   if (configuration.get('console-enabled') !== false) settings.push('console-enabled')
   if (configuration.get('secure-boot') !== true) settings.push('secure-boot-off')
-  return { ak, settings }
+  return { ak: publicKey, settings }
 }

@@ -1,7 +1,8 @@
 /** What a TPM gives as evidence: a quote, the key that signed it, and the PCR values behind it. */
 import { encodeCbor, type CborValue } from '../../bytes/cbor-encode.ts'
 import { ProtocolError } from '../../errors.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { coordinateBytes } from '../../crypto/verify-signature.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { readTpmMap } from './tpm-map.ts'
 import { parseTpmPublic, tpmAlgorithm, type TpmPublic } from './tpm-public.ts'
 import { parseTpmQuote, parseTpmSignature, type TpmQuote, type TpmSignature } from './tpm-quote.ts'
@@ -44,7 +45,6 @@ const maxEvidenceBytes = 8192
 const maxPartBytes = 1024
 const maxPcrs = 24
 const pcrBytes = 32
-const widths = { 'P-256': 32, 'P-384': 48 } as const
 
 /** The bytes of evidence. */
 export function encodeTpmEvidence(parts: TpmEvidenceParts): Uint8Array {
@@ -67,17 +67,19 @@ export function parseTpmEvidence(bytes: Uint8Array): TpmEvidence {
   const parts = readParts(bytes)
   const quote = parseTpmQuote(parts.attest)
   const ak = parseTpmPublic(parts.akPublic)
-  const signature = parseTpmSignature(parts.signature, ak.kind === 'ecc' ? widths[ak.curve] : 0)
+  const { kind } = ak.key
+  const signature = parseTpmSignature(parts.signature, kind === 'RSA' ? 0 : coordinateBytes[kind])
   const [selection, ...others] = quote.selections
-  const isOneBank = selection?.hash === tpmAlgorithm.sha256 && others.length === 0
-  if (!isOneBank || selection.pcrs.length !== parts.pcrValues.length) {
-    throw new EvidenceError('tpm-malformed', 'PCR selection')
-  }
-  const pcrs = new Map(
-    selection.pcrs.flatMap((pcr, place) =>
-      parts.pcrValues.slice(place, place + 1).map((value) => [pcr, value] as const),
-    ),
+  refuseUnless(
+    selection?.hash === tpmAlgorithm.sha256 &&
+      selection.pcrs.length === parts.pcrValues.length &&
+      others.length === 0,
+    'tpm-malformed',
+    'PCR selection',
   )
+  const pcrs = new Map<number, Uint8Array>()
+  for (const [place, value] of parts.pcrValues.entries())
+    pcrs.set(Number(selection.pcrs[place]), value)
   return { attest: parts.attest, quote, signature, ak, pcrs }
 }
 

@@ -1,7 +1,9 @@
 /** The public area of a TPM key, TPMT_PUBLIC (TPM 2.0 Part 2 §12.2.4): what kind of key, what it may do, its name. */
-import { compareBytes, concatBytes } from '../../bytes/byte-string.ts'
+import { concatBytes } from '../../bytes/byte-string.ts'
 import { digest } from '../../crypto/digest.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import type { HashName, PublicKey } from '../../crypto/verify-signature.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { createEcKey } from '../x509/algorithm.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
 
 /** Numbers of TPM 2.0 for algorithms. */
@@ -27,8 +29,8 @@ export const tpmAttribute = {
   sign: 0x40000,
 } as const
 
-/** What is common to both kinds of key. `scheme` and `schemeHash` are 0 where the key fixes none. */
-type TpmPublicCommon = {
+/** A key of a TPM. `scheme` and `schemeHash` are 0 where the key fixes none. */
+export type TpmPublic = {
   /** The bytes that were parsed. */
   readonly bytes: Uint8Array
   readonly nameAlgorithm: number
@@ -38,24 +40,22 @@ type TpmPublicCommon = {
   readonly symmetricBits: number
   readonly scheme: number
   readonly schemeHash: number
+  /** RSA of at least 2,048 bits with the exponent 65,537, P-256 or P-384. */
+  readonly key: PublicKey
 }
 
-/** A key of a TPM. RSA: a modulus of `keyBits` and the exponent 65537. ECC: P-256 (x ‖ y) or P-384. */
-export type TpmPublic =
-  | (TpmPublicCommon & { readonly kind: 'rsa'; readonly modulus: Uint8Array })
-  | (TpmPublicCommon & {
-      readonly kind: 'ecc'
-      readonly curve: 'P-256' | 'P-384'
-      /** x ‖ y, each of the full width of the curve. */
-      readonly point: Uint8Array
-    })
-
+const code = 'tpm-malformed'
 const maxDigestBytes = 64
 const maxModulusBytes = 512
 const rsaExponent = 65_537
-const curves: ReadonlyMap<number, readonly ['P-256' | 'P-384', number]> = new Map([
-  [3, ['P-256', 32]],
-  [4, ['P-384', 48]],
+/** The hashes that a key or a name can have here, by their numbers. */
+export const tpmHashes: ReadonlyMap<number, HashName> = new Map([
+  [tpmAlgorithm.sha256, 'SHA-256'],
+  [tpmAlgorithm.sha384, 'SHA-384'],
+])
+const curves: ReadonlyMap<number, 'P-256' | 'P-384'> = new Map([
+  [3, 'P-256'],
+  [4, 'P-384'],
 ])
 
 /**
@@ -74,9 +74,10 @@ export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
     symmetricBits: readSymmetric(reader),
     ...readScheme(reader),
   }
-  const key = type === tpmAlgorithm.rsa ? readRsa(reader) : readEcc(reader, type)
+  refuseUnless(type === tpmAlgorithm.rsa || type === tpmAlgorithm.ecc, code)
+  const key = type === tpmAlgorithm.rsa ? readRsa(reader) : readEcc(reader)
   reader.end()
-  return { ...head, ...key }
+  return { ...head, key }
 }
 
 /**
@@ -95,9 +96,7 @@ export async function tpmName({ nameAlgorithm, bytes }: TpmPublic): Promise<Uint
  * @throws EvidenceError `tpm-malformed` for any other.
  */
 export async function tpmHash(algorithm: number, bytes: Uint8Array): Promise<Uint8Array> {
-  if (algorithm === tpmAlgorithm.sha256) return await digest('SHA-256', bytes)
-  if (algorithm === tpmAlgorithm.sha384) return await digest('SHA-384', bytes)
-  throw new EvidenceError('tpm-malformed')
+  return await digest(tpmHashes.get(algorithm) ?? refuse(code), bytes)
 }
 
 /** True for a key that signs only what its own TPM made, and that cannot exist outside of it. */
@@ -112,53 +111,34 @@ function readSymmetric(reader: TpmReader): number {
   const algorithm = reader.u16()
   if (algorithm === tpmAlgorithm.null) return 0
   const bits = reader.u16()
-  if (algorithm !== tpmAlgorithm.aes || reader.u16() !== tpmAlgorithm.cfb || bits === 0) {
-    throw new EvidenceError('tpm-malformed')
-  }
+  const isAesCfb = algorithm === tpmAlgorithm.aes && reader.u16() === tpmAlgorithm.cfb
+  refuseUnless(isAesCfb && bits > 0, code)
   return bits
 }
 
 function readScheme(reader: TpmReader): { readonly scheme: number; readonly schemeHash: number } {
   const scheme = reader.u16()
   if (scheme === tpmAlgorithm.null) return { scheme: 0, schemeHash: 0 }
-  if (scheme !== tpmAlgorithm.ecdsa && scheme !== tpmAlgorithm.rsaSsa) {
-    throw new EvidenceError('tpm-malformed')
-  }
+  refuseUnless(scheme === tpmAlgorithm.ecdsa || scheme === tpmAlgorithm.rsaSsa, code)
   return { scheme, schemeHash: reader.u16() }
 }
 
-function readRsa(reader: TpmReader): { readonly kind: 'rsa'; readonly modulus: Uint8Array } {
+function readRsa(reader: TpmReader): PublicKey {
   const keyBits = reader.u16()
   const exponent = reader.u32()
   const modulus = reader.sized(maxModulusBytes)
   // 0 stands for the default exponent.
   const isExponent = exponent === 0 || exponent === rsaExponent
-  const isFull = compareBytes(modulus, Uint8Array.of(128)) >= 0
-  const isModulus = keyBits >= 2048 && modulus.length * 8 === keyBits && isFull
-  if (!isExponent || !isModulus) throw new EvidenceError('tpm-malformed')
-  return { kind: 'rsa', modulus }
+  const isFull = modulus.length * 8 === keyBits && Number(modulus[0]) >= 0x80
+  refuseUnless(isExponent && keyBits >= 2048 && isFull, code)
+  return { kind: 'RSA', bytes: modulus }
 }
 
-function readEcc(
-  reader: TpmReader,
-  type: number,
-): {
-  readonly kind: 'ecc'
-  readonly curve: 'P-256' | 'P-384'
-  readonly point: Uint8Array
-} {
-  const [curve, width] = curves.get(reader.u16()) ?? []
-  const kdf = reader.u16()
+function readEcc(reader: TpmReader): PublicKey {
+  const curve = curves.get(reader.u16())
+  refuseUnless(reader.u16() === tpmAlgorithm.null, code)
   const x = reader.sized(maxDigestBytes)
   const y = reader.sized(maxDigestBytes)
-  if (
-    type !== tpmAlgorithm.ecc ||
-    curve === undefined ||
-    kdf !== tpmAlgorithm.null ||
-    x.length !== width ||
-    y.length !== width
-  ) {
-    throw new EvidenceError('tpm-malformed')
-  }
-  return { kind: 'ecc', curve, point: concatBytes(x, y) }
+  refuseUnless(x.length === y.length, code)
+  return createEcKey(curve, concatBytes(Uint8Array.of(4), x, y), code)
 }
