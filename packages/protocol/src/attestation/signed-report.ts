@@ -6,11 +6,12 @@ import {
   type EvidenceRun,
   type PlatformEvidence,
 } from './appraisal.ts'
-import { refuse, refuseUnless } from './evidence-errors.ts'
+import { refuseUnless } from './evidence-errors.ts'
 import { checkEcdsa } from './x509/algorithm.ts'
 import type { Certificate } from './x509/certificate.ts'
 import { checkDates, checkIssuance, checkRoot, checkSigner, endsOf } from './x509/chain.ts'
 import { checkRevocation } from './x509/revocation-list.ts'
+import { minSignedReportChain } from './limits.ts'
 
 /** A parsed report: the chain root first, the signature r ‖ s. */
 export type SignedReport = {
@@ -20,7 +21,6 @@ export type SignedReport = {
 }
 
 // Root and leaf included. The parsers of both platforms take ten at most.
-const minimumLength = 3
 // The list of the issuer at this depth of the chain. The vendors publish none for those below.
 const listNames = ['root-crl', 'intermediate-crl']
 
@@ -41,8 +41,9 @@ export async function checkSignedReport(
   await run.check('revocation', async () => {
     const { chain } = needResult(report)
     for (const [depth, name] of listNames.entries()) {
-      const issuer = chain[depth] ?? refuse('chain-length')
-      await checkRevocation(evidence, name, issuer, chain.slice(depth + 1, depth + 2), asOfMs)
+      const [issuer, certificate] = chain.slice(depth)
+      refuseUnless(issuer !== undefined && certificate !== undefined, 'chain-length')
+      await checkRevocation(evidence, name, issuer, [certificate], asOfMs)
     }
   })
   await run.check('signature', () => {
@@ -52,7 +53,7 @@ export async function checkSignedReport(
 }
 
 async function checkChain(chain: readonly Certificate[]): Promise<void> {
-  refuseUnless(chain.length >= minimumLength, 'chain-length')
+  refuseUnless(chain.length >= minSignedReportChain, 'chain-length')
   for (const { publicKey } of chain) refuseUnless(publicKey.kind === 'P-384', 'certificate-key')
   await checkIssuance(chain)
   checkSigner(endsOf(chain).leaf)

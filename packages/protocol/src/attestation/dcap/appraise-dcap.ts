@@ -12,7 +12,7 @@ import {
   type PlatformEvidence,
   type Tcb,
 } from '../appraisal.ts'
-import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { checkEcdsa } from '../x509/algorithm.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { checkIssuance, checkRoot, checkSigner } from '../x509/chain.ts'
@@ -125,9 +125,9 @@ function parse(raw: Uint8Array, kind: 'sgx' | 'tdx'): Quote {
 
 function openPckChain({ pckChain }: Quote): PckChain {
   const [root, authority, processor, ...more] = parseChain(pckChain)
-  refuseUnless(more.length === 0, 'chain-length')
-  const missing = (): never => refuse('chain-length')
-  return [root ?? missing(), authority ?? missing(), processor ?? missing()]
+  const isWhole = root !== undefined && authority !== undefined && processor !== undefined
+  refuseUnless(isWhole && more.length === 0, 'chain-length')
+  return [root, authority, processor]
 }
 
 function checkKinds(kind: 'sgx' | 'tdx', tcbInfo: TcbInfo, qeIdentity: QeIdentity): void {

@@ -4,6 +4,7 @@ import { refuse, refuseUnless } from '../evidence-errors.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { openSequence, type DerReader } from '../x509/der.ts'
 import { octetStringTag, oidTag, sequenceTag } from '../x509/der-numbers.ts'
+import { tcbComponents } from '../limits.ts'
 
 /** The processor and its firmware. Identifiers are lower-case hex. */
 export type PckClaims = {
@@ -17,7 +18,6 @@ export type PckClaims = {
 
 // 1.2.840.113741.1.13.1, in hex.
 const base = '2a864886f84d010d01'
-const components = 16
 const code = 'pck-malformed'
 
 /**
@@ -39,8 +39,8 @@ export function readPckClaims({ extensions }: Certificate): PckClaims {
     ppid: octets('01', 16),
     pceId: octets('03', 2),
     fmspc: octets('04', 6),
-    pceSvn: svn(components + 1),
-    componentSvns: Array.from({ length: components }, (_, at) => svn(at + 1)),
+    pceSvn: svn(tcbComponents + 1),
+    componentSvns: Array.from({ length: tcbComponents }, (_, at) => svn(at + 1)),
   }
 }
 

@@ -2,6 +2,7 @@
 import { toHex } from '../../bytes/text-encoding.ts'
 import { openByteReader, type ByteReader } from '../byte-reader.ts'
 import { refuseUnless } from '../evidence-errors.ts'
+import { enclaveReportBytes, maxQuoteBytes } from '../limits.ts'
 
 /** What is measured: an enclave, or a trust domain (with what version 1.5 of the module added). */
 export type QuoteBody = {
@@ -28,9 +29,7 @@ export type Quote = {
 type Form = readonly [kind: QuoteBody['kind'], teeType: number, length: number]
 
 const code = 'quote-malformed'
-const enclaveReportBytes = 384
 const intelVendor = '939a7233f79c4ca9940a0db3957f0607'
-const maxQuoteBytes = 65_536
 const sgxForm: Form = ['sgx', 0, enclaveReportBytes]
 const tdxForm: Form = ['tdx', 0x81, 584]
 const tdx15Form: Form = ['tdx', 0x81, 648]

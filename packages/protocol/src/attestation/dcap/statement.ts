@@ -6,6 +6,12 @@ import { fromHex } from '../../bytes/text-encoding.ts'
 import type { TcbStatus } from '../appraisal.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { parseIsoTime } from '../x509/time.ts'
+import {
+  maxStatementBytes,
+  maxStatementItems,
+  maxStatementTextBytes,
+  tcbComponents,
+} from '../limits.ts'
 
 /** What both statements have. Dates are milliseconds. */
 export type Dated = {
@@ -66,10 +72,6 @@ const statuses: readonly TcbStatus[] = [
   'Revoked',
 ]
 const code = 'collateral-malformed'
-const maxStatementBytes = 262_144
-const maxItems = 256
-const maxTextBytes = 256
-const components = 16
 
 /**
  * Parses the identity of a quoting enclave.
@@ -163,7 +165,7 @@ function readIsvLevel(fields: MapReader): IsvLevel {
 
 function readLevel(fields: MapReader): Level {
   const status = statuses.find((known) => known === fields.value('tcbStatus'))
-  const listed = fields.has('advisoryIDs') ? fields.array('advisoryIDs', 0, maxItems) : []
+  const listed = fields.has('advisoryIDs') ? fields.array('advisoryIDs', 0, maxStatementItems) : []
   const advisories = listed.filter((advisory) => typeof advisory === 'string')
   refuseUnless(advisories.length === listed.length, code, 'advisoryIDs')
   return { status: status ?? refuse(code, 'tcbStatus'), advisories }
@@ -171,16 +173,16 @@ function readLevel(fields: MapReader): Level {
 
 function readSvns(fields: MapReader, name: string): readonly number[] {
   const svns = readAll(fields, name, (component) => component.integer('svn'))
-  refuseUnless(svns.length === components, code, name)
+  refuseUnless(svns.length === tcbComponents, code, name)
   return svns
 }
 
 function readAll<T>(fields: MapReader, name: string, read: (item: MapReader) => T): readonly T[] {
-  return fields.array(name, 0, maxItems).map((item) => read(open(item)))
+  return fields.array(name, 0, maxStatementItems).map((item) => read(open(item)))
 }
 
 function readText(fields: MapReader, name: string): string {
-  return fields.text(name, 0, maxTextBytes)
+  return fields.text(name, 0, maxStatementTextBytes)
 }
 
 function readHex(fields: MapReader, name: string, length: number): Uint8Array {

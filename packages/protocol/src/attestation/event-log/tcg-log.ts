@@ -3,6 +3,13 @@ import { concatBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { openByteReader, type ByteReader } from '../byte-reader.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import {
+  maxAlgorithms,
+  maxBootEvents,
+  maxBootLogBytes,
+  maxDigestBytes,
+  maxRegister,
+} from '../limits.ts'
 
 /** Measurement registers of one hash: its number, its width, and how a register goes on from a digest. */
 export type RegisterBank = {
@@ -26,7 +33,6 @@ export type ReplayedLog = {
 }
 
 /** Most bytes of a log. */
-const maxBootLogBytes = 262_144
 
 /** The SHA-256 bank: PCRs of TPMs. */
 export const sha256Bank: RegisterBank = { algorithm: 0x0b, bytes: 32, digest: sha256 }
@@ -37,10 +43,6 @@ const widths: ReadonlyMap<number, number> = new Map([
   [0x0c, 48],
 ])
 const noAction = 3
-const maxEvents = 4096
-const maxAlgorithms = 8
-const maxDigestBytes = 64
-const maxRegister = 23
 const signature = 'Spec ID Event03\0'
 const startupLocality = 'StartupLocality\0'
 
@@ -71,7 +73,7 @@ export function replayBootLog(bytes: Uint8Array, bank: RegisterBank): ReplayedLo
     } else {
       const before = registers.get(register) ?? new Uint8Array(width)
       registers.set(register, hashBytes(concatBytes(before, digest)))
-      refuseUnless(events.length < maxEvents, code)
+      refuseUnless(events.length < maxBootEvents, code)
       events.push(event)
     }
   }

@@ -3,6 +3,7 @@ import { copyBytes, decodeUtf8 } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
 import { openByteReader, type ByteReader } from '../byte-reader.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { gpuDigestBytes, maxGpuReportBytes } from '../limits.ts'
 
 /** What a report says. */
 export type NvidiaReport = {
@@ -25,9 +26,7 @@ export type NvidiaReport = {
 }
 
 const code = 'nvidia-malformed'
-const maxReportBytes = 16_384
 const nonceBytes = 32
-const digestBytes = 48
 const signatureBytes = 96
 // GET_MEASUREMENTS of SPDM 1.1: signature requested, all measurements.
 const requestHead = '11e001ff'
@@ -48,7 +47,7 @@ const pcie = 21
  * @throws EvidenceError `nvidia-malformed`.
  */
 export function parseNvidiaReport(bytes: Uint8Array): NvidiaReport {
-  refuseUnless(bytes.length <= maxReportBytes, code)
+  refuseUnless(bytes.length <= maxGpuReportBytes, code)
   const reader = openByteReader(bytes, code, 'little')
   expectHex(reader, requestHead)
   const nonce = reader.take(nonceBytes)
@@ -62,7 +61,7 @@ export function parseNvidiaReport(bytes: Uint8Array): NvidiaReport {
   const signature = reader.take(signatureBytes)
   reader.end()
   const firmwareId = opaque.get(firmware) ?? null
-  refuseUnless(firmwareId === null || firmwareId.length === digestBytes, code)
+  refuseUnless(firmwareId === null || firmwareId.length === gpuDigestBytes, code)
   return {
     nonce,
     measurements,
@@ -85,8 +84,8 @@ function parseMeasurements(reader: ByteReader): ReadonlyMap<number, Uint8Array> 
     const index = record.u8()
     expectHex(record, blockHead)
     const isDigest = record.u8() < 128
-    refuseUnless(isDigest && !measurements.has(index) && record.u16() === digestBytes, code)
-    measurements.set(index, record.take(digestBytes))
+    refuseUnless(isDigest && !measurements.has(index) && record.u16() === gpuDigestBytes, code)
+    measurements.set(index, record.take(gpuDigestBytes))
   }
   refuseUnless(measurements.size === count && count > 0, code)
   return measurements

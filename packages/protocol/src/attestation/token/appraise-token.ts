@@ -22,7 +22,7 @@ export type TokenService = {
   readonly algorithm: 'RS256' | 'ES384'
   readonly issuer: RegExp
   /** Reads what is in the evidence. Required claims are taken here. */
-  parse(raw: Uint8Array): TokenReading
+  readonly parse: (raw: Uint8Array) => TokenReading
 }
 
 /** What the tokens of evidence say. */
@@ -30,7 +30,7 @@ export type TokenReading = {
   /** The one that speaks for all first. */
   readonly tokens: readonly [WebToken, ...WebToken[]]
   readonly isDebug: boolean
-  checkConfiguration(): void
+  readonly checkConfiguration: () => void
   readonly claims: Pick<EvidenceClaims, 'binding' | 'measurements' | 'machine' | 'settings'>
 }
 

@@ -61,6 +61,7 @@ const service: TokenService = {
       tokens: [token],
       isDebug: claimBoolean(claims, isDebuggable),
       checkConfiguration() {
+        claimText(claims, status[0])
         expectClaim(claims, ...status)
       },
       claims: {

@@ -4,12 +4,12 @@ import type { JsonMap, JsonValue } from '../../bytes/json-decode.ts'
 import { textOf } from '../../bytes/map-reader.ts'
 import { fromHex } from '../../bytes/text-encoding.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxClaimBytes } from '../limits.ts'
 
 /** Names of members, from the outside in, with dots between: `submods.gce.instance_id`. */
 export type ClaimPath = string
 
 const code = 'token-claim-missing'
-const maxTextBytes = 1024
 
 /** The value there, `undefined` where there is none. */
 export function findClaim(claims: JsonMap, path: ClaimPath): JsonValue | undefined {
@@ -20,7 +20,7 @@ export function findClaim(claims: JsonMap, path: ClaimPath): JsonValue | undefin
 
 /** @throws EvidenceError `token-claim-missing`. */
 export function claimText(claims: JsonMap, path: ClaimPath): string {
-  return textOf(findClaim(claims, path), 1, maxTextBytes) ?? refuse(code, path)
+  return textOf(findClaim(claims, path), 1, maxClaimBytes) ?? refuse(code, path)
 }
 
 /** @throws EvidenceError `token-claim-missing`, also for what is not strict hex. */
@@ -51,7 +51,7 @@ export function claimTexts(claims: JsonMap, path: ClaimPath, maximum: number): r
   const value = findClaim(claims, path)
   const items = isCborArray(value) ? value : [value]
   refuseUnless(items.length <= maximum, code, path)
-  return items.map((item) => textOf(item, 1, maxTextBytes) ?? refuse(code, path))
+  return items.map((item) => textOf(item, 1, maxClaimBytes) ?? refuse(code, path))
 }
 
 /** Refuses a claim that is none of these. */

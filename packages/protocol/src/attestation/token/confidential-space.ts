@@ -7,11 +7,11 @@ import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { appraiseTokens, type TokenService } from './appraise-token.ts'
 import { claimText, claimTexts, expectClaim, findClaim } from './claim.ts'
 import { parseWebToken } from './web-token.ts'
+import { maxNonces } from '../limits.ts'
 
 /** The audience that a gateway asks for. */
 export const confidentialSpaceAudience = 'countersign/keyset/v1'
 
-const maxNonces = 6
 const imageClaim = 'submods.container.image_digest'
 const imageForm = /^sha256:([0-9a-f]{64})$/
 const overrides = ['env_override', 'cmd_override']

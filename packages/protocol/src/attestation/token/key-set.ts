@@ -9,6 +9,7 @@ import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { createEcKey, createRsaKey, parsePublicKey } from '../x509/algorithm.ts'
 import { openSequence } from '../x509/der.ts'
 import { integerTag, sequenceTag } from '../x509/der-numbers.ts'
+import { maxKeySetBytes, maxKeys } from '../limits.ts'
 
 /** A key of a set. */
 export type TokenKey = {
@@ -17,8 +18,6 @@ export type TokenKey = {
   readonly thumbprint: string
 }
 
-const maxKeySetBytes = 262_144
-const maxKeys = 64
 const code = 'token-keys-malformed'
 // Version, serial, algorithm, issuer, dates, subject.
 const tagsBeforeKey = [0xa0, integerTag, ...Array<number>(4).fill(sequenceTag)]

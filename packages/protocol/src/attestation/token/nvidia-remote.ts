@@ -9,9 +9,7 @@ import { refuseUnless } from '../evidence-errors.ts'
 import { appraiseTokens, type TokenService } from './appraise-token.ts'
 import { claimHex, claimText, expectClaim, findClaim } from './claim.ts'
 import { parseWebToken, type WebToken } from './web-token.ts'
-
-const maxAnswerBytes = 65_536
-const maxDevices = 16
+import { maxAnswerBytes, maxDevices } from '../limits.ts'
 
 type Device = {
   readonly name: string

@@ -5,6 +5,7 @@ import { decodeJson, type JsonMap } from '../../bytes/json-decode.ts'
 import { textOf } from '../../bytes/map-reader.ts'
 import { fromBase64url } from '../../bytes/text-encoding.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxTokenBytes } from '../limits.ts'
 
 /** What a token says, and what its signature is over. */
 export type WebToken = {
@@ -17,7 +18,6 @@ export type WebToken = {
 }
 
 const code = 'token-malformed'
-const maxTokenBytes = 65_536
 const dot = 0x2e
 const knownParameters: ReadonlySet<string> = new Set(['alg', 'jku', 'kid', 'typ'])
 

@@ -11,6 +11,7 @@ import { makeCredential, type TpmCredential } from './make-credential.ts'
 import { isEndorsementCertificate, understoodInEndorsement } from './tpm-endorsement.ts'
 import { readTpmMap } from './tpm-map.ts'
 import { isAttestationKey, parseTpmPublic, tpmName } from './tpm-public.ts'
+import { maxTpmChain } from '../limits.ts'
 
 /** What a machine asks to have enrolled: DER of the EK certificate, TPMT_PUBLIC of both keys. */
 export type EnrolmentRequest = {
@@ -35,7 +36,6 @@ export type TpmChallenge = {
 
 const maxRequestBytes = 16_384
 const maxPartBytes = 8192
-const maxChain = 6
 
 /** The bytes of a request. */
 export function encodeEnrolmentRequest(request: EnrolmentRequest): Uint8Array {
@@ -135,7 +135,7 @@ function buildChain(
   authorities: readonly Certificate[],
 ): readonly Certificate[] {
   const chain = [leaf]
-  for (let below = leaf; chain.length < maxChain;) {
+  for (let below = leaf; chain.length < maxTpmChain;) {
     const { issuer } = below
     const isRoot = equalBytes(issuer, below.subject)
     const above = isRoot

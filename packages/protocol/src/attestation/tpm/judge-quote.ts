@@ -50,7 +50,7 @@ export function measurementsOf({ tpm: { quote, pcrs }, log }: QuotedLog): Map<st
     ['restarts', quote.restartCount.toString(16).padStart(8, '0')],
   ])
   for (const [pcr, value] of pcrs) measurements.set(`pcr${pcr}`, toHex(value))
-  for (const { name, digest } of log?.events ?? []) measurements.set(name, toHex(digest))
+  for (const event of log?.events ?? []) measurements.set(event.name, toHex(event.digest))
   return measurements
 }
 

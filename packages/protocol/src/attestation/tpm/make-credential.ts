@@ -5,7 +5,16 @@ import { concatBytes, encodeUtf8 } from '../../bytes/byte-string.ts'
 import { toBase64url } from '../../bytes/text-encoding.ts'
 import { rsaExponent } from '../../crypto/verify-signature.ts'
 import { EvidenceError } from '../evidence-errors.ts'
-import { tpmAlgorithm, tpmAttribute, type TpmPublic } from './tpm-public.ts'
+import type { TpmPublic } from './tpm-public.ts'
+import {
+  decrypt,
+  fixedParent,
+  fixedTpm,
+  restricted,
+  sensitiveDataOrigin,
+  sign,
+  tpmSha256,
+} from './tpm-numbers.ts'
 
 /** What ActivateCredential takes: TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET, both without their lengths. */
 export type TpmCredential = {
@@ -44,12 +53,11 @@ export async function makeCredential(
 
 /** True for a storage key that cannot leave its TPM: what an EK is. */
 function isEndorsementKey({ key, attributes, nameAlgorithm, symmetricBits }: TpmPublic): boolean {
-  const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, decrypt, sign } = tpmAttribute
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | decrypt
   return (
     key.kind === 'RSA' &&
     (attributes & (wanted | sign)) === wanted &&
-    nameAlgorithm === tpmAlgorithm.sha256 &&
+    nameAlgorithm === tpmSha256 &&
     symmetricBits === blockBytes * 8
   )
 }

@@ -22,6 +22,7 @@ import { checkRevocation } from '../x509/revocation-list.ts'
 import { isSignedByChallenger, parseEnrolment, type SignedEnrolment } from './enrolment.ts'
 import { tpmCollateral } from './tpm-evidence.ts'
 import { tpmName, type TpmPublic } from './tpm-public.ts'
+import { maxEnrolmentBytes, maxTpmChain } from '../limits.ts'
 
 /** What endorses an AK, parsed. `chain` is root first and ends in the certificate of the EK or of the AK. */
 export type TpmEndorsement =
@@ -32,8 +33,6 @@ export type TpmEndorsement =
     }
   | { readonly kind: 'certificate'; readonly chain: readonly Certificate[] }
 
-const maxChainBytes = 32_768
-const maxChain = 6
 // 2.5.29.37 and 2.5.29.17.
 const extendedKeyUsage = '551d25'
 const subjectAlternativeName = '551d11'
@@ -148,10 +147,11 @@ export function isEndorsementCertificate({ extensions, authority }: Certificate)
 
 function decodeChain(bytes: Uint8Array): readonly Uint8Array[] {
   try {
-    const decoded = decodeCbor(bytes, maxChainBytes)
+    const decoded = decodeCbor(bytes, maxEnrolmentBytes)
     const list = isCborArray(decoded) ? decoded : []
     const chain = list.filter((item) => item instanceof Uint8Array)
-    if (chain.length > 0 && chain.length === list.length && chain.length <= maxChain) return chain
+    if (chain.length > 0 && chain.length === list.length && chain.length <= maxTpmChain)
+      return chain
   } catch (cause) {
     refuse('tpm-malformed', 'AK chain', cause)
   }

@@ -4,8 +4,10 @@ import { ProtocolError } from '../../errors.ts'
 import { coordinateBytes } from '../../crypto/verify-signature.ts'
 import { refuseUnless } from '../evidence-errors.ts'
 import { readTpmMap } from './tpm-map.ts'
-import { parseTpmPublic, tpmAlgorithm, type TpmPublic } from './tpm-public.ts'
+import { parseTpmPublic, type TpmPublic } from './tpm-public.ts'
 import { parseTpmQuote, parseTpmSignature, type TpmQuote, type TpmSignature } from './tpm-quote.ts'
+import { maxPcrs, maxTpmBytes, maxTpmPartBytes, pcrBytes } from '../limits.ts'
+import { tpmSha256 } from './tpm-numbers.ts'
 
 /** The parts, each as the TPM gave it. */
 export type TpmEvidenceParts = {
@@ -41,11 +43,6 @@ export const tpmCollateral = {
   bootLog: 'tpm-boot-log',
 } as const
 
-const maxEvidenceBytes = 8192
-const maxPartBytes = 1024
-const maxPcrs = 24
-const pcrBytes = 32
-
 /** The bytes of evidence. */
 export function encodeTpmEvidence(parts: TpmEvidenceParts): Uint8Array {
   const fields = new Map<number, CborValue>([
@@ -71,7 +68,7 @@ export function parseTpmEvidence(bytes: Uint8Array): TpmEvidence {
   const signature = parseTpmSignature(parts.signature, kind === 'RSA' ? 0 : coordinateBytes[kind])
   const [selection, ...others] = quote.selections
   refuseUnless(
-    selection?.hash === tpmAlgorithm.sha256 &&
+    selection?.hash === tpmSha256 &&
       selection.pcrs.length === parts.pcrValues.length &&
       others.length === 0,
     'tpm-malformed',
@@ -84,10 +81,10 @@ export function parseTpmEvidence(bytes: Uint8Array): TpmEvidence {
 }
 
 function readParts(bytes: Uint8Array): TpmEvidenceParts {
-  return readTpmMap(bytes, maxEvidenceBytes, [2, 3, 4, 5], (fields) => ({
-    attest: fields.bytes(2, 1, maxPartBytes),
-    signature: fields.bytes(3, 1, maxPartBytes),
-    akPublic: fields.bytes(4, 1, maxPartBytes),
+  return readTpmMap(bytes, maxTpmBytes, [2, 3, 4, 5], (fields) => ({
+    attest: fields.bytes(2, 1, maxTpmPartBytes),
+    signature: fields.bytes(3, 1, maxTpmPartBytes),
+    akPublic: fields.bytes(4, 1, maxTpmPartBytes),
     pcrValues: fields.array(5, 1, maxPcrs).map(readPcr),
   }))
 }

@@ -5,53 +5,44 @@ import type { HashName, PublicKey } from '../../crypto/verify-signature.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { createEcKey } from '../x509/algorithm.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
+import { maxDigestBytes, maxTpmRsaBytes } from '../limits.ts'
+import {
+  decrypt,
+  defaultExponent,
+  fixedParent,
+  fixedTpm,
+  restricted,
+  sensitiveDataOrigin,
+  sign,
+  tpmAes,
+  tpmCfb,
+  tpmEcc,
+  tpmEcdsa,
+  tpmNull,
+  tpmRsa,
+  tpmRsaSsa,
+  tpmSha256,
+  tpmSha384,
+} from './tpm-numbers.ts'
 
-/** Numbers of TPM 2.0 for algorithms. */
-export const tpmAlgorithm = {
-  rsa: 0x0001,
-  aes: 0x0006,
-  sha256: 0x000b,
-  sha384: 0x000c,
-  null: 0x0010,
-  rsaSsa: 0x0014,
-  ecdsa: 0x0018,
-  ecc: 0x0023,
-  cfb: 0x0043,
-} as const
-
-/** Bits of `attributes` (Part 2 §8.3). */
-export const tpmAttribute = {
-  fixedTpm: 0x2,
-  fixedParent: 0x10,
-  sensitiveDataOrigin: 0x20,
-  restricted: 0x10000,
-  decrypt: 0x20000,
-  sign: 0x40000,
-} as const
-
-/** A key of a TPM. `scheme` and `schemeHash` are 0 where the key fixes none. */
+/** A key of a TPM. `schemeHash` is 0 where the key fixes no scheme. */
 export type TpmPublic = {
   /** The bytes that were parsed. */
   readonly bytes: Uint8Array
   readonly nameAlgorithm: number
   readonly attributes: number
-  readonly authPolicy: Uint8Array
   /** AES key bits of a storage key, 0 for a key that signs. */
   readonly symmetricBits: number
-  readonly scheme: number
   readonly schemeHash: number
   /** RSA of at least 2,048 bits with the exponent 65,537, P-256 or P-384. */
   readonly key: PublicKey
 }
 
 const code = 'tpm-malformed'
-const maxDigestBytes = 64
-const maxModulusBytes = 512
-const rsaExponent = 65_537
 /** The hashes that a key or a name can have here, by their numbers. */
 export const tpmHashes: ReadonlyMap<number, HashName> = new Map([
-  [tpmAlgorithm.sha256, 'SHA-256'],
-  [tpmAlgorithm.sha384, 'SHA-384'],
+  [tpmSha256, 'SHA-256'],
+  [tpmSha384, 'SHA-384'],
 ])
 const curves: ReadonlyMap<number, 'P-256' | 'P-384'> = new Map([
   [3, 'P-256'],
@@ -66,18 +57,18 @@ const curves: ReadonlyMap<number, 'P-256' | 'P-384'> = new Map([
 export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
   const reader = openTpmReader(bytes)
   const type = reader.u16()
-  const head = {
-    bytes,
-    nameAlgorithm: reader.u16(),
-    attributes: reader.u32(),
-    authPolicy: reader.sized(maxDigestBytes),
-    symmetricBits: readSymmetric(reader),
-    ...readScheme(reader),
-  }
-  refuseUnless(type === tpmAlgorithm.rsa || type === tpmAlgorithm.ecc, code)
-  const key = type === tpmAlgorithm.rsa ? readRsa(reader) : readEcc(reader)
+  const nameAlgorithm = reader.u16()
+  const attributes = reader.u32()
+  // What its use would have to be authorized by.
+  reader.sized(maxDigestBytes)
+  const symmetricBits = readSymmetric(reader)
+  const scheme = reader.u16()
+  refuseUnless([tpmNull, tpmEcdsa, tpmRsaSsa].includes(scheme), code)
+  const schemeHash = scheme === tpmNull ? 0 : reader.u16()
+  refuseUnless(type === tpmRsa || type === tpmEcc, code)
+  const key = type === tpmRsa ? readRsa(reader) : readEcc(reader)
   reader.end()
-  return { ...head, key }
+  return { bytes, nameAlgorithm, attributes, symmetricBits, schemeHash, key }
 }
 
 /**
@@ -101,7 +92,6 @@ export async function tpmHash(algorithm: number, bytes: Uint8Array): Promise<Uin
 
 /** True for a key that signs only what its own TPM made, and that cannot exist outside of it. */
 export function isAttestationKey({ attributes }: TpmPublic): boolean {
-  const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, sign, decrypt } = tpmAttribute
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | sign
   // A key that also decrypts is a storage key to the TPM, whatever it signs.
   return (attributes & (wanted | decrypt)) === wanted
@@ -109,26 +99,19 @@ export function isAttestationKey({ attributes }: TpmPublic): boolean {
 
 function readSymmetric(reader: TpmReader): number {
   const algorithm = reader.u16()
-  if (algorithm === tpmAlgorithm.null) return 0
+  if (algorithm === tpmNull) return 0
   const bits = reader.u16()
-  const isAesCfb = algorithm === tpmAlgorithm.aes && reader.u16() === tpmAlgorithm.cfb
+  const isAesCfb = algorithm === tpmAes && reader.u16() === tpmCfb
   refuseUnless(isAesCfb && bits > 0, code)
   return bits
-}
-
-function readScheme(reader: TpmReader): { readonly scheme: number; readonly schemeHash: number } {
-  const scheme = reader.u16()
-  if (scheme === tpmAlgorithm.null) return { scheme: 0, schemeHash: 0 }
-  refuseUnless(scheme === tpmAlgorithm.ecdsa || scheme === tpmAlgorithm.rsaSsa, code)
-  return { scheme, schemeHash: reader.u16() }
 }
 
 function readRsa(reader: TpmReader): PublicKey {
   const keyBits = reader.u16()
   const exponent = reader.u32()
-  const modulus = reader.sized(maxModulusBytes)
+  const modulus = reader.sized(maxTpmRsaBytes)
   // 0 stands for the default exponent.
-  const isExponent = exponent === 0 || exponent === rsaExponent
+  const isExponent = exponent === 0 || exponent === defaultExponent
   const isFull = modulus.length * 8 === keyBits && Number(modulus[0]) >= 0x80
   refuseUnless(isExponent && keyBits >= 2048 && isFull, code)
   return { kind: 'RSA', bytes: modulus }
@@ -136,7 +119,7 @@ function readRsa(reader: TpmReader): PublicKey {
 
 function readEcc(reader: TpmReader): PublicKey {
   const curve = curves.get(reader.u16())
-  refuseUnless(reader.u16() === tpmAlgorithm.null, code)
+  refuseUnless(reader.u16() === tpmNull, code)
   const x = reader.sized(maxDigestBytes)
   const y = reader.sized(maxDigestBytes)
   refuseUnless(x.length === y.length, code)

@@ -2,8 +2,15 @@
 import { concatBytes } from '../../bytes/byte-string.ts'
 import { refuseUnless } from '../evidence-errors.ts'
 import { toWidth } from '../x509/algorithm.ts'
-import { tpmAlgorithm } from './tpm-public.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
+import {
+  maxBitmapBytes,
+  maxDigestBytes,
+  maxSelections,
+  maxTpmNameBytes,
+  maxTpmRsaBytes,
+} from '../limits.ts'
+import { generatedValue, tpmEcdsa, tpmRsaSsa, typeQuote } from './tpm-numbers.ts'
 
 /** PCRs of one bank, in ascending order. */
 export type PcrSelection = { readonly hash: number; readonly pcrs: readonly number[] }
@@ -29,14 +36,6 @@ export type TpmSignature = {
 }
 
 const code = 'tpm-malformed'
-const magic = 0xff544347
-const typeQuote = 0x8018
-const maxNameBytes = 66
-const maxExtraBytes = 66
-const maxDigestBytes = 64
-const maxSelections = 4
-const maxBitmapBytes = 3
-const maxRsaBytes = 512
 
 /**
  * Parses a quote that fills the bytes.
@@ -45,10 +44,10 @@ const maxRsaBytes = 512
  */
 export function parseTpmQuote(bytes: Uint8Array): TpmQuote {
   const reader = openTpmReader(bytes)
-  refuseUnless(reader.u32() === magic && reader.u16() === typeQuote, code)
+  refuseUnless(reader.u32() === generatedValue && reader.u16() === typeQuote, code)
   // Qualified name of the key that signed.
-  reader.sized(maxNameBytes)
-  const extraData = reader.sized(maxExtraBytes)
+  reader.sized(maxTpmNameBytes)
+  const extraData = reader.sized(maxTpmNameBytes)
   // Milliseconds of its clock.
   reader.take(8)
   const resetCount = reader.u32()
@@ -72,11 +71,11 @@ export function parseTpmSignature(bytes: Uint8Array, coordinateBytes: number): T
   const reader = openTpmReader(bytes)
   const scheme = reader.u16()
   const hash = reader.u16()
-  const isEcdsa = scheme === tpmAlgorithm.ecdsa
-  refuseUnless(isEcdsa || scheme === tpmAlgorithm.rsaSsa, code)
+  const isEcdsa = scheme === tpmEcdsa
+  refuseUnless(isEcdsa || scheme === tpmRsaSsa, code)
   const signature = isEcdsa
     ? concatBytes(readInteger(reader, coordinateBytes), readInteger(reader, coordinateBytes))
-    : reader.sized(maxRsaBytes)
+    : reader.sized(maxTpmRsaBytes)
   reader.end()
   return { name: isEcdsa ? 'ECDSA' : 'RSASSA-PKCS1-v1_5', hash, bytes: signature }
 }

@@ -14,6 +14,7 @@ import {
   sequenceTag,
 } from './der-numbers.ts'
 import { takeTime } from './time.ts'
+import { maxExtensions, maxSerialBytes } from '../limits.ts'
 
 /** An extension: the content of its OCTET STRING. */
 export type Extension = { readonly isCritical: boolean; readonly value: Uint8Array }
@@ -52,8 +53,6 @@ const basicConstraints = '551d13'
 export const understoodExtensions: ReadonlySet<string> = new Set([keyUsage, basicConstraints])
 
 const code = 'certificate-malformed'
-const maxSerialBytes = 20
-const maxExtensions = 32
 
 type Body = Omit<Certificate, 'encoded' | 'digest' | 'signed'>
 
