@@ -8,6 +8,7 @@ import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
+import { findMetered } from './call-names.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
 import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
@@ -18,7 +19,7 @@ import {
   type DifferenceLog,
 } from './chain-nodes/chain-terms.ts'
 import { createChainClients } from './chain-nodes/nodes-transport.ts'
-import { createExactPayment } from './exact/exact-payment.ts'
+import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
 import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/metered-offers.ts'
@@ -250,7 +251,7 @@ function createExact(
     clock,
     otherOffers: (path, amountAtomic) =>
       toAccepts(createMeteredOffers(beside.terms, path, amountAtomic)),
-    ...(beside.metered === undefined ? {} : { sharedSender: beside.metered.sharedSender }),
+    ...(beside.metered === undefined ? {} : besideMetered(beside.metered, clock)),
     onFault: (error) => {
       log.error({ err: error }, 'the payment ledger failed')
     },
@@ -258,6 +259,14 @@ function createExact(
   const offer = (path: string, amountAtomic: bigint): PaymentRequirements =>
     createQuote(quoteTerms, path, amountAtomic).requirements
   return { scheme, offer }
+}
+
+/** One sender of transactions and one book of names. */
+function besideMetered(
+  { ledger, sharedSender }: OpenMetered,
+  clock: () => number,
+): Pick<ExactOptions, 'sharedSender' | 'meteredNames'> {
+  return { sharedSender, meteredNames: (digest) => findMetered(ledger, digest, clock()) }
 }
 
 function resourceBaseUrl({ publicUrl, listen: { host, port } }: Config): string {
