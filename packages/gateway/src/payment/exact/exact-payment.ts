@@ -70,8 +70,8 @@ export type ExactPayment = PaymentScheme & {
 }
 
 const defaultSettlementTimeoutMs = 30_000
-const askAgainMs = 1000
 const defaultFinalDepth = 32
+const askAgainMs = 1000
 
 /**
  * Opens the ledger and takes up what an earlier process left unsettled.
@@ -140,8 +140,8 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     },
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
-      await born
       await following
+      await born
       await settler.stopped()
       ledger.close()
       owner.release()
