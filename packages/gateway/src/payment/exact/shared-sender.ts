@@ -2,6 +2,7 @@
 import type { Hex } from 'viem'
 import type { Chain } from './chain.ts'
 import type { SignedTransaction } from './ledger.ts'
+import { stuckRule } from './replace-stuck.ts'
 import { createSender, type Sender, type SettlementAccount } from './sender.ts'
 
 /** What a sender asks a ledger about transactions of earlier processes. */
@@ -34,7 +35,7 @@ export function createSharedSender(options: {
       books.map((book) => book.findTransaction(hash)).find((found) => found !== undefined),
   }
   return {
-    sender: createSender({ ...options, ledger }),
+    sender: createSender({ ...options, ledger, replace: stuckRule }),
     join: (book) => {
       books.push(book)
     },
