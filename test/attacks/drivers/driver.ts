@@ -1,4 +1,5 @@
 /** What a test network lets the suite see and move. All of it is optional: what is missing is reported as not run. */
+import type { MoodyToken } from './accounts.ts'
 import type { PaidRequest } from '../wire.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
 
@@ -65,6 +66,8 @@ export type Driver = {
   rpcRule: RpcRule | undefined
   /** Raw transactions that the server has sent to its chain. */
   broadcasts(): readonly string[]
+  /** Resolves when this transaction is in a block. */
+  untilMined?(hash: `0x${string}`): Promise<unknown>
   /** What the receipt of an answer says was charged. */
   chargeOf?(answer: RawResult): Promise<bigint>
   /** Whether the receipt of `answer` also passes for this request and response. */
@@ -81,6 +84,8 @@ export type Driver = {
   payeeBalance?(): Promise<bigint>
   /** Another network like this one, for an attack that leaves nothing as it was. */
   fresh?(): Promise<FreshNetwork>
+  /** Another network like this one, whose asset can become what tokens can become. */
+  withMoodyToken?(): Promise<FreshNetwork & { readonly token: MoodyToken }>
   /** Kills, stalls and failures at random; throws when a sum differs. */
   chaos?(): Promise<string>
   stop(): Promise<void>

@@ -16,7 +16,8 @@ import {
 } from '../../../packages/gateway/test/support/start-gateway.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provider/start.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import { createFundedKey } from './accounts.ts'
+import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
@@ -104,19 +105,40 @@ type Parts = {
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
   readonly clock: MovedClock
+  readonly token: MoodyToken | undefined
 }
 
 /** Starts everything. */
-export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+export function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+  return startNetwork(scheme, () => Promise.resolve(undefined))
+}
+
+async function startMoodyNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
+  let token: MoodyToken | undefined
+  const network = await startNetwork(scheme, async (chain) => {
+    token = await deployMoodyToken(chain)
+    return token
+  })
+  if (token === undefined) throw new Error('no token')
+  return { ...network, token }
+}
+
+async function startNetwork(
+  scheme: string,
+  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+): Promise<AttackedNetwork> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
+  const token = await deploy(network.chain)
   const [provider, operator, rpc] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, clock }
+  let parts: Parts = { scheme, network, operator, provider, rpc, clock, token }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -148,9 +170,10 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       parts = { ...parts, operator: { ...operator, settlementKey } }
       gateway = await startTarget(parts, folder, port)
     },
-    payeeBalance: () => network.balanceOf(operator.payee),
+    payeeBalance: () => (token ?? network).balanceOf(operator.payee),
     fresh: () => startOwnNetwork(scheme),
-    createPayerKey: (balance) => createFundedKey(network.chain, balance),
+    withMoodyToken: () => startMoodyNetwork(scheme),
+    createPayerKey: (balance) => createFundedKey(network.chain, balance, token),
     get rpcRule() {
       return rpc.rule
     },
@@ -158,6 +181,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       rpc.rule = rule
     },
     broadcasts: () => rpc.broadcasts,
+    untilMined: (hash) => network.chain.mined(hash),
     chargeOf: async (answer) => {
       const { id, token } = receiptOf(answer.headers)
       return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
@@ -187,11 +211,11 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme, clock } = parts
+  const { operator, provider, rpc, scheme, clock, token } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
-    asset: baseSepoliaUsdc.address,
+    asset: (token ?? baseSepoliaUsdc).address,
     assetName: 'USDC',
     assetVersion: '2',
     payTo: operator.payee,
