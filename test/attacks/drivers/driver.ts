@@ -58,6 +58,10 @@ export type Driver = {
   untilIdle(): Promise<void>
   /** kill -9, and a new start on the same data and the same URL. */
   restart?(): Promise<void>
+  /** From now on the server kills itself at this point of its work, counted from 1 (`crash-points.ts`). */
+  armDeath?(point: number): void
+  /** No more; the name of the point at which it died, and it runs again. Waits so long for its death. */
+  disarmDeath?(withinMs: number): Promise<string | undefined>
   /** The URL of a second server of the same operator, with data of its own. */
   secondUrl?(): Promise<string>
   /** A key that holds so much of the asset; Permit2 may take it, and it has gas. */

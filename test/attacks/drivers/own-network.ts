@@ -18,6 +18,7 @@ import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provide
 import type { RawResult } from '../../provider/raw-client.ts'
 import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
+import { createDeath, type Death } from './death.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
@@ -105,6 +106,7 @@ type Parts = {
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
   readonly clock: MovedClock
+  readonly death: Death
   readonly token: MoodyToken | undefined
 }
 
@@ -132,13 +134,14 @@ async function startNetwork(
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
   const token = await deploy(network.chain)
+  const death = createDeath()
   const [provider, operator, rpc] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, clock, token }
+  let parts: Parts = { scheme, network, operator, provider, rpc, clock, death, token }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -155,6 +158,14 @@ async function startNetwork(
     restart: async () => {
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
+    },
+    armDeath: death.arm,
+    disarmDeath: async (withinMs) => {
+      const point = await death.disarm(withinMs)
+      if (point === undefined) return undefined
+      await gateway.kill()
+      gateway = await startTarget(parts, folder, port)
+      return point
     },
     secondUrl: async () => {
       second ??= await startSecond(parts, secondFolder)
@@ -198,6 +209,7 @@ async function startNetwork(
       await provider.stop()
       await network.chain.stop()
       clock.stop()
+      death.stop()
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
@@ -211,7 +223,7 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme, clock, token } = parts
+  const { operator, provider, rpc, scheme, clock, death, token } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
@@ -227,7 +239,11 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
     folder,
     program: gatewayWithClock,
     nodeFlags: ['--conditions=source'],
-    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey, ...clock.environment },
+    environment: {
+      COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey,
+      ...clock.environment,
+      ...death.environment,
+    },
     config: {
       listen: { port },
       upstreams: [
