@@ -119,7 +119,8 @@ export const checkRounding: Attack = async (context) => {
 export const moveNothing: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  const lied = scheme === 'exact' ? await forgeReceipt(context, driver) : await settleNothing(context, driver)
+  const lied =
+    scheme === 'exact' ? await forgeReceipt(context, driver) : await settleNothing(context, driver)
   if (lied.kind !== 'passed') return lied
   const moods = await changeMoods(context)
   return moods.kind === 'passed'

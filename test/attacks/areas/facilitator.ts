@@ -1,7 +1,17 @@
 /** T38–T43: whoever sends the transactions. */
 import { encodeAbiParameters } from 'viem'
 import type { Driver } from '../drivers/driver.ts'
-import { demand, isServed, notApplicable, notRun, passed, tally, type Attack, type Context, type Outcome } from '../attack.ts'
+import {
+  demand,
+  isServed,
+  notApplicable,
+  notRun,
+  passed,
+  tally,
+  type Attack,
+  type Context,
+  type Outcome,
+} from '../attack.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'

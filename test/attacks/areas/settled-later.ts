@@ -99,7 +99,9 @@ export function settleNothing(context: Context, driver: Driver): Promise<Outcome
       isTaken,
       `${payer.charged()} was charged; after a receipt without its event ${await payer.taken()} was taken, and no more`,
     )
-    return passed(`a receipt without its event was not believed: ${payer.charged()} taken afterwards`)
+    return passed(
+      `a receipt without its event was not believed: ${payer.charged()} taken afterwards`,
+    )
   })
 }
 

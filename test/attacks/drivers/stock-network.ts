@@ -5,7 +5,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { privateKeyToAddress } from 'viem/accounts'
-import { startTestChain, type TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import {
+  startTestChain,
+  type TestChain,
+} from '../../../packages/gateway/test/payment/chain-process.ts'
 import { startPlainLoopbackProvider } from '../../provider/start.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
 import type { Driver, SpecialRequests } from './driver.ts'

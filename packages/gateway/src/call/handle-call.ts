@@ -151,9 +151,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
             metered?.receiptStored()
           })
     if (draft === undefined) metered?.receiptStored()
+    // Whoever has the answer may ask for them at once, and another worker.
+    keepUpstreamAnswer(gateway, call, exchange)
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
-    keepUpstreamAnswer(gateway, call, exchange)
     observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')

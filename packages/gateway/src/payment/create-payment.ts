@@ -11,6 +11,11 @@ import { createApiKeyPayment } from './api-key.ts'
 import { findMetered } from './call-names.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
+import {
+  createChainTerms,
+  createDifferenceLog,
+  type ChainTerms,
+} from './chain-nodes/chain-terms.ts'
 import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -105,7 +110,9 @@ async function createX402(
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
   const { settlementKey, chargeKey } = readPaymentKeys(environment)
+  const differences = createDifferenceLog(log, clock)
   const metered = await openMetered(config, payment, {
+    onDifference: differences.onDifference,
     clock,
     settlementKey,
     chargeKey,
@@ -125,7 +132,19 @@ async function createX402(
   }
   const curve = await loadEvmCurve()
   const beside =
-    exact && createExact(config, exact, settlementKey, { metered, terms, curve }, surroundings)
+    exact &&
+    createExact(
+      config,
+      exact,
+      settlementKey,
+      {
+        metered,
+        terms,
+        curve,
+        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
+      },
+      surroundings,
+    )
   await metered?.start()
   const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
@@ -135,7 +154,10 @@ async function createX402(
     signSettlement: async (message) =>
       hexToBytes(await account.signMessage({ message: { raw: message } })),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
-    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    unsettled: () => ({
+      ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+      nodeDifferences: differences.counts,
+    }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
 }
@@ -190,6 +212,7 @@ function createExact(
     readonly metered: OpenMetered | undefined
     readonly terms: MeteredTermsSet
     readonly curve: EvmCurve
+    readonly chain: ChainTerms
   },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
@@ -203,6 +226,7 @@ function createExact(
   const scheme = createExactPayment({
     ...options,
     settlementKey,
+    chainTerms: beside.chain,
     curve: beside.curve,
     settle:
       settle === 'before'

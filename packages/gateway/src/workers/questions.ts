@@ -119,6 +119,8 @@ export type StartOrder = {
   readonly takesRefunds: boolean
   /** Keys that calls may still be sealed to, oldest first. */
   readonly heldHpke: readonly Uint8Array[]
+  /** The key of OpenGradient's profile, the same in all workers: PKCS #8, DER. */
+  readonly openGradientKey: Uint8Array | undefined
 }
 
 /** What the primary asks. */

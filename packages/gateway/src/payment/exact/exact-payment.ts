@@ -6,6 +6,8 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { describeGatewayError, type GatewayErrorCode } from '../../errors.ts'
 import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
 import { ownDatabase } from '../database.ts'
+import type { ChainTerms } from '../chain-nodes/chain-terms.ts'
+import { isDisagreement } from '../chain-nodes/nodes-disagree.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import type { NamedEntry, NamesBeside } from '../call-names.ts'
 import { answerNamed } from '../judge-name.ts'
@@ -34,6 +36,8 @@ export type ExactOptions = {
   readonly assetVersion: string
   readonly payTo: string
   readonly rpcUrl: string
+  /** Several nodes, bounds of fees, and the depth of which nothing is followed any more; one node, and those of PA9.7, when absent. */
+  readonly chainTerms?: ChainTerms
   /** 0x and 64 hex digits; pays the gas of settlements. No other process may use it. */
   readonly settlementKey: string
   readonly curve: EvmCurve
@@ -84,12 +88,20 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     asset: terms.asset,
     sender: account.address,
   })
-  const chain = createChain(terms, options.rpcUrl, signal)
+  const chain = createChain(terms, options.chainTerms?.source ?? options.rpcUrl, signal)
   const onFault = options.onFault ?? (() => undefined)
   options.sharedSender?.join(ledger)
   const sender =
     options.sharedSender?.sender ??
-    createSender({ chain, chainId: terms.chainId, account, ledger, signal, replace: stuckRule })
+    createSender({
+      chain,
+      chainId: terms.chainId,
+      account,
+      ledger,
+      signal,
+      replace: stuckRule,
+      ...options.chainTerms?.fees,
+    })
   const settler = createSettler({
     terms,
     chain,
@@ -190,11 +202,7 @@ async function answer(
       }
     }
     if (error instanceof ChainUnreachable) {
-      const detail = 'The chain does not answer; nothing was charged.'
-      return {
-        kind: 'refused',
-        refusal: { code: 'payment-unavailable', detail, headers: { 'retry-after': '5' } },
-      }
+      return { kind: 'refused', refusal: refuseUnread(error) }
     }
     throw error
   }
@@ -231,6 +239,17 @@ function toAdmission(
     refuse,
   )
   return { kind: 'admitted', payment }
+}
+
+function refuseUnread(error: ChainUnreachable): Refusal {
+  const headers = { 'retry-after': '5' }
+  return isDisagreement(error)
+    ? { code: 'chain-nodes-disagree', detail: 'Nothing was charged.', headers }
+    : {
+        code: 'payment-unavailable',
+        detail: 'The chain does not answer; nothing was charged.',
+        headers,
+      }
 }
 
 /** Every 402 carries a fresh quote, so that the caller can sign a new payment at once. */

@@ -76,6 +76,8 @@ type Options = {
   readonly signal: AbortSignal
   /** Most that is offered for a unit of gas; what was sent waits while the chain asks for more. */
   readonly maxFeePerGas?: bigint
+  /** What of it goes to whoever makes the block. */
+  readonly maxTipPerGas?: bigint
   /**
    * When a transaction that is in no block is replaced by a dearer one; never when absent. Whoever follows transactions by
    * their hash alone must not ask for it: the hash changes.
@@ -258,8 +260,11 @@ async function sendAgain(state: State, journaled: SignedTransaction): Promise<Se
   return replaced
 }
 
-function boundsOf({ maxFeePerGas = highestFeePerGas }: Options): OfferedFees {
-  return { maxFeePerGas, tip: least(highestTip, maxFeePerGas) }
+function boundsOf({
+  maxFeePerGas = highestFeePerGas,
+  maxTipPerGas = highestTip,
+}: Options): OfferedFees {
+  return { maxFeePerGas, tip: least(maxTipPerGas, maxFeePerGas) }
 }
 
 async function sign(
