@@ -24,6 +24,7 @@ import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
 import type { ExactContext, SettleRule } from './context.ts'
 import { createSender, createSettlementAccount } from './sender.ts'
+import { stuckRule } from './replace-stuck.ts'
 import type { SharedSender } from './shared-sender.ts'
 import { createSettler } from './settlement.ts'
 
@@ -94,7 +95,15 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
   options.sharedSender?.join(ledger)
   const sender =
     options.sharedSender?.sender ??
-    createSender({ chain, chainId: terms.chainId, account, ledger, signal, ...options.chainTerms?.fees })
+    createSender({
+      chain,
+      chainId: terms.chainId,
+      account,
+      ledger,
+      signal,
+      replace: stuckRule,
+      ...options.chainTerms?.fees,
+    })
   const settler = createSettler({
     terms,
     chain,
