@@ -92,7 +92,7 @@ async function serveCall(
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const sent = { request, forwarded, chosen, bill, signing }
+    const sent = { request, forwarded, chosen, bill: fixBill(bill, payment), signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     const { exchange } = served
     await gateway.turns.end()
@@ -108,6 +108,12 @@ async function serveCall(
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
   }
+}
+
+/** A credit of a call that cost a fixed price pays for it in full, also where use is metered by now (PA8.6). */
+function fixBill(bill: Bill, { fixedAtomic }: AdmittedPayment): Bill {
+  if (fixedAtomic === undefined) return bill
+  return { priceAtomic: fixedAtomic, authorisation: undefined }
 }
 
 async function settleCall(
@@ -145,9 +151,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
             metered?.receiptStored()
           })
     if (draft === undefined) metered?.receiptStored()
+    // Whoever has the answer may ask for them at once, and another worker.
+    keepUpstreamAnswer(gateway, call, exchange)
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
-    keepUpstreamAnswer(gateway, call, exchange)
     observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')

@@ -39,6 +39,7 @@ export type AdmissionAnswer =
       readonly payer: string | null
       readonly isMetered: boolean
       readonly releases: 'free' | 'durable' | undefined
+      readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'replay'; readonly receiptId: string; readonly whenGone: Refusal }
@@ -118,6 +119,8 @@ export type StartOrder = {
   readonly takesRefunds: boolean
   /** Keys that calls may still be sealed to, oldest first. */
   readonly heldHpke: readonly Uint8Array[]
+  /** The key of OpenGradient's profile, the same in all workers: PKCS #8, DER. */
+  readonly openGradientKey: Uint8Array | undefined
 }
 
 /** What the primary asks. */

@@ -11,6 +11,7 @@ import { importHpkeKey } from '../keys/hpke-key.ts'
 import { createSealedKeys, type OwnSealedKeys, type SealedKeys } from '../keys/sealed-keys.ts'
 import { importTlsKey } from '../keys/tls-key.ts'
 import { createLiveGateway, type LiveGateway } from '../live-gateway.ts'
+import { importOpenGradientSigner } from '../profiles/open-gradient-signer.ts'
 import { issueOwedReceipts } from '../receipts/issue-owed-receipts.ts'
 import { closeServing, keepClean } from '../run.ts'
 import { createPipe, type Answers, type Pipe } from './pipe.ts'
@@ -199,6 +200,7 @@ async function start(
 /** What exists once is the primary's: here is how it is asked for it. */
 function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys): Commons {
   const { loaded, payees, settlementAddress, takesRefunds, attesterKind, offerAtMs } = order
+  const { openGradientKey } = order
   const { scheme, payerLimits } = createRemotePayment(pipe, loaded.config.payment === 'none')
   const sealed: SealedKeys = {
     ...own,
@@ -236,6 +238,9 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
       }
     },
     sealed,
+    ...(openGradientKey === undefined
+      ? {}
+      : { openGradient: importOpenGradientSigner(openGradientKey) }),
     siblings: {
       findReceipt: (id, waitMs) => pipe.ask('findReceipt', { id, waitMs }),
       findAnswer: (id, waitMs) => pipe.ask('findAnswer', { id, waitMs }),

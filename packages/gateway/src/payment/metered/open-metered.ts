@@ -14,6 +14,8 @@ import { createChannelManager, type ChannelManager } from '../channel/channel-ma
 import { createChannelContext } from '../channel/open-channel-scheme.ts'
 import { createTransactionBook } from '../channel/transaction-book.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
+import type { OnDifference } from '../chain-nodes/agreement.ts'
+import { createChainTerms } from '../chain-nodes/chain-terms.ts'
 import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSettlementAccount } from '../exact/sender.ts'
@@ -35,6 +37,8 @@ export type MeteredSurroundings = {
   readonly onFault: (error: unknown) => void
   /** Must end the process: what the disk holds is found out by the next start. */
   readonly onDiskFault: (error: unknown) => void
+  /** Told of chain nodes that differ; ignored when absent. */
+  readonly onDifference?: OnDifference
   /** 0x and 64 hex digits each: pays for transactions; signs charges and claims. */
   readonly settlementKey: string
   readonly chargeKey: string
@@ -80,11 +84,12 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
-  const chain = createChain(terms, first.rpcUrl, signal)
+  const { source, fees } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
+  const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
   const { chainId } = terms
-  const sharedSender = createSharedSender({ chain, chainId, account, signal })
+  const sharedSender = createSharedSender({ chain, chainId, account, signal, ...fees })
   sharedSender.join(createTransactionBook(ledger))
   const parts: Parts = {
     chain,
