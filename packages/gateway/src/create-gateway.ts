@@ -23,12 +23,18 @@ import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
-import { createOpenGradientSigner, type OpenGradientSigner } from './profiles/open-gradient-signer.ts'
+import {
+  createOpenGradientSigner,
+  type OpenGradientSigner,
+} from './profiles/open-gradient-signer.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
 import { createSpanExporter } from './telemetry/otlp-exporter.ts'
-import { openUpstreamAnswerStore, type UpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
+import {
+  openUpstreamAnswerStore,
+  type UpstreamAnswerStore,
+} from './receipts/upstream-answer-store.ts'
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
@@ -287,8 +293,10 @@ async function openEpochs(
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
       if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onShow: (epoch) => {
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -39,6 +39,8 @@ export async function reload(primary: Primary): Promise<void> {
     const canFollow = serving.filter((_, index) => opened[index]?.status === 'fulfilled')
     for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
     await Promise.allSettled(canFollow.map(({ pipe }) => pipe.ask('adopt', null)))
+    // Who opened its keyset just before the keys were renewed.
+    for (const { pipe } of parts.turns.behind()) pipe.tell('renew', null)
     const digest = Buffer.from(loaded.digest).toString('hex')
     log.info({ digest, workers: serving.length }, 'configuration was reloaded')
     metrics.observeReload('done')

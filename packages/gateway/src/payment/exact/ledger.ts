@@ -82,6 +82,12 @@ export type Ledger = {
   forgetBroadcast(key: PaymentKey, hash: Hex): void
   confirm(key: PaymentKey, transaction: Hex, nowMs: number): void
   fail(key: PaymentKey, nowMs: number): void
+  /** Payments that were confirmed since the last call, and at the first call all that are not final. */
+  takeConfirmed(): readonly PaymentKey[]
+  /** A confirmed settlement is final: nobody follows it any more. */
+  finish(key: PaymentKey): void
+  /** A confirmed settlement was taken back: `broadcast` again when the transaction is ours, else `none`. */
+  revoke(key: PaymentKey): void
   /** Our signed transactions from this nonce on, in ascending order. */
   transactionsFrom(transactionNonce: number): readonly SignedTransaction[]
   findTransaction(hash: Hex): SignedTransaction | undefined
@@ -111,6 +117,10 @@ CREATE TABLE IF NOT EXISTS payment_identifiers (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger_births (
   network TEXT NOT NULL, asset TEXT NOT NULL, block TEXT NOT NULL, PRIMARY KEY (network, asset)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unfinal_settlements (
+  network TEXT NOT NULL, asset TEXT NOT NULL, payer TEXT NOT NULL, nonce TEXT NOT NULL,
+  PRIMARY KEY (network, asset, payer, nonce)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlement_transactions (
   network TEXT NOT NULL, sender TEXT NOT NULL, transaction_nonce INTEGER NOT NULL,
@@ -210,6 +220,9 @@ type Updates = Pick<
   | 'forgetBroadcast'
   | 'confirm'
   | 'fail'
+  | 'takeConfirmed'
+  | 'finish'
+  | 'revoke'
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
@@ -261,11 +274,65 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
         unsign.run(hash)
       })
     },
-    confirm,
+    ...createFinality(database, { network, asset, sender, one }, confirm),
     fail: transition(
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
     ),
+  }
+}
+
+/** What is confirmed is noted as not final in the same write: a crash between the two would lose sight of it. */
+function createFinality(
+  database: DatabaseSync,
+  { network, asset, one }: Place,
+  confirm: (key: PaymentKey, transaction: Hex, nowMs: number) => void,
+): Pick<Ledger, 'confirm' | 'takeConfirmed' | 'finish' | 'revoke'> {
+  const here = `network = '${network}' AND asset = '${asset}'`
+  const note = database.prepare(
+    `INSERT OR REPLACE INTO unfinal_settlements VALUES ('${network}', '${asset}', ?, ?)`,
+  )
+  const drop = database.prepare(
+    `DELETE FROM unfinal_settlements WHERE ${here} AND payer = ? AND nonce = ?`,
+  )
+  const noted = database.prepare(`SELECT payer, nonce FROM unfinal_settlements WHERE ${here}`)
+  const revoke = database.prepare(
+    `UPDATE payments SET (settlement, settlement_transaction) = (
+       SELECT iif(count(*) = 0, 'none', 'broadcast'), max(hash) FROM settlement_transactions
+       WHERE hash = payments.settlement_transaction
+     ), settled_at = NULL ${one} AND settlement = 'confirmed'`,
+  )
+  // Owned here: what was not taken yet.
+  let confirmed = noted.all().map(
+    (row): PaymentKey => ({
+      payer: getAddress(readText(row, 'payer')),
+      nonce: readHex(row, 'nonce'),
+    }),
+  )
+  return {
+    confirm: (key, transaction, nowMs) => {
+      inTransaction(database, () => {
+        confirm(key, transaction, nowMs)
+        note.run(key.payer.toLowerCase(), key.nonce)
+      })
+      confirmed.push(key)
+    },
+    takeConfirmed: () => {
+      const taken = confirmed
+      confirmed = []
+      return taken
+    },
+    finish: ({ payer, nonce }) => {
+      drop.run(payer.toLowerCase(), nonce)
+    },
+    revoke: ({ payer, nonce }) => {
+      inTransaction(database, () => {
+        if (revoke.run(payer.toLowerCase(), nonce).changes !== 1) {
+          throw new DatabaseFault('the payment was not confirmed')
+        }
+        drop.run(payer.toLowerCase(), nonce)
+      })
+    },
   }
 }
 
