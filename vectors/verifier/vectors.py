@@ -42,7 +42,7 @@ def decode_case(case):
 def open_case(case):
     signers = [bytes.fromhex(key) for key in case["signers"]]
     try:
-        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"])
+        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"], case.get("issuedFrom", 0))
     except Refusal as refusal:
         return {"code": refusal.args[0]}
     return {"digest": sha256(policy).hexdigest()}
