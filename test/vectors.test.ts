@@ -8,20 +8,22 @@ const root = new URL('..', import.meta.url)
 const generated = await generateVectors()
 
 test('the committed vectors are those of a fresh generation', () => {
-  expect(generated.size).toBe(6)
+  expect(generated.size).toBe(7)
   for (const [path, text] of generated) {
     expect(readFileSync(new URL(path, root), 'utf8') === text, path).toBe(true)
   }
 })
 
-test('the vectors stay below 2.2 MB', () => {
+test('the vectors stay below 2.3 MB', () => {
   const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
-  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_200_000)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_300_000)
 })
+
+const coded = ['vectors/cbor.json', 'vectors/operator-terms.json', 'vectors/signed-policies.json']
 
 test('every error code occurs in the vectors, and no other', () => {
   const found = new Set<string>()
-  for (const path of ['vectors/cbor.json', 'vectors/signed-policies.json']) {
+  for (const path of coded) {
     for (const { expect: outcome } of readCases(path)) {
       if (typeof outcome.code === 'string') found.add(outcome.code)
     }

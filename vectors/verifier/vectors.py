@@ -12,6 +12,7 @@ from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
 from .platforms import appraise_case, expand_cases, judged_cases
 from .jsontext import parse_base64
+from .operatorterms import judge_terms
 from .policy import BUILT_IN
 from .refusal import Refusal
 from .sealed import open_sealed
@@ -45,6 +46,14 @@ def open_case(case):
     except Refusal as refusal:
         return {"code": refusal.args[0]}
     return {"digest": sha256(policy).hexdigest()}
+
+def terms_case(case):
+    data = parse_base64(case["terms"])
+    try:
+        judge_terms(data)
+    except Refusal as refusal:
+        return {"code": refusal.args[0]}
+    return {"digest": sha256(data).hexdigest()}
 
 def answer_case(case):
     policy, share_key = case["policy"], case.get("sharePrivateKey")
@@ -123,7 +132,7 @@ def judge_vectors():
     results, every = judge_evidence_vectors()
     files = (
         ("attestations.json", answer_case), ("bills.json", bill_case), ("bundles.json", verify_case),
-        ("cbor.json", decode_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
+        ("cbor.json", decode_case), ("operator-terms.json", terms_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
     )
     for name, judge in files:
         path = VECTORS / name
@@ -136,7 +145,7 @@ def judge_vectors():
     return 1 if failed else 0
 
 def judge_line(line):
-    """A case of any file but cbor.json and signed-policies.json; of a file of evidence with all byte strings whole."""
+    """A case of any file but cbor, operator-terms and signed-policies.json; of a file of evidence with all byte strings whole."""
     case = json.loads(line)
     if "platform" in case:
         return appraise_case(expand_cases([case])[0])
