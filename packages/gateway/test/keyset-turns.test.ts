@@ -9,13 +9,15 @@ import {
 } from '../src/workers/keyset-turns.ts'
 import type { TurnAnswer } from '../src/workers/questions.ts'
 
+type Turn = Omit<TurnAnswer, 'settlement'>
+
 const startMs = 1_800_000_000_000
 
 type Setup = {
   readonly turns: KeysetTurns<string>
   /** What happened, in its order. */
   readonly log: string[]
-  readonly take: (worker: string, afterMs: number) => Promise<TurnAnswer>
+  readonly take: (worker: string, afterMs: number) => Promise<Turn>
 }
 
 function setUp(more: Partial<KeysetTurnOptions<string>> = {}): Setup {
@@ -34,7 +36,7 @@ function setUp(more: Partial<KeysetTurnOptions<string>> = {}): Setup {
     },
     ...more,
   })
-  const take = async (worker: string, afterMs: number): Promise<TurnAnswer> => {
+  const take = async (worker: string, afterMs: number): Promise<Turn> => {
     const turn = await turns.take(worker, startMs + afterMs, startMs + afterMs + epochLifetimeMs)
     log.push(`turn of ${worker}`)
     return turn

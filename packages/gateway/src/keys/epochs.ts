@@ -1,6 +1,6 @@
 /** Keyset epochs: the keys that sign, their attestation, and the sequence of statements under each. */
 import { createReportData } from '@countersign/protocol/attestation/report-data'
-import { encodeKeyset, type Payee } from '@countersign/protocol/receipt/keyset'
+import { encodeKeyset, type Keyset, type Payee } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import {
   createStatementSigner,
@@ -10,7 +10,8 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
-import { confirmKeys, type Confirmations } from './confirm-keys.ts'
+import type { SettlementKeys } from '../payment/charge-key/charge-keys.ts'
+import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
 import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
@@ -23,7 +24,8 @@ export type KeysetTerms = {
   readonly configDigest: Uint8Array
   readonly buildDigest: Uint8Array
   readonly payees: readonly Payee[]
-  readonly settlementAddress?: string
+  /** Of the announced terms of the operator. */
+  readonly termsDigest?: Uint8Array
   /** Distinct, in ascending order. */
   readonly upstreams: readonly string[]
 }
@@ -36,8 +38,8 @@ export type KeyPlan = {
   /** Names in the certificate; `undefined` when TLS ends somewhere else. */
   readonly tlsNames: readonly string[] | undefined
   readonly sealed: boolean
-  /** Signs by EIP-191 with the settlement key, which outlives epochs. */
-  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+  /** Charge keys, which outlive epochs; a keyset names those of the moment when it is opened. */
+  readonly settlement: SettlementKeys | undefined
 }
 
 /** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
@@ -45,6 +47,7 @@ export type KeysetTurn = {
   readonly previousKeysetDigest: Uint8Array | undefined
   readonly tls: TlsKey | undefined
   readonly hpke: HpkeKey | undefined
+  readonly settlement: NamedSettlement | undefined
   /** The keyset is stored, or there is none: the next turn may begin. */
   done(): void
 }
@@ -120,11 +123,12 @@ export const epochLifetimeMs = 86_400_000
 export const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
-const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
+const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, settlement: undefined }
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
 type OpenEpoch = Epoch & {
+  readonly settlement: NamedSettlement | undefined
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
   readonly notBeforeMs: number
@@ -171,7 +175,7 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, plan = receiptKeyOnly } = options
+  const { onError } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
@@ -240,13 +244,13 @@ function manageEpochs(
     sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
     attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
-      return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
+      return attestEpoch(open, attester, { nonce, nowMs, share })
     },
   }
 }
 
 async function attestEpoch(
-  open: OpenEpoch & KeyPlan,
+  open: OpenEpoch,
   attester: Attester,
   asked: {
     readonly nonce: Uint8Array
@@ -307,20 +311,36 @@ async function openInTurn(
 }
 
 function createKeys(
-  { tlsNames, sealed }: KeyPlan,
+  { tlsNames, sealed, settlement }: KeyPlan,
   nowMs: number,
   notAfterMs: number,
-): Pick<KeysetTurn, 'tls' | 'hpke'> {
+): Pick<KeysetTurn, 'tls' | 'hpke' | 'settlement'> {
   return {
     tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
     hpke: sealed ? createHpkeKey() : undefined,
+    settlement: settlement && nameKeys(settlement),
+  }
+}
+
+function nameKeys(keys: SettlementKeys): NamedSettlement {
+  const { address, others } = keys.named()
+  return { address, others, confirm: (message) => keys.confirm(address, message) }
+}
+
+function describeKeys({
+  address: settlementAddress,
+  others,
+}: NamedSettlement): Pick<Keyset, 'settlementAddress' | 'otherChargeKeys'> {
+  return {
+    settlementAddress,
+    ...(others.length === 0 ? {} : { otherChargeKeys: others }),
   }
 }
 
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  { tls, hpke, previousKeysetDigest }: KeysetTurn,
+  { tls, hpke, settlement, previousKeysetDigest }: KeysetTurn,
   options: { readonly nowMs: number; readonly notAfterMs: number; readonly random: RandomBytes },
 ): Promise<OpenEpoch> {
   const { nowMs, notAfterMs, random } = options
@@ -332,6 +352,7 @@ async function openEpoch(
     notBeforeMs: nowMs,
     notAfterMs,
     ...(payees.length === 0 ? {} : { payees }),
+    ...(settlement === undefined ? {} : describeKeys(settlement)),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
     ...(tls === undefined ? {} : { tlsSpki: tls.spkiDigest }),
     ...(hpke === undefined ? {} : { hpkeKey: hpke.publicKey }),
@@ -355,6 +376,7 @@ async function openEpoch(
     notAfterMs,
     tls,
     hpke,
+    settlement,
     signer,
     signStatement,
     notBeforeMs: nowMs,

@@ -10,7 +10,7 @@ import type { SharedKeys, TurnAnswer } from './questions.ts'
 /** Owner of the turns and of the shared keys. `W` stands for a worker. */
 export type KeysetTurns<W> = {
   /** Resolves when it is the turn of this worker, which lasts until `end`. */
-  take(worker: W, nowMs: number, notAfterMs: number): Promise<TurnAnswer>
+  take(worker: W, nowMs: number, notAfterMs: number): Promise<Omit<TurnAnswer, 'settlement'>>
   /** Ends the turn of this worker, if it has one: its keyset is stored, or there will be none. */
   end(worker: W): void
   /** The worker is gone: it takes no turn any more. */

@@ -13,6 +13,7 @@ import { checkOffer, openCommons, openPayerLimits } from '../create-gateway.ts'
 import { computeBuildDigest } from '../keys/build-digest.ts'
 import { createSealedKeys } from '../keys/sealed-keys.ts'
 import { createMetrics } from '../metrics.ts'
+import { reloadChargeKeys } from '../payment/charge-key/reload-keys.ts'
 import { openReceiptStore } from '../receipts/receipt-store.ts'
 import { openOwnerStore } from '../references/owner-store.ts'
 import { atMost, exitCutOff, stopSignal } from '../run.ts'
@@ -23,6 +24,7 @@ import { createPaymentDesk } from './payment-desk.ts'
 import { findPort, urlOf } from './port.ts'
 import { createPrimaryAnswers, type PrimaryParts } from './primary-answers.ts'
 import { createSumMetrics } from './sum-metrics.ts'
+import { announceKeys, tellReadiness } from './tell-readiness.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -93,6 +95,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
     reloads = reloads.then(() => reload(primary))
   }
   process.on('SIGHUP', onReload)
+  announceKeys(primary.parts, config.workers)
   const url = urlOf(config, primary.port)
   process.stdout.write(`${JSON.stringify({ ready: true, url })}\n`)
   log.info({ url, workers: config.workers }, 'gateway is ready')
@@ -210,7 +213,7 @@ async function start(primary: Primary, slot: number): Promise<void> {
       buildDigest,
       attesterKind: attester.kind,
       payees: payment.payees,
-      settlementAddress: payment.settlementAddress,
+      operator: payment.operator,
       takesRefunds: payment.refunds !== undefined,
       heldHpke: parts.turns.heldHpke(),
     })
@@ -220,7 +223,7 @@ async function start(primary: Primary, slot: number): Promise<void> {
     member.state = 'serving'
     member.servingSinceMs = Date.now()
     options.log.info({ worker: slot, pid: member.pid }, 'a worker serves')
-    tellReadiness(primary)
+    tellAll(primary)
   } catch (error) {
     member.kill()
     throw error
@@ -236,11 +239,8 @@ async function issueOwed({ parts }: Primary, member: Member): Promise<void> {
   if (receipts.length > 0) await member.pipe.ask('issueOwed', receipts)
 }
 
-/** Ready are all or none. */
-function tellReadiness({ parts, options }: Primary): void {
-  const serving = parts.serving()
-  const isReady = serving.length === options.first.config.workers
-  for (const { pipe } of serving) pipe.tell('ready', isReady)
+function tellAll({ parts, options }: Primary): void {
+  tellReadiness(parts, options.first.config.workers)
 }
 
 /** Waits for the end of a worker, ends what it had begun, and replaces it. Never rejects. */
@@ -254,7 +254,7 @@ async function bury(primary: Primary, member: Member): Promise<void> {
   parts.turns.remove(member)
   parts.owed.remove(member)
   sums.remove(member)
-  tellReadiness(primary)
+  tellAll(primary)
   if (state === 'serving' && !stopping.signal.aborted) {
     log.error({ worker: slot, ...end }, 'a worker has ended, another one takes its place')
     void revive(primary, slot, Date.now() - member.servingSinceMs)
@@ -333,11 +333,14 @@ async function reload(primary: Primary): Promise<void> {
   // Who dies meanwhile is replaced by one that begins with what is decided.
   const { promise, resolve: decided } = Promise.withResolvers<void>()
   primary.deciding = promise
+  let keepOldKeys: (() => void) | undefined
   try {
     const loaded = options.load()
     const offerAtMs = Date.now()
     refuseFixedChange(old.loaded.config, loaded.config)
     await checkOffer(loaded.config, environment, offerAtMs)
+    const { chargeKeys } = parts.commons.payment
+    keepOldKeys = await reloadChargeKeys(chargeKeys, loaded.config, environment)
     await Promise.all(starting)
     const serving = parts.serving()
     const next = { loaded, offerAtMs }
@@ -354,10 +357,12 @@ async function reload(primary: Primary): Promise<void> {
     const canFollow = serving.filter((_, index) => opened[index]?.status === 'fulfilled')
     for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
     await Promise.allSettled(canFollow.map(({ pipe }) => pipe.ask('adopt', null)))
+    tellAll(primary)
     const digest = Buffer.from(loaded.digest).toString('hex')
     log.info({ digest, workers: serving.length }, 'configuration was reloaded')
     metrics.observeReload('done')
   } catch (error) {
+    keepOldKeys?.()
     log.error({ err: error }, 'configuration was not reloaded, the old one stays')
     metrics.observeReload('refused')
   } finally {
@@ -374,7 +379,7 @@ function replace(primary: Primary, member: Member): void {
   if (!primary.members.has(member)) return
   primary.options.log.error({ worker: member.slot }, 'a worker cannot follow and is replaced')
   void stopMember(primary, member)
-  tellReadiness(primary)
+  tellAll(primary)
   void revive(primary, member.slot, quickDeathMs)
 }
 

@@ -29,6 +29,7 @@ export const maxOperatorTermsBytes = 4096
 
 const maxProposers = 32
 const maxDelaySeconds = 1_000_000_000
+const maxBlock = 2 ** 53 - 1
 const noGateway: Hex = `0x${'0'.repeat(64)}`
 const networkForm = /^eip155:[1-9][0-9]{0,14}$/
 
@@ -63,7 +64,7 @@ function readTerms(members: JsonMap): OperatorTerms | undefined {
   const guardian = parseAddress(members.get('guardian'))
   const proposers = readProposers(members.get('proposers'))
   const minDelaySeconds = readCount(members.get('minDelaySeconds'), maxDelaySeconds)
-  const fromBlock = readCount(members.get('fromBlock'), Number.MAX_SAFE_INTEGER)
+  const fromBlock = readCount(members.get('fromBlock'), maxBlock)
   const isNamed = typeof network === 'string' && networkForm.test(network)
   if (!isNamed || gatewayId === undefined || gatewayId === noGateway) return undefined
   if (payeeOwner === undefined || registry === undefined || guardian === undefined) return undefined

@@ -71,7 +71,12 @@ export function encodeKeyset(keyset: Keyset): Uint8Array {
  * @throws ProtocolError `keyset-malformed`, `keyset-lifetime`.
  */
 export function parseKeyset(document: Uint8Array): Keyset {
-  const fields = openMap(decode(document), [1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15], code)
+  const fields = openMap(
+    decode(document),
+    [1, 2, 3, 4, 5, 6, 7],
+    [8, 9, 10, 11, 12, 13, 14, 15],
+    code,
+  )
   fields.integer(1, 1, 1)
   const keyset = {
     issuer: fields.text(2, 1, 255),

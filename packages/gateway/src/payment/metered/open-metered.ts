@@ -9,10 +9,13 @@ import type { UptoTerms } from '@countersign/protocol/payment/upto-payload'
 import { getAddress } from 'viem'
 import { ConfigError } from '../../config/load-config.ts'
 import type { Config } from '../../config/schema.ts'
+import { openAnnouncedOperator, type AnnouncedOperator } from '../announced-operator.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import { createChannelManager, type ChannelManager } from '../channel/channel-manager.ts'
 import { createChannelContext } from '../channel/open-channel-scheme.ts'
 import { createTransactionBook } from '../channel/transaction-book.ts'
+import { createChargeKeys, type ChargeKeys } from '../charge-key/charge-keys.ts'
+import { createKeyRecordReader } from '../charge-key/read-key-records.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
 import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
@@ -35,9 +38,11 @@ export type MeteredSurroundings = {
   readonly onFault: (error: unknown) => void
   /** Must end the process: what the disk holds is found out by the next start. */
   readonly onDiskFault: (error: unknown) => void
-  /** 0x and 64 hex digits each: pays for transactions; signs charges and claims. */
+  /** 0x and 64 hex digits: pays for transactions. */
   readonly settlementKey: string
-  readonly chargeKey: string
+  /** Sign charges and claims (spec/payment.md PA28). */
+  readonly chargeKeys: readonly Hex[]
+  readonly longestCallMs: number
 }
 
 /** The schemes, before they work. */
@@ -47,6 +52,9 @@ export type OpenMetered = {
   readonly channel: ChannelContext | undefined
   readonly manager: ChannelManager | undefined
   readonly sharedSender: SharedSender
+  readonly chargeKeys: ChargeKeys
+  /** What payers are told of the contracts, where that is configured. */
+  readonly operator: AnnouncedOperator | undefined
   /**
    * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
    * answer: channels are refused until it does.
@@ -80,10 +88,18 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
+  const operator = openAnnouncedOperator(payment, x402)
   const chain = createChain(terms, first.rpcUrl, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
   const { chainId } = terms
+  const chargeKeys = createChargeKeys({
+    keys: surroundings.chargeKeys,
+    curve,
+    read: operator && createKeyRecordReader(chain.client, operator.terms),
+    longestCallMs: surroundings.longestCallMs,
+    clock,
+  })
   const sharedSender = createSharedSender({ chain, chainId, account, signal })
   sharedSender.join(createTransactionBook(ledger))
   const parts: Parts = {
@@ -93,7 +109,8 @@ export async function openMetered(
     curve,
     x402,
     address: account.address,
-    privateKey: Buffer.from(surroundings.chargeKey.slice(2), 'hex'),
+    sign: (digest) => chargeKeys.sign(digest),
+    isRetiring: () => chargeKeys.isRetiring(),
     signal,
     clock,
   }
@@ -108,9 +125,16 @@ export async function openMetered(
     channel,
     manager,
     sharedSender,
+    chargeKeys,
+    operator,
     start: async () => {
+      await chargeKeys.refresh().catch(onFault)
       await manager?.step().catch(onFault)
-      working = Promise.all([uptoParts?.start(onFault), runManager(manager, onFault)])
+      working = Promise.all([
+        uptoParts?.start(onFault),
+        runManager(manager, onFault),
+        chargeKeys.run(signal, onFault),
+      ])
     },
     stop: async () => {
       ending.abort(new Error('the gateway is closing'))
@@ -138,7 +162,7 @@ function openUpto(
   config: UptoConfig,
   parts: Parts,
 ): { readonly context: UptoContext; start(onFault: (error: unknown) => void): Promise<void> } {
-  const { chain, ledger, sender, curve, x402, address, privateKey, signal, clock } = parts
+  const { chain, ledger, sender, curve, x402, address, sign, signal, clock } = parts
   const terms: UptoTerms = {
     ...createMeteredTerms(config),
     facilitator: getAddress(config.settler),
@@ -150,7 +174,7 @@ function openUpto(
     sender,
     settler,
     hashCharge: createUptoChargeHasher(terms.chainId, settler),
-    sign: (digest: Uint8Array) => curve.sign(digest, privateKey),
+    sign,
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
