@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { encodeFunctionData, keccak256, type Hex } from 'viem'
-import { onTestFinished, expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Payee } from '@countersign/client'
 import {
   createAnnouncedPayeeCheck,
@@ -43,73 +43,72 @@ async function startLiar(): Promise<{ readonly origin: string; readonly answer: 
   return { origin: `http://127.0.0.1:${port}`, answer }
 }
 
+/** A liar in front of honest contracts; each of its judgements is made anew. */
+async function openOperator() {
+  const chain = await openOperatorChain()
+  const { addresses } = chain
+  const { origin, answer } = await startLiar()
+  const terms: OperatorTerms = {
+    network,
+    gatewayId,
+    payeeOwner: lower(payeeOwner),
+    registry: lower(addresses.registry),
+    guardian: lower(sender),
+    proposers: [lower(sender)],
+    minDelaySeconds: 2,
+    fromBlock: 0,
+  }
+  const announce = (changes: Partial<OperatorTerms>): void => {
+    answer.status = 200
+    answer.body = encodeOperatorTerms({ ...terms, ...changes })
+  }
+  const policy = { minDelaySeconds: 2, registries: [addresses.registry], trustsProposers: true }
+  const readers = { [network]: readerOf(chain) }
+  const authorizer = lower(addresses.authorizer)
+  const payee: Payee = {
+    network,
+    origin,
+    payTo: lower(addresses.payee),
+    contract: { kind: 'channel', authorizer, withdrawDelaySeconds: 900 },
+  }
+  const upto = { ...payee, contract: { kind: 'upto', settler: lower(addresses.settler) } } as const
+  const judge = (
+    changes: Partial<AnnouncedPayeeCheckOptions['policy']> = {},
+    of: Payee = payee,
+  ): Promise<void> => createAnnouncedPayeeCheck({ policy: { ...policy, ...changes }, readers })(of)
+  return { ...chain, answer, announce, policy, readers, payee, upto, judge }
+}
+
+test('announced terms are taken by the policy of the payer only', needsAnvil, async () => {
+  const { answer, announce, judge, policy, readers, upto, addresses } = await openOperator()
+  answer.status = 404
+  expect(await refusalOf(judge())).toBe('terms-unavailable')
+  announce({})
+  await judge()
+  await judge({ payeeOwners: [payeeOwner], guardians: [sender], proposers: [sender] })
+  await judge({}, upto)
+  expect(await refusalOf(judge({ minDelaySeconds: 3 }))).toBe('terms-refused')
+  expect(await refusalOf(judge({ registries: [addresses.timelock] }))).toBe('terms-refused')
+  expect(await refusalOf(judge({ payeeOwners: [sender] }))).toBe('terms-refused')
+  expect(await refusalOf(judge({ guardians: [] }))).toBe('terms-refused')
+  expect(await refusalOf(judge({ proposers: [payeeOwner] }))).toBe('terms-refused')
+  expect(await refusalOf(judge({ trustsProposers: false }))).toBe('withdraw-delay-too-long')
+  for (const credulous of [
+    { ...policy, minDelaySeconds: 0, trustsProposers: false },
+    { minDelaySeconds: 2, trustsProposers: true },
+  ]) {
+    // A policy that believes any operator is none.
+    expect(() => createAnnouncedPayeeCheck({ policy: credulous, readers })).toThrow(
+      expect.objectContaining({ code: 'options-invalid' }),
+    )
+  }
+})
+
 test(
-  'takes announced terms by its own policy only, whatever the operator says',
+  'what an operator says of itself is compared with what its addresses are',
   needsAnvil,
   async () => {
-    const chain = await openOperatorChain()
-    const { addresses, wallet, mined } = chain
-    const { origin, answer } = await startLiar()
-    const terms: OperatorTerms = {
-      network,
-      gatewayId,
-      payeeOwner: lower(payeeOwner),
-      registry: lower(addresses.registry),
-      guardian: lower(sender),
-      proposers: [lower(sender)],
-      minDelaySeconds: 2,
-      fromBlock: 0,
-    }
-    const announce = (changes: Partial<OperatorTerms>): void => {
-      answer.status = 200
-      answer.body = encodeOperatorTerms({ ...terms, ...changes })
-    }
-    const policy = { minDelaySeconds: 2, registries: [addresses.registry], trustsProposers: true }
-    const readers = { [network]: readerOf(chain) }
-    const judge = (
-      changes: Partial<AnnouncedPayeeCheckOptions['policy']> = {},
-      of: Payee = payee,
-    ): Promise<void> =>
-      createAnnouncedPayeeCheck({ policy: { ...policy, ...changes }, readers })(of)
-    const payee: Payee = {
-      network,
-      origin,
-      payTo: lower(addresses.payee),
-      contract: {
-        kind: 'channel',
-        authorizer: lower(addresses.authorizer),
-        withdrawDelaySeconds: 900,
-      },
-    }
-
-    expect(await refusalOf(judge())).toBe('terms-unavailable')
-    announce({})
-    await judge()
-    await judge({ payeeOwners: [payeeOwner], guardians: [sender], proposers: [sender] })
-    const upto = {
-      ...payee,
-      contract: { kind: 'upto', settler: lower(addresses.settler) },
-    } as const
-    await judge({}, upto)
-
-    // The payer's own policy: nothing of it is taken from the announcement.
-    expect(await refusalOf(judge({ minDelaySeconds: 3 }))).toBe('terms-refused')
-    expect(await refusalOf(judge({ registries: [addresses.timelock] }))).toBe('terms-refused')
-    expect(await refusalOf(judge({ payeeOwners: [sender] }))).toBe('terms-refused')
-    expect(await refusalOf(judge({ guardians: [] }))).toBe('terms-refused')
-    expect(await refusalOf(judge({ proposers: [payeeOwner] }))).toBe('terms-refused')
-    expect(await refusalOf(judge({ trustsProposers: false }))).toBe('withdraw-delay-too-long')
-    for (const credulous of [
-      { ...policy, minDelaySeconds: 0, trustsProposers: false },
-      { minDelaySeconds: 2, trustsProposers: true },
-    ]) {
-      // A policy that believes any operator is none.
-      expect(() => createAnnouncedPayeeCheck({ policy: credulous, readers })).toThrow(
-        expect.objectContaining({ code: 'options-invalid' }),
-      )
-    }
-
-    // Lies about who the offers belong to.
+    const { announce, judge, payee, upto, addresses } = await openOperator()
     announce({ gatewayId: keccak256('0x01') })
     expect(await refusalOf(judge())).toBe('payee-foreign')
     announce({ payeeOwner: lower(sender) })
@@ -117,26 +116,17 @@ test(
     // A long delay in words, a registry without delay in fact: its address gives it away.
     announce({ minDelaySeconds: 172_800 })
     expect(await refusalOf(judge())).toBe('payee-foreign')
-    const guardian = lower(sender)
-    const own = planRegistry({
-      x402: baseSepoliaX402,
-      minDelaySeconds: 0,
-      proposers: [sender],
-      guardian,
-    })
+    const roles = { minDelaySeconds: 0, proposers: [sender], guardian: lower(sender) }
+    const own = planRegistry({ x402: baseSepoliaX402, ...roles })
     announce({ minDelaySeconds: 0, registry: lower(own.registry.address) })
     expect(await refusalOf(judge())).toBe('terms-refused')
     announce({ network: 'eip155:8453' })
     expect(await refusalOf(judge())).toBe('terms-refused')
-
     // Everything as announced, and nothing there.
     const absentId = keccak256('0x02')
-    const absent = planOperator({
-      x402: baseSepoliaX402,
-      registry: addresses.registry,
-      gatewayId: absentId,
-      payeeOwner,
-    })
+    const { registry } = addresses
+    const terms = { x402: baseSepoliaX402, registry, gatewayId: absentId, payeeOwner }
+    const absent = planOperator(terms)
     announce({ gatewayId: absentId })
     const nowhere: Payee = {
       ...payee,
@@ -144,37 +134,38 @@ test(
       contract: { ...upto.contract, settler: lower(absent.settler.address) },
     }
     await expect(judge({}, nowhere)).rejects.toThrow(/payee-foreign.*no code at/)
-
-    // Bytes that are no terms.
-    for (const body of [Buffer.from('{}'), Buffer.alloc(5000, 0x20)]) {
-      answer.body = body
-      expect(await refusalOf(judge())).toBe('terms-refused')
-    }
-    announce({})
-    answer.status = 302
-    answer.headers['location'] = '/v1/terms'
-    expect(await refusalOf(judge())).toBe('terms-unavailable')
-
-    // The delay is changed later: refused from its announcement on, and afterwards.
-    announce({})
-    await judge()
-    const change = encodeFunctionData({
-      abi: registryTimelockAbi,
-      functionName: 'updateDelay',
-      args: [0n],
-    })
-    const call = [addresses.timelock, 0n, change, noBytes, noBytes] as const
-    const abi = registryTimelockAbi
-    const to = addresses.timelock
-    const schedule = encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 2n] })
-    await mined(wallet.sendTransaction({ to, data: schedule }))
-    expect(await refusalOf(judge())).toBe('registry-changed')
-    for (let block = 0; block < 2; block++) {
-      await mined(wallet.sendTransaction({ to: sender, value: 0n }))
-    }
-    const execute = encodeFunctionData({ abi, functionName: 'execute', args: call })
-    await mined(wallet.sendTransaction({ to, data: execute }))
-    expect(await refusalOf(judge())).toBe('registry-changed')
-    expect(await refusalOf(judge({}, upto))).toBe('registry-changed')
   },
 )
+
+test('what is no document of terms is refused', needsAnvil, async () => {
+  const { answer, announce, judge } = await openOperator()
+  announce({})
+  for (const body of [Buffer.from('{}'), Buffer.alloc(5000, 0x20)]) {
+    answer.body = body
+    expect(await refusalOf(judge())).toBe('terms-refused')
+  }
+  announce({})
+  answer.headers['location'] = '/v1/terms'
+  answer.status = 302
+  expect(await refusalOf(judge())).toBe('terms-unavailable')
+})
+
+test('a delay that is changed later is refused from its announcement on', needsAnvil, async () => {
+  const { announce, judge, upto, addresses, wallet, mined } = await openOperator()
+  announce({})
+  await judge()
+  const abi = registryTimelockAbi
+  const change = encodeFunctionData({ abi, functionName: 'updateDelay', args: [0n] })
+  const call = [addresses.timelock, 0n, change, noBytes, noBytes] as const
+  const to = addresses.timelock
+  const schedule = encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 2n] })
+  await mined(wallet.sendTransaction({ to, data: schedule }))
+  expect(await refusalOf(judge())).toBe('registry-changed')
+  for (let block = 0; block < 2; block++) {
+    await mined(wallet.sendTransaction({ to: sender, value: 0n }))
+  }
+  const execute = encodeFunctionData({ abi, functionName: 'execute', args: call })
+  await mined(wallet.sendTransaction({ to, data: execute }))
+  expect(await refusalOf(judge())).toBe('registry-changed')
+  expect(await refusalOf(judge({}, upto))).toBe('registry-changed')
+})
