@@ -116,9 +116,10 @@ test(
     // A long delay in words, a registry without delay in fact: its address gives it away.
     announce({ minDelaySeconds: 172_800 })
     expect(await refusalOf(judge())).toBe('payee-foreign')
-    const roles = { minDelaySeconds: 0, proposers: [sender], guardian: lower(sender) }
-    const own = planRegistry({ x402: baseSepoliaX402, ...roles })
-    announce({ minDelaySeconds: 0, registry: lower(own.registry.address) })
+    const by = lower(sender)
+  const roles = { minDelaySeconds: 0, proposers: [by], guardian: by }
+  const own = planRegistry({ x402: baseSepoliaX402, ...roles })
+  announce({ minDelaySeconds: 0, registry: lower(own.registry.address) })
     expect(await refusalOf(judge())).toBe('terms-refused')
     announce({ network: 'eip155:8453' })
     expect(await refusalOf(judge())).toBe('terms-refused')
