@@ -117,9 +117,9 @@ test(
     announce({ minDelaySeconds: 172_800 })
     expect(await refusalOf(judge())).toBe('payee-foreign')
     const by = lower(sender)
-  const roles = { minDelaySeconds: 0, proposers: [by], guardian: by }
-  const own = planRegistry({ x402: baseSepoliaX402, ...roles })
-  announce({ minDelaySeconds: 0, registry: lower(own.registry.address) })
+    const roles = { minDelaySeconds: 0, proposers: [by], guardian: by }
+    const own = planRegistry({ x402: baseSepoliaX402, ...roles })
+    announce({ minDelaySeconds: 0, registry: lower(own.registry.address) })
     expect(await refusalOf(judge())).toBe('terms-refused')
     announce({ network: 'eip155:8453' })
     expect(await refusalOf(judge())).toBe('terms-refused')

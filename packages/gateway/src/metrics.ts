@@ -1,7 +1,8 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
 import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from './metering/usage.ts'
+import { TalliedHistogram, type DurationTally } from './telemetry/tallied-histogram.ts'
 
 /** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
 export type ObservedCall = {
@@ -27,7 +28,12 @@ export type PresentState = {
   readonly requestBytes: number
   readonly unwrittenReceipts: number
   /** Charges that are not on chain yet. */
-  readonly unsettled: { readonly payments: number; readonly channels: number }
+  readonly unsettled: {
+    readonly payments: number
+    readonly channels: number
+    /** How often each chain node differed from the others, since the start. */
+    readonly nodeDifferences?: ReadonlyMap<number, number>
+  }
   readonly upstreams: readonly {
     readonly name: string
     readonly running: number
@@ -74,14 +80,14 @@ export function createMetrics(): Metrics {
   const registers = [registry]
   const counters = createCounters(registers)
   const gauges = createGauges(registers)
-  const duration = new Histogram({
+  const duration = new TalliedHistogram({
     name: 'countersign_call_duration_seconds',
     help: 'From the first byte of a request to its statement.',
     labelNames: ['wire'],
     buckets: durations,
     registers,
   })
-  const firstByte = new Histogram({
+  const firstByte = new TalliedHistogram({
     name: 'countersign_upstream_first_byte_seconds',
     help: 'From sending to the head of the answer of an upstream.',
     labelNames: ['upstream'],
@@ -90,36 +96,49 @@ export function createMetrics(): Metrics {
   })
   // Owned here: calls by their labels, since the last rendering.
   const tallies = new Map<string, Tally>()
+  // Owned here: the tally of the last call, which is mostly that of the next one.
+  let latest: Tally | undefined
+
+  function findTally(labels: TallyLabels): Tally {
+    if (latest !== undefined && isFor(latest, labels)) return latest
+    const key = keyOf(labels)
+    latest = tallies.get(key) ?? openTally(key, labels)
+    return latest
+  }
 
   function openTally(key: string, labels: TallyLabels): Tally {
+    const { wire, model, upstream, state, served, meteringSource } = labels
     const tally = {
-      labels,
+      labels: { wire, model, upstream, state, served, meteringSource },
       calls: 0,
       charged: 0,
       usage: {},
-      duration: duration.labels({ wire: labels.wire }),
-      firstByte: firstByte.labels({ upstream: labels.upstream }),
+      duration: duration.tally({ wire }),
+      firstByte: firstByte.tally({ upstream }),
     }
     tallies.set(key, tally)
     return tally
   }
 
+  // Owned here: what was added to the counter.
+  const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
+    for (const [node, count] of now.unsettled.nodeDifferences ?? []) {
+      counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
+      counted.set(node, count)
+    }
     for (const tally of tallies.values()) countTally(counters, tally)
     setGauges(gauges, now)
   }
 
   return {
     observeCall(call) {
-      const key = keyOf(call)
-      const tally = tallies.get(key) ?? openTally(key, call)
+      const tally = findTally(call)
       tally.calls++
-      tally.charged += Number(call.chargedAtomic)
+      if (call.chargedAtomic > 0n) tally.charged += Number(call.chargedAtomic)
       addUsage(tally.usage, call.counts)
-      tally.duration.observe(Math.max(0, call.durationMs / 1000))
-      if (call.firstByteMs !== undefined) {
-        tally.firstByte.observe(Math.max(0, call.firstByteMs / 1000))
-      }
+      tally.duration.observe(call.durationMs)
+      if (call.firstByteMs !== undefined) tally.firstByte.observe(call.firstByteMs)
     },
     observeRefusal(code) {
       counters.refusals.inc({ code })
@@ -156,8 +175,19 @@ type Tally = {
   calls: number
   charged: number
   readonly usage: Partial<Record<UsageKind, number>>
-  readonly duration: { observe(seconds: number): void }
-  readonly firstByte: { observe(seconds: number): void }
+  readonly duration: DurationTally
+  readonly firstByte: DurationTally
+}
+
+function isFor({ labels }: Tally, call: TallyLabels): boolean {
+  return (
+    labels.model === call.model &&
+    labels.state === call.state &&
+    labels.wire === call.wire &&
+    labels.upstream === call.upstream &&
+    labels.served === call.served &&
+    labels.meteringSource === call.meteringSource
+  )
 }
 
 /** No label has a line feed in it. */
@@ -166,7 +196,9 @@ function keyOf({ wire, model, upstream, state, served, meteringSource }: TallyLa
 }
 
 function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
-  for (const kind of usageKinds) {
+  // Of all kinds an answer has few; each member is one of them.
+  for (const name in counts) {
+    const kind = name as UsageKind
     const count = counts[kind]
     if (count !== undefined && count > 0) usage[kind] = (usage[kind] ?? 0) + count
   }
@@ -206,7 +238,15 @@ function setGauges(gauges: Gauges, now: PresentState): void {
 
 type Counters = Readonly<
   Record<
-    'calls' | 'refusals' | 'served' | 'metered' | 'charged' | 'usage' | 'reloads' | 'spans',
+    | 'calls'
+    | 'refusals'
+    | 'served'
+    | 'metered'
+    | 'charged'
+    | 'usage'
+    | 'reloads'
+    | 'spans'
+    | 'nodeDifferences',
     Counter
   >
 >
@@ -245,6 +285,11 @@ function createCounters(registers: Registry[]): Counters {
       'countersign_reloads_total',
       'Times that the configuration was read again, by what came of it.',
       ['result'],
+    ),
+    nodeDifferences: counter(
+      'countersign_chain_node_differences_total',
+      'Answers of a chain node that were not those of enough others, by its place in the configuration.',
+      ['node'],
     ),
     spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
       'result',

@@ -12,7 +12,7 @@ import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch, type ChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
-import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
+import { answerIsMalformed, judgeLength, judgeStreamEnd, type Ending } from './ending.ts'
 import {
   createStreamRecorder,
   type ExchangeRecord,
@@ -22,7 +22,7 @@ import {
 import { isCoded } from './judge-answer.ts'
 import { createProgressProof } from './prove-progress.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
-import { releaseOr } from './release-payment.ts'
+import { judgeRelease, type Leave } from './release-payment.ts'
 import { createUsageCutter, type UsageCutter } from './usage-cutter.ts'
 import {
   endDrain,
@@ -57,7 +57,7 @@ export async function relayStream(
   if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
-  const release = await releaseOr(running, payment.release('stream'))
+  const release = judgeRelease(running, await payment.release('stream'))
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
@@ -91,15 +91,17 @@ export async function relayStream(
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
   running.attempt.exchange?.resume()
-  const ending = await running.attempt.ended
+  const ended = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
-  if (ending.kind === 'caller-gone') batch.drop()
+  if (ended.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
+  if (ended.kind !== 'caller-gone' || running.drain !== undefined) {
     takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
   }
   relay.late?.flush()
+  // The last events may have been counted just now.
+  const ending = judgeLength(ended, recorder.events(), maxEvents)
   const record = recordStream(running, head, ending, relay)
   const { translated } = relay
   return translated === undefined
@@ -128,10 +130,7 @@ function isUnasked({ sent }: Running): boolean {
 }
 
 /** Those of the upstream that pass, and those of the payment. */
-function joinHeaders(
-  { headers }: Head,
-  release: Awaited<ReturnType<typeof releaseOr>>,
-): Readonly<Record<string, string>> {
+function joinHeaders({ headers }: Head, release: Leave): Readonly<Record<string, string>> {
   const passed = identityHeaders(headers)
   return release === 'gone' ? passed : { ...passed, ...release.headers }
 }
@@ -205,6 +204,7 @@ function createRelay(
       mayReadLate && !addsUsage && rewriting === undefined
         ? createChunkBatch((bytes) => {
             recordReturned({ recorder, kept, proveProgress }, bytes)
+            boundEvents(running, recorder)
           }, running.gateway.turns.atEnd)
         : undefined,
     translated:
@@ -237,7 +237,11 @@ function takeBytes(running: Running, relay: Relay, bytes: Buffer): void {
     writeChunk(running, bytes)
     late.push(bytes)
   }
-  // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+  boundEvents(running, recorder)
+}
+
+/** Line ends alone are events too: 64 MB of them would keep the process busy for minutes. */
+function boundEvents(running: Running, recorder: StreamRecorder): void {
   if (recorder.events() > maxEvents) failAnswer(running)
 }
 

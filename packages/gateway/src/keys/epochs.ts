@@ -48,8 +48,11 @@ export type KeysetTurn = {
   readonly tls: TlsKey | undefined
   readonly hpke: HpkeKey | undefined
   readonly settlement: NamedSettlement | undefined
-  /** The keyset is stored, or there is none: the next turn may begin. */
-  done(): void
+  /**
+   * The keyset is stored, or there is none: the next turn may begin. Resolves when callers may be shown its keys: other
+   * processes have keysets with the same by then.
+   */
+  done(isStored: boolean): Promise<void>
 }
 
 /** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
@@ -68,21 +71,25 @@ export type Epoch = {
 /** What a call adds to a payload; the epoch adds the rest. */
 export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keysetDigest'>
 
+/** A statement, and the epoch whose key signed it. */
+export type SignedStatement = { readonly statement: Uint8Array; readonly epoch: Epoch }
+
 /** Owner of the keys. */
 export type Epochs = {
   /**
-   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life.
+   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life; gives no promise when one
+   * can already.
    *
    * @throws AttestationError when there is none and no evidence for a new one.
    */
-  ready(nowMs: number, durationMs: number): Promise<void>
+  ready(nowMs: number, durationMs: number): Promise<void> | undefined
   /**
    * Signs the next statement under a keyset that is valid at the time of the input. A new keyset is made in the
    * background when half of the life of the current one is over: calls do not wait for hardware.
    *
    * @throws AttestationError as `ready`.
    */
-  sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
+  sign(input: CallPayloadInput): SignedStatement | Promise<SignedStatement>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
   /**
@@ -98,6 +105,8 @@ export type Epochs = {
    * @throws AttestationError when there is no evidence for it; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
+  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
+  show(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -137,9 +146,6 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-/** Told of an epoch as soon as servers know it. */
-type OnOpen = (epoch: OpenEpoch) => void
-
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -147,12 +153,13 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
+  readonly onShow?: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
- * could not be opened while the current one still holds.
+ * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onShow` when its keys are the
+ * ones that callers are to see, `onError` when a new epoch could not be opened while the current one still holds.
  *
  * @throws AttestationError
  */
@@ -166,6 +173,7 @@ export async function createEpochs(
 ): Promise<Epochs> {
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
+  options.onShow?.(first)
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -175,23 +183,22 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError } = options
+  const { onError, onShow } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
 
-  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
+  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
       // Current from the moment on in which servers know it.
-      await openAfter(terms, nowMs, (opened) => {
-        epoch = opened
-        retryAtMs = 0
-      })
+      epoch = await openAfter(terms, nowMs)
+      retryAtMs = 0
+      onShow?.(epoch)
     } finally {
       renewal = undefined
     }
@@ -203,10 +210,19 @@ function manageEpochs(
     return renewal
   }
 
+  /** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+  function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
+    return fromMs >= notBeforeMs && untilMs <= notAfterMs
+  }
+
+  /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
+  function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
+    return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
+  }
+
   /** An epoch that is valid from `fromMs` to `untilMs`. */
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
-    // A clock that was set back would sign before its keyset began.
-    for (let opened = 0; fromMs < epoch.notBeforeMs || untilMs > epoch.notAfterMs; opened++) {
+    for (let opened = 0; !holds(epoch, fromMs, untilMs); opened++) {
       if (opened === maxOpenings || isSucceeded)
         throw new AttestationError('attester-busy', 'clock')
       await renew(fromMs)
@@ -236,17 +252,30 @@ function manageEpochs(
 
   return {
     succeed,
+    show: () => {
+      onShow?.(epoch)
+    },
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
-    ready: async (nowMs, durationMs) => {
-      await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
+    ready: (nowMs, durationMs) => {
+      const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
+      return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
     },
     current: (nowMs) => need(nowMs, nowMs),
-    sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
+    sign: (input) => {
+      const { timeMs } = input
+      const open = have(timeMs, timeMs)
+      if (open !== undefined) return signNext(open, input)
+      return need(timeMs, timeMs).then((needed) => signNext(needed, input))
+    },
     attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
       return attestEpoch(open, attester, { nonce, nowMs, share })
     },
   }
+}
+
+function ignore(): void {
+  // Only the end of the wait matters.
 }
 
 async function attestEpoch(
@@ -266,10 +295,7 @@ async function attestEpoch(
 }
 
 /** Nothing here waits: sequence and previous belong together. */
-function signNext(
-  open: OpenEpoch,
-  input: CallPayloadInput,
-): { readonly statement: Uint8Array; readonly epoch: Epoch } {
+function signNext(open: OpenEpoch, input: CallPayloadInput): SignedStatement {
   const sequence = open.sequence + 1
   const { previous, keysetDigest } = open
   const { statement, payloadBytes } = open.signStatement({
@@ -283,13 +309,12 @@ function signNext(
   return { statement, epoch: open }
 }
 
-/** The keyset is stored, and known to servers, before it signs anything and before the next one is opened. */
+/** The keyset is stored before it signs anything and before the next one is opened. */
 async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
   { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
-  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
   const turn: KeysetTurn =
@@ -297,16 +322,17 @@ async function openInTurn(
       ? {
           previousKeysetDigest: previous,
           ...createKeys(plan, nowMs, notAfterMs),
-          done: () => undefined,
+          done: () => Promise.resolve(),
         }
       : await takeTurn(nowMs, notAfterMs)
+  let isStored = false
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
-    onOpen?.(epoch)
+    isStored = true
     return epoch
   } finally {
-    turn.done()
+    await turn.done(isStored)
   }
 }
 

@@ -9,13 +9,19 @@ import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
 import type { AnnouncedOperator } from './announced-operator.ts'
+import { findMetered } from './call-names.ts'
 import type { ChargeKeys, SettlementKeys } from './charge-key/charge-keys.ts'
 import { longestCallMs } from './charge-key/longest-call.ts'
 import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys.ts'
 import { isKeyRefused } from './channel/settlement-key.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
-import { createExactPayment } from './exact/exact-payment.ts'
+import {
+  createChainTerms,
+  createDifferenceLog,
+  type ChainTerms,
+} from './chain-nodes/chain-terms.ts'
+import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
 import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/metered-offers.ts'
@@ -116,7 +122,9 @@ async function createX402(
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
   const settlementKey = readSettlementKey(environment)
+  const differences = createDifferenceLog(log, clock)
   const metered = await openMetered(config, payment, {
+    onDifference: differences.onDifference,
     clock,
     settlementKey,
     chargeKeys: readChargeKeys(config, environment),
@@ -139,14 +147,29 @@ async function createX402(
   }
   const curve = await loadEvmCurve()
   const beside =
-    exact && createExact(config, exact, settlementKey, { metered, terms, curve }, surroundings)
+    exact &&
+    createExact(
+      config,
+      exact,
+      settlementKey,
+      {
+        metered,
+        terms,
+        curve,
+        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
+      },
+      surroundings,
+    )
   await metered?.start()
   return {
     scheme: combineX402(metered, terms, beside),
     payees: listPayees(payment),
     ...describeKeys(metered, settlementKey),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
-    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    unsettled: () => ({
+      ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+      nodeDifferences: differences.counts,
+    }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
 }
@@ -210,6 +233,7 @@ function createExact(
     readonly metered: OpenMetered | undefined
     readonly terms: MeteredTermsSet
     readonly curve: EvmCurve
+    readonly chain: ChainTerms
   },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
@@ -223,6 +247,7 @@ function createExact(
   const scheme = createExactPayment({
     ...options,
     settlementKey,
+    chainTerms: beside.chain,
     curve: beside.curve,
     settle:
       settle === 'before'
@@ -232,7 +257,7 @@ function createExact(
     clock,
     otherOffers: (path, amountAtomic) =>
       toAccepts(createMeteredOffers(beside.terms, path, amountAtomic)),
-    ...(beside.metered === undefined ? {} : { sharedSender: beside.metered.sharedSender }),
+    ...(beside.metered === undefined ? {} : besideMetered(beside.metered, clock)),
     onFault: (error) => {
       log.error({ err: error }, 'the payment ledger failed')
     },
@@ -240,6 +265,14 @@ function createExact(
   const offer = (path: string, amountAtomic: bigint): PaymentRequirements =>
     createQuote(quoteTerms, path, amountAtomic).requirements
   return { scheme, offer }
+}
+
+/** One sender of transactions and one book of names. */
+function besideMetered(
+  { ledger, sharedSender }: OpenMetered,
+  clock: () => number,
+): Pick<ExactOptions, 'sharedSender' | 'meteredNames'> {
+  return { sharedSender, meteredNames: (digest) => findMetered(ledger, digest, clock()) }
 }
 
 function resourceBaseUrl({ publicUrl, listen: { host, port } }: Config): string {

@@ -56,11 +56,11 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
     if (admission.kind === 'refused') leave(callId)
     if (admission.kind !== 'admitted') return admission
     const { payment } = admission
-    const { payer, metered, releases } = payment
+    const { payer, metered, releases, fixedAtomic } = payment
     const entry = createHeld(payment)
     held.set(callId, entry)
     if (isAbandoned) await end(entry, 'unused')
-    return { kind: 'admitted', payer, isMetered: metered !== null, releases }
+    return { kind: 'admitted', payer, isMetered: metered !== null, releases, fixedAtomic }
   }
 
   function leave(callId: string): void {

@@ -30,6 +30,7 @@ export function createPrimaryAnswers(
   const { payment, attester } = commons
   return {
     ...member.desk.answers,
+    hello: member.greet,
     identify: (headers) => payment.scheme.identify({ ...headers }),
     refund: (header) => {
       if (payment.refunds === undefined) throw new Error('there are no refunds')
@@ -52,9 +53,7 @@ export function createPrimaryAnswers(
       const turn = await turns.take(member, nowMs, notAfterMs)
       return { ...turn, settlement: payment.settlement?.named() }
     },
-    turnDone: () => {
-      turns.end(member)
-    },
+    turnDone: (isStored) => turns.end(member, isStored),
     takeSealed: ({ encapsulated, nowMs }) => sealed.take(encapsulated, nowMs),
     findReceipt: (lookup) => findElsewhere(serving(), member, 'findReceipt', lookup),
     findAnswer: (lookup) => findElsewhere(serving(), member, 'findAnswer', lookup),

@@ -41,6 +41,7 @@ export type AdmissionAnswer =
       readonly payer: string | null
       readonly isMetered: boolean
       readonly releases: 'free' | 'durable' | undefined
+      readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'replay'; readonly receiptId: string; readonly whenGone: Refusal }
@@ -70,6 +71,8 @@ export type Lookup = { readonly id: string; readonly waitMs: number }
 
 /** What a worker asks. */
 export type PrimaryQuestions = {
+  /** The first message: from now on this worker listens. */
+  readonly hello: { readonly ask: null; readonly answer: void }
   readonly admit: { readonly ask: CallToAdmit; readonly answer: AdmissionAnswer }
   readonly release: {
     readonly ask: { readonly callId: string; readonly form: 'whole' | 'stream' }
@@ -104,7 +107,8 @@ export type PrimaryQuestions = {
     readonly ask: { readonly nowMs: number; readonly notAfterMs: number }
     readonly answer: TurnAnswer
   }
-  readonly turnDone: { readonly ask: null; readonly answer: void }
+  /** Whether the keyset is stored. Answered when callers may be shown its keys. */
+  readonly turnDone: { readonly ask: boolean; readonly answer: void }
   readonly takeSealed: {
     readonly ask: { readonly encapsulated: Uint8Array; readonly nowMs: number }
     readonly answer: SealedCallState
@@ -131,10 +135,14 @@ export type StartOrder = {
   readonly takesRefunds: boolean
   /** Keys that calls may still be sealed to, oldest first. */
   readonly heldHpke: readonly Uint8Array[]
+  /** The key of OpenGradient's profile, the same in all workers: PKCS #8, DER. */
+  readonly openGradientKey: Uint8Array | undefined
 }
 
 /** What the primary asks. */
 export type WorkerQuestions = {
+  /** Whether its event loop turns. */
+  readonly ping: { readonly ask: null; readonly answer: void }
   readonly start: { readonly ask: StartOrder; readonly answer: void }
   readonly issueOwed: {
     readonly ask: readonly Omit<OwedReceipt, 'stored'>[]

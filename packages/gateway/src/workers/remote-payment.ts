@@ -64,12 +64,13 @@ async function admit(pipe: PrimaryPipe, request: AdmissionRequest): Promise<Admi
 function createAdmitted(
   pipe: PrimaryPipe,
   callId: string,
-  { payer, isMetered, releases }: AdmissionAnswer & { readonly kind: 'admitted' },
+  { payer, isMetered, releases, fixedAtomic }: AdmissionAnswer & { readonly kind: 'admitted' },
 ): AdmittedPayment {
   // Owned by `complete`.
   let headers: Readonly<Record<string, string>> = {}
   return {
     payer,
+    ...(fixedAtomic === undefined ? {} : { fixedAtomic }),
     release: (form = 'whole') =>
       releases === 'free' ? freePayment.release() : pipe.ask('release', { callId, form }),
     complete: async (result, usedAtomic) => {

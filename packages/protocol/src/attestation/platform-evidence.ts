@@ -8,7 +8,10 @@ import type { PlatformEvidence } from './appraisal.ts'
 const maxRawBytes = 65_536
 const maxCollateralBytes = 262_144
 const maxCollateral = 32
-const maxEvidenceBytes = 1_048_576
+
+/** Most bytes of evidence, and of a set of it. */
+export const maxEvidenceBytes = 1_048_576
+
 const nameForm = /^[a-z0-9-]{1,64}$/
 
 /** The bytes of evidence. */

@@ -54,15 +54,27 @@ export type SignedTransaction = {
   readonly transactionNonce: number
 }
 
+/** A payment under a name that its payer gave a call. */
+export type IdentifiedPayment = {
+  readonly key: PaymentKey
+  readonly identifier: string
+  readonly atMs: number
+}
+
 /** The ledger of one (network, asset). Times are milliseconds since the Unix epoch. */
 export type Ledger = {
   find(key: PaymentKey): PaymentRecord | undefined
   /** The payment that the payer gave this identifier first. */
   findIdentified(payer: Address, identifier: string): PaymentRecord | undefined
+  /** Names whose calls were reserved or ended since, oldest first; of more than so many the latest. */
+  identifiedSince(sinceMs: number, most: number): readonly IdentifiedPayment[]
+  /** The latest block when this file was made; `undefined` until it is set, once (PA9.8). */
+  birthBlock(): bigint | undefined
+  setBirthBlock(block: bigint): void
   /** Inserts an open payment. Throws when it exists: one payment, one row. */
   reserve(record: PaymentRecord, identifier: string | undefined, nowMs: number): void
-  /** From `free` to `open`, under a new receipt id. */
-  reopen(key: PaymentKey, receiptId: string): void
+  /** From `free` to `open`, under a new receipt id, and under the name of the call when it has one. */
+  reopen(key: PaymentKey, receiptId: string, identifier?: string): void
   release(key: PaymentKey, nowMs: number): void
   free(key: PaymentKey, nowMs: number): void
   recordBroadcast(key: PaymentKey, signed: SignedTransaction): void
@@ -70,6 +82,12 @@ export type Ledger = {
   forgetBroadcast(key: PaymentKey, hash: Hex): void
   confirm(key: PaymentKey, transaction: Hex, nowMs: number): void
   fail(key: PaymentKey, nowMs: number): void
+  /** Payments that were confirmed since the last call, and at the first call all that are not final. */
+  takeConfirmed(): readonly PaymentKey[]
+  /** A confirmed settlement is final: nobody follows it any more. */
+  finish(key: PaymentKey): void
+  /** A confirmed settlement was taken back: `broadcast` again when the transaction is ours, else `none`. */
+  revoke(key: PaymentKey): void
   /** Our signed transactions from this nonce on, in ascending order. */
   transactionsFrom(transactionNonce: number): readonly SignedTransaction[]
   findTransaction(hash: Hex): SignedTransaction | undefined
@@ -96,6 +114,13 @@ CREATE INDEX IF NOT EXISTS payments_unsettled ON payments (network, asset, payer
 CREATE TABLE IF NOT EXISTS payment_identifiers (
   network TEXT NOT NULL, asset TEXT NOT NULL, payer TEXT NOT NULL, identifier TEXT NOT NULL,
   nonce TEXT NOT NULL, PRIMARY KEY (network, asset, payer, identifier)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger_births (
+  network TEXT NOT NULL, asset TEXT NOT NULL, block TEXT NOT NULL, PRIMARY KEY (network, asset)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unfinal_settlements (
+  network TEXT NOT NULL, asset TEXT NOT NULL, payer TEXT NOT NULL, nonce TEXT NOT NULL,
+  PRIMARY KEY (network, asset, payer, nonce)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlement_transactions (
   network TEXT NOT NULL, sender TEXT NOT NULL, transaction_nonce INTEGER NOT NULL,
@@ -125,6 +150,11 @@ export function openLedger(
     identifier: database.prepare(
       `SELECT nonce FROM payment_identifiers WHERE ${here} AND payer = ? AND identifier = ?`,
     ),
+    identifiedSince: database.prepare(
+      `SELECT payer, identifier, nonce, max(reserved_at, ifnull(ended_at, 0)) AS at
+       FROM payment_identifiers JOIN payments USING (network, asset, payer, nonce)
+       WHERE ${here} AND (reserved_at > ? OR ended_at > ?) ORDER BY at DESC LIMIT ?`,
+    ),
     unresolved: database.prepare(
       `SELECT * FROM payments WHERE ${here} AND (settlement = 'broadcast' OR settlement = 'none' AND use = 'used')`,
     ),
@@ -146,6 +176,9 @@ export function openLedger(
   }
   return {
     ...createUpdates(database, { network, asset, sender, one }),
+    ...createBirth(database, network, asset),
+    identifiedSince: (sinceMs, most) =>
+      prepared.identifiedSince.all(sinceMs, sinceMs, most).map(parseIdentified).toReversed(),
     find: ({ payer, nonce }) => find(payer, nonce),
     findIdentified: (payer, identifier) => {
       const row = prepared.identifier.get(payer.toLowerCase(), identifier)
@@ -168,6 +201,8 @@ export function openLedger(
   }
 }
 
+const insertIdentifier = 'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)'
+
 type Place = {
   readonly network: string
   readonly asset: string
@@ -185,6 +220,9 @@ type Updates = Pick<
   | 'forgetBroadcast'
   | 'confirm'
   | 'fail'
+  | 'takeConfirmed'
+  | 'finish'
+  | 'revoke'
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
@@ -206,6 +244,8 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     "settlement = 'none', settlement_transaction = NULL",
     "settlement = 'broadcast'",
   )
+  const reopen = transition("use = 'open', receipt_id = ?", "use = 'free'")
+  const identify = database.prepare(insertIdentifier)
   const confirm = transition(
     "settlement = 'confirmed', settlement_transaction = ?, settled_at = ?",
     // Also after a failure: a stranger may send the authorization when the payer has the money at last.
@@ -213,7 +253,13 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   )
   return {
     reserve: createReserve(database, network, asset),
-    reopen: transition("use = 'open', receipt_id = ?", "use = 'free'"),
+    reopen: (key, receiptId, identifier) => {
+      inTransaction(database, () => {
+        reopen(key, receiptId)
+        if (identifier === undefined) return
+        identify.run(network, asset, key.payer.toLowerCase(), identifier, key.nonce)
+      })
+    },
     release: transition("use = 'used', ended_at = ?", "use = 'open'"),
     free: transition("use = 'free', ended_at = ?", "use IN ('open', 'used')"),
     recordBroadcast: (key, { hash, raw, transactionNonce }) => {
@@ -228,7 +274,7 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
         unsign.run(hash)
       })
     },
-    confirm,
+    ...createFinality(database, { network, asset, sender, one }, confirm),
     fail: transition(
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
@@ -236,13 +282,63 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   }
 }
 
+/** What is confirmed is noted as not final in the same write: a crash between the two would lose sight of it. */
+function createFinality(
+  database: DatabaseSync,
+  { network, asset, one }: Place,
+  confirm: (key: PaymentKey, transaction: Hex, nowMs: number) => void,
+): Pick<Ledger, 'confirm' | 'takeConfirmed' | 'finish' | 'revoke'> {
+  const here = `network = '${network}' AND asset = '${asset}'`
+  const note = database.prepare(
+    `INSERT OR REPLACE INTO unfinal_settlements VALUES ('${network}', '${asset}', ?, ?)`,
+  )
+  const drop = database.prepare(
+    `DELETE FROM unfinal_settlements WHERE ${here} AND payer = ? AND nonce = ?`,
+  )
+  const noted = database.prepare(`SELECT payer, nonce FROM unfinal_settlements WHERE ${here}`)
+  const revoke = database.prepare(
+    `UPDATE payments SET (settlement, settlement_transaction) = (
+       SELECT iif(count(*) = 0, 'none', 'broadcast'), max(hash) FROM settlement_transactions
+       WHERE hash = payments.settlement_transaction
+     ), settled_at = NULL ${one} AND settlement = 'confirmed'`,
+  )
+  // Owned here: what was not taken yet.
+  let confirmed = noted.all().map((row): PaymentKey => ({
+    payer: getAddress(readText(row, 'payer')),
+    nonce: readHex(row, 'nonce'),
+  }))
+  return {
+    confirm: (key, transaction, nowMs) => {
+      inTransaction(database, () => {
+        confirm(key, transaction, nowMs)
+        note.run(key.payer.toLowerCase(), key.nonce)
+      })
+      confirmed.push(key)
+    },
+    takeConfirmed: () => {
+      const taken = confirmed
+      confirmed = []
+      return taken
+    },
+    finish: ({ payer, nonce }) => {
+      drop.run(payer.toLowerCase(), nonce)
+    },
+    revoke: ({ payer, nonce }) => {
+      inTransaction(database, () => {
+        if (revoke.run(payer.toLowerCase(), nonce).changes !== 1) {
+          throw new DatabaseFault('the payment was not confirmed')
+        }
+        drop.run(payer.toLowerCase(), nonce)
+      })
+    },
+  }
+}
+
 function createReserve(database: DatabaseSync, network: string, asset: string): Ledger['reserve'] {
   const insert = database.prepare(
     `INSERT INTO payments VALUES (${Array.from({ length: 17 }, () => '?').join(', ')}, NULL, NULL)`,
   )
-  const identify = database.prepare(
-    'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)',
-  )
+  const identify = database.prepare(insertIdentifier)
   return (record, identifier, nowMs) => {
     const { authorization } = record
     const payer = authorization.from.toLowerCase()
@@ -297,6 +393,32 @@ function parseRecord(row: Row): PaymentRecord {
     ] as const),
     transaction: transaction === undefined ? undefined : toHex(transaction),
     reservedBlock: readAmountAtomic(row, 'reserved_block'),
+  }
+}
+
+function createBirth(
+  database: DatabaseSync,
+  network: string,
+  asset: string,
+): Pick<Ledger, 'birthBlock' | 'setBirthBlock'> {
+  const find = database.prepare('SELECT block FROM ledger_births WHERE network = ? AND asset = ?')
+  const insert = database.prepare('INSERT INTO ledger_births VALUES (?, ?, ?)')
+  return {
+    birthBlock: () => {
+      const row = find.get(network, asset)
+      return row === undefined ? undefined : readAmountAtomic(row, 'block')
+    },
+    setBirthBlock: (block) => {
+      insert.run(network, asset, `${block}`)
+    },
+  }
+}
+
+function parseIdentified(row: Row): IdentifiedPayment {
+  return {
+    key: { payer: getAddress(readText(row, 'payer')), nonce: readHex(row, 'nonce') },
+    identifier: readText(row, 'identifier'),
+    atMs: readInteger(row, 'at'),
   }
 }
 

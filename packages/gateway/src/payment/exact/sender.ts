@@ -66,6 +66,8 @@ type Options = {
   readonly signal: AbortSignal
   /** Most that is offered for a unit of gas; what was sent waits while the chain asks for more. */
   readonly maxFeePerGas?: bigint
+  /** What of it goes to whoever makes the block. */
+  readonly maxTipPerGas?: bigint
 }
 
 const sendBoundMs = 5000
@@ -223,7 +225,7 @@ async function sign(
 }
 
 async function readFees(state: State): Promise<Fees> {
-  const { chain, maxFeePerGas = highestFeePerGas } = state.options
+  const { chain, maxFeePerGas = highestFeePerGas, maxTipPerGas = highestTip } = state.options
   const nowMs = performance.now()
   if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
     const gasPrice = await chain.retry(() => chain.client.getGasPrice())
@@ -231,7 +233,7 @@ async function readFees(state: State): Promise<Fees> {
     state.fees = {
       readAtMs: nowMs,
       maxFeePerGas: least(gasPrice * 4n + 1n, maxFeePerGas),
-      tip: least(gasPrice / 10n + 1n, least(highestTip, maxFeePerGas)),
+      tip: least(gasPrice / 10n + 1n, least(maxTipPerGas, maxFeePerGas)),
     }
   }
   return state.fees

@@ -1,5 +1,6 @@
 /** One sender for all schemes of a settlement key: their transactions take one nonce after the other. */
 import type { Hex } from 'viem'
+import type { FeeBounds } from '../chain-nodes/chain-terms.ts'
 import type { Chain } from './chain.ts'
 import type { SignedTransaction } from './ledger.ts'
 import { createSender, type Sender, type SettlementAccount } from './sender.ts'
@@ -17,12 +18,14 @@ export type SharedSender = {
 }
 
 /** A sender without ledgers yet. */
-export function createSharedSender(options: {
-  readonly chain: Chain
-  readonly chainId: number
-  readonly account: SettlementAccount
-  readonly signal: AbortSignal
-}): SharedSender {
+export function createSharedSender(
+  options: {
+    readonly chain: Chain
+    readonly chainId: number
+    readonly account: SettlementAccount
+    readonly signal: AbortSignal
+  } & Partial<FeeBounds>,
+): SharedSender {
   // Owned by `join`.
   const books: SenderBook[] = []
   const ledger: SenderBook = {

@@ -1,9 +1,10 @@
 /** Attestation documents of AWS Nitro Enclaves and NitroTPM, as bytes: nothing here is verified (spec/attestation.md). */
 import { equalBytes } from '../../bytes/byte-string.ts'
 import { decodeCbor, decodeForeignCbor } from '../../bytes/cbor-decode.ts'
-import { encodeCbor, isCborArray, isCborMap, type CborValue } from '../../bytes/cbor-encode.ts'
+import { isCborArray, isCborMap, type CborValue } from '../../bytes/cbor-encode.ts'
 import { openMap, type MapReader } from '../../bytes/map-reader.ts'
 import { ProtocolError } from '../../errors.ts'
+import { encodeSigStructure } from '../../receipt/cose.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 
 /** Which of the two kinds of document: their PCR numbers mean different things. */
@@ -64,10 +65,7 @@ function parseEnvelope(bytes: Uint8Array, kind: NitroKind): NitroDocument {
   }
   return {
     ...parsePayload(decodeForeignCbor(payload, maxDocumentBytes), kind),
-    signedBytes: encodeCbor(
-      ['Signature1', protectedHeader, new Uint8Array(0), payload],
-      payload.length + 64,
-    ),
+    signedBytes: encodeSigStructure(protectedHeader, payload),
     signature,
   }
 }
