@@ -286,6 +286,7 @@ test('a new keyset signs when its turn says that it may be shown, and that of an
         previousKeysetDigest: undefined,
         tls: undefined,
         hpke: undefined,
+        settlement: undefined,
         done: (isStored) => {
           said.push(isStored)
           return others.promise

@@ -73,6 +73,7 @@ const table = {
   'statement-in-future': ['evidence', 'the statement is dated in the future'],
   'statement-subject-mismatch': ['evidence', 'the subject is not the type and id of the payload'],
   'statement-too-old': ['evidence', 'the statement is older than the policy allows'],
+  'terms-malformed': ['evidence', 'the terms of the operator are not as specified'],
   'upstream-not-allowed': [
     'evidence',
     'the gateway could forward to a host that the policy does not accept',

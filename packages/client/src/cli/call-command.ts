@@ -1,9 +1,9 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
+import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
 import { ClientError } from '../errors.ts'
-import type { CountersignFetchOptions } from '../fetch-options.ts'
 import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
@@ -169,8 +169,14 @@ async function findTarget(
     policy: await readPolicy(values.policy),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
-  const { options, close } = await openCallPayment(values, context)
-  const transport = createTransport(values, judged)
+  const { attested, sealed } = values
+  const carrier = attested ? { fetch: createAttestedFetch(judged) } : {}
+  const { options, close } = await openCallPayment(values, context, {
+    ...carrier,
+    attestKeyset: createKeysetAttester({ ...judged, ...carrier }),
+    isAsked: attested || sealed,
+  })
+  const transport = sealed ? { fetch: createSealedFetch({ ...judged, ...carrier }) } : carrier
   return {
     fetch: countersignFetch({ baseUrl, ...judged, ...transport, ...options }),
     baseUrl,
@@ -192,17 +198,6 @@ async function findModel(values: {
   if (values.model === undefined) throw new UsageError('--base-url needs --model')
   if (!URL.canParse(given)) throw new UsageError(`${given} is no URL`)
   return { baseUrl: given.replace(/\/$/, ''), model: values.model }
-}
-
-function createTransport(
-  { attested, sealed }: { readonly attested: boolean; readonly sealed: boolean },
-  judged: Pick<CountersignFetchOptions, 'policy' | 'judgeEvidence' | 'now'>,
-): Pick<CountersignFetchOptions, 'fetch'> {
-  const fetch = attested ? createAttestedFetch(judged) : undefined
-  if (sealed) {
-    return { fetch: createSealedFetch({ ...judged, ...(fetch === undefined ? {} : { fetch }) }) }
-  }
-  return fetch === undefined ? {} : { fetch }
 }
 
 /** False when the answer broke off: its receipt is still worth having. */

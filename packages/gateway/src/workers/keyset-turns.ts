@@ -11,7 +11,7 @@ import type { SharedKeys, TurnAnswer } from './questions.ts'
 /** Owner of the turns and of the shared keys. `W` stands for a worker. */
 export type KeysetTurns<W> = {
   /** Resolves when it is the turn of this worker, which lasts until `end`. */
-  take(worker: W, nowMs: number, notAfterMs: number): Promise<TurnAnswer>
+  take(worker: W, nowMs: number, notAfterMs: number): Promise<Omit<TurnAnswer, 'settlement'>>
   /**
    * Ends the turn of this worker, if it has one: its keyset is stored, or there will be none. Resolves when callers may
    * be shown the keys in it.
