@@ -239,7 +239,7 @@ function createStreamHasher(): {
 } {
   const running = createHash('sha256')
   const chain = createEventChain(nativeSha256Into)
-  let digests = Buffer.allocUnsafeSlow(roomForDigests * digestBytes)
+  let digests: Buffer = Buffer.allocUnsafeSlow(roomForDigests * digestBytes)
   const takeEvent = (event: Uint8Array): void => {
     const digest = chain.appendEvent(event)
     const end = chain.events * digestBytes
