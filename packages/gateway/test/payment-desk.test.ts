@@ -1,10 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { createPayerLimits } from '../src/limits/payer-limits.ts'
 import type { AdmittedPayment, MeteredEnd, PaymentScheme } from '../src/payment/admission.ts'
 import { createPaymentDesk, type PaymentDesk } from '../src/workers/payment-desk.ts'
-import type { Pipe } from '../src/workers/pipe.ts'
-import type { CallToAdmit, PrimaryQuestions } from '../src/workers/questions.ts'
+import { createPipe, type Carrier, type Pipe } from '../src/workers/pipe.ts'
+import type { CallToAdmit, PrimaryQuestions, WorkerQuestions } from '../src/workers/questions.ts'
 import { createRemotePayment } from '../src/workers/remote-payment.ts'
 
 const nowMs = 1_800_000_000_000
@@ -178,5 +179,61 @@ test.each([true, false])(
     const request = { ...others, bodyDigest: () => bodyDigest, isStream }
     await expect(createRemotePayment(pipe, false).scheme.admit(request)).rejects.toThrow('primary')
     expect(told).toEqual([isStream])
+  },
+)
+
+/** The worker's end of a pipe to this desk, and what goes through it. */
+function connect(desk: PaymentDesk): { pipe: Pipe<PrimaryQuestions>; asked: string[] } {
+  const asked: string[] = []
+  const listeners: ((message: unknown) => void)[] = []
+  const carry = (to: number): Carrier => ({
+    send: (frames) => {
+      for (const frame of frames) if (frame.kind === 'ask') asked.push(frame.name)
+      listeners[to]?.([...frames])
+    },
+    listen: (listener) => listeners.push(listener),
+  })
+  createPipe(carry(1), desk.answers, fail)
+  const worker = { renew: () => undefined }
+  const pipe = createPipe<Pick<WorkerQuestions, 'renew'>, PrimaryQuestions>(carry(0), worker, fail)
+  return { pipe, asked }
+}
+
+function fail(error: unknown): void {
+  throw error
+}
+
+test.each([
+  ['whole', ['admit', 'complete', 'receiptStored']],
+  ['stream', ['admit', 'release', 'complete', 'receiptStored']],
+] as const)(
+  'a metered %s answer asks the primary no more than what it must know',
+  async (form, names) => {
+    const { desk, ends } = setUp({ metered: true, releases: 'free-whole' })
+    const { pipe, asked } = connect(desk)
+    const { bodyDigest, ...others } = call(1)
+    const { scheme, payerLimits } = createRemotePayment(pipe, false)
+    const request = { ...others, bodyDigest: () => bodyDigest }
+    const admission = await scheme.admit(request)
+    if (admission.kind !== 'admitted') throw new Error('refused')
+    const { payment } = admission
+    expect(await payment.release(form)).toEqual({ kind: 'released', headers: {} })
+    await payment.complete('used', 7n)
+    payment.metered?.receiptStored()
+    payerLimits.leave(request.receiptId)
+    await turn()
+    expect(asked).toEqual(names)
+    expect(ends).toEqual([['used', 7n]])
+    // Its place is free, and so is that of a call that was refused.
+    const [second, third] = [call(2), call(3)].map(({ bodyDigest: digest, ...rest }) => ({
+      ...rest,
+      bodyDigest: () => digest,
+    }))
+    if (second === undefined || third === undefined) throw new Error('no calls')
+    expect((await scheme.admit(second)).kind).toBe('admitted')
+    expect((await scheme.admit(third)).kind).toBe('refused')
+    payerLimits.leave(third.receiptId)
+    await turn()
+    expect(asked.slice(names.length)).toEqual(['admit', 'admit'])
   },
 )
