@@ -12,6 +12,7 @@ import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
 import { confirmKeys, type Confirmations } from './confirm-keys.ts'
 import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
+import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
@@ -39,21 +40,6 @@ export type KeyPlan = {
   /** Signs by EIP-191 with the settlement key, which outlives epochs. */
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
 }
-
-/** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
-export type KeysetTurn = {
-  readonly previousKeysetDigest: Uint8Array | undefined
-  readonly tls: TlsKey | undefined
-  readonly hpke: HpkeKey | undefined
-  /**
-   * The keyset is stored, or there is none: the next turn may begin. Resolves when callers may be shown its keys: other
-   * processes have keysets with the same by then.
-   */
-  done(isStored: boolean): Promise<void>
-}
-
-/** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
-export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
 
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {

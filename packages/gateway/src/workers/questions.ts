@@ -6,7 +6,7 @@ import type { KeptAnswer } from '../call/answer-cache.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
-import type { CallResult, Refusal, Release } from '../payment/admission.ts'
+import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 import type { StoredReceipt } from '../receipts/receipt-store.ts'
@@ -38,7 +38,7 @@ export type AdmissionAnswer =
       readonly kind: 'admitted'
       readonly payer: string | null
       readonly isMetered: boolean
-      readonly releases: 'free' | 'durable' | undefined
+      readonly releases: AdmittedPayment['releases'] | undefined
       readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
