@@ -141,7 +141,7 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     fresh:
       driver?.fresh === undefined
         ? undefined
-        : async () => startFresh(options, await driver.fresh?.()),
+        : async (narrow) => startFresh(options, await driver.fresh?.(narrow)),
     moody:
       driver?.withMoodyToken === undefined
         ? undefined
