@@ -209,6 +209,17 @@ describe.each([1, 2])('with %i workers', (workers) => {
     }
   })
 
+  test('a payment that is public tells nobody about names of other schemes', async () => {
+    const body = chatBody('flat', false, 'public by now')
+    const payment = await sign(setup, 'exact', body)
+    expect((await post(setup, body, payment)).status).toBe(200)
+    const id = 'a-name-of-a-metered-call'
+    expect((await pay(setup, 'upto', body, id)).status).toBe(200)
+    const extensions = { 'payment-identifier': { info: { required: false, id } } }
+    const shown = await post(setup, body, { ...payment, extensions })
+    expect([shown.status, codeOf(shown)]).toEqual([402, 'payment-already-used'])
+  })
+
   test('of calls by three schemes that race for a name one is made', async () => {
     for (let round = 0; round < 3; round++) {
       const body = chatBody('flat', false, `round ${round}`)

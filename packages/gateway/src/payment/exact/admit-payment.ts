@@ -39,6 +39,8 @@ type NamedCall = {
   readonly receiptId: string
   readonly identifier: string | undefined
   readonly name: CallName
+  /** Whoever reads the chain can show this payment: a name that it comes with is told nothing. */
+  readonly isPublic?: boolean
 }
 
 type Presented = NamedCall & {
@@ -173,14 +175,16 @@ function checkBinding({ payment, request }: Presented): void {
 /** In the payer's turn: nobody else changes what is decided on here. */
 async function decide(context: ExactContext, presented: Presented): Promise<Decision> {
   const { payment, request } = presented
-  const elsewhere = findMetered(context, presented)
+  const known = context.ledger.find(keyOf(payment))
+  const bound = payment.binding.kind === 'request'
+  // What was sent to the chain is public, and proves nothing about who shows it: names of metered calls are not told.
+  const isPublic = known !== undefined && known.settlement !== 'none' && !bound
+  const elsewhere = isPublic ? undefined : findMetered(context, presented)
   if (elsewhere !== undefined) return elsewhere
   const named = findNamed(context, presented)
   if (named !== undefined)
     return admitAgain(context, presented, named, 'idempotency-key-in-progress')
-  const known = context.ledger.find(keyOf(payment))
   if (known === undefined) return admitNew(context, presented)
-  const bound = payment.binding.kind === 'request'
   // A bound payment is public once it is on chain; its salt is not.
   if (!equalBytes(known.request, request) || (known.bound && !bound)) {
     throw new PaymentRefused('payment-request-mismatch')
@@ -189,7 +193,8 @@ async function decide(context: ExactContext, presented: Presented): Promise<Deci
     // PA11.2: the signature is public by now, and requests can be guessed.
     throw new PaymentRefused('payment-already-used')
   }
-  return admitAgain(context, presented, known, 'payment-in-progress', mustBeTaken(presented))
+  const call = { ...presented, isPublic }
+  return admitAgain(context, call, known, 'payment-in-progress', mustBeTaken(presented))
 }
 
 /** What was offered earlier holds for money that was taken: else old prices could be hoarded (PA8.6). */
@@ -252,7 +257,10 @@ async function admitAgain(
   const key = keyOf(record)
   const settled = await settleAgain(context, record, otherThanOffered)
   const meanwhile = findMetered(context, call)
-  if (meanwhile !== undefined) return meanwhile
+  if (meanwhile !== undefined) {
+    if (call.isPublic === true) throw new PaymentRefused('idempotency-key-reused')
+    return meanwhile
+  }
   ledger.reopen(key, receiptId, call.identifier)
   noteName(context, call, key)
   const reopened: PaymentRecord = { ...record, use: 'open', receiptId }
