@@ -61,7 +61,7 @@ async function raiseFees(context: Context): Promise<string> {
 }
 
 /** The node takes back the blocks with a deposit. */
-async function takeBack(context: Context): Promise<string> {
+export async function takeBack(context: Context): Promise<string> {
   const { driver } = context
   if (driver === undefined) throw new Error('no driver')
   const past = rememberHead()
