@@ -79,6 +79,8 @@ export type Context = {
   settleUp(): Promise<void>
   /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
   readonly fresh: (() => Promise<FreshContext>) | undefined
+  /** The same with a server that asks two nodes, of which the suite can make one lie. */
+  readonly freshWithTwoNodes: (() => Promise<FreshContext>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */
   observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
 }

@@ -137,20 +137,25 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
-    fresh: driver?.fresh === undefined ? undefined : () => startFresh(options, driver),
+    fresh: startFresh(options, driver?.fresh),
+    freshWithTwoNodes: startFresh(options, driver?.freshWithTwoNodes),
   }
   return context
 }
 
-async function startFresh(options: SuiteOptions, parent: Driver): Promise<FreshContext> {
-  const network = await parent.fresh?.()
-  if (network === undefined) throw new Error('the driver starts no other network')
-  const { url, rpcUrl, request, driver } = network
-  const payer = createPayer(options.scheme, await driver.createPayerKey())
-  const fresh = { ...options, url, rpcUrl, request, driver, payer }
-  const plain = createContext(fresh, () => Promise.resolve())
-  await prepare(plain)
-  return { context: plain, stop: () => driver.stop() }
+function startFresh(
+  options: SuiteOptions,
+  start: Driver['fresh'],
+): (() => Promise<FreshContext>) | undefined {
+  if (start === undefined) return undefined
+  return async () => {
+    const { url, rpcUrl, request, driver } = await start()
+    const payer = createPayer(options.scheme, await driver.createPayerKey())
+    const fresh = { ...options, url, rpcUrl, request, driver, payer }
+    const plain = createContext(fresh, () => Promise.resolve())
+    await prepare(plain)
+    return { context: plain, stop: () => driver.stop() }
+  }
 }
 
 function headerOf(payment: Payment | string): string {

@@ -81,6 +81,8 @@ export type Driver = {
   payeeBalance?(): Promise<bigint>
   /** Another network like this one, for an attack that leaves nothing as it was. */
   fresh?(): Promise<FreshNetwork>
+  /** The same, of which the server asks two nodes that must agree: `rpcRule` is that of the first. */
+  freshWithTwoNodes?(): Promise<FreshNetwork>
   /** Kills, stalls and failures at random; throws when a sum differs. */
   chaos?(): Promise<string>
   stop(): Promise<void>

@@ -103,20 +103,23 @@ type Parts = {
   readonly operator: MeteredOperator
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
+  /** A second node, which tells the truth. */
+  readonly honest: RewritingRpc | undefined
   readonly clock: MovedClock
 }
 
-/** Starts everything. */
-export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+/** Starts everything; with two nodes, both must agree. */
+export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise<AttackedNetwork> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
-  const [provider, operator, rpc] = await Promise.all([
+  const [provider, operator, rpc, honest] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
+    nodes === 1 ? undefined : startRewritingRpc(network.chain.rpcUrl),
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, clock }
+  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -150,6 +153,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
     },
     payeeBalance: () => network.balanceOf(operator.payee),
     fresh: () => startOwnNetwork(scheme),
+    freshWithTwoNodes: () => startOwnNetwork(scheme, 2),
     createPayerKey: (balance) => createFundedKey(network.chain, balance),
     get rpcRule() {
       return rpc.rule
@@ -171,6 +175,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       await gateway.stop()
       await second?.stop()
       await rpc.stop()
+      await honest?.stop()
       await provider.stop()
       await network.chain.stop()
       clock.stop()
@@ -187,7 +192,7 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme, clock } = parts
+  const { operator, provider, rpc, honest, scheme, clock } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
@@ -221,6 +226,7 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
         limits: { contextTokens: 4000, maxOutputTokens: 500 },
       })),
       payment: {
+        ...(honest === undefined ? {} : { chain: { otherNodes: [honest.url] } }),
         exact: onChain,
         upto: { ...onChain, settler: operator.settler },
         batchSettlement: {
