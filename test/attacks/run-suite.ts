@@ -137,19 +137,22 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
-    fresh: startFresh(options, driver?.fresh),
-    freshWithTwoNodes: startFresh(options, driver?.freshWithTwoNodes),
+    fresh: startFresh(options, driver, 'fresh'),
+    freshWithTwoNodes: startFresh(options, driver, 'freshWithTwoNodes'),
   }
   return context
 }
 
 function startFresh(
   options: SuiteOptions,
-  start: Driver['fresh'],
+  parent: Driver | undefined,
+  kind: 'fresh' | 'freshWithTwoNodes',
 ): (() => Promise<FreshContext>) | undefined {
-  if (start === undefined) return undefined
+  if (parent?.[kind] === undefined) return undefined
   return async () => {
-    const { url, rpcUrl, request, driver } = await start()
+    const network = await parent[kind]?.()
+    if (network === undefined) throw new Error('the driver starts no other network')
+    const { url, rpcUrl, request, driver } = network
     const payer = createPayer(options.scheme, await driver.createPayerKey())
     const fresh = { ...options, url, rpcUrl, request, driver, payer }
     const plain = createContext(fresh, () => Promise.resolve())

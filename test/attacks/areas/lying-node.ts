@@ -1,5 +1,5 @@
 /** T40: the node between the server and its chain says what is not so. */
-import { keccak256, parseTransaction, type Hex } from 'viem'
+import { keccak256, parseTransaction, toFunctionSelector, type Hex } from 'viem'
 import {
   demand,
   isServed,
@@ -28,7 +28,8 @@ export const lieAboutChain: Attack = async ({ fresh, freshWithTwoNodes, scheme }
   try {
     const fees = await raiseFees(context)
     const blocks = scheme === 'batch-settlement' ? `; ${await takeBack(context)}` : ''
-    const disagree = freshWithTwoNodes === undefined ? '' : `; ${await disagreeing(freshWithTwoNodes)}`
+    const disagree =
+      freshWithTwoNodes === undefined ? '' : `; ${await disagreeing(freshWithTwoNodes)}`
     return passed(
       `${fees}${blocks}${disagree}`,
       ...(freshWithTwoNodes === undefined ? ['two nodes that disagree (driver)'] : []),
@@ -52,7 +53,14 @@ async function disagreeing(start: () => Promise<FreshContext>): Promise<string> 
 
 const balanceOf = '0x70a08231'
 const allowance = '0xdd62ed3e'
-const authorizationState = '0xe94a0102'
+/** Of a node that says so: an authorization is unused, nothing is being withdrawn, nothing was refunded. */
+const none: ReadonlySet<string> = new Set(
+  [
+    'authorizationState(address,bytes32)',
+    'pendingWithdrawals(bytes32)',
+    'refundNonce(bytes32)',
+  ].map((signature) => toFunctionSelector(signature)),
+)
 const much = (10n ** 15n).toString(16).padStart(64, '0')
 
 /**
@@ -92,7 +100,7 @@ function inventedAnswer(method: string, params: readonly unknown[]): string | un
   if (method !== 'eth_call') return undefined
   const { data = '', input = data } = Object(params[0])
   const selector = String(input).slice(0, 10)
-  if (selector === authorizationState) return undefined
+  if (none.has(selector)) return `0x${'0'.repeat(128)}`
   if (selector === balanceOf || selector === allowance) return `0x${much}`
   // The slot of a channel: a balance, and nothing claimed. Of a trial run the answer is not looked at.
   return `0x${much}${'0'.repeat(64)}`

@@ -141,7 +141,12 @@ async function createX402(
       config,
       exact,
       settlementKey,
-      { metered, terms, curve, chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference) },
+      {
+        metered,
+        terms,
+        curve,
+        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
+      },
       surroundings,
     )
   await metered?.start()

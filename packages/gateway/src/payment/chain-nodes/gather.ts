@@ -50,9 +50,11 @@ export async function gather(
       look()
     }),
   )
-  void all.then(() => {
+  void tellAll()
+  async function tellAll(): Promise<void> {
+    await all
     whenAll(said)
-  })
+  }
   look()
   await done.promise
   ending.abort()
