@@ -1,5 +1,6 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
+import type { MoodyToken } from './drivers/accounts.ts'
 import type { Driver } from './drivers/driver.ts'
 import type { Payment, Quote, PaidRequest } from './wire.ts'
 
@@ -81,6 +82,8 @@ export type Context = {
   readonly fresh: (() => Promise<FreshContext>) | undefined
   /** The same with a server that asks two nodes, of which the suite can make one lie. */
   readonly freshWithTwoNodes: (() => Promise<FreshContext>) | undefined
+  /** The same with an asset that can become what tokens can become (T19). */
+  readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */
   observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
 }

@@ -12,7 +12,7 @@ import {
   type Scheme,
 } from './attack.ts'
 import { catalogue, type CatalogueEntry } from './catalogue.ts'
-import type { Driver } from './drivers/driver.ts'
+import type { Driver, FreshNetwork } from './drivers/driver.ts'
 import { createPayer } from './payers/create-payer.ts'
 import { encodePayment, quoteIn, type Payment, type PaidRequest } from './wire.ts'
 
@@ -38,7 +38,8 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
   readonly milliseconds: number
 }
 
-const patienceMs = 90_000
+// Some attacks kill the server, or change its token, a dozen times.
+const patienceMs = 300_000
 
 /** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
@@ -137,28 +138,37 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
-    fresh: startFresh(options, driver, 'fresh'),
-    freshWithTwoNodes: startFresh(options, driver, 'freshWithTwoNodes'),
+    fresh:
+      driver?.fresh === undefined
+        ? undefined
+        : async () => startFresh(options, await driver.fresh?.()),
+    freshWithTwoNodes:
+      driver?.freshWithTwoNodes === undefined
+        ? undefined
+        : async () => startFresh(options, await driver.freshWithTwoNodes?.()),
+    moody:
+      driver?.withMoodyToken === undefined
+        ? undefined
+        : async () => {
+            const network = await driver.withMoodyToken?.()
+            if (network === undefined) throw new Error('the driver starts no other network')
+            return { ...(await startFresh(options, network)), token: network.token }
+          },
   }
   return context
 }
 
-function startFresh(
+async function startFresh(
   options: SuiteOptions,
-  parent: Driver | undefined,
-  kind: 'fresh' | 'freshWithTwoNodes',
-): (() => Promise<FreshContext>) | undefined {
-  if (parent?.[kind] === undefined) return undefined
-  return async () => {
-    const network = await parent[kind]?.()
-    if (network === undefined) throw new Error('the driver starts no other network')
-    const { url, rpcUrl, request, driver } = network
-    const payer = createPayer(options.scheme, await driver.createPayerKey())
-    const fresh = { ...options, url, rpcUrl, request, driver, payer }
-    const plain = createContext(fresh, () => Promise.resolve())
-    await prepare(plain)
-    return { context: plain, stop: () => driver.stop() }
-  }
+  network: FreshNetwork | undefined,
+): Promise<FreshContext> {
+  if (network === undefined) throw new Error('the driver starts no other network')
+  const { url, rpcUrl, request, driver } = network
+  const payer = createPayer(options.scheme, await driver.createPayerKey())
+  const fresh = { ...options, url, rpcUrl, request, driver, payer }
+  const plain = createContext(fresh, () => Promise.resolve())
+  await prepare(plain)
+  return { context: plain, stop: () => driver.stop() }
 }
 
 function headerOf(payment: Payment | string): string {

@@ -14,7 +14,8 @@ import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs, type TakeTurn } from './keys/epochs.ts'
+import { createEpochs } from './keys/epochs.ts'
+import type { TakeTurn } from './keys/keyset-turn.ts'
 import { createSealedKeys, type SealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
@@ -23,16 +24,22 @@ import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
-import { createOpenGradientSigner, type OpenGradientSigner } from './profiles/open-gradient-signer.ts'
+import {
+  createOpenGradientSigner,
+  type OpenGradientSigner,
+} from './profiles/open-gradient-signer.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
 import { createSpanExporter } from './telemetry/otlp-exporter.ts'
-import { openUpstreamAnswerStore, type UpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
+import {
+  openUpstreamAnswerStore,
+  type UpstreamAnswerStore,
+} from './receipts/upstream-answer-store.ts'
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
-const answerCacheBytes = 67_108_864
+const answerCacheBytes = 134_217_728
 const answerCacheMs = 600_000
 const exitJournal = 74
 const settlementMs = 6000
@@ -287,8 +294,10 @@ async function openEpochs(
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
       if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onShow: (epoch) => {
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -16,7 +16,9 @@ import {
 } from '../../../packages/gateway/test/support/start-gateway.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provider/start.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import { createFundedKey } from './accounts.ts'
+import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
+import { createDeath, type Death } from './death.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
@@ -106,12 +108,36 @@ type Parts = {
   /** A second node, which tells the truth. */
   readonly honest: RewritingRpc | undefined
   readonly clock: MovedClock
+  readonly death: Death
+  readonly token: MoodyToken | undefined
 }
 
 /** Starts everything; with two nodes, both must agree. */
-export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise<AttackedNetwork> {
+export function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise<AttackedNetwork> {
+  return startNetwork(scheme, () => Promise.resolve(undefined), nodes)
+}
+
+async function startMoodyNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
+  let token: MoodyToken | undefined
+  const network = await startNetwork(scheme, async (chain) => {
+    token = await deployMoodyToken(chain)
+    return token
+  })
+  if (token === undefined) throw new Error('no token')
+  return { ...network, token }
+}
+
+async function startNetwork(
+  scheme: string,
+  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+  nodes: 1 | 2 = 1,
+): Promise<AttackedNetwork> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
+  const token = await deploy(network.chain)
+  const death = createDeath()
   const [provider, operator, rpc, honest] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
@@ -119,7 +145,7 @@ export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise
     nodes === 1 ? undefined : startRewritingRpc(network.chain.rpcUrl),
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock }
+  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock, death, token }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -137,6 +163,14 @@ export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
     },
+    armDeath: death.arm,
+    disarmDeath: async (withinMs) => {
+      const point = await death.disarm(withinMs)
+      if (point === undefined) return undefined
+      await gateway.kill()
+      gateway = await startTarget(parts, folder, port)
+      return point
+    },
     secondUrl: async () => {
       second ??= await startSecond(parts, secondFolder)
       return second.url
@@ -151,10 +185,11 @@ export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise
       parts = { ...parts, operator: { ...operator, settlementKey } }
       gateway = await startTarget(parts, folder, port)
     },
-    payeeBalance: () => network.balanceOf(operator.payee),
+    payeeBalance: () => (token ?? network).balanceOf(operator.payee),
     fresh: () => startOwnNetwork(scheme),
     freshWithTwoNodes: () => startOwnNetwork(scheme, 2),
-    createPayerKey: (balance) => createFundedKey(network.chain, balance),
+    withMoodyToken: () => startMoodyNetwork(scheme),
+    createPayerKey: (balance) => createFundedKey(network.chain, balance, token),
     get rpcRule() {
       return rpc.rule
     },
@@ -162,6 +197,7 @@ export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise
       rpc.rule = rule
     },
     broadcasts: () => rpc.broadcasts,
+    untilMined: (hash) => network.chain.mined(hash),
     chargeOf: async (answer) => {
       const { id, token } = receiptOf(answer.headers)
       return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
@@ -179,6 +215,7 @@ export async function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise
       await provider.stop()
       await network.chain.stop()
       clock.stop()
+      death.stop()
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
@@ -192,11 +229,11 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, honest, scheme, clock } = parts
+  const { operator, provider, rpc, honest, scheme, clock, death, token } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
-    asset: baseSepoliaUsdc.address,
+    asset: (token ?? baseSepoliaUsdc).address,
     assetName: 'USDC',
     assetVersion: '2',
     payTo: operator.payee,
@@ -208,7 +245,11 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
     folder,
     program: gatewayWithClock,
     nodeFlags: ['--conditions=source'],
-    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey, ...clock.environment },
+    environment: {
+      COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey,
+      ...clock.environment,
+      ...death.environment,
+    },
     config: {
       listen: { port },
       upstreams: [

@@ -149,7 +149,6 @@ export function keyId(publicKey: Uint8Array): Uint8Array {
   return sha256(publicKey)
 }
 
-
 /** The head of a byte string (ST1.1). */
 function encodeHead({ length }: Uint8Array): Uint8Array {
   if (length < 24) return Uint8Array.of(0x40 | length)

@@ -24,6 +24,7 @@ import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
 import type { ExactContext, SettleRule } from './context.ts'
 import { createSender, createSettlementAccount } from './sender.ts'
+import { stuckRule } from './replace-stuck.ts'
 import type { SharedSender } from './shared-sender.ts'
 import { createSettler } from './settlement.ts'
 
@@ -100,6 +101,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
       account,
       ledger,
       signal,
+      replace: stuckRule,
       ...options.chainTerms?.fees,
     })
   const settler = createSettler({
