@@ -77,6 +77,27 @@ test('three nodes: a balance that one of them invents is not believed, and it is
   await expect.poll(() => asked.differences).toEqual([{ node: 2, method: 'eth_call' }])
 })
 
+test('a slow node is waited for where it decides between two that differ', async () => {
+  const asked = await ask(3, 2)
+  const owner = chain.nextPayer().address
+  const expected = await balanceOf(chain.client, owner)
+  const others = Promise.withResolvers<void>()
+  let lied = 0
+  nodeAt(asked, 2).rule = (method) => {
+    if (method !== 'eth_call') return 'forward'
+    lied++
+    // Longer than anybody is waited for who decides nothing.
+    setTimeout(others.resolve, 700)
+    return lies
+  }
+  nodeAt(asked, 3).rule = async (method) => {
+    if (method === 'eth_call') await others.promise
+    return 'forward' as const
+  }
+  expect(await balanceOf(asked.client, owner)).toBe(expected)
+  expect(lied).toBe(1)
+})
+
 test('two nodes that must agree: what one invents is nothing, and said to be a disagreement', async () => {
   const asked = await ask(2, 2)
   nodeAt(asked, 1).rule = (method) => (method === 'eth_call' ? lies : 'forward')

@@ -201,7 +201,7 @@ const alreadyKnown = /already known|already imported|already exists|known transa
 async function sendToAll(group: NodeGroup, params: readonly unknown[]): Promise<unknown> {
   const said = await gather(
     group.nodes,
-    group.nodes.length,
+    'all',
     (node) => node.ask('eth_sendRawTransaction', params),
     (so) => so.some(isTaken),
   )
