@@ -123,10 +123,7 @@ export function createMetrics(): Metrics {
   // Owned here: what was added to the counter.
   const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
-    for (const [node, count] of now.unsettled.nodeDifferences ?? []) {
-      counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
-      counted.set(node, count)
-    }
+    countDifferences(counters, counted, now)
     for (const tally of tallies.values()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -201,6 +198,18 @@ function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
     const kind = name as UsageKind
     const count = counts[kind]
     if (count !== undefined && count > 0) usage[kind] = (usage[kind] ?? 0) + count
+  }
+}
+
+/** Adds what came since; `counted` is what was added before. */
+function countDifferences(
+  counters: Counters,
+  counted: Map<number, number>,
+  { unsettled }: PresentState,
+): void {
+  for (const [node, count] of unsettled.nodeDifferences ?? []) {
+    counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
+    counted.set(node, count)
   }
 }
 

@@ -41,11 +41,13 @@ export type RpcRule = (
 /** Thrown by a rule: the connection is closed without an answer. */
 export class RpcDropped extends Error {}
 
-/** What a server may be told to bound, so that an attack comes to the bound. */
+/** What a server may be told: bounds, so that an attack comes to them, and a second node. */
 export type NarrowTerms = {
   readonly callsPerMinute?: number
   /** What one payer may owe at once, failed settlements included. */
   readonly maxExposureAtomic?: string
+  /** It asks two nodes, which must agree: `rpcRule` is that of the first. */
+  readonly asksTwoNodes?: boolean
 }
 
 /** A network for one attack. */

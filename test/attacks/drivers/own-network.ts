@@ -105,6 +105,8 @@ type Parts = {
   readonly operator: MeteredOperator
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
+  /** A second node, which tells the truth. */
+  readonly honest: RewritingRpc | undefined
   readonly clock: MovedClock
   readonly death: Death
   readonly token: MoodyToken | undefined
@@ -140,13 +142,14 @@ async function startNetwork(
   const network = await startMeteredNetwork(undefined, clock)
   const token = await deploy(network.chain)
   const death = createDeath()
-  const [provider, operator, rpc] = await Promise.all([
+  const [provider, operator, rpc, honest] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
+    narrow.asksTwoNodes === true ? startRewritingRpc(network.chain.rpcUrl) : undefined,
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, clock, death, token, narrow }
+  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock, death, token, narrow }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -214,8 +217,9 @@ async function startNetwork(
   return { url, rpcUrl: network.chain.rpcUrl, request: requestFor(scheme), driver }
 }
 
-async function stopParts({ rpc, provider, network, clock, death }: Parts): Promise<void> {
+async function stopParts({ rpc, honest, provider, network, clock, death }: Parts): Promise<void> {
   await rpc.stop()
+  await honest?.stop()
   await provider.stop()
   await network.chain.stop()
   clock.stop()
@@ -244,7 +248,7 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme, clock, death, token, narrow } = parts
+  const { operator, provider, rpc, honest, scheme, clock, death, token, narrow } = parts
   const isExact = scheme === 'exact'
   const { maxExposureAtomic, callsPerMinute } = narrow
   const exposure = maxExposureAtomic === undefined ? {} : { maxExposureAtomic }
@@ -285,6 +289,7 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
         limits: { contextTokens: 4000, maxOutputTokens: 500 },
       })),
       payment: {
+        ...(honest === undefined ? {} : { chain: { otherNodes: [honest.url] } }),
         exact: onChain,
         upto: { ...onChain, settler: operator.settler, ...exposure },
         batchSettlement: {

@@ -73,10 +73,7 @@ export function createPayeeCheck(options: PayeeCheckOptions): PayeeCheck {
   }
 }
 
-function readersOf(
-  readers: PayeeCheckOptions['readers'],
-  network: string,
-): readonly ChainReader[] {
+function readersOf(readers: PayeeCheckOptions['readers'], network: string): readonly ChainReader[] {
   const found = Object.hasOwn(readers, network) ? readers[network] : undefined
   const own = found === undefined || 'getCode' in found ? [found] : found
   const given = own.filter((reader) => reader !== undefined)
