@@ -12,31 +12,38 @@ import { chooseSeed } from './tampering/random.ts'
 
 const short = { minutes: 0.15, refusals: 20 }
 
-test('a short soak answers every request and signs one statement for each', async ({ skip }) => {
-  if (process.platform !== 'linux') return skip('memory and descriptors are read from /proc')
-  const report = await soak({ ...short, seed: chooseSeed() })
-  console.log(JSON.stringify(report))
-  expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
-  expect(report.failed).toEqual({})
-  // A busy machine makes fewer of the 150 and 180.
-  expect(report.left).toBeGreaterThan(20)
-  expect(report.answered).toBeGreaterThan(20 + short.refusals)
-  expect(report.refused).toBeGreaterThanOrEqual(short.refusals)
-  // That of the keyset, too.
-  expect(report.statements).toBe(report.left + report.answered + 1)
-  expect(report.heldMb.middle).toBeGreaterThan(0)
-}, 90_000)
+test.skipIf(process.platform !== 'linux').each([
+  ['one process', 1],
+  ['two workers', 2],
+])(
+  'a short soak of %s answers every request and signs one statement for each (Linux: /proc)',
+  async (_, workers) => {
+    const report = await soak({ ...short, workers, seed: chooseSeed() })
+    console.log(JSON.stringify(report))
+    expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
+    expect(report.failed).toEqual({})
+    // A busy machine makes fewer of the 150 and 180.
+    expect(report.left).toBeGreaterThan(20)
+    expect(report.answered).toBeGreaterThan(20 + short.refusals)
+    expect(report.refused).toBeGreaterThanOrEqual(short.refusals)
+    // Those of the keysets, too.
+    expect(report.statements).toBe(report.left + report.answered + workers)
+    expect(report.processes).toHaveLength(workers === 1 ? 1 : workers + 1)
+    for (const { heldMb } of report.processes) expect(heldMb.middle).toBeGreaterThan(0)
+  },
+  90_000,
+)
 
 const left = (id: string): SoakCall => ({ kind: 'left', id, token: '' })
 const kept = [
-  { id: '', sequence: 0 },
-  { id: 'a', sequence: 1 },
-  { id: 'b', sequence: 2 },
+  { id: '', keyset: 'k', sequence: 0 },
+  { id: 'a', keyset: 'k', sequence: 1 },
+  { id: 'b', keyset: 'k', sequence: 2 },
 ]
 
 test('a hole, a double, a lost and a foreign statement are each found', () => {
   const calls = [left('a'), left('b')]
-  expect(judgeStatements(calls, kept, [])).toEqual([])
+  expect(judgeStatements(calls, kept, [], 1)).toEqual([])
   const [keyset, first, second] = kept
   if (keyset === undefined || first === undefined || second === undefined) throw new Error('kept')
   const faults = [
@@ -46,11 +53,30 @@ test('a hole, a double, a lost and a foreign statement are each found', () => {
     [calls, [...kept, { ...second, sequence: 3 }], 'a call has two statements'],
     [[left('a')], kept, '1 statements belong to no call'],
     [[...calls, left('a')], kept, 'two calls have one id'],
-    [[], [], 'the sequence has holes or doubles'],
+    [[], [], '0 sequences of 1 workers'],
+    [[], [keyset], 'a worker signed nothing'],
   ] as const
   for (const [made, statements, fault] of faults) {
-    expect(judgeStatements(made, statements, [])).toContain(fault)
+    expect(judgeStatements(made, statements, [], 1)).toContain(fault)
   }
+})
+
+test('each worker has a sequence of its own', () => {
+  const calls = ['a', 'b', 'c'].map(left)
+  const other = [
+    { id: '', keyset: 'l', sequence: 0 },
+    { id: 'c', keyset: 'l', sequence: 1 },
+  ]
+  expect(judgeStatements(calls, [...kept, ...other], [], 2)).toEqual([])
+  const mixed = [...kept, ...other].map((each) =>
+    each.id === 'b' ? { ...each, keyset: 'l' } : each,
+  )
+  expect(judgeStatements(calls, mixed, [], 2)).toEqual([])
+  const doubled = mixed.map((each) => (each.id === 'b' ? { ...each, sequence: 1 } : each))
+  expect(judgeStatements(calls, doubled, [], 2)).toEqual(['the sequence has holes or doubles'])
+  expect(judgeStatements(calls, [...kept, ...other], [], 3)).toEqual(['2 sequences of 3 workers'])
+  const silent = [...kept, { id: '', keyset: 'l', sequence: 0 }]
+  expect(judgeStatements(calls.slice(0, 2), silent, [], 2)).toEqual(['a worker signed nothing'])
 })
 
 function toSamples(residentMb: (minute: number) => number, minutes = 30): readonly Sample[] {
@@ -133,8 +159,9 @@ test('what is held after collections and grows is found, in a short run too', ()
 })
 
 test('descriptors that no connection explains are found', () => {
-  expect(judgeDescriptors({ idle: 30, most: 190, after: 130 }, 3)).toEqual([])
-  expect(judgeDescriptors({ idle: 30, most: 300, after: 140 }, 3)).toEqual([
+  const connections = { callers: 64, upstreams: 96 }
+  expect(judgeDescriptors({ idle: 30, most: 190, after: 130 }, connections)).toEqual([])
+  expect(judgeDescriptors({ idle: 30, most: 300, after: 140 }, connections)).toEqual([
     '300 descriptors are open under load',
     '140 descriptors stay open after the load',
   ])

@@ -1,7 +1,7 @@
 /** What a soak is held to: memory, descriptors, statements. */
 import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
-import { maxConnections, type SoakCall } from './soak-load.ts'
+import type { SoakCall } from './soak-load.ts'
 
 /** One look at the process. */
 export interface Sample {
@@ -45,9 +45,6 @@ const soakLimits = {
   descriptors: 8,
 } as const
 
-/** Most connections to one upstream. */
-export const upstreamConnections = 32
-
 const windowMinutes = 3
 
 /** Memory: what is held after collections, and what the system counts. */
@@ -81,6 +78,12 @@ export function judgeMemory(
   return { heldMb, residentMb, slopeMbPerMinute, faults }
 }
 
+/** Connections that one process may have. */
+export interface Connections {
+  readonly callers: number
+  readonly upstreams: number
+}
+
 /** Open descriptors: before the load, most under it, and after it when the callers have closed their connections. */
 export interface Descriptors {
   readonly idle: number
@@ -91,11 +94,11 @@ export interface Descriptors {
 /** No more descriptors than connections explain: under the load, and after it without those of its callers. */
 export function judgeDescriptors(
   { idle, most, after }: Descriptors,
-  upstreams: number,
+  { callers, upstreams }: Connections,
 ): readonly string[] {
-  const rest = idle + upstreams * upstreamConnections + soakLimits.descriptors
+  const rest = idle + upstreams + soakLimits.descriptors
   const faults: string[] = []
-  if (most > rest + maxConnections) faults.push(`${String(most)} descriptors are open under load`)
+  if (most > rest + callers) faults.push(`${String(most)} descriptors are open under load`)
   if (after > rest) faults.push(`${String(after)} descriptors stay open after the load`)
   return faults
 }
@@ -103,20 +106,25 @@ export function judgeDescriptors(
 /** A statement as the gateway kept it. `id` is empty for those of keysets. */
 export interface KeptStatement {
   readonly id: string
+  /** Each keyset has a sequence of its own. */
+  readonly keyset: string
   readonly sequence: number
 }
 
 /** Reads a statement. @throws when it is none. */
 export function readStatement(bytes: Uint8Array): KeptStatement {
   const { payload } = parseStatement(bytes)
-  return { id: payload.type === 'keyset' ? '' : toHex(payload.id), sequence: payload.sequence }
+  const { sequence } = payload
+  const keyset = toHex(payload.keysetDigest)
+  return { id: payload.type === 'keyset' ? '' : toHex(payload.id), keyset, sequence }
 }
 
-/** Every call exactly one statement, and the numbers of all without holes or doubles. */
+/** Every call exactly one statement; as many sequences as there are workers, each from 0 without holes or doubles. */
 export function judgeStatements(
   calls: readonly SoakCall[],
   kept: readonly KeptStatement[],
   refusals: readonly string[],
+  workers: number,
 ): readonly string[] {
   const faults: string[] = []
   const known = calls.flatMap((call) =>
@@ -134,10 +142,27 @@ export function judgeStatements(
   const unasked = ids.filter((id) => !knownIds.has(id))
   if (unasked.length > 0) faults.push(`${String(unasked.length)} statements belong to no call`)
   const refused = refusals.map((text) => readStatement(fromBase64url(text) ?? new Uint8Array(0)))
-  const numbers = [...kept, ...refused].map(({ sequence }) => sequence).toSorted((a, b) => a - b)
-  const [first = 0] = numbers
-  const wrong = numbers.filter((number, index) => number !== first + index)
-  if (numbers.length === 0 || wrong.length > 0) faults.push('the sequence has holes or doubles')
+  return [...faults, ...judgeSequences([...kept, ...refused], workers)]
+}
+
+function judgeSequences(statements: readonly KeptStatement[], workers: number): readonly string[] {
+  const sequences = new Map<string, number[]>()
+  for (const { keyset, sequence } of statements) {
+    const numbers = sequences.get(keyset) ?? []
+    numbers.push(sequence)
+    sequences.set(keyset, numbers)
+  }
+  const faults: string[] = []
+  if (sequences.size !== workers) {
+    faults.push(`${String(sequences.size)} sequences of ${String(workers)} workers`)
+  }
+  for (const numbers of sequences.values()) {
+    if (numbers.length < 2) faults.push('a worker signed nothing')
+    const ascending = numbers.toSorted((a, b) => a - b)
+    if (ascending.some((number, index) => number !== index)) {
+      faults.push('the sequence has holes or doubles')
+    }
+  }
   return faults
 }
 

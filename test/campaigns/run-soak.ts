@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- [--minutes N] [--seed N] [--out FILE]`: mixed calls and a thousand aborted streams a minute. The report
+ * `npm run soak -- [--minutes N] [--workers N] [--seed N] [--out FILE]`: mixed calls and a thousand aborted streams a minute. The report
  * goes to standard output, and into the file.
  */
 import { execFileSync } from 'node:child_process'
@@ -9,26 +9,30 @@ import { parseArgs } from 'node:util'
 import { chooseSeed } from '../tampering/random.ts'
 import { soak } from './soak.ts'
 
-const usage = 'Usage: npm run soak -- [--minutes 30] [--seed N] [--out FILE]'
+const usage = 'Usage: npm run soak -- [--minutes 30] [--workers 1] [--seed N] [--out FILE]'
 const wantedPerMinute = 950
-/** As many as the gateway keeps in memory. */
-const keptRefusals = 4096
+/** As many as a process keeps in memory, and a tenth: with several workers the kernel draws lots. */
+const keptRefusals = 4500
 const options = {
   minutes: { type: 'string' },
+  workers: { type: 'string' },
   seed: { type: 'string' },
   out: { type: 'string' },
 } as const
 const { values } = parseArgs({ options })
 const minutes = Number(values.minutes ?? '30')
+const workers = Number(values.workers ?? '1')
 const seed = Number(values.seed ?? chooseSeed())
-if (!(minutes > 0 && minutes <= 10_000) || !Number.isInteger(seed)) {
+const isWorkers = Number.isInteger(workers) && workers >= 1 && workers <= 64
+if (!(minutes > 0 && minutes <= 10_000) || !isWorkers || !Number.isInteger(seed)) {
   console.error(usage)
   process.exit(64)
 }
 const report = await soak({
   minutes,
   seed,
-  refusals: keptRefusals,
+  workers,
+  refusals: keptRefusals * workers,
   onProgress: (line) => {
     console.error(line)
   },

@@ -129,7 +129,8 @@ export async function sendRefusals(
   count: number,
   onCall: (call: SoakCall) => void,
 ): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+  // A connection for each: with several workers, each of them refuses its share.
+  const agent = new Agent({ keepAlive: false, maxSockets: 8 })
   // Owned here: refusals that were not begun.
   let left = count
   const send = async (): Promise<void> => {

@@ -20,28 +20,36 @@ import {
   judgeMemory,
   judgeStatements,
   readStatement,
-  upstreamConnections,
+  type Connections,
   type Descriptors,
   type Held,
   type KeptStatement,
   type MemoryReport,
   type Sample,
 } from './judge-soak.ts'
-import { runLoad, sendRefusals, type SoakCall } from './soak-load.ts'
+import { maxConnections, runLoad, sendRefusals, type SoakCall } from './soak-load.ts'
+
+/** What was measured of one process. */
+export interface ProcessReport extends MemoryReport {
+  readonly name: string
+  readonly descriptors: Descriptors
+  /** The longest time for which its event loop did nothing else. */
+  readonly longestStallMs: number
+}
 
 /** What was measured, and what of it is not as it must be. */
-export interface SoakReport extends MemoryReport {
+export interface SoakReport {
   readonly seed: number
   readonly minutes: number
+  readonly workers: number
   readonly answered: number
   readonly left: number
   readonly refused: number
   /** How many calls failed, by what they were and how. */
   readonly failed: Readonly<Record<string, number>>
   readonly statements: number
-  readonly descriptors: Descriptors
-  /** The longest time for which the event loop of the gateway did nothing else. */
-  readonly longestStallMs: number
+  /** The gateway; with several workers the primary and each of them. */
+  readonly processes: readonly ProcessReport[]
   readonly faults: readonly string[]
 }
 
@@ -49,6 +57,7 @@ export interface SoakReport extends MemoryReport {
 export interface SoakOptions {
   readonly minutes: number
   readonly seed: number
+  readonly workers: number
   /** Refusals made beforehand: as many as the gateway keeps, so that what it keeps of them has its size. */
   readonly refusals: number
   readonly onProgress?: (line: string) => void
@@ -70,20 +79,24 @@ const callsPerMinute = 1200
 const lookEveryMs = 1000
 const mostCollections = 90
 const heldMark = 'held '
+const watchedMark = 'watched '
+/** Most connections to one upstream. */
+const upstreamConnections = 32
 
 /** Runs a soak. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const { minutes, seed } = options
+  const { minutes, seed, workers } = options
   const provider = await startLoopbackProvider()
   try {
     const upstreams = everyUpstream(provider).map((upstream) => ({
       ...upstream,
       connections: upstreamConnections,
     }))
-    const config = { upstreams }
+    const config = { upstreams, workers }
     const gateway = await startGateway({ config, logLevel: 'error', program, nodeFlags })
     try {
-      const idle = countDescriptors(gateway.pid)
+      const watched = findWatched(gateway, upstreams.length * upstreamConnections)
+      const idle = watched.map(({ pid }) => countDescriptors(pid))
       const calls: SoakCall[] = []
       const onCall = (call: SoakCall): void => {
         calls.push(call)
@@ -93,25 +106,84 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       const origin = gateway.url
       const load = { origin, random, minutes, abortsPerMinute, callsPerMinute, onCall }
       const looks = await Promise.race([
-        lookWhile(gateway, options, () => runLoad(load)),
+        lookWhile({ gateway, watched }, options, () => runLoad(load)),
         failWhenEnded(gateway),
       ])
-      const most = Math.max(...looks.samples.map((sample) => sample.descriptors))
-      const least = idle + upstreams.length * upstreamConnections
-      const descriptors = { idle, most, after: await countSettled(gateway.pid, least) }
-      const judged = await judgeSoak(gateway, minutes, calls, looks)
+      const processes = await Promise.all(
+        watched.map((process, index) =>
+          judgeProcess(
+            process,
+            minutes,
+            idle[index] ?? 0,
+            looks[index] ?? { samples: [], held: [] },
+          ),
+        ),
+      )
+      const judged = await judgeSoak(gateway, options, calls)
       const failure = provider.failure()
       const faults = [
         ...(failure === undefined ? [] : [`the provider ended: ${failure}`]),
         ...judged.faults,
-        ...judgeDescriptors(descriptors, upstreams.length),
+        ...processes.flatMap((process) => process.faults),
       ]
-      return { seed, minutes, ...judged, descriptors, faults }
+      const reports = processes.map(({ report }) => report)
+      return { seed, minutes, workers, ...judged, processes: reports, faults }
     } finally {
       await disposeGateway(gateway)
     }
   } finally {
     await provider.stop()
+  }
+}
+
+/** One process of the gateway. */
+interface Watched {
+  readonly name: string
+  readonly pid: number
+  readonly connections: Connections
+}
+
+/** The processes, as they named themselves when they started. `upstreams`: connections of all of them together. */
+function findWatched(gateway: RunningGateway, upstreams: number): readonly Watched[] {
+  const lines = linesOf(gateway, watchedMark)
+  const found = lines.map((line): { readonly pid: number; readonly isWorker: boolean } =>
+    JSON.parse(line),
+  )
+  const workers = found.filter(({ isWorker }) => isWorker)
+  // Each worker may have its share, rounded up, and every caller.
+  const serving = {
+    callers: maxConnections,
+    upstreams: Math.ceil(upstreams / Math.max(1, workers.length)),
+  }
+  return found.map(({ pid, isWorker }) => {
+    if (workers.length === 0) return { name: 'gateway', pid, connections: serving }
+    return isWorker
+      ? { name: `worker ${String(pid)}`, pid, connections: serving }
+      : { name: 'primary', pid, connections: { callers: 0, upstreams: 0 } }
+  })
+}
+
+function linesOf(gateway: RunningGateway, mark: string): readonly string[] {
+  const lines = gateway.stderr().split('\n')
+  return lines.filter((line) => line.startsWith(mark)).map((line) => line.slice(mark.length))
+}
+
+async function judgeProcess(
+  { name, pid, connections }: Watched,
+  minutes: number,
+  idle: number,
+  { samples, held }: Looks,
+): Promise<{ readonly report: ProcessReport; readonly faults: readonly string[] }> {
+  const most = Math.max(...samples.map((sample) => sample.descriptors))
+  const after = await countSettled(pid, idle + connections.upstreams)
+  const descriptors = { idle, most, after }
+  const { faults: memoryFaults, ...memory } = judgeMemory(samples, held, minutes)
+  const stalls = held.map((look) => look.longestStallMs)
+  const longestStallMs = Math.round(Math.max(0, ...stalls))
+  const faults = [...memoryFaults, ...judgeDescriptors(descriptors, connections)]
+  return {
+    report: { name, ...memory, descriptors, longestStallMs },
+    faults: faults.map((fault) => `${name}: ${fault}`),
   }
 }
 
@@ -127,30 +199,39 @@ interface Looks {
   readonly held: readonly Held[]
 }
 
-/** Looks at the process each second, and has its garbage collected at most once in a second and ninety times in all. */
+/** Looks at each process each second, and has its garbage collected at most once in a second and ninety times in all. */
 async function lookWhile(
-  gateway: RunningGateway,
+  { gateway, watched }: { readonly gateway: RunningGateway; readonly watched: readonly Watched[] },
   { minutes, onProgress = () => undefined }: SoakOptions,
   run: () => Promise<void>,
-): Promise<Looks> {
-  const { pid } = gateway
+): Promise<readonly Looks[]> {
   const startedMs = performance.now()
   const minuteNow = (): number => (performance.now() - startedMs) / 60_000
-  const samples: Sample[] = []
-  const asked: number[] = []
+  const observed = watched.map(({ name, pid }) => ({
+    name,
+    pid,
+    samples: [] as Sample[],
+    asked: [] as number[],
+  }))
   const askEvery = Math.max(1, Math.ceil((minutes * 60) / mostCollections))
   const look = (): void => {
-    // Whoever sees its end says so.
-    if (!existsSync(`/proc/${String(pid)}/fd`)) return
-    const minute = minuteNow()
-    const sample = { minute, residentMb: readResidentMb(pid), descriptors: countDescriptors(pid) }
-    samples.push(sample)
-    if (samples.length % 10 === 0) onProgress(JSON.stringify(sample))
-    // A process that has not come to answer yet is not asked again: signals are not counted.
-    const isAnswered = readHeld(gateway.stderr(), asked).length === asked.length
-    if (samples.length % askEvery !== 0 || !isAnswered) return
-    asked.push(minute)
-    process.kill(pid, 'SIGUSR2')
+    for (const { name, pid, samples, asked } of observed) {
+      // Whoever sees its end says so.
+      if (!existsSync(`/proc/${String(pid)}/fd`)) continue
+      const minute = minuteNow()
+      const sample = {
+        minute,
+        residentMb: readResidentMb(pid),
+        descriptors: countDescriptors(pid),
+      }
+      samples.push(sample)
+      if (samples.length % 10 === 0) onProgress(JSON.stringify({ name, ...sample }))
+      // A process that has not come to answer yet is not asked again: signals are not counted.
+      const isAnswered = readHeld(gateway, pid, asked).length === asked.length
+      if (samples.length % askEvery !== 0 || !isAnswered) continue
+      asked.push(minute)
+      process.kill(pid, 'SIGUSR2')
+    }
   }
   const timer = setInterval(look, lookEveryMs)
   try {
@@ -159,16 +240,25 @@ async function lookWhile(
     clearInterval(timer)
   }
   look()
-  if (asked.length > 0) await gateway.logged(heldMark, asked.length)
-  return { samples, held: readHeld(gateway.stderr(), asked) }
+  const answers = observed.reduce((all, { asked }) => all + asked.length, 0)
+  if (answers > 0) await gateway.logged(heldMark, answers)
+  return observed.map(({ pid, samples, asked }) => ({
+    samples,
+    held: readHeld(gateway, pid, asked),
+  }))
 }
 
-function readHeld(log: string, asked: readonly number[]): readonly Held[] {
-  const lines = log.split('\n').filter((line) => line.startsWith(heldMark))
-  return lines.map((line, index) => {
-    const { heapMb, externalMb, longestStallMs }: Held = JSON.parse(line.slice(heldMark.length))
-    return { minute: asked[index] ?? Infinity, heapMb, externalMb, longestStallMs }
-  })
+function readHeld(gateway: RunningGateway, pid: number, asked: readonly number[]): readonly Held[] {
+  const said = linesOf(gateway, heldMark).map(
+    (line): Omit<Held, 'minute'> & { readonly pid: number } => JSON.parse(line),
+  )
+  const own = said.filter((each) => each.pid === pid)
+  return own.map(({ heapMb, externalMb, longestStallMs }, index) => ({
+    minute: asked[index] ?? Infinity,
+    heapMb,
+    externalMb,
+    longestStallMs,
+  }))
 }
 
 function countDescriptors(pid: number): number {
@@ -188,10 +278,9 @@ function readResidentMb(pid: number): number {
 
 async function judgeSoak(
   gateway: RunningGateway,
-  minutes: number,
+  { workers }: SoakOptions,
   calls: readonly SoakCall[],
-  { samples, held }: Looks,
-): Promise<Omit<SoakReport, 'seed' | 'minutes' | 'descriptors'>> {
+): Promise<Omit<SoakReport, 'seed' | 'minutes' | 'workers' | 'processes'>> {
   const failed = countFailures(calls)
   const failures = calls.filter(({ kind }) => kind === 'failed').length
   // The end waits for every call under way and writes every receipt.
@@ -200,25 +289,21 @@ async function judgeSoak(
   const refusals = calls.flatMap((call) =>
     call.kind === 'answered' && call.what === 'refusal' ? [call.statement] : [],
   )
-  const { faults: memoryFaults, ...memory } = judgeMemory(samples, held, minutes)
   const words = gateway
     .stderr()
     .split('\n')
-    .filter((line) => line !== '' && !line.startsWith(heldMark))
+    .filter((line) => line !== '' && !line.startsWith(heldMark) && !line.startsWith(watchedMark))
   return {
     answered: calls.filter(({ kind }) => kind === 'answered').length,
     left: calls.filter(({ kind }) => kind === 'left').length,
     refused: refusals.length,
     failed,
     statements: statements.length + refusals.length,
-    ...memory,
-    longestStallMs: Math.round(Math.max(0, ...held.map(({ longestStallMs }) => longestStallMs))),
     faults: [
       ...(code === 0 ? [] : [`the gateway ended with ${String(code)}`]),
       ...(failures === 0 ? [] : [`${String(failures)} calls had no proper answer`]),
       ...words.slice(0, 10).map((line) => `the gateway logged ${line}`),
-      ...judgeStatements(calls, statements, refusals),
-      ...memoryFaults,
+      ...judgeStatements(calls, statements, refusals, workers),
     ],
   }
 }

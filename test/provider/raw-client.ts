@@ -1,6 +1,6 @@
 /** A client that hides nothing: what node:http(s) saw of one response, errors included. */
 import { request as httpRequest } from 'node:http'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { Agent, IncomingHttpHeaders } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 
 /** Where and how to call. */
@@ -18,6 +18,8 @@ export interface RawCall {
   readonly leaveSignal?: AbortSignal
   /** Leaves the response body unread until this resolves. */
   readonly holdUntil?: Promise<unknown>
+  /** Whose connections are used; by default each call has a fresh one. */
+  readonly agent?: Agent
   /** Largest response head accepted; default 16 KiB. */
   readonly maxHeaderSize?: number
 }
@@ -34,13 +36,13 @@ export interface RawResult {
   readonly failure: string | null
 }
 
-/** Calls over a fresh connection. Never rejects for what the server does: see `failure`. */
+/** Makes one call. Never rejects for what the server does: see `failure`. */
 export async function callRaw(call: RawCall): Promise<RawResult> {
   const target = new URL(call.url)
   const options = {
     method: call.method ?? 'GET',
     headers: { ...call.headers },
-    agent: false,
+    agent: call.agent ?? (false as const),
     ...(call.caPem === undefined ? {} : { ca: call.caPem }),
     ...(call.leaveSignal === undefined ? {} : { signal: call.leaveSignal }),
     ...(call.maxHeaderSize === undefined ? {} : { maxHeaderSize: call.maxHeaderSize }),

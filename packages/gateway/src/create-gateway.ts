@@ -14,7 +14,8 @@ import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs, type TakeTurn } from './keys/epochs.ts'
+import { createEpochs } from './keys/epochs.ts'
+import type { TakeTurn } from './keys/keyset-turn.ts'
 import { createSealedKeys, type SealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
@@ -23,16 +24,22 @@ import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
-import { createOpenGradientSigner } from './profiles/open-gradient-signer.ts'
+import {
+  createOpenGradientSigner,
+  type OpenGradientSigner,
+} from './profiles/open-gradient-signer.ts'
 import { openOwnerStore } from './references/owner-store.ts'
 import { issueOwedReceipts } from './receipts/issue-owed-receipts.ts'
 import { openReceiptStore, type ReceiptStore } from './receipts/receipt-store.ts'
 import { createSpanExporter } from './telemetry/otlp-exporter.ts'
-import { openUpstreamAnswerStore } from './receipts/upstream-answer-store.ts'
+import {
+  openUpstreamAnswerStore,
+  type UpstreamAnswerStore,
+} from './receipts/upstream-answer-store.ts'
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
-const answerCacheBytes = 67_108_864
+const answerCacheBytes = 134_217_728
 const answerCacheMs = 600_000
 const exitJournal = 74
 const settlementMs = 6000
@@ -46,6 +53,8 @@ export type Commons = {
   readonly takeTurn?: TakeTurn
   /** Keys that several processes have together. */
   readonly sealed?: SealedKeys
+  /** The key of OpenGradient's profile, where several processes have one. */
+  readonly openGradient?: OpenGradientSigner
   readonly siblings?: Siblings
   /** The day of list prices; now, when absent. */
   readonly offerAtMs?: number
@@ -93,7 +102,7 @@ export async function createGateway(
     openGradient:
       config.profiles.openGradient === undefined
         ? undefined
-        : { signer: createOpenGradientSigner(), attester },
+        : { signer: commons.openGradient ?? createOpenGradientSigner(), attester },
     ...(await openTranslation(config)),
     pending,
     siblings,
@@ -122,7 +131,10 @@ export async function openCommons(
   build: Uint8Array,
 ): Promise<Pick<Commons, 'payment' | 'attester' | 'payerLimits'>> {
   const payment = await createPayment(config, { environment, clock: Date.now, log, die })
-  const attester = await openAttester(config.attestation, { build, configuration: digest })
+  const digests = { build, configuration: digest }
+  const attester = await openAttester(config.attestation, digests, (error) => {
+    log.warn({ err: error }, 'a source gave no evidence')
+  })
   return { payment, attester, payerLimits: openPayerLimits(config) }
 }
 
@@ -190,22 +202,24 @@ export async function succeedGateway(
 }
 
 /** Loaded here and nowhere else: who does not translate does not pay for it. */
-async function openTranslation({
-  models,
-  dataDir,
-  translation,
-}: Config): Promise<Pick<Gateway, 'translator' | 'upstreamAnswers'>> {
-  if (!models.some(({ translate }) => translate)) {
-    return { translator: undefined, upstreamAnswers: undefined }
-  }
+async function openTranslation(
+  config: Config,
+): Promise<Pick<Gateway, 'translator' | 'upstreamAnswers'>> {
+  if (!translates(config)) return { translator: undefined, upstreamAnswers: undefined }
   const { loadTranslator } = await import('./translation/translator.ts')
-  return {
-    translator: await loadTranslator(),
-    upstreamAnswers:
-      translation.keepDays > 0
-        ? openUpstreamAnswerStore(dataDir, translation.maxKeptBytes)
-        : undefined,
-  }
+  return { translator: await loadTranslator(), upstreamAnswers: openUpstreamAnswers(config) }
+}
+
+function translates({ models }: Config): boolean {
+  return models.some(({ translate }) => translate)
+}
+
+/** The file of providers' bytes, where this configuration keeps any. */
+export function openUpstreamAnswers(config: Config): UpstreamAnswerStore | undefined {
+  const { dataDir, translation } = config
+  return translates(config) && translation.keepDays > 0
+    ? openUpstreamAnswerStore(dataDir, translation.maxKeptBytes)
+    : undefined
 }
 
 function createTelemetry(
@@ -280,8 +294,10 @@ async function openEpochs(
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
       if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onShow: (epoch) => {
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -28,7 +28,12 @@ export type PresentState = {
   readonly requestBytes: number
   readonly unwrittenReceipts: number
   /** Charges that are not on chain yet. */
-  readonly unsettled: { readonly payments: number; readonly channels: number }
+  readonly unsettled: {
+    readonly payments: number
+    readonly channels: number
+    /** How often each chain node differed from the others, since the start. */
+    readonly nodeDifferences?: ReadonlyMap<number, number>
+  }
   readonly upstreams: readonly {
     readonly name: string
     readonly running: number
@@ -115,7 +120,13 @@ export function createMetrics(): Metrics {
     return tally
   }
 
+  // Owned here: what was added to the counter.
+  const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
+    for (const [node, count] of now.unsettled.nodeDifferences ?? []) {
+      counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
+      counted.set(node, count)
+    }
     for (const tally of tallies.values()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -227,7 +238,15 @@ function setGauges(gauges: Gauges, now: PresentState): void {
 
 type Counters = Readonly<
   Record<
-    'calls' | 'refusals' | 'served' | 'metered' | 'charged' | 'usage' | 'reloads' | 'spans',
+    | 'calls'
+    | 'refusals'
+    | 'served'
+    | 'metered'
+    | 'charged'
+    | 'usage'
+    | 'reloads'
+    | 'spans'
+    | 'nodeDifferences',
     Counter
   >
 >
@@ -266,6 +285,11 @@ function createCounters(registers: Registry[]): Counters {
       'countersign_reloads_total',
       'Times that the configuration was read again, by what came of it.',
       ['result'],
+    ),
+    nodeDifferences: counter(
+      'countersign_chain_node_differences_total',
+      'Answers of a chain node that were not those of enough others, by its place in the configuration.',
+      ['node'],
     ),
     spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
       'result',

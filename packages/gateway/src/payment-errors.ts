@@ -8,6 +8,7 @@ const wait = 'Try again after the time in Retry-After; nothing was charged.'
 
 /** Title and hint of each code. */
 export const paymentErrorTexts: Readonly<Record<PaymentCode, readonly [string, string]>> = {
+  'chain-nodes-disagree': ['The nodes of the chain do not say the same.', wait],
   'chain-unreachable': ['The chain does not answer.', wait],
   'channel-authorizer-mismatch': ['The channel has another authorizer than the offer.', newPayment],
   'channel-balance-exceeded': [

@@ -9,17 +9,8 @@ function parse(members: Readonly<Record<string, unknown>>): Config {
 }
 
 const upstream = { name: 'one', baseUrl: 'https://provider.invalid/v1' }
-const translated = {
-  name: 'claude',
-  upstream: 'one',
-  provider: 'openai',
-  price: { perCallAtomic: '1' },
-  translate: true,
-}
 
 test.each([
-  ['profiles.openGradient', { profiles: { openGradient: {} } }],
-  ['translate', { upstreams: [upstream], models: [translated] }],
   ['limits.maxHeldRequestBytes', { limits: { maxHeldRequestBytes: 67_108_863 } }],
   ['limits.maxCalls', { limits: { maxCalls: 1 } }],
   [

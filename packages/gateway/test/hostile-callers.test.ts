@@ -19,6 +19,14 @@ const scripts = new Map<string, Script>([
   // More than the sockets between here and the caller hold.
   ['long', (response) => response.writeHead(200, stream).end(event.repeat(400) + done)],
   ['line-ends', (response) => response.writeHead(200, stream).end('\n'.repeat(1_500_000) + done)],
+  [
+    'line-ends-at-once',
+    (response) => {
+      response.writeHead(200, stream).end('\n'.repeat(1_050_000) + done)
+      // Gateway and upstream are one process here: what the sockets hold is read in one turn.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    },
+  ],
   ['fails', (response) => response.writeHead(200, stream).write('data: {"error":{"code":1}}\n\n')],
 ])
 
@@ -76,8 +84,11 @@ test('request bodies are held up to a sum, and the memory comes back', async () 
   await disposeGateway(small)
 })
 
-test('a stream of line ends is cut before its events keep the gateway busy', async () => {
-  const body = createChatBody({ model: 'line-ends', stream: true })
+test.each([
+  ['', 'line-ends'],
+  [', also when its end comes before they are counted', 'line-ends-at-once'],
+])('a stream of line ends is cut before its events keep the gateway busy%s', async (_, model) => {
+  const body = createChatBody({ model, stream: true })
   const answer = await postChat(gateway.url, body)
   expect(answer.failure).not.toBeNull()
   const { id, token } = receiptOf(answer.headers)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createLedger, type Ledger, type LedgerEvent } from '../src/payment/ledger/ledger.ts'
 import { encodeRecord, parseRecord } from '../src/payment/ledger/record-codec.ts'
-import { takeName } from '../src/payment/metered/call-names.ts'
+import { createCallName, takeName } from '../src/payment/call-names.ts'
 
 const word = (value: number): `0x${string}` => `0x${value.toString(16).padStart(64, '0')}`
 const address = (value: number): `0x${string}` => `0x${value.toString(16).padStart(40, '0')}`
@@ -99,7 +99,7 @@ test('keeps no more names than it may, also while the call of the oldest runs', 
     close: () => Promise.resolve(),
   }
   const atMs = 10_000 + most * 10
-  takeName(durable, payer, { name: 'new', callId: id(most), requestHash }, atMs)
+  takeName(durable, payer, { name: createCallName('new'), callId: id(most), requestHash }, atMs)
   expect(ledger.state.names.size).toBeLessThanOrEqual(most)
   expect(ledger.state.names.get(id(0))).toMatchObject({ state: 'running' })
   expect(ledger.state.names.has(id(1))).toBe(false)

@@ -106,11 +106,42 @@ const faults: readonly (readonly [what: string, value: unknown, message: RegExp]
   ['a payment that nobody can make', { ...minimal, payment: {} }, /payment/],
   ['an unknown payment', { ...minimal, payment: 'free' }, /payment/],
   ['another attestation', { ...minimal, attestation: { kind: 'tdx' } }, /attestation/],
+  ...[
+    { sources: [{ kind: 'tsm' }] },
+    { sources: [{ kind: 'tsm' }, { kind: 'simulated' }] },
+    { sources: [{ kind: 'tsm' }, { kind: 'auto' }] },
+    { sources: [{ kind: 'tsm' }, { kind: 'tpm' }], atLeast: 3 },
+    { sources: [{ kind: 'tsm' }, { kind: 'tpm' }], atLeast: 0 },
+    { sources: [{ kind: 'tsm' }, { kind: 'tpm' }], timeoutMs: 1 },
+  ].map(
+    (several) =>
+      [
+        `several sources of evidence like ${JSON.stringify(several)}`,
+        { ...minimal, attestation: { kind: 'several', ...several } },
+        /attestation/,
+      ] as const,
+  ),
   ['a limit of 0', { ...minimal, limits: { totalTimeoutMs: 0 } }, /totalTimeoutMs/],
   ['a log level that does not exist', { ...minimal, log: { level: 'trace' } }, /log/],
   ['an array', [], /./],
   ['null', null, /./],
 ]
+
+test('takes several sources of evidence, with absolute paths in each', () => {
+  const sources = [
+    { kind: 'tsm', collateralDir: 'collateral' },
+    { kind: 'tpm', enrolmentFile: 'record.cbor' },
+  ]
+  const attestation = { kind: 'several', sources, atLeast: 1 }
+  const { config } = parse({ ...minimal, attestation })
+  expect(config.attestation).toMatchObject({
+    atLeast: 1,
+    sources: [
+      { kind: 'tsm', collateralDir: join(folder, 'collateral'), timeoutMs: 60_000 },
+      { kind: 'tpm', enrolmentFile: join(folder, 'record.cbor'), applicationPcr: 14 },
+    ],
+  })
+})
 
 test.each(faults)('refuses %s', (_, value, message) => {
   expect(() => parse(value)).toThrow(ConfigError)

@@ -1,10 +1,6 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PaymentPayload } from '@x402/core/types'
-import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
-import { testUsdcAbi } from '@countersign/contracts/test-usdc'
-import { createWalletClient, http } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
 import type { PaymentScheme } from '../src/payment/admission.ts'
 import { createQuote, createTerms } from '../src/payment/exact/offer.ts'
 import { parsePresentedPayment } from '../src/payment/exact/presented-payment.ts'
@@ -19,6 +15,7 @@ import {
   signStockPayment,
   withPayment,
 } from './payment/payer.ts'
+import { sendAsObserver } from './payment/observer.ts'
 import { createRequest, expectAdmitted, expectRefused } from './payment/requests.ts'
 import type { Verdict } from './payment/rpc-proxy.ts'
 
@@ -53,10 +50,6 @@ function accepted(payment: PaymentPayload, members: object): object {
 
 function base64(text: string): string {
   return Buffer.from(text).toString('base64')
-}
-
-function hex(text: string): `0x${string}` {
-  return `0x${text.slice(2)}`
 }
 
 test('refuses payments that were made for another offer', async () => {
@@ -262,15 +255,6 @@ test('refuses signatures that the token would refuse, and times outside the wind
   expectAdmitted(await scheme.admit(withPayment(createRequest({}), payment)))
 })
 
-test('a payment that was settled before it was presented buys nothing', async () => {
-  const { scheme, proxy } = await startExact(chain)
-  const payer = chain.nextPayer()
-  const payment = await signStockPayment(scheme, payer, createRequest({}))
-  await sendAsObserver(payment)
-  expect(await codeOf(scheme, payment)).toBe('payment-already-used')
-  expect(proxy.broadcasts.size).toBe(0)
-})
-
 test('the same payment at a gateway with another payee is refused', async () => {
   const { scheme } = await startExact(chain)
   const other = await startExact(chain, { payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906' })
@@ -284,7 +268,7 @@ test('an observer who sends the authorization first has paid us', async () => {
   const payment = await signStockPayment(scheme, payer, createRequest({}))
   let observed = ''
   proxy.rule = async (method): Promise<Verdict> => {
-    if (method === 'eth_sendRawTransaction') observed = await sendAsObserver(payment)
+    if (method === 'eth_sendRawTransaction') observed = await sendAsObserver(chain, payment)
     return 'forward'
   }
   const admitted = expectAdmitted(await scheme.admit(withPayment(createRequest({}), payment)))
@@ -315,7 +299,7 @@ test('two authorizations with one nonce pay once: the other transfer is not take
   })
   proxy.rule = async (method): Promise<Verdict> => {
     if (method === 'eth_sendRawTransaction') {
-      await sendAsObserver({ payload: toSelf })
+      await sendAsObserver(chain, { payload: toSelf })
     }
     return 'forward'
   }
@@ -345,7 +329,7 @@ test('a balance that moves away between admission and settlement releases nothin
     payload: await signAuthorization(payer, offer, { value: '1' }),
   }
   proxy.rule = async (method): Promise<Verdict> => {
-    if (method === 'eth_sendRawTransaction') await sendAsObserver(away)
+    if (method === 'eth_sendRawTransaction') await sendAsObserver(chain, away)
     return 'forward'
   }
   const admitted = expectAdmitted(await scheme.admit(withPayment(request, payment)))
@@ -355,32 +339,3 @@ test('a balance that moves away between admission and settlement releases nothin
   expect(await admitted.complete('unused')).toMatchObject({ amountAtomic: 0n })
   expect([...proxy.broadcasts.values()].map(({ length }) => length)).toEqual([1])
 })
-
-/** Anybody can send an authorization that he has seen. Resolves when it is on chain. */
-async function sendAsObserver(payment: {
-  readonly payload: Readonly<Record<string, unknown>>
-}): Promise<string> {
-  const { signature, authorization } = payment.payload
-  const member = (name: string): string => String(Object(authorization)[name])
-  const observer = createWalletClient({
-    account: privateKeyToAccount(chain.nextSettlementKey()),
-    transport: http(chain.rpcUrl),
-  })
-  const transaction = await observer.writeContract({
-    chain: null,
-    address: baseSepoliaUsdc.address,
-    abi: testUsdcAbi,
-    functionName: 'transferWithAuthorization',
-    args: [
-      hex(member('from')),
-      hex(member('to')),
-      BigInt(member('value')),
-      BigInt(member('validAfter')),
-      BigInt(member('validBefore')),
-      hex(member('nonce')),
-      hex(String(signature)),
-    ],
-  })
-  await chain.mined(transaction)
-  return transaction
-}

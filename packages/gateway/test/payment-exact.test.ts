@@ -250,6 +250,30 @@ test('an Idempotency-Key takes the credit of the call it named, without the new 
   expect(await balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
 })
 
+test('a reserved payment of which nothing was taken buys at the price of today only', async () => {
+  const { scheme, proxy } = await startExact(chain)
+  const payer = chain.nextPayer()
+  const request = createRequest({})
+  const payment = await signStockPayment(scheme, payer, request)
+  proxy.rule = (method) =>
+    method === 'eth_sendRawTransaction' ? { error: { code: -32000, message: 'no' } } : 'forward'
+  const first = expectAdmitted(await scheme.admit(withPayment(request, payment)))
+  expect((await first.release()).kind).toBe('refused')
+  await first.complete('unused')
+  proxy.rule = undefined
+  const dearer = { ...request, priceAtomic: 20_000n }
+  const refused = expectRefused(await scheme.admit(withPayment(dearer, payment)))
+  expect(refused.code).toBe('payment-offer-mismatch')
+  const again = expectAdmitted(await scheme.admit(withPayment(request, payment)))
+  expect((await again.release()).kind).toBe('released')
+  // Taken by now, and used: whoever asks at another price hears the same.
+  await again.complete('used')
+  expect(expectRefused(await scheme.admit(withPayment(dearer, payment))).code).toBe(
+    'payment-already-used',
+  )
+  expect(await balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
+})
+
 test('a price of nothing is still one call for each payment', async () => {
   const { scheme } = await startExact(chain)
   const request = createRequest({}, { priceAtomic: 0n })

@@ -195,14 +195,15 @@ test('ends while calls of an old configuration are under way', async () => {
   expect(await answer).toMatchObject({ status: 200, failure: null })
 })
 
-test('never reloads what a TPM has measured', () => {
-  const { config } = parseConfig(
-    JSON.stringify({ ...createConfig({ provider }), attestation: { kind: 'tpm' } }),
-    '/etc/countersign',
-  )
-  expect(() => {
-    refuseFixedChange(config, config)
-  }).toThrow('measured by the TPM')
+test('never reloads what a TPM has measured, alone or among several sources', () => {
+  const tpm = { kind: 'tpm' }
+  for (const attestation of [tpm, { kind: 'several', sources: [{ kind: 'tsm' }, tpm] }]) {
+    const text = JSON.stringify({ ...createConfig({ provider }), attestation })
+    const { config } = parseConfig(text, '/etc/countersign')
+    expect(() => {
+      refuseFixedChange(config, config)
+    }).toThrow('measured by the TPM')
+  }
 })
 
 test('uses connections on that a reload does not change, and closes the others', async () => {

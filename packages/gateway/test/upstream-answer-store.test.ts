@@ -83,3 +83,31 @@ test('what is too old is removed', () => {
   expect(store.get(idOf(1), token)).toBeUndefined()
   expect(store.get(idOf(2), token)?.toString()).toBe('b')
 })
+
+test('two processes keep no more than one may, whoever adds and whoever removes', () => {
+  const folder = createFolder()
+  const [one, two] = [open(25, folder), open(25, folder)]
+  one.put(idOf(1), token, Buffer.alloc(10), 1)
+  two.put(idOf(2), token, Buffer.alloc(10), 2)
+  // A third one opens the file while they have it.
+  const three = open(25, folder)
+  one.put(idOf(3), token, Buffer.alloc(10), 3)
+  two.put(idOf(4), token, Buffer.alloc(10), 4)
+  const lengths = (store: UpstreamAnswerStore): readonly (number | undefined)[] =>
+    [1, 2, 3, 4].map((number) => store.get(idOf(number), token)?.length)
+  for (const store of [one, two, three]) {
+    expect(lengths(store)).toEqual([undefined, undefined, 10, 10])
+  }
+  // The room of what is too old is free again for the other one.
+  one.removeOlderThan(4)
+  two.put(idOf(5), token, Buffer.alloc(10), 5)
+  expect(lengths(one)).toEqual([undefined, undefined, undefined, 10])
+  expect(one.get(idOf(5), token)).toHaveLength(10)
+})
+
+test('the bytes of one call are kept once: its key is for one message', () => {
+  const store = open(1000)
+  store.put(idOf(1), token, Buffer.from('first'), 1)
+  store.put(idOf(1), token, Buffer.from('other'), 2)
+  expect(store.get(idOf(1), token)?.toString()).toBe('first')
+})

@@ -1,12 +1,20 @@
 /** `countersign attest verify`: judges evidence of hardware, offline. */
-import { platforms, type Platform } from '@countersign/protocol/attestation/appraisal'
-import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-policy'
+import { platforms } from '@countersign/protocol/attestation/appraisal'
+import {
+  parseEvidencePolicy,
+  type EvidencePolicy,
+} from '@countersign/protocol/attestation/evidence-policy'
+import { severalKind } from '@countersign/protocol/attestation/evidence-set'
 import {
   judgeAlone,
   type EvidenceExpectation,
 } from '@countersign/protocol/attestation/judge-evidence'
 import { vendorRoots } from '@countersign/protocol/attestation/vendor-roots'
-import { appraisers, verifyEvidence } from '@countersign/protocol/attestation/verify-evidence'
+import {
+  appraisers,
+  verifyEvidence,
+  verifyEvidenceSet,
+} from '@countersign/protocol/attestation/verify-evidence'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { describeError, ProtocolError } from '@countersign/protocol/errors'
 import { formatJudgement, toJson, type Judgement } from './attest-text.ts'
@@ -19,7 +27,7 @@ import {
   type CommandContext,
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
-import { readEvidence } from './read-evidence.ts'
+import { readEvidence, readEvidenceSet } from './read-evidence.ts'
 import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
 
 /** The command. */
@@ -30,7 +38,8 @@ Judges evidence of hardware without a network, check by check: a report, quote, 
 it, or evidence with its collateral as bundles carry it.
 
   --platform NAME         ${platforms.slice(0, 5).join(', ')},
-                          ${platforms.slice(5).join(', ')}
+                          ${platforms.slice(5).join(', ')},
+                          ${severalKind} (a set of them, with --format evidence and --policy)
   --policy FILE           what to ask of it (spec/attestation.md AT8); without one nothing is ever valid
 ${policyPinHelp}
   --collateral NAME=FILE  a certificate, list or statement by its name (may be repeated); PEM is read where DER is asked
@@ -72,16 +81,16 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     json: { type: 'boolean', default: false },
   })
   const file = onlyPositional(positionals, 'FILE')
-  const platform = platforms.find((known) => known === values.platform)
-  if (platform === undefined) throw new UsageError(`--platform takes ${platforms.join(', ')}`)
   const asOf = values['as-of']
   const asOfMs = asOf === undefined ? context.nowMs() : parseUtcTime('--as-of', asOf)
   const expected = { asOfMs, ...reportDataOf(values['report-data']) }
-  const evidence = await readEvidence(file, values.format, values.collateral)
   const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
   const policy =
     values.policy === undefined ? undefined : await readPolicy(values.policy, pins, context.nowMs())
-  const judgement = await judge(platform, evidence, policy, expected)
+  const judgement =
+    values.platform === severalKind
+      ? await judgeSet(file, values, policy, expected)
+      : await judgeFile(file, values, policy, expected)
   const { out } = context.terminal
   out.write(
     values.json ? `${JSON.stringify(toJson(judgement))}\n` : formatJudgement(judgement, out),
@@ -89,12 +98,23 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   return codes[judgement.verdict]
 }
 
-async function judge(
-  platform: Platform,
-  evidence: Parameters<typeof verifyEvidence>[1],
-  policy: ReturnType<typeof parseEvidencePolicy> | undefined,
+type Given = {
+  readonly platform?: string | undefined
+  readonly format: string
+  readonly collateral: readonly string[]
+}
+
+async function judgeFile(
+  file: string,
+  given: Given,
+  policy: EvidencePolicy | undefined,
   expected: EvidenceExpectation,
 ): Promise<Judgement> {
+  const platform = platforms.find((known) => known === given.platform)
+  if (platform === undefined) {
+    throw new UsageError(`--platform takes ${platforms.join(', ')}, ${severalKind}`)
+  }
+  const evidence = await readEvidence(file, given.format, given.collateral)
   if (policy !== undefined) {
     return judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
   }
@@ -105,11 +125,20 @@ async function judge(
   return { ...appraisal, policy: '', policyDigest: '', verdict: isBad ? 'invalid' : 'incomplete' }
 }
 
-async function readPolicy(
-  path: string,
-  pins: PolicyPins,
-  nowMs: number,
-): Promise<ReturnType<typeof parseEvidencePolicy>> {
+/** A set has its collateral in it, and says nothing of a vendor that a policy does not name. */
+async function judgeSet(
+  file: string,
+  { format, collateral }: Given,
+  policy: EvidencePolicy | undefined,
+  expected: EvidenceExpectation,
+): Promise<Judgement> {
+  if (format !== 'evidence' || collateral.length > 0 || policy === undefined) {
+    throw new UsageError(`--platform ${severalKind} takes --format evidence and --policy`)
+  }
+  return await verifyEvidenceSet(await readEvidenceSet(file), policy, expected)
+}
+
+async function readPolicy(path: string, pins: PolicyPins, nowMs: number): Promise<EvidencePolicy> {
   const bytes = await readEvidencePolicy(path, '--policy', pins, nowMs)
   try {
     return parseEvidencePolicy(bytes)

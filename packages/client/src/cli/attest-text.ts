@@ -27,9 +27,12 @@ const styles: Readonly<Record<Judgement['verdict'], Style>> = {
   incomplete: 'yellow',
 }
 
-/** The verdict, check by check, then the claims; ends with a line feed. A simulated root stands out. */
+/**
+ * The verdict, check by check, then the claims, then each piece of a set so; ends with a line feed. A simulated root
+ * stands out.
+ */
 export function formatJudgement(judgement: Judgement, output: Output): string {
-  const { verdict, policy, policyDigest, platform, tier, checks, claims } = judgement
+  const { verdict, policy, policyDigest, platform, tier, checks, claims, pieces = [] } = judgement
   const word = output.style(styles[verdict], verdict.toUpperCase())
   const named = policy === '' ? 'none: nothing says which code is expected' : toPrintable(policy)
   const worth = tier === 'simulated' ? output.style('alarm', 'SIMULATED') : (tier ?? 'none')
@@ -39,12 +42,14 @@ export function formatJudgement(judgement: Judgement, output: Output): string {
     ...checks.map((check) => formatCheck(check, output)),
     ...(claims === undefined ? [] : formatClaims(claims, output)),
   ]
-  return `${lines.join('\n')}\n`
+  const whole = `${lines.join('\n')}\n`
+  return [whole, ...pieces.map((piece) => formatJudgement(piece, output))].join('\n')
 }
 
 /** The same for programs: byte strings in hex, maps as objects. */
 export function toJson(judgement: Judgement): object {
-  const { claims, ...rest } = judgement
+  const { claims, pieces, ...whole } = judgement
+  const rest = pieces === undefined ? whole : { ...whole, pieces: pieces.map(toJson) }
   if (claims === undefined) return rest
   const { binding, measurements, tcb, ...others } = claims
   return {

@@ -1,5 +1,6 @@
 /** Evidence and its collateral from files, in the forms in which people have them. */
 import type { PlatformEvidence } from '@countersign/protocol/attestation/appraisal'
+import { parseEvidenceSet, type EvidenceSet } from '@countersign/protocol/attestation/evidence-set'
 import { parsePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
 import { decodeUtf8, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import { isCborMap } from '@countersign/protocol/bytes/cbor-encode'
@@ -44,6 +45,21 @@ export async function readEvidence(
     for (const [name, piece] of await readCollateral(given)) pieces.set(name, piece)
   }
   return { raw: evidence.raw, collateral: pieces }
+}
+
+/**
+ * Reads a set of evidence.
+ *
+ * @throws UsageError, ClientError `file-unreadable`.
+ */
+export async function readEvidenceSet(path: string): Promise<EvidenceSet> {
+  const bytes = await readFileBounded(path, maxBytes)
+  try {
+    return parseEvidenceSet(bytes)
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause
+    throw new UsageError('the file is no set of evidence (AT19.1)', { cause })
+  }
 }
 
 function decodeEvidence(bytes: Uint8Array, format: string): PlatformEvidence {

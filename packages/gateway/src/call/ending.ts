@@ -27,6 +27,11 @@ export const answerIsMalformed: Ending = {
   wasSent: true,
 }
 
+/** A stream of more events than may be is malformed, also when it ended before they were counted. */
+export function judgeLength(ending: Ending, events: number, maxEvents: number): Ending {
+  return ending.kind === 'upstream-ended' && events > maxEvents ? answerIsMalformed : ending
+}
+
 /** `outcome` of a call (spec/receipt.md RC4): its state, and what went wrong. */
 export type Outcome = { readonly state: ExchangeState; readonly error: string | null }
 

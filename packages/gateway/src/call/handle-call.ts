@@ -101,7 +101,7 @@ async function serveCall(
     })
     // Who left while the payment was judged was not served: nothing goes upstream.
     if (call.isGone()) throw refuse('client-gone')
-    const sent = { request, forwarded, chosen, bill, signing }
+    const sent = { request, forwarded, chosen, bill: fixBill(bill, payment), signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
     await gateway.turns.end()
     const result = await settleCall(gateway, call, nonce, served)
@@ -110,6 +110,12 @@ async function serveCall(
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
     throw error
   }
+}
+
+/** A credit of a call that cost a fixed price pays for it in full, also where use is metered by now (PA8.6). */
+function fixBill(bill: Bill, { fixedAtomic }: AdmittedPayment): Bill {
+  if (fixedAtomic === undefined) return bill
+  return { priceAtomic: fixedAtomic, authorisation: undefined }
 }
 
 async function settleCall(
@@ -153,9 +159,10 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
             metered?.receiptStored()
           })
     if (draft === undefined) metered?.receiptStored()
+    // Whoever has the answer may ask for them at once, and another worker.
+    keepUpstreamAnswer(gateway, call, exchange)
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
-    keepUpstreamAnswer(gateway, call, exchange)
     observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
   } catch (error) {
     gateway.log.error({ err: error, receiptId: call.idHex }, 'a call failed after its payment')
@@ -265,9 +272,7 @@ function keepAnswer(
   if (body === undefined || !isRepeatable(gateway.config.payment, call.request)) return
   const { status } = answer
   const headers = { ...answer.headers, ...paid }
-  // A copy: what was collected may hold on to twice as much.
-  const kept = { status, headers, body: Buffer.from(body), receipt }
-  gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
+  gateway.answers.put(receipt.idHex, { status, headers, body, receipt }, gateway.nowMs())
 }
 
 /**

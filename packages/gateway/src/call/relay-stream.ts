@@ -12,7 +12,7 @@ import { maxEstimatedBytes } from './bill.ts'
 import { createBodyKeeper, type BodyKeeper } from './body-collector.ts'
 import { createChunkBatch, type ChunkBatch } from './chunk-batch.ts'
 import { beginStream, identityHeaders } from './deliver.ts'
-import { answerIsMalformed, judgeStreamEnd, type Ending } from './ending.ts'
+import { answerIsMalformed, judgeLength, judgeStreamEnd, type Ending } from './ending.ts'
 import {
   createStreamRecorder,
   type ExchangeRecord,
@@ -97,15 +97,17 @@ export async function relayStream(
       if (!running.hasWritten && !running.hasLeft) running.call.response.flushHeaders()
     })
   }
-  const ending = await running.attempt.ended
+  const ended = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
-  if (ending.kind === 'caller-gone') batch.drop()
+  if (ended.kind === 'caller-gone') batch.drop()
   else batch.flush()
-  if (ending.kind !== 'caller-gone' || running.drain !== undefined) {
+  if (ended.kind !== 'caller-gone' || running.drain !== undefined) {
     takeBytes(running, relay, relay.cutter?.flush() ?? noBytes)
   }
   relay.late?.flush()
+  // The last events may have been counted just now.
+  const ending = judgeLength(ended, recorder.events(), maxEvents)
   const record = recordStream(running, head, ending, relay)
   const { translated } = relay
   return translated === undefined
@@ -208,6 +210,7 @@ function createRelay(
       mayReadLate && !addsUsage && rewriting === undefined
         ? createChunkBatch((bytes) => {
             recordReturned({ recorder, kept, proveProgress }, bytes)
+            boundEvents(running, recorder)
           }, running.gateway.turns.atEnd)
         : undefined,
     translated:
@@ -240,7 +243,11 @@ function takeBytes(running: Running, relay: Relay, bytes: Buffer): void {
     writeChunk(running, bytes)
     late.push(bytes)
   }
-  // Line ends alone are events too: 64 MB of them would keep the process busy for minutes.
+  boundEvents(running, recorder)
+}
+
+/** Line ends alone are events too: 64 MB of them would keep the process busy for minutes. */
+function boundEvents(running: Running, recorder: StreamRecorder): void {
   if (recorder.events() > maxEvents) failAnswer(running)
 }
 

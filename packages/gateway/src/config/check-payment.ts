@@ -8,7 +8,7 @@ type OnChain = NonNullable<PaidConfig['exact'] | PaidConfig['upto'] | PaidConfig
 /** The first fault of the ways to pay, in words; `undefined` when there is none. */
 export function findPaymentFault({ payment, models }: Config): string | undefined {
   if (payment === 'none') return undefined
-  return findForeignTerms(payment) ?? findUnpayable(payment, models)
+  return findNodeFault(payment) ?? findForeignTerms(payment) ?? findUnpayable(payment, models)
 }
 
 /** One settlement key, one node, one ledger of one asset. */
@@ -25,6 +25,23 @@ function findForeignTerms(payment: PaidConfig): string | undefined {
   const chainId = first.network.split(':')[1] ?? ''
   return x402On(Number(chainId)) === undefined
     ? `the contracts of x402 on ${first.network} are not known`
+    : undefined
+}
+
+/** Two answers that contradict one another must not both be believed, and one node is one witness (PA29.1). */
+function findNodeFault({ exact, upto, batchSettlement, chain }: PaidConfig): string | undefined {
+  if (chain === undefined) return undefined
+  const rpcUrl = (exact ?? upto ?? batchSettlement)?.rpcUrl
+  if (rpcUrl === undefined) return 'payment.chain is for x402, and none of its schemes is there'
+  const { agree, otherNodes, maxFeePerGasGwei, maxTipPerGasGwei } = chain
+  const urls = new Set([rpcUrl, ...otherNodes].map((url) => new URL(url).href))
+  const count = otherNodes.length + 1
+  if (urls.size < count) return 'payment.chain.otherNodes names a node twice, or rpcUrl'
+  if (agree !== undefined && (agree > count || agree * 2 <= count)) {
+    return `payment.chain.agree must be more than half of ${count} nodes, and not more than all`
+  }
+  return maxTipPerGasGwei > maxFeePerGasGwei
+    ? 'payment.chain.maxTipPerGasGwei is more than maxFeePerGasGwei'
     : undefined
 }
 

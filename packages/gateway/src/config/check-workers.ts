@@ -3,15 +3,8 @@ import type { Config } from './schema.ts'
 
 /** What keeps this configuration from being served by its number of workers, in words; `undefined` when nothing does. */
 export function findWorkersFault(config: Config): string | undefined {
-  const { workers, profiles, models, limits, upstreams } = config
+  const { workers, limits, upstreams } = config
   if (workers === 1) return undefined
-  if (profiles.openGradient !== undefined) {
-    return 'profiles.openGradient needs workers: 1 (its key is in one process)'
-  }
-  const translated = models.find(({ translate }) => translate)
-  if (translated !== undefined) {
-    return `model ${JSON.stringify(translated.name)}: translate needs workers: 1`
-  }
   if (Math.floor(limits.maxHeldRequestBytes / workers) < limits.maxRequestBytes) {
     return 'limits.maxHeldRequestBytes must be at least workers times limits.maxRequestBytes'
   }

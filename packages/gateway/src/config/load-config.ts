@@ -133,6 +133,16 @@ function withAbsoluteJournal(payment: Config['payment'], folder: string): Config
 
 function withAbsoluteFiles(attestation: AttestationConfig, folder: string): AttestationConfig {
   if (attestation.kind === 'simulated') return attestation
+  if (attestation.kind === 'several') {
+    const sources = attestation.sources.map((source) => withAbsoluteSource(source, folder))
+    return { ...attestation, sources }
+  }
+  return withAbsoluteSource(attestation, folder)
+}
+
+type SourceConfig = Exclude<AttestationConfig, { kind: 'simulated' | 'several' }>
+
+function withAbsoluteSource<T extends SourceConfig>(attestation: T, folder: string): T {
   const { collateralDir } = attestation
   const withFolder =
     collateralDir === undefined

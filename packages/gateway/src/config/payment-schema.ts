@@ -17,6 +17,39 @@ const onChain = {
   confirmations: z.int().min(1).max(1000).default(1),
 }
 
+/** `payment.chain`: how the chain of all x402 schemes is read and written (spec/payment.md PA29). */
+export const chainSchema = z.strictObject({
+  otherNodes: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(6)
+    .default([])
+    .describe('Nodes that are asked beside rpcUrl.'),
+  agree: z
+    .int()
+    .min(1)
+    .max(7)
+    .optional()
+    .describe('How many nodes must say the same: more than half, which is the default.'),
+  finalDepth: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(32)
+    .describe('Settlements are followed until their block is this deep; 1 follows none.'),
+  maxFeePerGasGwei: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(500)
+    .describe('The most that is offered for a unit of gas.'),
+  maxTipPerGasGwei: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(50)
+    .describe('What of it may go to whoever makes the block.'),
+})
+
 /** `payment.upto`. */
 export const uptoSchema = z.strictObject({
   ...onChain,

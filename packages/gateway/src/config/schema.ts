@@ -1,8 +1,9 @@
 /** The configuration file `countersign.config.json`: the one source of its types and of the published JSON Schema. */
 import { z } from 'zod'
 import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
+import { attestationSchema } from './attestation-schema.ts'
 import { upstreamBehaviour } from './behaviour-schema.ts'
-import { batchSettlementSchema, uptoSchema } from './payment-schema.ts'
+import { batchSettlementSchema, chainSchema, uptoSchema } from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -89,6 +90,7 @@ const payment = z
         upto: uptoSchema.optional(),
         batchSettlement: batchSettlementSchema.optional(),
         apiKeys: apiKeys.optional(),
+        chain: chainSchema.optional(),
         journalDir: z
           .string()
           .min(1)
@@ -101,124 +103,6 @@ const payment = z
       ),
   ])
   .describe('"none", or at least one of exact, upto and batchSettlement (x402) and apiKeys.')
-
-const pcr = z.int().min(0).max(23)
-
-const hardware = {
-  collateralDir: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Folder of collateral that the machine does not have: one file each, by its name.'),
-  timeoutMs: milliseconds.default(60_000).describe('For each question to the source of evidence.'),
-}
-
-const measuredBoot = {
-  pcrs: z
-    .array(pcr)
-    .max(24)
-    .default([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11])
-    .describe('PCRs of the SHA-256 bank that are quoted besides applicationPcr.'),
-  applicationPcr: z
-    .int()
-    .min(8)
-    .max(15)
-    .default(14)
-    .describe('PCR that the gateway measures itself into; nobody else may extend it.'),
-  bootLogFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Event log of the firmware, /sys/kernel/security/tpm0/binary_bios_measurements.'),
-}
-
-const tpmAddress = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('device'), path: z.string().min(1) }),
-  z.strictObject({ kind: z.literal('unix'), path: z.string().min(1) }),
-  z.strictObject({
-    kind: z.literal('tcp'),
-    host: z.string().min(1),
-    port: z.int().min(1).max(65_535),
-  }),
-])
-
-const attestation = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('simulated') }),
-  z.strictObject({ kind: z.literal('auto'), ...hardware }),
-  z.strictObject({
-    kind: z.literal('tsm'),
-    folder: z.string().min(1).optional(),
-    privilegeLevel: z.int().min(0).max(3).optional().describe('VMPL of SEV-SNP.'),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('dstack'),
-    socketPath: z.string().min(1).optional(),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('confidential-space'),
-    socketPath: z.string().min(1).default('/run/container_launcher/teeserver.sock'),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('nitro-enclave'),
-    socketPath: z.string().min(1).describe('Socket of the helper that asks the security module.'),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('nitro-tpm'),
-    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpm0' }),
-    nvIndex: z
-      .int()
-      .min(0x01800000)
-      .max(0x01bfffff)
-      .default(0x01800c51)
-      .describe('NV index that is made for each exchange and removed after it.'),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('azure'),
-    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpmrm0' }),
-    ...measuredBoot,
-    metadataUrl: z
-      .url({ protocol: /^https?$/ })
-      .default('http://169.254.169.254')
-      .describe(
-        'Metadata service of the machine: certificates of its chip, quotes of its reports.',
-      ),
-    ...hardware,
-  }),
-  z.strictObject({
-    kind: z.literal('tpm'),
-    tpm: tpmAddress.default({ kind: 'device', path: '/dev/tpmrm0' }),
-    ...measuredBoot,
-    akCertificate: z
-      .strictObject({
-        index: z
-          .int()
-          .min(0x01000000)
-          .max(0x01ffffff)
-          .default(0x01c10002)
-          .describe('NV index of the certificate; the template of the key is at the next one.'),
-        authoritiesFile: z.string().min(1).describe('PEM, root first.'),
-      })
-      .optional()
-      .describe('A key that the platform certified (Google Cloud), in place of an enrolment.'),
-    enrolmentFile: z
-      .string()
-      .min(1)
-      .default('enrolment.cbor')
-      .describe(
-        'Signed record of the enrolment; made at the first start where challengerUrl is set.',
-      ),
-    challengerUrl: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe('Who enrols this TPM when enrolmentFile is not there.'),
-    ...hardware,
-  }),
-])
 
 const limits = z
   .strictObject({
@@ -243,6 +127,12 @@ const limits = z
       .describe(
         'After that: for payments and receipts of the calls that were cut off. Then the process ends as if it was killed.',
       ),
+    workerTimeoutMs: z
+      .int()
+      .min(1000)
+      .max(86_400_000)
+      .default(30_000)
+      .describe('With several workers: one that does not answer the primary for so long is ended.'),
     perPayer: z
       .strictObject({
         callsPerMinute: z.int().min(1).max(1_000_000).optional(),
@@ -337,7 +227,7 @@ export const configSchema = z.strictObject({
   models: modelsSchema.default([]),
   prices: pricesSchema,
   payment,
-  attestation,
+  attestation: attestationSchema,
   limits,
   receipts,
   telemetry,

@@ -7,6 +7,7 @@ import { createCatalogue } from '../catalogue/catalogue.ts'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import { AttestationError } from '../enclave/attestation-error.ts'
+import { measuresConfiguration } from '../config/refuse-fixed-change.ts'
 import { openAttester } from '../enclave/open-attester.ts'
 import { encodeSpans } from '../telemetry/span.ts'
 import { codeOf, type Findings } from './finding.ts'
@@ -48,7 +49,7 @@ export async function checkAttestation(
     findings.warning('attestation', 'simulated', hint)
     return
   }
-  if (attestation.kind === 'tpm' || attestation.kind === 'azure') {
+  if (measuresConfiguration(attestation)) {
     findings.skipped('attestation', 'a TPM is opened by the start of the gateway alone')
     return
   }

@@ -18,6 +18,10 @@ const table = {
     'another build or configuration was measured since this machine started: start it again',
   ],
   'no-attester': ['code', 'this machine has no source of evidence that is known here'],
+  'same-platform-twice': [
+    'code',
+    'two sources give evidence of one platform: a set has one piece of each',
+  ],
   'several-attesters': ['code', 'this machine has several sources of evidence: choose one'],
 } as const
 

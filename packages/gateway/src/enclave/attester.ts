@@ -5,7 +5,7 @@ import type { EvidenceSource } from './evidence-source.ts'
 
 /** Makes evidence for report data (64 bytes). */
 export type Attester = {
-  /** Kind of the evidence in bundles: a platform, or `simulated`. */
+  /** Kind of the evidence in bundles: a platform, `several`, or `simulated`. */
   readonly kind: string
   /** @throws AttestationError */
   attest(reportData: Uint8Array, nowMs: number): Promise<Uint8Array>
@@ -16,6 +16,15 @@ const maxWaiting = 16
 
 /** One task of the source at a time, 16 waiting at most; more are refused with `attester-busy`. */
 export function createAttester(source: EvidenceSource): Attester {
+  const queue = createQueue(source)
+  return {
+    kind: queue.kind,
+    attest: async (reportData) => encodePlatformEvidence(await queue.attest(reportData)),
+  }
+}
+
+/** A source that is asked once at a time. */
+export function createQueue(source: EvidenceSource): EvidenceSource {
   // Owned by attest: settles when the last task so far has settled; never rejects.
   let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
@@ -30,7 +39,7 @@ export function createAttester(source: EvidenceSource): Attester {
           waiting -= 1
         })
       tail = evidence.catch(() => undefined)
-      return encodePlatformEvidence(await evidence)
+      return await evidence
     },
   }
 }

@@ -13,6 +13,7 @@ import { createDstackSource } from './dstack-source.ts'
 import type { EvidenceSource } from './evidence-source.ts'
 import { createNitroEnclaveSource } from './nitro-enclave-source.ts'
 import { createNitroTpmSource } from './nitro-tpm-source.ts'
+import { createSetAttester, type SetOptions } from './set-attester.ts'
 import { createSimulatedAttester } from './simulated-attester.ts'
 import type { AkSource } from './tpm/endorsed-key.ts'
 import { createHttpChallenger } from './tpm/http-challenger.ts'
@@ -20,23 +21,33 @@ import { readOrEnrol } from './tpm/read-or-enrol.ts'
 import { createTpmAttester } from './tpm/tpm-attester.ts'
 import { createTsmSource } from './tsm/tsm-source.ts'
 
-type HardwareConfig = Exclude<AttestationConfig, { kind: 'simulated' }>
+type HardwareConfig = Exclude<AttestationConfig, { kind: 'simulated' | 'several' }>
 type TpmConfig = Extract<AttestationConfig, { kind: 'tpm' }>
 type Digests = { readonly build: Uint8Array; readonly configuration: Uint8Array }
 
 /**
  * The attester of a configuration. `auto` takes the one source of the machine, never a simulated one. A TPM is
- * enrolled where it has no record yet, and measures the gateway.
+ * enrolled where it has no record yet, and measures the gateway. All of several sources must open, one after the other.
  *
+ * @param onMissing - told of a source that gave no evidence where the others are enough.
  * @throws AttestationError
  */
-export async function openAttester(config: AttestationConfig, digests: Digests): Promise<Attester> {
+export async function openAttester(
+  config: AttestationConfig,
+  digests: Digests,
+  onMissing: SetOptions['onMissing'] = () => undefined,
+): Promise<Attester> {
   if (config.kind === 'simulated') return createSimulatedAttester(digests.build)
+  if (config.kind !== 'several') return createAttester(await openWhole(config, digests))
+  const sources: EvidenceSource[] = []
+  for (const each of config.sources) sources.push(await openWhole(each, digests))
+  return createSetAttester(sources, { atLeast: config.atLeast ?? sources.length, onMissing })
+}
+
+async function openWhole(config: HardwareConfig, digests: Digests): Promise<EvidenceSource> {
   const source = await openSource(config, digests)
   const { collateralDir } = config
-  return createAttester(
-    collateralDir === undefined ? source : withCollateral(source, collateralDir),
-  )
+  return collateralDir === undefined ? source : withCollateral(source, collateralDir)
 }
 
 async function openSource(config: HardwareConfig, digests: Digests): Promise<EvidenceSource> {

@@ -12,6 +12,7 @@ import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
 import { confirmKeys, type Confirmations } from './confirm-keys.ts'
 import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
+import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
@@ -39,18 +40,6 @@ export type KeyPlan = {
   /** Signs by EIP-191 with the settlement key, which outlives epochs. */
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
 }
-
-/** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
-export type KeysetTurn = {
-  readonly previousKeysetDigest: Uint8Array | undefined
-  readonly tls: TlsKey | undefined
-  readonly hpke: HpkeKey | undefined
-  /** The keyset is stored, or there is none: the next turn may begin. */
-  done(): void
-}
-
-/** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
-export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
 
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
@@ -99,6 +88,8 @@ export type Epochs = {
    * @throws AttestationError when there is no evidence for it; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
+  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
+  show(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -137,9 +128,6 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-/** Told of an epoch as soon as servers know it. */
-type OnOpen = (epoch: OpenEpoch) => void
-
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -147,12 +135,13 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
+  readonly onShow?: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
- * could not be opened while the current one still holds.
+ * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onShow` when its keys are the
+ * ones that callers are to see, `onError` when a new epoch could not be opened while the current one still holds.
  *
  * @throws AttestationError
  */
@@ -166,6 +155,7 @@ export async function createEpochs(
 ): Promise<Epochs> {
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
+  options.onShow?.(first)
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -175,23 +165,22 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, plan = receiptKeyOnly } = options
+  const { onError, onShow, plan = receiptKeyOnly } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
 
-  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
+  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
       // Current from the moment on in which servers know it.
-      await openAfter(terms, nowMs, (opened) => {
-        epoch = opened
-        retryAtMs = 0
-      })
+      epoch = await openAfter(terms, nowMs)
+      retryAtMs = 0
+      onShow?.(epoch)
     } finally {
       renewal = undefined
     }
@@ -245,6 +234,9 @@ function manageEpochs(
 
   return {
     succeed,
+    show: () => {
+      onShow?.(epoch)
+    },
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
     ready: (nowMs, durationMs) => {
       const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
@@ -299,13 +291,12 @@ function signNext(open: OpenEpoch, input: CallPayloadInput): SignedStatement {
   return { statement, epoch: open }
 }
 
-/** The keyset is stored, and known to servers, before it signs anything and before the next one is opened. */
+/** The keyset is stored before it signs anything and before the next one is opened. */
 async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
   { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
-  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
   const turn: KeysetTurn =
@@ -313,16 +304,17 @@ async function openInTurn(
       ? {
           previousKeysetDigest: previous,
           ...createKeys(plan, nowMs, notAfterMs),
-          done: () => undefined,
+          done: () => Promise.resolve(),
         }
       : await takeTurn(nowMs, notAfterMs)
+  let isStored = false
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
-    onOpen?.(epoch)
+    isStored = true
     return epoch
   } finally {
-    turn.done()
+    await turn.done(isStored)
   }
 }
 

@@ -57,11 +57,14 @@ export type AdmittedPayment = {
   complete(result: CallResult, usedAtomic?: bigint): Promise<Charge>
   /** What a metered scheme needs besides; `null` for all others. */
   readonly metered: MeteredEnd | null
+  /** What the call costs whatever it used, where the payment was authorised at a fixed price; that may be of earlier. */
+  readonly fixedAtomic?: bigint
   /**
    * What a release means. `free`: it is given at once and leaves no trace. `durable`: a call that was released and never
-   * ended is used (PA12.2). Absent: whatever else the scheme does there.
+   * ended is used (PA12.2). `free-whole`: as `free` for a whole answer, which leaves after its charge, not for a stream.
+   * Absent: whatever else the scheme does there.
    */
-  readonly releases?: 'free' | 'durable'
+  readonly releases?: 'free' | 'free-whole' | 'durable'
 }
 
 /** How a call ended for its payment. */

@@ -17,6 +17,7 @@ import {
 import { ownDatabase } from './database.ts'
 import { createGroupFlush, type GroupFlush } from './group-flush.ts'
 import { readIdempotencyKey } from './idempotency-key.ts'
+import { answerNamed, judgeName } from './judge-name.ts'
 
 /** Where the keys are and what a unit of their budgets is. `clock` gives milliseconds since the Unix epoch. */
 export type ApiKeyOptions = {
@@ -47,7 +48,7 @@ type State = {
   /** By the digest of the secret; at most one entry for each key in the file. */
   readonly accounts: Map<string, Account>
   /** Named calls that have not been written yet: running, or ended and waiting for the flush. */
-  readonly named: Map<string, NamedCall | 'running'>
+  readonly named: Map<string, NamedCall & { readonly isRunning?: boolean }>
   readonly dirty: Map<string, Account>
   ended: NamedCall[]
   seenVersion: number
@@ -131,7 +132,10 @@ function admit(state: State, request: AdmissionRequest): Admission {
   if (priceAtomic > left) return refused('api-key-budget-exhausted')
   if (priceAtomic > leftToday(state, account)) return refused('api-key-daily-budget-exhausted')
   account.reservedAtomic += priceAtomic
-  if (name !== undefined) state.named.set(nameOf(account.id, name), 'running')
+  if (name !== undefined) {
+    const running = { ...describeCall(state, account, request, name), isRunning: true }
+    state.named.set(nameOf(account.id, name), running)
+  }
   return { kind: 'admitted', payment: createAdmitted(state, account, request, name) }
 }
 
@@ -210,17 +214,12 @@ function findRepeated(
   name: string,
   request: AdmissionRequest,
 ): Admission | undefined {
-  const earlier =
-    state.named.get(nameOf(account.id, name)) ?? state.store.findCall(account.id, name)
+  const running = state.named.get(nameOf(account.id, name))
+  const earlier = running ?? state.store.findCall(account.id, name)
   if (earlier === undefined) return undefined
-  if (earlier === 'running') return refused('idempotency-key-in-progress')
-  if (!equalBytes(earlier.request, requestOf(request))) return refused('idempotency-key-reused')
-  const detail = 'The call with this key has ended, and its answer is not kept any more.'
-  return {
-    kind: 'replay',
-    receiptId: earlier.receiptId,
-    whenGone: { code: 'answer-gone', detail, headers: {} },
-  }
+  const isRunning = running?.isRunning === true
+  const call = { callId: earlier.receiptId, state: isRunning ? 'running' : 'used' } as const
+  return answerNamed(judgeName(call, equalBytes(earlier.request, requestOf(request))))
 }
 
 function createAdmitted(
@@ -263,17 +262,26 @@ async function charge(
   account.chargedThatDayAtomic += amountAtomic
   state.dirty.set(account.id, account)
   if (name !== undefined) {
-    const call: NamedCall = {
-      keyId: account.id,
-      idempotencyKey: name,
-      request: requestOf(request),
-      receiptId: toHex(request.receiptId),
-      endedAtMs: state.options.clock(),
-    }
+    const call = describeCall(state, account, request, name)
     state.ended.push(call)
     state.named.set(nameOf(account.id, name), call)
   }
   await state.flush.next()
+}
+
+function describeCall(
+  { options }: State,
+  { id }: Account,
+  request: AdmissionRequest,
+  name: string,
+): NamedCall {
+  return {
+    keyId: id,
+    idempotencyKey: name,
+    request: requestOf(request),
+    receiptId: toHex(request.receiptId),
+    endedAtMs: options.clock(),
+  }
 }
 
 /** After a crash here the file has all of this flush or nothing; calls of a lost flush were not charged. */

@@ -8,9 +8,18 @@ import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
+import { findMetered } from './call-names.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
-import { createExactPayment } from './exact/exact-payment.ts'
+import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
+import {
+  createChainTerms,
+  createDifferenceLog,
+  type ChainTerms,
+  type DifferenceLog,
+} from './chain-nodes/chain-terms.ts'
+import { createChainClients } from './chain-nodes/nodes-transport.ts'
+import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
 import { createMeteredOffers, toAccepts, type MeteredTermsSet } from './metered/metered-offers.ts'
@@ -104,7 +113,10 @@ async function createX402(
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
   const { settlementKey, chargeKey } = readPaymentKeys(environment)
+  const differences = createDifferenceLog(log, clock)
+  const gate = await openGate(payment, differences, log)
   const metered = await openMetered(config, payment, {
+    onDifference: differences.onDifference,
     clock,
     settlementKey,
     chargeKey,
@@ -124,19 +136,45 @@ async function createX402(
   }
   const curve = await loadEvmCurve()
   const beside =
-    exact && createExact(config, exact, settlementKey, { metered, terms, curve }, surroundings)
+    exact &&
+    createExact(
+      config,
+      exact,
+      settlementKey,
+      { metered, terms, curve, chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference) },
+      surroundings,
+    )
   await metered?.start()
   const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
-    scheme: combineX402(metered, terms, beside),
+    scheme: behindGate(gate, combineX402(metered, terms, beside)),
     payees: listPayees(payment),
     settlementAddress: account.address,
     signSettlement: async (message) =>
       hexToBytes(await account.signMessage({ message: { raw: message } })),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
-    unsettled: () => (metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    unsettled: () => ({
+      ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+      nodeDifferences: differences.counts,
+    }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
+}
+
+/** Before anything is opened: a wrong chain ends the start. */
+async function openGate(
+  { chain, exact, upto, batchSettlement }: PaidConfig,
+  { onDifference }: DifferenceLog,
+  log: Logger,
+): Promise<ChainGate> {
+  const first = exact ?? upto ?? batchSettlement
+  if (first === undefined) throw new ConfigError('payment names no way to pay')
+  const { source } = createChainTerms({ chain }, first.rpcUrl, onDifference)
+  const takesErc3009 = exact !== undefined || batchSettlement !== undefined
+  const { client } = createChainClients(source)
+  return openChainGate(client, { ...first, takesErc3009 }, (error) => {
+    log.error({ err: error }, 'nothing is sold: the chain is not the configured one')
+  })
 }
 
 /** Pays for transactions; signs charges and claims. @throws ConfigError when one is missing or malformed. */
@@ -189,6 +227,7 @@ function createExact(
     readonly metered: OpenMetered | undefined
     readonly terms: MeteredTermsSet
     readonly curve: EvmCurve
+    readonly chain: ChainTerms
   },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
@@ -202,6 +241,7 @@ function createExact(
   const scheme = createExactPayment({
     ...options,
     settlementKey,
+    chainTerms: beside.chain,
     curve: beside.curve,
     settle:
       settle === 'before'
@@ -211,7 +251,7 @@ function createExact(
     clock,
     otherOffers: (path, amountAtomic) =>
       toAccepts(createMeteredOffers(beside.terms, path, amountAtomic)),
-    ...(beside.metered === undefined ? {} : { sharedSender: beside.metered.sharedSender }),
+    ...(beside.metered === undefined ? {} : besideMetered(beside.metered, clock)),
     onFault: (error) => {
       log.error({ err: error }, 'the payment ledger failed')
     },
@@ -219,6 +259,14 @@ function createExact(
   const offer = (path: string, amountAtomic: bigint): PaymentRequirements =>
     createQuote(quoteTerms, path, amountAtomic).requirements
   return { scheme, offer }
+}
+
+/** One sender of transactions and one book of names. */
+function besideMetered(
+  { ledger, sharedSender }: OpenMetered,
+  clock: () => number,
+): Pick<ExactOptions, 'sharedSender' | 'meteredNames'> {
+  return { sharedSender, meteredNames: (digest) => findMetered(ledger, digest, clock()) }
 }
 
 function resourceBaseUrl({ publicUrl, listen: { host, port } }: Config): string {

@@ -7,6 +7,7 @@ import { hashRequest } from '@countersign/protocol/payment/request-nonce'
 import type { GatewayErrorCode } from '../errors.ts'
 import type { Admission, AdmissionRequest, AdmittedPayment } from './admission.ts'
 import { readIdempotencyKey } from './idempotency-key.ts'
+import { answerNamed, judgeName } from './judge-name.ts'
 
 /** Owner of the names. */
 export type FreeNames = { admit(request: AdmissionRequest): Admission }
@@ -65,10 +66,9 @@ export function createFreeNames(payment: AdmittedPayment, clock: () => number): 
       if (earlier === undefined || isOver) {
         return admitNew(name, request, toHex(admission.receiptId))
       }
-      if (!equalBytes(earlier.request, request)) return refused('idempotency-key-reused')
-      if (earlier.endedMs === undefined) return refused('idempotency-key-in-progress')
-      const whenGone = { code: 'answer-gone', detail: '', headers: {} } as const
-      return { kind: 'replay', receiptId: earlier.receiptId, whenGone }
+      const state = earlier.endedMs === undefined ? 'running' : 'used'
+      const call = { callId: earlier.receiptId, state } as const
+      return answerNamed(judgeName(call, equalBytes(earlier.request, request)))
     },
   }
 }

@@ -1,5 +1,15 @@
-/** The RSA key of OpenGradient's profile: made at start, never written down (spec/opengradient.md OG1). */
-import { constants, generateKeyPairSync, sign } from 'node:crypto'
+/**
+ * The RSA key of OpenGradient's profile: made at start, never written down (spec/opengradient.md OG1). It leaves the
+ * process for the gateway's own workers only.
+ */
+import {
+  constants,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  type KeyObject,
+} from 'node:crypto'
 import { keccak256 } from '@countersign/protocol/crypto/keccak256'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import type { Attester } from '../enclave/attester.ts'
@@ -32,7 +42,22 @@ export type OpenGradientProfile = {
 
 /** Makes a key of 2,048 bits. */
 export function createOpenGradientSigner(): OpenGradientSigner {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return toSigner(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
+}
+
+/** Makes a key for several processes: PKCS #8, DER. */
+export function createOpenGradientKey(): Uint8Array {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return Uint8Array.from(privateKey.export({ type: 'pkcs8', format: 'der' }))
+}
+
+/** Signs with the key of these bytes, which another process of this gateway has made. */
+export function importOpenGradientSigner(key: Uint8Array): OpenGradientSigner {
+  return toSigner(createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' }))
+}
+
+function toSigner(privateKey: KeyObject): OpenGradientSigner {
+  const publicKey = createPublicKey(privateKey)
   const publicKeyDer = Uint8Array.from(publicKey.export({ type: 'spki', format: 'der' }))
   const teeId = `0x${toHex(keccak256(publicKeyDer))}`
   return {

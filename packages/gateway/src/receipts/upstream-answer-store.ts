@@ -18,6 +18,9 @@ export type UpstreamAnswerStore = {
   close(): void
 }
 
+// Other workers write to the same file, each for a moment.
+const waitForOthersMs = 2000
+// How much is kept stands in the file, too: each of several workers adds to it and takes away.
 const schema = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -28,6 +31,15 @@ CREATE TABLE IF NOT EXISTS answer (
   bytes INTEGER NOT NULL,
   sealed BLOB NOT NULL
 ) STRICT;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS kept (bytes INTEGER NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS answer_added AFTER INSERT ON answer
+  BEGIN UPDATE kept SET bytes = bytes + NEW.bytes; END;
+CREATE TRIGGER IF NOT EXISTS answer_removed AFTER DELETE ON answer
+  BEGIN UPDATE kept SET bytes = bytes - OLD.bytes; END;
+DELETE FROM kept;
+INSERT INTO kept SELECT coalesce(sum(bytes), 0) FROM answer;
+COMMIT;
 `
 const tagBytes = 16
 // The key serves for one message.
@@ -36,29 +48,33 @@ const nonce = Buffer.alloc(12)
 /** Opens the store; the oldest bytes go first when `maxBytes` is reached. */
 export function openUpstreamAnswerStore(folder: string, maxBytes: number): UpstreamAnswerStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const database = new DatabaseSync(join(folder, 'upstream-answers.db'))
+  const database = new DatabaseSync(join(folder, 'upstream-answers.db'), {
+    timeout: waitForOthersMs,
+  })
   database.exec(schema)
+  // A key serves for one message: a second one of the same call would tell both.
   const insert = database.prepare(
-    'INSERT OR REPLACE INTO answer (id, time_ms, bytes, sealed) VALUES (?, ?, ?, ?)',
+    'INSERT OR IGNORE INTO answer (id, time_ms, bytes, sealed) VALUES (?, ?, ?, ?)',
   )
   const select = database.prepare('SELECT sealed FROM answer WHERE id = ?')
-  const oldest = database.prepare('SELECT number, bytes FROM answer ORDER BY number LIMIT 1')
-  const remove = database.prepare('DELETE FROM answer WHERE number = ?')
-  const sum = database.prepare('SELECT coalesce(sum(bytes), 0) AS total FROM answer')
-  // Owned here: sealed bytes in the database.
-  let total = Number(sum.get()?.['total'] ?? 0)
+  const removeOldest = database.prepare(
+    'DELETE FROM answer WHERE number = (SELECT min(number) FROM answer)',
+  )
+  const kept = database.prepare('SELECT bytes FROM kept')
+  const isTooMuch = (): boolean => Number(kept.get()?.['bytes'] ?? 0) > maxBytes
 
   return {
     put(idHex, token, body, nowMs) {
       if (body.length > maxBytes) return
       const id = Buffer.from(idHex, 'hex')
-      insert.run(id, nowMs, body.length, seal(deriveKey(id, token), body))
-      total += body.length
-      while (total > maxBytes) {
-        const row = oldest.get()
-        if (row === undefined) break
-        remove.run(Number(row['number']))
-        total -= Number(row['bytes'])
+      const sealed = seal(deriveKey(id, token), body)
+      database.exec('BEGIN IMMEDIATE')
+      try {
+        insert.run(id, nowMs, body.length, sealed)
+        while (isTooMuch() && removeOldest.run().changes > 0);
+        database.exec('COMMIT')
+      } finally {
+        if (database.isTransaction) database.exec('ROLLBACK')
       }
     },
     get(idHex, token) {
@@ -68,7 +84,6 @@ export function openUpstreamAnswerStore(folder: string, maxBytes: number): Upstr
     },
     removeOlderThan(timeMs) {
       database.prepare('DELETE FROM answer WHERE time_ms < ?').run(timeMs)
-      total = Number(sum.get()?.['total'] ?? 0)
     },
     close() {
       database.close()

@@ -6,7 +6,7 @@ import type { KeptAnswer } from '../call/answer-cache.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
-import type { CallResult, Refusal, Release } from '../payment/admission.ts'
+import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 import type { StoredReceipt } from '../receipts/receipt-store.ts'
@@ -38,7 +38,8 @@ export type AdmissionAnswer =
       readonly kind: 'admitted'
       readonly payer: string | null
       readonly isMetered: boolean
-      readonly releases: 'free' | 'durable' | undefined
+      readonly releases: AdmittedPayment['releases'] | undefined
+      readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   | { readonly kind: 'replay'; readonly receiptId: string; readonly whenGone: Refusal }
@@ -64,6 +65,8 @@ export type Lookup = { readonly id: string; readonly waitMs: number }
 
 /** What a worker asks. */
 export type PrimaryQuestions = {
+  /** The first message: from now on this worker listens. */
+  readonly hello: { readonly ask: null; readonly answer: void }
   readonly admit: { readonly ask: CallToAdmit; readonly answer: AdmissionAnswer }
   readonly release: {
     readonly ask: { readonly callId: string; readonly form: 'whole' | 'stream' }
@@ -95,7 +98,8 @@ export type PrimaryQuestions = {
     readonly ask: { readonly nowMs: number; readonly notAfterMs: number }
     readonly answer: TurnAnswer
   }
-  readonly turnDone: { readonly ask: null; readonly answer: void }
+  /** Whether the keyset is stored. Answered when callers may be shown its keys. */
+  readonly turnDone: { readonly ask: boolean; readonly answer: void }
   readonly takeSealed: {
     readonly ask: { readonly encapsulated: Uint8Array; readonly nowMs: number }
     readonly answer: SealedCallState
@@ -118,10 +122,14 @@ export type StartOrder = {
   readonly takesRefunds: boolean
   /** Keys that calls may still be sealed to, oldest first. */
   readonly heldHpke: readonly Uint8Array[]
+  /** The key of OpenGradient's profile, the same in all workers: PKCS #8, DER. */
+  readonly openGradientKey: Uint8Array | undefined
 }
 
 /** What the primary asks. */
 export type WorkerQuestions = {
+  /** Whether its event loop turns. */
+  readonly ping: { readonly ask: null; readonly answer: void }
   readonly start: { readonly ask: StartOrder; readonly answer: void }
   readonly issueOwed: {
     readonly ask: readonly Omit<OwedReceipt, 'stored'>[]

@@ -11,6 +11,7 @@ import { importHpkeKey } from '../keys/hpke-key.ts'
 import { createSealedKeys, type OwnSealedKeys, type SealedKeys } from '../keys/sealed-keys.ts'
 import { importTlsKey } from '../keys/tls-key.ts'
 import { createLiveGateway, type LiveGateway } from '../live-gateway.ts'
+import { importOpenGradientSigner } from '../profiles/open-gradient-signer.ts'
 import { issueOwedReceipts } from '../receipts/issue-owed-receipts.ts'
 import { closeServing, keepClean } from '../run.ts'
 import { createPipe, type Answers, type Pipe } from './pipe.ts'
@@ -57,6 +58,7 @@ export function runWorker(environment: Environment): void {
   const sealed = createSealedKeys()
   const isReady = (): boolean => state.isReady
   const answers: Answers<WorkerQuestions> = {
+    ping: () => undefined,
     start: async (order) => {
       state.serving = await start(order, { pipe, sealed, environment, isReady })
     },
@@ -88,6 +90,8 @@ export function runWorker(environment: Environment): void {
       state.serving?.live.current().log.error({ err: error }, 'a message of the primary failed')
     },
   )
+  // Nothing is said to a worker before: it would be lost where nobody listens yet.
+  pipe.tell('hello', null)
 }
 
 function ignoreSignal(): void {
@@ -199,6 +203,7 @@ async function start(
 /** What exists once is the primary's: here is how it is asked for it. */
 function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys): Commons {
   const { loaded, payees, settlementAddress, takesRefunds, attesterKind, offerAtMs } = order
+  const { openGradientKey } = order
   const { scheme, payerLimits } = createRemotePayment(pipe, loaded.config.payment === 'none')
   const sealed: SealedKeys = {
     ...own,
@@ -230,12 +235,13 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
         previousKeysetDigest,
         tls: tls && importTlsKey(tls),
         hpke: hpke && importHpkeKey(hpke),
-        done: () => {
-          pipe.tell('turnDone', null)
-        },
+        done: (isStored) => pipe.ask('turnDone', isStored),
       }
     },
     sealed,
+    ...(openGradientKey === undefined
+      ? {}
+      : { openGradient: importOpenGradientSigner(openGradientKey) }),
     siblings: {
       findReceipt: (id, waitMs) => pipe.ask('findReceipt', { id, waitMs }),
       findAnswer: (id, waitMs) => pipe.ask('findAnswer', { id, waitMs }),

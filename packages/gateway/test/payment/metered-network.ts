@@ -15,7 +15,7 @@ import { createWalletClient, encodeFunctionData, http, keccak256, toHex, type He
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
 import { callRaw, type RawCall, type RawResult } from '../../../../test/provider/raw-client.ts'
-import { startGateway, type RunningGateway } from '../support/start-gateway.ts'
+import { startGateway, type GatewayOptions, type RunningGateway } from '../support/start-gateway.ts'
 import { startTestChain, type ChainStart, type TestChain } from './chain-process.ts'
 import { nextPayerKey } from './channel-fixture.ts'
 
@@ -108,21 +108,36 @@ const slowMessages = {
   upstreamModel: 'loopback-slow-300',
 }
 
+/** What a gateway of these tests sells, and how. */
+export type MeteredOptions = {
+  readonly providerUrl: string
+  readonly folder?: string
+  readonly upto?: Readonly<Record<string, unknown>> | null
+  readonly batch?: Readonly<Record<string, unknown>> | null
+  readonly exact?: boolean
+  readonly workers?: number
+  /** The program, when it is not the sources. */
+  readonly program?: string
+  /** What `flat` costs; `null`: by its use. */
+  readonly flatAtomic?: string | null
+  readonly port?: number
+}
+
 /** Starts a gateway with these schemes, in front of a provider that speaks plain HTTP. */
 export function startMeteredGateway(
+  network: MeteredNetwork,
+  operator: MeteredOperator,
+  options: MeteredOptions,
+): Promise<RunningGateway> {
+  return startGateway(createMeteredOptions(network, operator, options))
+}
+
+/** The same as options, for a reload. */
+export function createMeteredOptions(
   { chain }: MeteredNetwork,
   operator: MeteredOperator,
-  options: {
-    readonly providerUrl: string
-    readonly folder?: string
-    readonly upto?: Readonly<Record<string, unknown>> | null
-    readonly batch?: Readonly<Record<string, unknown>> | null
-    readonly exact?: boolean
-    readonly workers?: number
-    /** The program, when it is not the sources. */
-    readonly program?: string
-  },
-): Promise<RunningGateway> {
+  options: MeteredOptions,
+): GatewayOptions {
   const onChain = {
     network: 'eip155:84532',
     asset: baseSepoliaUsdc.address,
@@ -132,6 +147,8 @@ export function startMeteredGateway(
     rpcUrl: chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
+  const { flatAtomic = '700', port = 0 } = options
+  const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
@@ -147,24 +164,25 @@ export function startMeteredGateway(
           },
         }),
   }
-  return startGateway({
+  return {
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
     ...(program === undefined ? {} : { program }),
     config: {
       workers,
+      listen: { port },
       upstreams: [
         {
           name: 'loopback',
           baseUrl: options.providerUrl,
-          models: [{ id: 'flat', priceAtomic: '700' }],
+          models: flatAtomic === null ? [] : [{ id: 'flat', priceAtomic: flatAtomic }],
         },
         { name: 'messages', kind: 'anthropic', baseUrl: options.providerUrl },
       ],
-      models: [...meteredModels.map(meteredModel), slowMessages],
+      models: [...byUse.map(meteredModel), slowMessages],
       payment,
     },
-  })
+  }
 }
 
 /** The unmodified client of the x402 packages, which can read the chain. */

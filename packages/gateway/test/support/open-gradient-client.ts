@@ -41,7 +41,22 @@ export async function isSignedBy(
   members: Readonly<Record<string, unknown>>,
 ): Promise<boolean> {
   const { body } = await callRaw({ url: `${origin}/signing-key` })
-  const key: { readonly public_key: string; readonly tee_id: string } = JSON.parse(body.toString())
+  return isSignedByKey(JSON.parse(body.toString()), request, output, members)
+}
+
+/** What `/signing-key` says. */
+export interface SigningKey {
+  readonly public_key: string
+  readonly tee_id: string
+}
+
+/** The same check, with a key that was fetched before. */
+export function isSignedByKey(
+  key: SigningKey,
+  request: string,
+  output: string,
+  members: Readonly<Record<string, unknown>>,
+): boolean {
   const publicKey = createPublicKey(key.public_key)
   const der = publicKey.export({ type: 'spki', format: 'der' })
   const teeId = `0x${toHex(keccak256(der))}`

@@ -187,11 +187,15 @@ function runGateway(
       if (errors.split(text).length > times) resolve()
     }
     child.stderr.on('data', look)
-    child.once('close', () => {
+    const end = (): void => {
       reject(new Error(`The gateway ended before it logged ${text}: ${errors}`))
-    })
+    }
+    child.once('close', end)
     look()
-    await promise.finally(() => child.stderr.off('data', look))
+    await promise.finally(() => {
+      child.stderr.off('data', look)
+      child.off('close', end)
+    })
   }
   return { child, ended, stderr: () => errors, logged }
 }

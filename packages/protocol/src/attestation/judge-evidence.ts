@@ -37,12 +37,15 @@ export type EvidenceVerdict = {
   readonly policy: string
   /** Of the policy (AT8.12). */
   readonly policyDigest: string
-  readonly platform: Platform
-  /** What stands behind it; `undefined` when the root is none of the policy's. */
+  /** `several` is the verdict about a set (AT19). */
+  readonly platform: Platform | 'several'
+  /** What stands behind it; `undefined` when the root is none of the policy's, or of a set that is not valid. */
   readonly tier: EvidenceTier | undefined
   /** In the order of `evidenceCheckIds`. */
   readonly checks: readonly EvidenceCheck[]
   readonly claims?: EvidenceClaims
+  /** Of a set, in its order: each judged by itself. */
+  readonly pieces?: readonly EvidenceVerdict[]
 }
 
 // Where the platform has nothing to judge, a check of these may stay open.
@@ -126,14 +129,8 @@ export function judgeAlone(
   return isAlone ? { ...verdict, verdict: 'incomplete' } : verdict
 }
 
-/** How many vendors stand behind the valid verdicts of one tier: two pieces of one vendor's evidence count once. */
-export function countVendors(verdicts: readonly EvidenceVerdict[], tier: EvidenceTier): number {
-  const valid = verdicts.filter((verdict) => verdict.verdict === 'valid' && verdict.tier === tier)
-  return new Set(valid.map(({ platform }) => platform.split('-', 1)[0])).size
-}
-
-// The weakest first.
-const tierOrder: readonly EvidenceTier[] = ['simulated', 'service', 'production']
+/** The weakest first. */
+export const tierOrder: readonly EvidenceTier[] = ['simulated', 'service', 'production']
 
 /** What rests on several pins is worth what the weakest of them is; on one that is not listed, nothing. */
 function weakestTier(

@@ -4,11 +4,8 @@ import { encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { openMap } from '../bytes/map-reader.ts'
 import { ProtocolError } from '../errors.ts'
 import type { PlatformEvidence } from './appraisal.ts'
+import { maxCollateral, maxCollateralBytes, maxEvidenceBytes, maxRawBytes } from './limits.ts'
 
-const maxRawBytes = 65_536
-const maxCollateralBytes = 262_144
-const maxCollateral = 32
-const maxEvidenceBytes = 1_048_576
 const nameForm = /^[a-z0-9-]{1,64}$/
 
 /** The bytes of evidence. */

@@ -3,12 +3,14 @@ import { platforms, type Appraiser, type Platform, type PlatformEvidence } from 
 import { appraiseAzureSnp, appraiseAzureTdx } from './azure/appraise-azure.ts'
 import { appraiseSgx, appraiseTdx } from './dcap/appraise-dcap.ts'
 import { parseEvidencePolicy, type EvidencePolicy } from './evidence-policy.ts'
+import { parseEvidenceSet, severalKind, type EvidenceSet } from './evidence-set.ts'
 import {
   judgeAlone,
   judgeEvidence,
   type EvidenceExpectation,
   type EvidenceVerdict,
 } from './judge-evidence.ts'
+import { judgeSet } from './judge-set.ts'
 import { appraiseNitroEnclave, appraiseNitroTpm } from './nitro/appraise-nitro.ts'
 import { appraiseNvidiaGpu } from './nvidia/appraise-nvidia.ts'
 import { parsePlatformEvidence } from './platform-evidence.ts'
@@ -54,9 +56,20 @@ export async function verifyEvidence(
   return await judgeEvidence(appraisal, policy, expected)
 }
 
+/** Judges a set of evidence, piece by piece and as a whole (AT19). Whatever the bytes are, this does not throw. */
+export async function verifyEvidenceSet(
+  set: EvidenceSet,
+  policy: EvidencePolicy,
+  expected: EvidenceExpectation,
+): Promise<EvidenceVerdict> {
+  return await judgeSet(set, policy, (platform, evidence) =>
+    verifyEvidence(platform, evidence, policy, expected),
+  )
+}
+
 /**
- * What `verify` takes to judge evidence of hardware in bundles by an evidence policy. A platform is a kind of evidence;
- * its data is as AT1.2 has it.
+ * What `verify` takes to judge evidence of hardware in bundles by an evidence policy. A platform is a kind of evidence,
+ * its data as AT1.2 has it, and so is `several`, as AT19.1 has it.
  *
  * @throws ProtocolError `policy-malformed`, `policy-empty`.
  */
@@ -69,6 +82,9 @@ export function createEvidenceVerifier(
 ) => Promise<EvidenceVerdict | undefined> {
   const policy = parseEvidencePolicy(policyBytes)
   return async (kind, data, expected) => {
+    if (kind === severalKind) {
+      return await verifyEvidenceSet(parseEvidenceSet(data), policy, expected)
+    }
     const platform = platforms.find((known) => known === kind)
     if (platform === undefined) return undefined
     const evidence = parsePlatformEvidence(data)

@@ -8,25 +8,10 @@ export type JsonValue = number | string | boolean | null | readonly JsonValue[] 
 export type JsonMap = ReadonlyMap<string, JsonValue>
 
 const maxDepth = 8
-const space = /[ \t\n\r]*/y
-const integer = /-?(?:0|[1-9][0-9]*)(?![.eE0-9])/y
-// The text is matched piece by piece: no escape, or one escape.
-const stringPart = /[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
+// A sign, the beginning of a text, a word, or the end.
+const token = /[ \t\n\r]*([[\]{},:"]|[-+.\w]+|$)/y
+const integer = /^-?[0-9]+$/
 const unpairedSurrogate = /\p{Surrogate}/u
-const literals = new Map<string, boolean | null>([
-  ['true', true],
-  ['false', false],
-  ['null', null],
-])
-const escapes = new Map([
-  ['b', '\b'],
-  ['f', '\f'],
-  ['n', '\n'],
-  ['r', '\r'],
-  ['t', '\t'],
-])
-
-class NotJson extends Error {}
 
 type Reader = { readonly text: string; offset: number }
 
@@ -36,105 +21,75 @@ export function decodeJson(bytes: Uint8Array): JsonValue | undefined {
   if (text === undefined) return undefined
   const reader: Reader = { text, offset: 0 }
   try {
-    const value = readValue(reader, 1)
-    take(reader, space)
-    return reader.offset === text.length ? value : undefined
+    const value = readValue(reader, take(reader), 1)
+    return take(reader) === '' ? value : undefined
   } catch {
-    // Nothing but NotJson is thrown: the depth is bounded, and every piece of text is matched before it is used.
+    // Nothing but SyntaxError is thrown: the depth is bounded.
     return undefined
   }
 }
 
-function readValue(reader: Reader, depth: number): JsonValue {
-  take(reader, space)
-  const first = reader.text.charAt(reader.offset)
-  if (first === '{') return readObject(reader, depth)
-  if (first === '[') return readArray(reader, depth)
-  if (first === '"') return readString(reader)
-  for (const [word, value] of literals) {
-    if (reader.text.startsWith(word, reader.offset)) {
-      reader.offset += word.length
-      return value
-    }
-  }
-  return readInteger(reader)
+function readValue(reader: Reader, first: string, depth: number): JsonValue {
+  if (first !== '{' && first !== '[') return toScalar(first)
+  if (depth > maxDepth) throw new SyntaxError()
+  return first === '{' ? readObject(reader, depth + 1) : readArray(reader, depth + 1)
 }
 
 function readObject(reader: Reader, depth: number): JsonMap {
   const members = new Map<string, JsonValue>()
-  open(reader, depth)
-  if (closes(reader, '}')) return members
-  do {
-    take(reader, space)
-    const name = readString(reader)
-    if (members.has(name)) throw new NotJson()
-    take(reader, space)
-    expect(reader, ':')
-    members.set(name, readValue(reader, depth + 1))
-  } while (continues(reader, '}'))
+  readAll(reader, '}', (first) => {
+    const name = toScalar(first)
+    const isMember = typeof name === 'string' && !members.has(name) && take(reader) === ':'
+    if (!isMember) throw new SyntaxError()
+    members.set(name, readValue(reader, take(reader), depth))
+  })
   return members
 }
 
 function readArray(reader: Reader, depth: number): readonly JsonValue[] {
   const items: JsonValue[] = []
-  open(reader, depth)
-  if (closes(reader, ']')) return items
-  do items.push(readValue(reader, depth + 1))
-  while (continues(reader, ']'))
+  readAll(reader, ']', (first) => {
+    items.push(readValue(reader, first, depth))
+  })
   return items
 }
 
-function readInteger(reader: Reader): number {
-  const value = Number(take(reader, integer) || Number.NaN)
-  if (!Number.isSafeInteger(value)) throw new NotJson()
-  return value + 0
+/** Reads what commas separate, up to `end`. `readOne` gets the first token of each. */
+function readAll(reader: Reader, end: string, readOne: (first: string) => void): void {
+  let next = take(reader)
+  if (next === end) return
+  readOne(next)
+  for (next = take(reader); next === ','; next = take(reader)) readOne(take(reader))
+  if (next !== end) throw new SyntaxError()
 }
 
-function readString(reader: Reader): string {
-  expect(reader, '"')
-  let text = ''
-  while (reader.text.charAt(reader.offset) !== '"') {
-    const part = take(reader, stringPart)
-    if (part === '') throw new NotJson()
-    text += part.startsWith('\\') ? unescape(part) : part
+/** What is no array and no object: `JSON.parse` refuses tokens that are not JSON. */
+function toScalar(word: string): number | string | boolean | null {
+  const value: unknown = JSON.parse(word)
+  if (typeof value === 'number' && Number.isSafeInteger(value) && integer.test(word)) {
+    return value + 0
   }
-  reader.offset++
-  if (unpairedSurrogate.test(text)) throw new NotJson()
-  return text
+  if (typeof value === 'string' && !unpairedSurrogate.test(value)) return value
+  if (typeof value === 'boolean' || value === null) return value
+  throw new SyntaxError()
 }
 
-function unescape(part: string): string {
-  const kind = part.charAt(1)
-  if (kind === 'u') return String.fromCharCode(Number.parseInt(part.slice(2), 16))
-  return escapes.get(kind) ?? kind
+/** The next token; the empty text at the end. */
+function take(reader: Reader): string {
+  const { text } = reader
+  token.lastIndex = reader.offset
+  const [, first] = token.exec(text) ?? []
+  if (first === undefined) throw new SyntaxError()
+  const start = token.lastIndex - first.length
+  reader.offset = first === '"' ? endOfText(text, start) : token.lastIndex
+  return text.slice(start, reader.offset)
 }
 
-function open(reader: Reader, depth: number): void {
-  if (depth > maxDepth) throw new NotJson()
-  reader.offset++
-}
-
-function closes(reader: Reader, end: string): boolean {
-  take(reader, space)
-  if (reader.text.charAt(reader.offset) !== end) return false
-  reader.offset++
-  return true
-}
-
-function continues(reader: Reader, end: string): boolean {
-  if (closes(reader, end)) return false
-  expect(reader, ',')
-  return true
-}
-
-function expect(reader: Reader, character: string): void {
-  if (reader.text.charAt(reader.offset) !== character) throw new NotJson()
-  reader.offset++
-}
-
-function take(reader: Reader, pattern: RegExp): string {
-  pattern.lastIndex = reader.offset
-  const match = pattern.exec(reader.text)?.[0] ?? ''
-  reader.offset += match.length
-  return match
+/** Where a text ends that begins with the quotation mark at `start`. */
+function endOfText(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === '\\') at++
+    else if (text[at] === '"') return at + 1
+  }
+  throw new SyntaxError()
 }

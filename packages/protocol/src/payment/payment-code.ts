@@ -5,6 +5,7 @@ export type PaymentStatus = 400 | 402 | 503
 
 // `error` of the 402 answer is what stock clients compare: the reason of x402 where it has one.
 const table = {
+  'chain-nodes-disagree': [503, 'verification_state_unavailable'],
   'chain-unreachable': [503, 'verification_state_unavailable'],
   'channel-authorizer-mismatch': [402, 'invalid_batch_settlement_evm_receiver_authorizer_mismatch'],
   'channel-balance-exceeded': [402, 'invalid_batch_settlement_evm_cumulative_exceeds_balance'],

@@ -1,4 +1,5 @@
 /** COSE_Sign1 as spec/statement.md ST2 allows it. */
+import { concatBytes, encodeUtf8 } from '../bytes/byte-string.ts'
 import { decodeCbor } from '../bytes/cbor-decode.ts'
 import {
   encodeCbor,
@@ -27,7 +28,12 @@ const tagSign1 = 0xd2
 const algorithmEs256 = -7
 // What COSE adds around header and payload, with room to spare.
 const overheadBytes = 128
-const noBytes = new Uint8Array(0)
+// An array of four, of which the first is a text of ten bytes.
+const sigStructureHead = /* @__PURE__ */ concatBytes(
+  Uint8Array.of(0x84, 0x6a),
+  /* @__PURE__ */ encodeUtf8('Signature1'),
+)
+const noBytes = Uint8Array.of(0x40)
 const noEntries: CborMap = new Map()
 
 /**
@@ -120,14 +126,35 @@ export function judgeCoseSignature(
   return judgeEs256(publicKey, message, parts.signature)
 }
 
+/**
+ * What is signed: `['Signature1', header, no bytes, payload]` (RFC 9052 §4.4). Written by hand, so that whoever only
+ * verifies carries no encoder.
+ */
+export function encodeSigStructure(
+  protectedBytes: Uint8Array,
+  payloadBytes: Uint8Array,
+): Uint8Array {
+  return concatBytes(
+    sigStructureHead,
+    encodeHead(protectedBytes),
+    protectedBytes,
+    noBytes,
+    encodeHead(payloadBytes),
+    payloadBytes,
+  )
+}
+
 /** kid of a P-256 key given as x ‖ y (ST2.3). */
 export function keyId(publicKey: Uint8Array): Uint8Array {
   return sha256(publicKey)
 }
 
-function encodeSigStructure(protectedBytes: Uint8Array, payloadBytes: Uint8Array): Uint8Array {
-  const expectedBytes = protectedBytes.length + payloadBytes.length + overheadBytes
-  return encodeCbor(['Signature1', protectedBytes, noBytes, payloadBytes], expectedBytes)
+/** The head of a byte string (ST1.1). */
+function encodeHead({ length }: Uint8Array): Uint8Array {
+  if (length < 24) return Uint8Array.of(0x40 | length)
+  if (length < 0x100) return Uint8Array.of(0x58, length)
+  if (length < 0x10000) return Uint8Array.of(0x59, length >> 8, length)
+  return Uint8Array.of(0x5a, length >> 24, length >> 16, length >> 8, length)
 }
 
 function fourParts(value: CborValue): readonly CborValue[] {

@@ -16,7 +16,7 @@ import { need, NotChecked, type CheckResult, type CheckRun } from './verdict.ts'
  * Judges evidence of hardware by a policy of its own (`createEvidenceVerifier`). Passed in, so that whoever verifies
  * without hardware carries no code for it.
  *
- * @returns `undefined` for a kind that is no platform.
+ * @returns `undefined` for a kind that is no platform and not `several`.
  */
 export type EvidenceVerifier = (
   kind: string,
@@ -132,9 +132,10 @@ async function judgeHardware(
 }
 
 function checkMeasurement(verdict: EvidenceVerdict, keyset: Keyset): void {
+  const pieces = verdict.pieces ?? [verdict]
   const isMeasured = measuredNames.every(([name, field]) => {
-    const measured = verdict.claims?.measurements.get(name) ?? toHex(keyset[field])
-    return measured === toHex(keyset[field])
+    const named = toHex(keyset[field])
+    return pieces.every(({ claims }) => (claims?.measurements.get(name) ?? named) === named)
   })
   if (statusOf(verdict, 'measurement') !== 'passed' || !isMeasured) {
     throw new ProtocolError('evidence-measurement-mismatch')

@@ -11,7 +11,6 @@ import {
   type EvidenceTier,
 } from '@countersign/protocol/attestation/evidence-policy'
 import {
-  countVendors,
   judgeEvidence,
   type EvidenceExpectation,
   type EvidenceVerdict,
@@ -374,17 +373,6 @@ test.each([
 
 test('a policy can take evidence of any age', async () => {
   expect((await judge({ timeMs: 0 }, policyOf({}, { maxAgeMs: null }))).verdict).toBe('valid')
-})
-
-test('vendors are counted once each, of one tier and where the verdict is valid', async () => {
-  const good = await judge()
-  const bad = await judge({ machine: 'bb' })
-  const amd: EvidenceVerdict = { ...good, platform: 'amd-sev-snp' }
-  const sgx: EvidenceVerdict = { ...good, platform: 'intel-sgx' }
-  expect(countVendors([good, good, sgx], 'simulated')).toBe(1)
-  expect(countVendors([good, amd, bad], 'simulated')).toBe(2)
-  expect(countVendors([good, amd], 'production')).toBe(0)
-  expect(countVendors([bad], 'simulated')).toBe(0)
 })
 
 test('an error of ours inside a check is not taken for bad evidence', async () => {

@@ -1,4 +1,8 @@
-import { encodePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
+import { encodeEvidenceSet } from '@countersign/protocol/attestation/evidence-set'
+import {
+  encodePlatformEvidence,
+  parsePlatformEvidence,
+} from '@countersign/protocol/attestation/platform-evidence'
 import { createReportData } from '@countersign/protocol/attestation/report-data'
 import type { EvidenceVerdict } from '@countersign/protocol/attestation/judge-evidence'
 import { createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'
@@ -214,9 +218,53 @@ test('what a platform measured of the gateway is what the keyset says of itself'
   }
 })
 
+test('a set of evidence is judged as a whole, and by a reader who does not know it not at all', async () => {
+  const [first] = parseBundle(attested()).evidence
+  if (first === undefined) throw new Error('no evidence')
+  const set = new Map([['amd-sev-snp' as const, parsePlatformEvidence(first.data)]])
+  const data = encodeEvidenceSet(set)
+  const bundle = attested({}, { evidence: [{ kind: 'several', nonce, data }] })
+  const verdict = await judge(bundle)
+  expect(endsOf(verdict)).toEqual(['passed', 'passed', 'passed', 'passed'])
+  expect(verdict).toMatchObject({ verdict: 'valid', level: 'L1-SIMULATED' })
+  expect(verdict.evidence?.pieces).toMatchObject([{ platform: 'amd-sev-snp', verdict: 'valid' }])
+  const other = await judge(bundle, policyOf('ff'.repeat(48)))
+  expect(endsOf(other).slice(2)).toEqual(['evidence-measurement-mismatch', 'evidence-kind-refused'])
+  const broken = attested({}, { evidence: [{ kind: 'several', nonce, data: data.fill(0, 1, 2) }] })
+  expect(endsOf(await judge(broken))[0]).toBe('evidence-malformed')
+  const left = await verify(bundle, productionPolicy, signedAtMs, {}, older)
+  expect(endsOf(left)).toEqual(['unknown-kind', 'blocked', 'blocked', 'blocked'])
+  expect(left).toMatchObject({ verdict: 'incomplete', level: 'L0' })
+})
+
+test('every piece that measured the gateway must have measured the one of the keyset', async () => {
+  const names = ['countersign/build', 'countersign/configuration'] as const
+  const pieceOf = async (build: Uint8Array): Promise<EvidenceVerdict> => {
+    const values = [toHex(build), toHex(keyset.configDigest)]
+    const claimed = names.map((name, at) => [name, values[at] ?? ''] as const)
+    const expected = { asOfMs: 0 }
+    const verdict = await fixed({}, claimed)('tpm', new Uint8Array(), expected)
+    if (verdict === undefined) throw new Error('no verdict')
+    return verdict
+  }
+  const same = await pieceOf(keyset.buildDigest)
+  const other = await pieceOf(new Uint8Array(32))
+  for (const [pieces, end] of [
+    [[same, same], 'passed'],
+    [[same, other], 'evidence-measurement-mismatch'],
+  ] as const) {
+    const judged = fixed({ platform: 'several', pieces })
+    const verdict = await verify(attested(), productionPolicy, signedAtMs, {}, judged)
+    expect(endsOf(verdict)[2]).toBe(end)
+  }
+})
+
 test('a policy of evidence that accepts nothing makes no verifier', () => {
   expect(refusalOf(() => createEvidenceVerifier(new Uint8Array()))).toBe('policy-malformed')
 })
+
+/** A verifier of evidence from before there were sets. */
+const older: EvidenceVerifier = async () => undefined
 
 /** A verdict about a platform that measured this of the gateway. */
 function measured(build: Uint8Array, configuration: Uint8Array): EvidenceVerifier {

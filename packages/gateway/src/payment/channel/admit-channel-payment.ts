@@ -13,14 +13,9 @@ import type { PresentedPayment } from '@countersign/protocol/payment/presented-p
 import type { EnterPayer, LimitReached } from '../../limits/payer-limits.ts'
 import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts'
 import type { CallReserved } from '../ledger/channel-event.ts'
+import type { NamedElsewhere } from '../judge-name.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
-import {
-  findNamed,
-  isNameKnown,
-  takeName,
-  type CallName,
-  type NamedElsewhere,
-} from '../metered/call-names.ts'
+import { findNamed, isNameKnown, takeName, type CallName, type NamesBeside } from '../call-names.ts'
 import {
   applyOwn,
   checkVoucherSigner,
@@ -51,6 +46,8 @@ export type ChannelCall = {
   readonly isStream?: boolean
   /** The name that the caller gave the call. */
   readonly name?: CallName
+  /** Names of `exact`: the book is one (PA4.8). */
+  readonly beside?: NamesBeside | undefined
   /** Asked once, when the payer is known and before anything is reserved. */
   readonly enter?: EnterPayer
 }

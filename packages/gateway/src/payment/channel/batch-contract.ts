@@ -46,14 +46,15 @@ export type RefundRequest = {
   readonly signature: EvmSignature
 }
 
-/** Reads one channel in one block. @throws what the node answers, for example when it forgot that block. */
+/** Reads one channel in one block, the newest where none is named. @throws what the node answers, for example when it forgot that block. */
 export async function readSlot(
   client: PublicClient,
   address: Hex,
   channelId: Hex,
-  blockNumber: bigint,
+  blockNumber?: bigint,
 ): Promise<ChannelSlot> {
-  const read = { address, abi: batchSettlementAbi, args: [channelId], blockNumber } as const
+  const at = blockNumber === undefined ? {} : { blockNumber }
+  const read = { address, abi: batchSettlementAbi, args: [channelId], ...at } as const
   const [channel, withdrawal, refundNonce] = await Promise.all([
     client.readContract({ ...read, functionName: 'channels' }),
     client.readContract({ ...read, functionName: 'pendingWithdrawals' }),

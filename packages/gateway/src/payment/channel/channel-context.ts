@@ -9,6 +9,7 @@ import type { Permit2Domain } from '@countersign/protocol/payment/permit2'
 import type { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { BaseError, type TransactionReceipt } from 'viem'
+import { isDisagreement } from '../chain-nodes/nodes-disagree.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import { ChainUnreachable } from '../exact/chain.ts'
 import { MaybeSent, NotSent, type Sender } from '../exact/sender.ts'
@@ -102,6 +103,9 @@ export function checkVoucherSigner(
  */
 export function toPaymentError(error: unknown): PaymentError {
   if (error instanceof PaymentError) return error
+  if (isDisagreement(error)) {
+    return new PaymentError('chain-nodes-disagree', 'Too few nodes say the same.', { cause: error })
+  }
   if (
     error instanceof BaseError ||
     error instanceof ChainUnreachable ||

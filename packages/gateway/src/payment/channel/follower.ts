@@ -5,6 +5,7 @@ import { isNews } from '../ledger/channel-account.ts'
 import type { ChainView } from '../ledger/channel-event.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { readBlockLogs, readSlot, type BlockLogs } from './batch-contract.ts'
+import { lessen, readAlerts } from './node-alerts.ts'
 
 /** Reads of the chain, in order. */
 export type Follower = {
@@ -26,6 +27,8 @@ export type Follower = {
 /** Whom to follow. */
 export type FollowerOptions = {
   readonly client: PublicClient
+  /** Each node by itself, where there are several. */
+  readonly ofNodes?: readonly PublicClient[]
   readonly contract: Hex
   /** A deposit counts when its block is the `depth`th from the end; 1 is the newest. */
   readonly depth: number
@@ -52,6 +55,8 @@ export function createFollower(options: FollowerOptions): Follower {
   let lastReadAtMs = -Infinity
   let polling: Promise<void> | undefined
   const watched = new Set<Hex>()
+  // Channels of which one node says less than enough others.
+  let alerted: ReadonlySet<Hex> = new Set()
 
   async function readOn(): Promise<void> {
     const startedAtMs = clock()
@@ -62,8 +67,13 @@ export function createFollower(options: FollowerOptions): Follower {
         ? blocks
         : [...found.kept, ...found.fresh].slice(-(rememberedBlocks + options.depth))
     const dirty = found === undefined ? [] : dirtyChannels(options, found)
+    const alerts = await findAlerts(options, next)
     // What fails now is read by the next poll: neither the blocks nor the watched channels are forgotten.
-    for (const channelId of new Set([...dirty, ...opened])) await see(options, next, channelId)
+    const less = new Set<Hex>()
+    for (const channelId of new Set([...dirty, ...opened, ...alerts, ...alerted])) {
+      if (await see(options, next, channelId)) less.add(channelId)
+    }
+    alerted = less
     blocks = next
     for (const channelId of opened) watched.delete(channelId)
     lastReadAtMs = Math.min(startedAtMs, +`${(next.at(-1)?.timestamp ?? 0n) * 1000n}`)
@@ -84,7 +94,7 @@ export function createFollower(options: FollowerOptions): Follower {
     },
     readChannel: async (channelId) => {
       await poll()
-      return readView(options, blocks, channelId)
+      return (await readView(options, blocks, channelId)).view
     },
   }
 }
@@ -143,26 +153,46 @@ function dirtyChannels(
   return [...dirty].filter((id) => channels.has(id))
 }
 
+/** Known channels that any node shows a loss of; none where there is one node. */
+async function findAlerts(
+  { ledger, ofNodes = [], contract }: FollowerOptions,
+  blocks: readonly Block[],
+): Promise<readonly Hex[]> {
+  const head = blocks.at(-1)
+  if (head === undefined || ofNodes.length === 0) return []
+  const alerts = await readAlerts({ ofNodes, contract }, head.number)
+  return alerts.filter((id) => ledger.state.channels.has(id))
+}
+
+/** Whether one node says less than enough others: then it is looked at again. */
 async function see(
   options: FollowerOptions,
   blocks: readonly Block[],
   channelId: Hex,
-): Promise<void> {
-  const view = await readView(options, blocks, channelId)
+): Promise<boolean> {
+  const { view, isLess } = await readView(options, blocks, channelId)
   const account = options.ledger.state.channels.get(channelId)
-  if (account === undefined || !isNews(account, view)) return
-  options.ledger.apply({ type: 'channel-seen', channelId, view })
+  if (account === undefined) return false
+  if (isNews(account, view)) options.ledger.apply({ type: 'channel-seen', channelId, view })
+  return isLess
 }
+
+type SeenView = { readonly view: ChainView; readonly isLess: boolean }
 
 /** The newest slot, without the deposits that are too young. */
 async function readView(
-  { client, contract, depth }: FollowerOptions,
+  { client, ofNodes = [], contract, depth }: FollowerOptions,
   blocks: readonly Block[],
   channelId: Hex,
-): Promise<ChainView> {
+): Promise<SeenView> {
   const head = blocks.at(-1)
   if (head === undefined) throw new Error('the chain was not read yet')
-  const { balanceAtomic, ...slot } = await readSlot(client, contract, channelId, head.number)
+  const agreed = await readSlot(client, contract, channelId, head.number)
+  const { slot: least, isLess } =
+    ofNodes.length === 0
+      ? { slot: agreed, isLess: false }
+      : await lessen({ ofNodes, contract }, head.number, channelId, agreed)
+  const { balanceAtomic, ...slot } = least
   const oldEnough = head.number - BigInt(depth) + 1n
   let youngAtomic = 0n
   for (const block of blocks) {
@@ -174,5 +204,6 @@ async function readView(
   // A young deposit may have been refunded or withdrawn already.
   const depositedAtomic = balanceAtomic > youngAtomic ? balanceAtomic - youngAtomic : 0n
   const finalBlockNumber = oldEnough > 0n ? oldEnough : 0n
-  return { ...slot, depositedAtomic, blockNumber: head.number, finalBlockNumber }
+  const view = { ...slot, depositedAtomic, blockNumber: head.number, finalBlockNumber }
+  return { view, isLess }
 }

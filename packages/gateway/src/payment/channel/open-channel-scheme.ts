@@ -117,7 +117,14 @@ export function createChannelContext(
       chainId: terms.chainId,
       verifyingContract: toHexAddress(terms.asset),
     }),
-    follower: createFollower({ client: chain.client, contract, depth, ledger, clock }),
+    follower: createFollower({
+      client: chain.client,
+      ofNodes: chain.ofNodes,
+      contract,
+      depth,
+      ledger,
+      clock,
+    }),
     sign: (digest) => curve.sign(digest, privateKey),
     isAuthorized: createAuthorizerCheck(
       chain.client,

@@ -2,14 +2,20 @@
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { createPaymentNonce, hashRequest } from '@countersign/protocol/payment/request-nonce'
+import type { Address } from 'viem'
 import type { GatewayErrorCode } from '../../errors.ts'
 import type { AdmissionRequest } from '../admission.ts'
+import { createCallName, type CallName } from '../call-names.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
+import { judgeName } from '../judge-name.ts'
 import type { ExactContext } from './context.ts'
-import type { PaymentRecord } from './ledger.ts'
+import { isLapsed } from './exact-names.ts'
+import { findSettled } from './find-settled.ts'
+import type { PaymentKey, PaymentRecord } from './ledger.ts'
 import type { Quote } from './offer.ts'
 import { withinTime } from './pause.ts'
 import {
+  mismatch,
   parsePresentedPayment,
   type Authorization,
   type PresentedPayment,
@@ -24,18 +30,28 @@ export type Decision =
       readonly record: PaymentRecord
       readonly outcome: Promise<Outcome>
     }
-  | { readonly kind: 'replay'; readonly receiptId: string }
+  | { readonly kind: 'replay'; readonly receiptId: string; readonly byName: boolean }
 
-type Presented = {
-  readonly payment: PresentedPayment
+/** A call, and the name that its caller gave it. */
+type NamedCall = {
+  readonly payer: Address
   readonly request: Uint8Array
   readonly receiptId: string
   readonly identifier: string | undefined
+  readonly name: CallName
+}
+
+type Presented = NamedCall & {
+  readonly payment: PresentedPayment
+  /** The call is priced by use now: `exact` is not offered for it. */
+  readonly isOffered: boolean
 }
 
 /** Time for the payment to reach a block before it expires, as stock facilitators have it. */
 const leastValiditySeconds = 6n
 const waitForFundsMs = 5000
+/** Each has cost its payer a transaction. */
+const maxNotOurs = 10_000
 
 /**
  * Decides on one payment for one request.
@@ -49,14 +65,14 @@ export async function admitPayment(
   header: string | readonly string[],
 ): Promise<Decision> {
   const payment = parsePresentedPayment(header, quote)
-  const presented: Presented = {
-    payment,
-    request: hashRequest(request.method, request.path, request.bodyDigest()),
-    receiptId: toHex(request.receiptId),
-    identifier: readIdentifier(payment, request),
-  }
-  checkBinding(presented)
   const { authorization, signature } = payment
+  const presented: Presented = {
+    ...createCall(authorization.from, request, readIdentifier(payment, request)),
+    payment,
+    isOffered: !request.isPricedByUse,
+  }
+  checkOffer(context, presented)
+  checkBinding(presented)
   if (!context.isSignedByPayer(authorization, signature)) {
     throw new PaymentRefused('payment-invalid', 'The signature is not the payer’s.')
   }
@@ -65,10 +81,65 @@ export async function admitPayment(
   if (limited !== undefined) {
     throw new PaymentRefused(limited.code, limited.detail, { headers: limited.headers })
   }
-  const decision = await context.turns.run(authorization.from, () => decide(context, presented))
+  return inTurn(context, authorization.from, () => decide(context, presented))
+}
+
+/**
+ * A call that comes by another scheme under the name of a credit: the credit pays for it (PA4.4). Its payer is certain,
+ * and its limits were asked.
+ *
+ * @throws as `admitPayment`.
+ */
+export async function admitCredit(
+  context: ExactContext,
+  request: AdmissionRequest,
+  payer: Address,
+  identifier: string,
+): Promise<Decision> {
+  const call = createCall(payer, request, identifier)
+  return inTurn(context, payer, async () => {
+    const named = context.ledger.findIdentified(payer, identifier)
+    // It was a credit a moment ago, and ended as one.
+    if (named === undefined) throw new PaymentRefused('idempotency-key-in-progress')
+    if (!equalBytes(named.request, call.request)) throw new PaymentRefused('idempotency-key-reused')
+    return admitAgain(context, call, named, 'idempotency-key-in-progress')
+  })
+}
+
+async function inTurn(
+  context: ExactContext,
+  payer: Address,
+  work: () => Promise<Decision>,
+): Promise<Decision> {
+  const decision = await context.turns.run(payer, work)
   if (decision === undefined)
     throw new PaymentRefused('overloaded', 'Too many calls of this payer.')
   return decision
+}
+
+function createCall(
+  payer: Address,
+  { method, path, bodyDigest, receiptId }: AdmissionRequest,
+  identifier: string | undefined,
+): NamedCall {
+  return {
+    payer,
+    request: hashRequest(method, path, bodyDigest()),
+    receiptId: toHex(receiptId),
+    identifier,
+    name: identifier === undefined ? undefined : createCallName(identifier),
+  }
+}
+
+/** PA8.6: what is not offered now may have been reserved under an earlier offer. Before the signature, which costs more. */
+function checkOffer({ ledger }: ExactContext, { payment, isOffered }: Presented): void {
+  const { otherThanOffered, authorization } = payment
+  if (otherThanOffered === undefined && isOffered) return
+  const known = ledger.find(keyOf(payment))
+  const isReserved =
+    known?.authorization.valueAtomic === authorization.valueAtomic &&
+    known.authorization.to === authorization.to
+  if (!isReserved) throw mismatch(otherThanOffered ?? 'scheme')
 }
 
 /** The name of a payer, as admitted payments have it. */
@@ -102,11 +173,12 @@ function checkBinding({ payment, request }: Presented): void {
 /** In the payer's turn: nobody else changes what is decided on here. */
 async function decide(context: ExactContext, presented: Presented): Promise<Decision> {
   const { payment, request } = presented
-  const { from, nonce } = payment.authorization
+  const elsewhere = findMetered(context, presented)
+  if (elsewhere !== undefined) return elsewhere
   const named = findNamed(context, presented)
   if (named !== undefined)
     return admitAgain(context, presented, named, 'idempotency-key-in-progress')
-  const known = context.ledger.find({ payer: from, nonce })
+  const known = context.ledger.find(keyOf(payment))
   if (known === undefined) return admitNew(context, presented)
   const bound = payment.binding.kind === 'request'
   // A bound payment is public once it is on chain; its salt is not.
@@ -117,7 +189,28 @@ async function decide(context: ExactContext, presented: Presented): Promise<Deci
     // PA11.2: the signature is public by now, and requests can be guessed.
     throw new PaymentRefused('payment-already-used')
   }
-  return admitAgain(context, presented, known, 'payment-in-progress')
+  return admitAgain(context, presented, known, 'payment-in-progress', mustBeTaken(presented))
+}
+
+/** What was offered earlier holds for money that was taken: else old prices could be hoarded (PA8.6). */
+function mustBeTaken({ payment, isOffered }: Presented): string | undefined {
+  return payment.otherThanOffered ?? (isOffered ? undefined : 'scheme')
+}
+
+/**
+ * A call by `upto` or from a channel has this name. Asked again in the turn that reserves: nothing is awaited between
+ * the two, and one process owns both books (PA4.8).
+ */
+function findMetered(
+  { meteredNames }: ExactContext,
+  { name, payer, request }: NamedCall,
+): Decision | undefined {
+  if (name === undefined || meteredNames === undefined) return undefined
+  const entry = meteredNames(name.digestFor(`0x${payer.slice(2).toLowerCase()}`))
+  if (entry === undefined) return undefined
+  const judged = judgeName(entry, entry.requestHash === `0x${toHex(request)}`)
+  if (judged.kind === 'named') throw new PaymentRefused(judged.code)
+  return { kind: 'replay', receiptId: entry.callId, byName: true }
 }
 
 /** The caller knows the name under which this very payment was used. */
@@ -139,31 +232,43 @@ function findNamed(
   const named = ledger.findIdentified(from, identifier)
   if (named === undefined || named.authorization.nonce === nonce) return undefined
   if (!equalBytes(named.request, request)) throw new PaymentRefused('idempotency-key-reused')
-  const lapsed = named.settlement === 'none' || named.settlement === 'failed'
-  return named.use === 'free' && lapsed && !settler.isUnderWay(keyOf(named)) ? undefined : named
+  return isLapsed(named, settler) ? undefined : named
 }
 
 async function admitAgain(
   context: ExactContext,
-  presented: Presented,
+  call: NamedCall,
   record: PaymentRecord,
   inProgress: GatewayErrorCode,
+  otherThanOffered?: string,
 ): Promise<Decision> {
   if (record.use === 'open') throw new PaymentRefused(inProgress)
-  if (record.use === 'used') return { kind: 'replay', receiptId: record.receiptId }
+  if (record.use === 'used') {
+    const byName = inProgress === 'idempotency-key-in-progress'
+    return { kind: 'replay', receiptId: record.receiptId, byName }
+  }
   const { ledger, settler } = context
+  const { receiptId } = call
   const key = keyOf(record)
-  const settled = await settleAgain(context, record)
-  ledger.reopen(key, presented.receiptId)
-  const reopened: PaymentRecord = { ...record, use: 'open', receiptId: presented.receiptId }
+  const settled = await settleAgain(context, record, otherThanOffered)
+  const meanwhile = findMetered(context, call)
+  if (meanwhile !== undefined) return meanwhile
+  ledger.reopen(key, receiptId, call.identifier)
+  noteName(context, call, key)
+  const reopened: PaymentRecord = { ...record, use: 'open', receiptId }
   const outcome = settled === undefined ? settler.settle(reopened, false) : Promise.resolve(settled)
   return { kind: 'admitted', record: reopened, outcome }
+}
+
+function noteName({ names }: ExactContext, call: NamedCall, key: PaymentKey): void {
+  if (call.identifier !== undefined) names.note(call.payer, call.identifier, key)
 }
 
 /** The outcome that is known already; undefined when settlement is under way or may begin. */
 async function settleAgain(
   context: ExactContext,
   record: PaymentRecord,
+  otherThanOffered: string | undefined,
 ): Promise<Outcome | undefined> {
   const { settlement, transaction, authorization } = record
   if (settlement === 'confirmed' && transaction !== undefined) {
@@ -175,11 +280,16 @@ async function settleAgain(
   if (elsewhere.kind === 'known' && elsewhere.outcome.kind === 'confirmed') {
     return elsewhere.outcome
   }
+  if (elsewhere.kind === 'shallow') return undefined
   if (settlement === 'failed' || elsewhere.kind !== 'unused') {
     throw new PaymentRefused('payment-settlement-failed')
   }
+  // Nothing was taken: its payer loses nothing by the price of today.
+  if (otherThanOffered !== undefined) throw mismatch(otherThanOffered)
   checkTimes(context, authorization)
-  await reserveFunds(context, authorization)
+  const funds = await reserveFunds(context, authorization)
+  // Between the two looks: the settlement finds out by what.
+  if (funds.kind === 'nonce-used') throw new PaymentRefused('payment-settlement-failed')
   return undefined
 }
 
@@ -187,7 +297,11 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   const { payment, request, receiptId, identifier } = presented
   const { authorization, signature, binding } = payment
   checkTimes(context, authorization)
-  const reservedBlock = await reserveFunds(context, authorization)
+  const funds = await reserveFunds(context, authorization)
+  const isNew = funds.kind === 'reserved'
+  const settled = isNew
+    ? ({ settlement: 'none', transaction: undefined, reservedBlock: funds.blockNumber } as const)
+    : await findObserved(context, authorization)
   const record: PaymentRecord = {
     authorization,
     signature,
@@ -195,14 +309,42 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
     bound: binding.kind === 'request',
     receiptId,
     use: 'open',
-    settlement: 'none',
-    transaction: undefined,
-    reservedBlock,
+    ...settled,
   }
+  const meanwhile = findMetered(context, presented)
+  if (meanwhile !== undefined) return meanwhile
   // Durable before the upstream is called and before anything is broadcast: after a crash here the payment is bound
   // to this request, and nothing was taken.
   context.ledger.reserve(record, identifier, context.clock())
+  noteName(context, presented, keyOf(record))
   return { kind: 'admitted', record, outcome: context.settler.settle(record, false) }
+}
+
+/**
+ * PA9.8: an observer sent the authorization before we had it. It paid us, and has bought nothing here: what did stands in
+ * this ledger, or is older than it.
+ */
+async function findObserved(
+  context: ExactContext,
+  authorization: Authorization,
+): Promise<Pick<PaymentRecord, 'settlement' | 'transaction' | 'reservedBlock'>> {
+  const { chain, terms, ledger, confirmations, notOurs } = context
+  const place = `${authorization.from}:${authorization.nonce}`
+  const fromBlock = ledger.birthBlock()
+  if (fromBlock === undefined || notOurs.has(place)) {
+    throw new PaymentRefused('payment-already-used')
+  }
+  const found = await findSettled(chain, terms, authorization, { fromBlock, confirmations })
+  if (found.kind === 'shallow') {
+    throw new PaymentRefused('payment-in-progress', 'Its settlement by somebody else is too new.')
+  }
+  if (found.kind === 'otherwise') {
+    // What was used otherwise stays so: it is looked for once.
+    if (notOurs.size < maxNotOurs) notOurs.add(place)
+    throw new PaymentRefused('payment-already-used')
+  }
+  const { transaction, blockNumber } = found
+  return { settlement: 'confirmed', transaction, reservedBlock: blockNumber }
 }
 
 function checkTimes({ clock }: ExactContext, authorization: Authorization): void {
@@ -220,15 +362,21 @@ function checkTimes({ clock }: ExactContext, authorization: Authorization): void
  * before the balance is read: a transfer between the two makes the sum too large, never too small; then we wait for
  * its end and look again.
  */
-async function reserveFunds(context: ExactContext, authorization: Authorization): Promise<bigint> {
+async function reserveFunds(
+  context: ExactContext,
+  authorization: Authorization,
+): Promise<
+  { readonly kind: 'reserved'; readonly blockNumber: bigint } | { readonly kind: 'nonce-used' }
+> {
   const { chain, settler } = context
   const until = performance.now() + waitForFundsMs
   for (;;) {
     const promisedAtomic = settler.pendingAtomic(authorization.from)
     const { balanceAtomic, nonceUsed, blockNumber } = await chain.readPayer(authorization)
-    // Settled without a reservation here: it bought something elsewhere.
-    if (nonceUsed) throw new PaymentRefused('payment-already-used')
-    if (promisedAtomic + authorization.valueAtomic <= balanceAtomic) return blockNumber
+    if (nonceUsed) return { kind: 'nonce-used' }
+    if (promisedAtomic + authorization.valueAtomic <= balanceAtomic) {
+      return { kind: 'reserved', blockNumber }
+    }
     const leftMs = until - performance.now()
     if (promisedAtomic === 0n || leftMs <= 0) {
       throw new PaymentRefused(

@@ -90,6 +90,7 @@ export function createAdmittedPayment(
       }),
     complete,
     metered: null,
+    fixedAtomic: record.authorization.valueAtomic,
     releases: 'durable',
   }
 }

@@ -3,9 +3,7 @@ import { eip3009ABI } from '@x402/evm'
 import {
   BaseError,
   ContractFunctionRevertedError,
-  createPublicClient,
   ExecutionRevertedError,
-  http,
   isAddressEqual,
   parseAbi,
   parseEventLogs,
@@ -14,6 +12,8 @@ import {
   type PublicClient,
   type TransactionReceipt,
 } from 'viem'
+import { createChainClients, type ChainSource } from '../chain-nodes/nodes-transport.ts'
+import { readOwnAnswers } from '../chain-nodes/own-answers.ts'
 import type { Terms } from './offer.ts'
 import { createHeadWatcher, type HeadWatcher } from './head-watcher.ts'
 import { pause } from './pause.ts'
@@ -22,6 +22,10 @@ import type { Authorization } from './presented-payment.ts'
 /** Reads of one chain. Each rejects with ChainUnreachable when the bound has passed. */
 export type Chain = HeadWatcher & {
   readonly client: PublicClient
+  /** Each node by itself, where there are several: what takes credit away is believed from one (PA29.4). */
+  readonly ofNodes: readonly PublicClient[]
+  /** What enough nodes say, or less where one names less at its own head. */
+  least(read: (client: PublicClient) => Promise<bigint>): Promise<bigint>
   /**
    * What decides whether a new payment can be accepted. When the nonce is not used, no settlement of it stands in a
    * block before `blockNumber`.
@@ -70,14 +74,20 @@ const [cancellation] = parseAbi([
 const olderBlocks = 16n
 const readBoundMs = 5000
 const retryAfterMs = 100
-const requestTimeoutMs = 4000
 /** A receipt is looked for in this interval, new blocks or not. */
 const lookMs = 500
 
-/** Reads over HTTP. `signal` ends all waiting. */
-export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): Chain {
-  const transport = http(rpcUrl, { retryCount: 0, timeout: requestTimeoutMs })
-  const client = createPublicClient({ transport })
+/** Reads over HTTP, of one node or of several. `signal` ends all waiting. */
+export function createChain(
+  terms: Terms,
+  source: string | ChainSource,
+  signal: AbortSignal,
+): Chain {
+  const { client, ofNodes } = createChainClients(
+    typeof source === 'string'
+      ? { urls: [source], agree: 1, onDifference: () => undefined }
+      : source,
+  )
   const watcher = createHeadWatcher(client, signal)
   const token = { address: terms.asset, abi: eip3009ABI } as const
 
@@ -94,6 +104,13 @@ export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): 
     }
   }
 
+  async function least(read: (client: PublicClient) => Promise<bigint>): Promise<bigint> {
+    if (ofNodes.length === 0) return read(client)
+    const head = await client.getBlockNumber({ cacheTime: 0 })
+    const [agreed, own] = await Promise.all([read(client), readOwnAnswers(ofNodes, head, read)])
+    return own.reduce((low, each) => (each < low ? each : low), agreed)
+  }
+
   const isNonceUsed = ({ from, nonce }: Authorization): Promise<boolean> =>
     client.readContract({ ...token, functionName: 'authorizationState', args: [from, nonce] })
 
@@ -103,12 +120,16 @@ export function createChain(terms: Terms, rpcUrl: string, signal: AbortSignal): 
   return {
     ...watcher,
     client,
+    ofNodes,
+    least,
     retry,
     isNonceUsed: (authorization) => retry(() => isNonceUsed(authorization)),
     readPayer: (authorization) =>
       retry(async () => {
         const [balanceAtomic, nonceUsed, newest] = await Promise.all([
-          client.readContract({ ...token, functionName: 'balanceOf', args: [authorization.from] }),
+          least((each) =>
+            each.readContract({ ...token, functionName: 'balanceOf', args: [authorization.from] }),
+          ),
           isNonceUsed(authorization),
           client.getBlockNumber({ cacheTime: 0 }),
         ])

@@ -1,6 +1,8 @@
 /** What the steps of the scheme share. */
 import type { AuthorizationCheck } from './authorization-signature.ts'
 import type { Chain } from './chain.ts'
+import type { NamedEntry } from '../call-names.ts'
+import type { ExactNames } from './exact-names.ts'
 import type { Ledger } from './ledger.ts'
 import type { Terms } from './offer.ts'
 import type { PayerTurns } from './payer-turns.ts'
@@ -22,6 +24,12 @@ export type ExactContext = {
   readonly ledger: Ledger
   readonly settler: Settler
   readonly turns: PayerTurns
+  /** Names that our payments have taken, and how those of metered calls stand. */
+  readonly names: ExactNames
+  readonly meteredNames: ((digest: string) => NamedEntry | undefined) | undefined
+  /** Payments whose nonce was used for something else; owned by the admission. */
+  readonly notOurs: Set<string>
+  readonly confirmations: number
   readonly settle: SettleRule
   readonly settlementTimeoutMs: number
   readonly clock: () => number

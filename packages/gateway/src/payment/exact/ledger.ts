@@ -13,6 +13,7 @@ import {
   type Row,
 } from '../database.ts'
 import type { Authorization } from './presented-payment.ts'
+import { createUnfinal, type UnfinalSettlements } from './unfinal-settlements.ts'
 
 /** A payment is identified by its payer and its EIP-3009 nonce; network and asset are those of the ledger. */
 export type PaymentKey = { readonly payer: Address; readonly nonce: Hex }
@@ -54,15 +55,27 @@ export type SignedTransaction = {
   readonly transactionNonce: number
 }
 
+/** A payment under a name that its payer gave a call. */
+export type IdentifiedPayment = {
+  readonly key: PaymentKey
+  readonly identifier: string
+  readonly atMs: number
+}
+
 /** The ledger of one (network, asset). Times are milliseconds since the Unix epoch. */
-export type Ledger = {
+export type Ledger = UnfinalSettlements & {
   find(key: PaymentKey): PaymentRecord | undefined
   /** The payment that the payer gave this identifier first. */
   findIdentified(payer: Address, identifier: string): PaymentRecord | undefined
+  /** Names whose calls were reserved or ended since, oldest first; of more than so many the latest. */
+  identifiedSince(sinceMs: number, most: number): readonly IdentifiedPayment[]
+  /** The latest block when this file was made; `undefined` until it is set, once (PA9.8). */
+  birthBlock(): bigint | undefined
+  setBirthBlock(block: bigint): void
   /** Inserts an open payment. Throws when it exists: one payment, one row. */
   reserve(record: PaymentRecord, identifier: string | undefined, nowMs: number): void
-  /** From `free` to `open`, under a new receipt id. */
-  reopen(key: PaymentKey, receiptId: string): void
+  /** From `free` to `open`, under a new receipt id, and under the name of the call when it has one. */
+  reopen(key: PaymentKey, receiptId: string, identifier?: string): void
   release(key: PaymentKey, nowMs: number): void
   free(key: PaymentKey, nowMs: number): void
   recordBroadcast(key: PaymentKey, signed: SignedTransaction): void
@@ -97,6 +110,9 @@ CREATE TABLE IF NOT EXISTS payment_identifiers (
   network TEXT NOT NULL, asset TEXT NOT NULL, payer TEXT NOT NULL, identifier TEXT NOT NULL,
   nonce TEXT NOT NULL, PRIMARY KEY (network, asset, payer, identifier)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger_births (
+  network TEXT NOT NULL, asset TEXT NOT NULL, block TEXT NOT NULL, PRIMARY KEY (network, asset)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlement_transactions (
   network TEXT NOT NULL, sender TEXT NOT NULL, transaction_nonce INTEGER NOT NULL,
   hash TEXT NOT NULL UNIQUE, raw TEXT NOT NULL, PRIMARY KEY (network, sender, transaction_nonce)
@@ -125,6 +141,11 @@ export function openLedger(
     identifier: database.prepare(
       `SELECT nonce FROM payment_identifiers WHERE ${here} AND payer = ? AND identifier = ?`,
     ),
+    identifiedSince: database.prepare(
+      `SELECT payer, identifier, nonce, max(reserved_at, ifnull(ended_at, 0)) AS at
+       FROM payment_identifiers JOIN payments USING (network, asset, payer, nonce)
+       WHERE ${here} AND (reserved_at > ? OR ended_at > ?) ORDER BY at DESC LIMIT ?`,
+    ),
     unresolved: database.prepare(
       `SELECT * FROM payments WHERE ${here} AND (settlement = 'broadcast' OR settlement = 'none' AND use = 'used')`,
     ),
@@ -146,6 +167,9 @@ export function openLedger(
   }
   return {
     ...createUpdates(database, { network, asset, sender, one }),
+    ...createBirth(database, network, asset),
+    identifiedSince: (sinceMs, most) =>
+      prepared.identifiedSince.all(sinceMs, sinceMs, most).map(parseIdentified).toReversed(),
     find: ({ payer, nonce }) => find(payer, nonce),
     findIdentified: (payer, identifier) => {
       const row = prepared.identifier.get(payer.toLowerCase(), identifier)
@@ -168,6 +192,8 @@ export function openLedger(
   }
 }
 
+const insertIdentifier = 'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)'
+
 type Place = {
   readonly network: string
   readonly asset: string
@@ -185,6 +211,7 @@ type Updates = Pick<
   | 'forgetBroadcast'
   | 'confirm'
   | 'fail'
+  | keyof UnfinalSettlements
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
@@ -206,14 +233,23 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     "settlement = 'none', settlement_transaction = NULL",
     "settlement = 'broadcast'",
   )
+  const reopen = transition("use = 'open', receipt_id = ?", "use = 'free'")
+  const identify = database.prepare(insertIdentifier)
   const confirm = transition(
     "settlement = 'confirmed', settlement_transaction = ?, settled_at = ?",
     // Also after a failure: a stranger may send the authorization when the payer has the money at last.
     "settlement IN ('none', 'broadcast', 'failed')",
   )
+  const { note, ...unfinal } = createUnfinal(database, { network, asset }, confirm)
   return {
-    reserve: createReserve(database, network, asset),
-    reopen: transition("use = 'open', receipt_id = ?", "use = 'free'"),
+    reserve: createReserve(database, network, asset, note),
+    reopen: (key, receiptId, identifier) => {
+      inTransaction(database, () => {
+        reopen(key, receiptId)
+        if (identifier === undefined) return
+        identify.run(network, asset, key.payer.toLowerCase(), identifier, key.nonce)
+      })
+    },
     release: transition("use = 'used', ended_at = ?", "use = 'open'"),
     free: transition("use = 'free', ended_at = ?", "use IN ('open', 'used')"),
     recordBroadcast: (key, { hash, raw, transactionNonce }) => {
@@ -228,7 +264,7 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
         unsign.run(hash)
       })
     },
-    confirm,
+    ...unfinal,
     fail: transition(
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
@@ -236,13 +272,16 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   }
 }
 
-function createReserve(database: DatabaseSync, network: string, asset: string): Ledger['reserve'] {
+function createReserve(
+  database: DatabaseSync,
+  network: string,
+  asset: string,
+  note: (key: PaymentKey) => void,
+): Ledger['reserve'] {
   const insert = database.prepare(
     `INSERT INTO payments VALUES (${Array.from({ length: 17 }, () => '?').join(', ')}, NULL, NULL)`,
   )
-  const identify = database.prepare(
-    'INSERT OR REPLACE INTO payment_identifiers VALUES (?, ?, ?, ?, ?)',
-  )
+  const identify = database.prepare(insertIdentifier)
   return (record, identifier, nowMs) => {
     const { authorization } = record
     const payer = authorization.from.toLowerCase()
@@ -266,6 +305,10 @@ function createReserve(database: DatabaseSync, network: string, asset: string): 
         `${record.reservedBlock}`,
         nowMs,
       )
+      // An observer has settled it (PA9.8).
+      if (record.settlement === 'confirmed') {
+        note({ payer: authorization.from, nonce: authorization.nonce })
+      }
       if (identifier !== undefined) {
         identify.run(network, asset, payer, identifier, authorization.nonce)
       }
@@ -297,6 +340,32 @@ function parseRecord(row: Row): PaymentRecord {
     ] as const),
     transaction: transaction === undefined ? undefined : toHex(transaction),
     reservedBlock: readAmountAtomic(row, 'reserved_block'),
+  }
+}
+
+function createBirth(
+  database: DatabaseSync,
+  network: string,
+  asset: string,
+): Pick<Ledger, 'birthBlock' | 'setBirthBlock'> {
+  const find = database.prepare('SELECT block FROM ledger_births WHERE network = ? AND asset = ?')
+  const insert = database.prepare('INSERT INTO ledger_births VALUES (?, ?, ?)')
+  return {
+    birthBlock: () => {
+      const row = find.get(network, asset)
+      return row === undefined ? undefined : readAmountAtomic(row, 'block')
+    },
+    setBirthBlock: (block) => {
+      insert.run(network, asset, `${block}`)
+    },
+  }
+}
+
+function parseIdentified(row: Row): IdentifiedPayment {
+  return {
+    key: { payer: getAddress(readText(row, 'payer')), nonce: readHex(row, 'nonce') },
+    identifier: readText(row, 'identifier'),
+    atMs: readInteger(row, 'at'),
   }
 }
 

@@ -17,8 +17,13 @@ export type Authorization = {
   readonly nonce: Hex
 }
 
-/** A payment that fits the offer; its signature, times and binding are not judged yet. */
+/** A payment that fits an offer; its signature, times and binding are not judged yet. */
 export type PresentedPayment = {
+  /**
+   * What differs from the offer for this request, where the payment agrees with itself: it may have been reserved under
+   * an earlier one (PA8.6). Nobody else made that offer.
+   */
+  readonly otherThanOffered: string | undefined
   readonly authorization: Authorization
   readonly signature: Hex
   readonly binding:
@@ -49,16 +54,18 @@ export function parsePresentedPayment(
   // The schema of the wire format; what follows is stricter.
   if (!PaymentPayloadV2Schema.safeParse(toPlain(payload)).success)
     throw malformed('The payload is not x402 v2.')
-  checkAccepted(memberMap(payload, 'accepted'), quote)
+  const otherThanOffered = checkAccepted(memberMap(payload, 'accepted'), quote)
   const resource = payload.get('resource')
   if (isMap(resource) && resource.get('url') !== quote.resourceUrl) {
     throw new PaymentRefused('payment-offer-mismatch', 'The payment names another resource.')
   }
   const { authorization, signature } = readSignedAuthorization(memberMap(payload, 'payload'))
-  if (authorization.to !== quote.requirements.payTo) throw mismatch('payee')
-  if (authorization.valueAtomic !== quote.amountAtomic) throw mismatch('amount')
+  const accepted = memberMap(payload, 'accepted')
+  if (authorization.to !== accepted.get('payTo')) throw mismatch('payee')
+  if (`${authorization.valueAtomic}` !== accepted.get('amount')) throw mismatch('amount')
   const extensions = payload.get('extensions') ?? null
   return {
+    otherThanOffered,
     authorization,
     signature,
     binding: parseBinding(extensionInfo(extensions, requestExtension)),
@@ -112,17 +119,11 @@ function isArray(value: JsonValue): value is readonly JsonValue[] {
 }
 
 /** Every member of the offer is repeated as it was; `extra` may have more members (a client's own). */
-function checkAccepted(accepted: JsonMap, { requirements }: Quote): void {
-  for (const name of [
-    'scheme',
-    'network',
-    'amount',
-    'asset',
-    'payTo',
-    'maxTimeoutSeconds',
-  ] as const) {
-    if (accepted.get(name) !== requirements[name]) throw mismatch(name)
-  }
+function checkAccepted(accepted: JsonMap, { requirements }: Quote): string | undefined {
+  const findOther = <T extends keyof typeof requirements>(names: readonly T[]): T | undefined =>
+    names.find((name) => accepted.get(name) !== requirements[name])
+  const fixed = findOther(['scheme', 'network', 'asset'])
+  if (fixed !== undefined) throw mismatch(fixed)
   const extra = accepted.get('extra')
   for (const [name, value] of Object.entries(requirements.extra)) {
     if (!isMap(extra) || extra.get(name) !== value) throw mismatch(`extra.${name}`)
@@ -130,6 +131,7 @@ function checkAccepted(accepted: JsonMap, { requirements }: Quote): void {
   if (isMap(extra) && (extra.get('assetTransferMethod') ?? 'eip3009') !== 'eip3009') {
     throw mismatch('extra.assetTransferMethod')
   }
+  return findOther(['amount', 'payTo', 'maxTimeoutSeconds'])
 }
 
 function parseAuthorization(members: JsonMap): Authorization {
@@ -202,6 +204,7 @@ function malformed(detail: string): PaymentRefused {
   return new PaymentRefused('payment-malformed', detail)
 }
 
-function mismatch(what: string): PaymentRefused {
+/** The refusal of a payment that was made for another offer. */
+export function mismatch(what: string): PaymentRefused {
   return new PaymentRefused('payment-offer-mismatch', `Other than in the offer: ${what}.`)
 }

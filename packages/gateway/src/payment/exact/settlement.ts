@@ -15,10 +15,13 @@ export type Outcome =
   | { readonly kind: 'confirmed'; readonly transaction: Hex }
   | { readonly kind: 'failed' | 'not-sent' | 'unknown'; readonly reason: string }
 
-/** What the chain says of an authorization. `unclear`: it is used, but the node does not show yet by what. */
+/**
+ * What the chain says of an authorization. `unclear`: it is used, but the node does not show yet by what. `shallow`: by a
+ * payment to us that has not the configured depth.
+ */
 export type Elsewhere =
   | { readonly kind: 'known'; readonly outcome: Outcome }
-  | { readonly kind: 'unused' | 'unclear' }
+  | { readonly kind: 'unused' | 'unclear' | 'shallow' }
 
 /** Owns all settlements under way. */
 export type Settler = {
@@ -85,7 +88,7 @@ export function createSettler(options: Options): Settler {
 }
 
 /** The key of a record. */
-export function keyOf({ authorization }: PaymentRecord): PaymentKey {
+export function keyOf({ authorization }: Pick<PaymentRecord, 'authorization'>): PaymentKey {
   return { payer: authorization.from, nonce: authorization.nonce }
 }
 
@@ -133,11 +136,21 @@ async function attempt(options: Options, record: PaymentRecord): Promise<Outcome
     return follow(options, state, state.transaction)
   }
   try {
-    const elsewhere = await findElsewhere(options, record)
+    const elsewhere = await findDeepEnough(options, record)
     return elsewhere.kind === 'known' ? elsewhere.outcome : { kind: 'not-sent', reason }
   } catch (error) {
     if (!(error instanceof ChainUnreachable)) throw error
     return { kind: 'not-sent', reason: 'the chain does not answer' }
+  }
+}
+
+/** Waits while a settlement by somebody else is on its way down. */
+async function findDeepEnough(options: Options, record: PaymentRecord): Promise<Elsewhere> {
+  for (;;) {
+    const elsewhere = await findElsewhere(options, record)
+    if (elsewhere.kind !== 'shallow') return elsewhere
+    await options.chain.nextBlock(lookMs)
+    options.signal.throwIfAborted()
   }
 }
 
@@ -154,6 +167,9 @@ async function follow(options: Options, record: PaymentRecord, hash: Hex): Promi
         if (elsewhere.kind === 'unused') return fail(options, record, 'the token refused it')
       } else if (round % repairEvery === 0) {
         if (await sender.isReplaced(hash)) {
+          // By a dearer one of ours, perhaps, or by that of an observer.
+          const elsewhere = await findDeepEnough(options, record)
+          if (elsewhere.kind === 'known') return elsewhere.outcome
           options.ledger.forgetBroadcast(keyOf(record), hash)
           return { kind: 'not-sent', reason: 'the transaction was replaced' }
         }
@@ -174,6 +190,8 @@ async function findElsewhere(options: Options, record: PaymentRecord): Promise<E
   const found = await chain.findUse(record.authorization, record.reservedBlock)
   if (found.kind === 'none') return { kind: 'unclear' }
   if (found.kind === 'payment') {
+    const receipt = await chain.findReceipt(found.transaction, options.confirmations)
+    if (receipt === undefined) return { kind: 'shallow' }
     return { kind: 'known', outcome: confirm(options, record, found.transaction) }
   }
   const outcome = fail(options, record, 'the authorization was cancelled or used otherwise')

@@ -1,7 +1,9 @@
 /** One sender for all schemes of a settlement key: their transactions take one nonce after the other. */
 import type { Hex } from 'viem'
+import type { FeeBounds } from '../chain-nodes/chain-terms.ts'
 import type { Chain } from './chain.ts'
 import type { SignedTransaction } from './ledger.ts'
+import { stuckRule } from './replace-stuck.ts'
 import { createSender, type Sender, type SettlementAccount } from './sender.ts'
 
 /** What a sender asks a ledger about transactions of earlier processes. */
@@ -17,12 +19,14 @@ export type SharedSender = {
 }
 
 /** A sender without ledgers yet. */
-export function createSharedSender(options: {
-  readonly chain: Chain
-  readonly chainId: number
-  readonly account: SettlementAccount
-  readonly signal: AbortSignal
-}): SharedSender {
+export function createSharedSender(
+  options: {
+    readonly chain: Chain
+    readonly chainId: number
+    readonly account: SettlementAccount
+    readonly signal: AbortSignal
+  } & Partial<FeeBounds>,
+): SharedSender {
   // Owned by `join`.
   const books: SenderBook[] = []
   const ledger: SenderBook = {
@@ -34,7 +38,7 @@ export function createSharedSender(options: {
       books.map((book) => book.findTransaction(hash)).find((found) => found !== undefined),
   }
   return {
-    sender: createSender({ ...options, ledger }),
+    sender: createSender({ ...options, ledger, replace: stuckRule }),
     join: (book) => {
       books.push(book)
     },

@@ -2,7 +2,12 @@
 import type { LedgerState } from '../ledger/ledger.ts'
 
 /** Payments by `upto` that are not settled, and channels that are not wholly claimed. */
-export type Unsettled = { readonly payments: number; readonly channels: number }
+export type Unsettled = {
+  readonly payments: number
+  readonly channels: number
+  /** How often each chain node said something else than the others, by its number. */
+  readonly nodeDifferences?: ReadonlyMap<number, number>
+}
 
 /** Nothing is open. */
 export const nothing: Unsettled = { payments: 0, channels: 0 }

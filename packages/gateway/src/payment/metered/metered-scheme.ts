@@ -22,11 +22,13 @@ import { createVoucherMemo, type ReadVoucher, type VoucherMemo } from '../channe
 import type { ChannelContext } from '../channel/channel-context.ts'
 import type { CorrectiveExtra } from '../channel/channel-state.ts'
 import { encodeOffers } from '../exact/offer.ts'
+import { readCallName, type CallName } from '../call-names.ts'
+import type { ExactPayment } from '../exact/exact-payment.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
+import { answerNamed, type NamedElsewhere } from '../judge-name.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { freePayment } from '../none.ts'
 import { admitUptoPayment, type UptoContext } from '../upto/admit-upto-payment.ts'
-import { readCallName, type CallName, type NamedElsewhere } from './call-names.ts'
 import { createChannelPayment } from './channel-payment.ts'
 import { toAccepts } from './metered-offers.ts'
 import { createOfferCache, type CallOffers, type OfferCache } from './offer-cache.ts'
@@ -43,7 +45,7 @@ export type MeteredSchemes = {
 
 /** The fixed-price scheme that stands beside the metered ones. */
 export type ExactBeside = {
-  readonly scheme: PaymentScheme
+  readonly scheme: ExactPayment
   readonly offer: (path: string, amountAtomic: bigint) => ReturnType<typeof toAccepts>[number]
 }
 
@@ -126,11 +128,12 @@ async function choose(
   const presented = parsePaymentHeader(header)
   const scheme = presented.accepted.get('scheme')
   const { request, offers } = call
-  if (scheme === 'exact' && offers.exact !== undefined && schemes.exact !== undefined) {
-    return schemes.exact.scheme.admit(request)
+  if (scheme === 'exact' && schemes.exact !== undefined) {
+    const admission = await schemes.exact.scheme.admit(request)
+    return offers.exact === undefined ? withoutOffer(call, admission) : admission
   }
   if (scheme === 'upto' && schemes.upto !== undefined && offers.upto !== undefined) {
-    return admitUpto(schemes.upto, call, presented, offers.upto)
+    return admitUpto(schemes, schemes.upto, call, presented, offers.upto)
   }
   if (scheme === 'batch-settlement' && schemes.channel !== undefined) {
     const { channel } = offers
@@ -141,7 +144,21 @@ async function choose(
   throw new PaymentError('payment-scheme-mismatch', 'No such scheme is offered for this call.')
 }
 
+/** A credit of `exact` is good where only metered schemes are offered by now (PA8.6); nothing else of it is. */
+function withoutOffer(call: OfferedCall, admission: Admission): Admission {
+  if (admission.kind === 'admitted') return admission
+  const refusal = admission.kind === 'refused' ? admission.refusal : admission.whenGone
+  const { code, headers } = refusal
+  if (code === 'payment-offer-mismatch') {
+    throw new PaymentError('payment-scheme-mismatch', 'No such scheme is offered for this call.')
+  }
+  if (headers['payment-required'] === undefined) return admission
+  const offered = { ...refusal, headers: { ...headers, ...call.offers.quote(code) } }
+  return admission.kind === 'refused' ? refused(offered) : { ...admission, whenGone: offered }
+}
+
 async function admitUpto(
+  schemes: MeteredSchemes,
   context: UptoContext,
   call: OfferedCall,
   presented: PresentedPayment,
@@ -156,13 +173,14 @@ async function admitUpto(
     callId,
     requestHash,
     name,
+    beside: schemes.exact?.scheme.names,
     enter: enterOf(call),
   })
   if (admission.kind === 'admitted') {
     return { kind: 'admitted', payment: createUptoPayment(context.terms, admission.reservation) }
   }
   if (admission.kind === 'limited') return refused(admission.limited)
-  if (admission.kind !== 'refused') return answerNamed(call, admission)
+  if (admission.kind !== 'refused') return answerCaller(schemes, call, name, admission)
   const refusal = createRefusal(call, admission.code, admission.detail)
   const earlier =
     admission.code === 'payment-already-used'
@@ -190,31 +208,32 @@ function findAnswered(
 }
 
 async function admitChannel(
-  { channel: context }: MeteredSchemes,
+  schemes: MeteredSchemes,
   call: OfferedCall,
   presented: PresentedPayment | ReadVoucher,
   learn?: (read: ReadVoucher) => void,
 ): Promise<Admission> {
   const { request, offers } = call
+  const { channel: context } = schemes
   if (context === undefined || offers.channel === undefined)
     throw new Error('no channel is offered')
+  const name = nameOf(presented, request.headers)
   const admission = await admitChannelPayment(context, {
     presented,
     offer: offers.channel,
     callId: toHex(request.receiptId),
     requestHash: hashOf(request),
     isStream: request.isStream ?? false,
-    name: nameOf(presented, request.headers),
+    name,
+    beside: schemes.exact?.scheme.names,
     enter: enterOf(call),
   })
   if (admission.kind === 'limited') return refused(admission.limited)
-  if (admission.kind === 'replay' || admission.kind === 'named') {
-    return answerNamed(call, admission)
-  }
   if (admission.kind === 'refused') {
     const { code, detail, correction } = admission
     return refused(createRefusal(call, code, detail, correction))
   }
+  if (admission.kind !== 'admitted') return answerCaller(schemes, call, name, admission)
   const { read, reservation } = admission
   learn?.(read)
   const isDeposit = read.payment.action.kind === 'deposit'
@@ -233,16 +252,20 @@ function nameOf(
 const unnamed = { identifier: { kind: 'none' } } as const
 
 /** PA4.3: the signature was judged. The payment that came along is neither recorded nor used. */
-function answerNamed(
+async function answerCaller(
+  { exact }: MeteredSchemes,
   call: OfferedCall,
+  name: CallName,
   named: NamedElsewhere & { readonly payer: Hex },
-): Admission {
+): Promise<Admission> {
   // PA25.2: before names, and a call that is answered again counts as one.
   const limited = enterOf(call)(`address:${named.payer}`)
   if (limited !== undefined) return refused(limited)
-  if (named.kind === 'named') return refused({ code: named.code, detail: '', headers: {} })
-  const whenGone = { code: 'answer-gone', detail: '', headers: {} } as const
-  return { kind: 'replay', receiptId: named.receiptId, whenGone }
+  if (named.kind !== 'credit') return answerNamed(named)
+  // PA4.4: what was taken for this call pays for it.
+  if (exact === undefined || name === undefined) throw new Error('a credit without its scheme')
+  const admission = await exact.scheme.admitCredit(call.request, named.payer, name.text)
+  return withoutOffer(call, admission)
 }
 
 function enterOf({ request }: OfferedCall): EnterPayer {

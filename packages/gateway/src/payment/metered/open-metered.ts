@@ -14,13 +14,17 @@ import { createChannelManager, type ChannelManager } from '../channel/channel-ma
 import { createChannelContext } from '../channel/open-channel-scheme.ts'
 import { createTransactionBook } from '../channel/transaction-book.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
+import type { OnDifference } from '../chain-nodes/agreement.ts'
+import { createChainTerms } from '../chain-nodes/chain-terms.ts'
 import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
 import { createSettlementAccount } from '../exact/sender.ts'
 import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { UptoContext } from '../upto/admit-upto-payment.ts'
+import { createSettlementWatch } from '../settlement-watch.ts'
 import { createUptoUseFinder } from '../upto/find-use.ts'
+import { takeUpSettled } from '../upto/follow-upto.ts'
 import { createFundsReader } from './read-funds.ts'
 import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
 
@@ -35,6 +39,8 @@ export type MeteredSurroundings = {
   readonly onFault: (error: unknown) => void
   /** Must end the process: what the disk holds is found out by the next start. */
   readonly onDiskFault: (error: unknown) => void
+  /** Told of chain nodes that differ; ignored when absent. */
+  readonly onDifference?: OnDifference
   /** 0x and 64 hex digits each: pays for transactions; signs charges and claims. */
   readonly settlementKey: string
   readonly chargeKey: string
@@ -80,16 +86,18 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
-  const chain = createChain(terms, first.rpcUrl, signal)
+  const { source, fees, finalDepth } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
+  const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
   const { chainId } = terms
-  const sharedSender = createSharedSender({ chain, chainId, account, signal })
+  const sharedSender = createSharedSender({ chain, chainId, account, signal, ...fees })
   sharedSender.join(createTransactionBook(ledger))
   const parts: Parts = {
     chain,
     ledger,
     sender: sharedSender.sender,
+    finalDepth,
     curve,
     x402,
     address: account.address,
@@ -124,6 +132,7 @@ type Parts = Parameters<typeof createChannelContext>[1] & {
   readonly chain: Chain
   readonly curve: EvmCurve
   readonly x402: X402Deployment
+  readonly finalDepth: number
   readonly clock: () => number
 }
 
@@ -154,6 +163,8 @@ function openUpto(
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
+    watch: createSettlementWatch(chain.client, parts.finalDepth),
+    findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
     findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
     clock,
@@ -176,6 +187,7 @@ function openUpto(
   return {
     context,
     start: (onFault) => {
+      takeUpSettled(settlement)
       loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
       return loop.stopped
     },

@@ -16,13 +16,14 @@ export function createFundsReader(
 ): (payer: Hex) => Promise<bigint> {
   const token = { address: getAddress(asset), abi } as const
   const spender = getAddress(permit2)
-  const { client } = chain
   return (payer) =>
-    chain.retry(async () => {
-      const [balance, allowance] = await Promise.all([
-        client.readContract({ ...token, functionName: 'balanceOf', args: [payer] }),
-        client.readContract({ ...token, functionName: 'allowance', args: [payer, spender] }),
-      ])
-      return balance < allowance ? balance : allowance
-    })
+    chain.retry(() =>
+      chain.least(async (client) => {
+        const [balance, allowance] = await Promise.all([
+          client.readContract({ ...token, functionName: 'balanceOf', args: [payer] }),
+          client.readContract({ ...token, functionName: 'allowance', args: [payer, spender] }),
+        ])
+        return balance < allowance ? balance : allowance
+      }),
+    )
 }

@@ -20,18 +20,13 @@ import {
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { applyOwn, checkSigner, toPaymentError } from '../channel/channel-context.ts'
+import type { NamedElsewhere } from '../judge-name.ts'
 import type { EnterPayer, LimitReached } from '../../limits/payer-limits.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
 import type { UptoPermit } from '../ledger/upto-account.ts'
-import {
-  findNamed,
-  isNameKnown,
-  takeName,
-  type CallName,
-  type NamedElsewhere,
-} from '../metered/call-names.ts'
+import { findNamed, isNameKnown, takeName, type CallName, type NamesBeside } from '../call-names.ts'
 
 /** What admission needs. */
 export type UptoContext = {
@@ -60,6 +55,8 @@ export type UptoCall = {
   readonly requestHash: Hex
   /** The name that the caller gave the call. */
   readonly name?: CallName
+  /** Names of `exact`: the book is one (PA4.8). */
+  readonly beside?: NamesBeside | undefined
   /** Asked once, when the payer is known and before anything is reserved. */
   readonly enter?: EnterPayer
 }

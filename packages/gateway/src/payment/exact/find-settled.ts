@@ -1,0 +1,54 @@
+/** Finds a payment that somebody else settled before the gateway had it (spec/payment.md PA9.8). */
+import { parseAbiItem, type Hex } from 'viem'
+import { isPaidBy, type Chain } from './chain.ts'
+import type { Terms } from './offer.ts'
+import type { Authorization } from './presented-payment.ts'
+
+/** `shallow`: its transaction has not the configured depth. `otherwise`: the nonce was used for something else. */
+export type Settled =
+  | { readonly kind: 'settled'; readonly transaction: Hex; readonly blockNumber: bigint }
+  | { readonly kind: 'shallow' }
+  | { readonly kind: 'otherwise' }
+
+/** What public nodes answer at once, and how often we ask: 100,000 blocks are more than two days. */
+const blocksPerRead = 5000n
+const maxReads = 20
+
+const used = parseAbiItem(
+  'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
+)
+
+/**
+ * Looks for the event of the token, latest blocks first and none before `fromBlock`. A nonce is used once, so there is at
+ * most one.
+ *
+ * @throws ChainUnreachable
+ */
+export async function findSettled(
+  chain: Pick<Chain, 'client' | 'findReceipt' | 'retry'>,
+  terms: Terms,
+  authorization: Authorization,
+  { fromBlock, confirmations }: { readonly fromBlock: bigint; readonly confirmations: number },
+): Promise<Settled> {
+  const { client } = chain
+  const args = { authorizer: authorization.from, nonce: authorization.nonce }
+  let toBlock = await chain.retry(() => client.getBlockNumber({ cacheTime: 0 }))
+  for (let read = 0; read < maxReads && toBlock >= fromBlock; read++) {
+    const first = toBlock - blocksPerRead + 1n
+    const range = { fromBlock: first > fromBlock ? first : fromBlock, toBlock }
+    const [log] = await chain.retry(() =>
+      client.getLogs({ address: terms.asset, event: used, args, strict: true, ...range }),
+    )
+    if (log !== undefined) return judge(log.transactionHash)
+    toBlock = range.fromBlock - 1n
+  }
+  return { kind: 'otherwise' }
+
+  async function judge(transaction: Hex): Promise<Settled> {
+    const receipt = await chain.findReceipt(transaction, confirmations)
+    if (receipt === undefined) return { kind: 'shallow' }
+    const { blockNumber } = receipt
+    const isOurs = isPaidBy(terms, authorization, receipt)
+    return isOurs ? { kind: 'settled', transaction, blockNumber } : { kind: 'otherwise' }
+  }
+}
