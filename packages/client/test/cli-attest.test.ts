@@ -4,8 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { encodePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
+import { encodeEvidenceSet } from '@countersign/protocol/attestation/evidence-set'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { snpSamples } from '../../../test/attestation/samples.ts'
+import {
+  askedOf,
+  enclavePiece,
+  setPolicy,
+  setReportData,
+  setTimeMs,
+  snpPiece,
+} from '../../../test/vectors/attestation/forge-set.ts'
 import { forgeBundle } from '../../../test/vectors/forge.ts'
 import { jsonCall, signedAtMs } from '../../../test/vectors/sample-call.ts'
 import { runCliHere } from './kit/run-cli-here.ts'
@@ -256,4 +265,45 @@ test.each([
   const ended = await runCliHere(['policy', ...inFolder])
   expect(ended.code).toBe(64)
   expect(ended.err).toContain(reason)
+})
+
+test('a set of evidence is judged piece by piece, and by how many vendors agree', async () => {
+  const file = join(folder, 'set.evidence')
+  await writeFile(file, encodeEvidenceSet(new Map([enclavePiece(), snpPiece()])))
+  const write = async (minVendors: number): Promise<string> => {
+    const path = join(folder, `${minVendors}-vendors.json`)
+    await writeFile(path, setPolicy(minVendors, [askedOf.snp, askedOf.enclave]))
+    return path
+  }
+  const asOf = new Date(Math.floor(setTimeMs / 1000) * 1000).toISOString().replace('.000', '')
+  const set = [file, '--platform', 'several', '--format', 'evidence', '--as-of', asOf]
+  const bound = ['--report-data', Buffer.from(setReportData).toString('hex')]
+  const two = await attest(...set, ...bound, '--policy', await write(2))
+  expect(two.code).toBe(0)
+  expect(two.out).toContain('verdict VALID   platform several   tier SIMULATED')
+  expect(two.out).toContain('verdict VALID   platform aws-nitro   tier SIMULATED')
+  expect(two.out).toMatch(/platform amd-sev-snp [^]*firmware +Milan bootloader 4/)
+  const three = await attest(...set, ...bound, '--policy', await write(3), '--json')
+  expect(three.code).toBe(2)
+  expect(JSON.parse(three.out)).toMatchObject({
+    verdict: 'incomplete',
+    platform: 'several',
+    pieces: [
+      { platform: 'aws-nitro', verdict: 'valid' },
+      { platform: 'amd-sev-snp', verdict: 'valid', claims: { tcb: { product: 'Milan' } } },
+    ],
+  })
+  // Not bound to anything that was said.
+  expect((await attest(...set, '--policy', await write(2))).code).toBe(2)
+  expect((await attest(...set)).code).toBe(64)
+  const raw = set.with(4, 'raw')
+  expect((await attest(...raw, '--policy', await write(2))).code).toBe(64)
+  const other = await attest(
+    join(folder, 'policy.json'),
+    ...set.slice(1),
+    '--policy',
+    await write(2),
+  )
+  expect(other.code).toBe(64)
+  expect(other.err).toContain('AT19.1')
 })

@@ -14,7 +14,8 @@ import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs, type TakeTurn } from './keys/epochs.ts'
+import { createEpochs } from './keys/epochs.ts'
+import type { TakeTurn } from './keys/keyset-turn.ts'
 import { createSealedKeys, type SealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
@@ -293,8 +294,10 @@ async function openEpochs(
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
       receipts.putKeyset(epoch)
-      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
       if (epoch.hpke !== undefined) sealed?.replace(epoch.hpke)
+    },
+    onShow: (epoch) => {
+      if (epoch.tls !== undefined) tls?.replace(epoch.tls)
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -37,6 +37,7 @@ export function createLiveGateway(
     const old = current
     const next = await succeedGateway(old, loaded, environment, offerAtMs)
     return () => {
+      next.epochs.show()
       current = next
       const closing = closeWhenUnused(old).finally(() => retired.delete(closing))
       retired.add(closing)

@@ -1,7 +1,8 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
-import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
 import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from './metering/usage.ts'
+import { TalliedHistogram, type DurationTally } from './telemetry/tallied-histogram.ts'
 
 /** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
 export type ObservedCall = {
@@ -79,14 +80,14 @@ export function createMetrics(): Metrics {
   const registers = [registry]
   const counters = createCounters(registers)
   const gauges = createGauges(registers)
-  const duration = new Histogram({
+  const duration = new TalliedHistogram({
     name: 'countersign_call_duration_seconds',
     help: 'From the first byte of a request to its statement.',
     labelNames: ['wire'],
     buckets: durations,
     registers,
   })
-  const firstByte = new Histogram({
+  const firstByte = new TalliedHistogram({
     name: 'countersign_upstream_first_byte_seconds',
     help: 'From sending to the head of the answer of an upstream.',
     labelNames: ['upstream'],
@@ -95,15 +96,25 @@ export function createMetrics(): Metrics {
   })
   // Owned here: calls by their labels, since the last rendering.
   const tallies = new Map<string, Tally>()
+  // Owned here: the tally of the last call, which is mostly that of the next one.
+  let latest: Tally | undefined
+
+  function findTally(labels: TallyLabels): Tally {
+    if (latest !== undefined && isFor(latest, labels)) return latest
+    const key = keyOf(labels)
+    latest = tallies.get(key) ?? openTally(key, labels)
+    return latest
+  }
 
   function openTally(key: string, labels: TallyLabels): Tally {
+    const { wire, model, upstream, state, served, meteringSource } = labels
     const tally = {
-      labels,
+      labels: { wire, model, upstream, state, served, meteringSource },
       calls: 0,
       charged: 0,
       usage: {},
-      duration: duration.labels({ wire: labels.wire }),
-      firstByte: firstByte.labels({ upstream: labels.upstream }),
+      duration: duration.tally({ wire }),
+      firstByte: firstByte.tally({ upstream }),
     }
     tallies.set(key, tally)
     return tally
@@ -122,15 +133,12 @@ export function createMetrics(): Metrics {
 
   return {
     observeCall(call) {
-      const key = keyOf(call)
-      const tally = tallies.get(key) ?? openTally(key, call)
+      const tally = findTally(call)
       tally.calls++
-      tally.charged += Number(call.chargedAtomic)
+      if (call.chargedAtomic > 0n) tally.charged += Number(call.chargedAtomic)
       addUsage(tally.usage, call.counts)
-      tally.duration.observe(Math.max(0, call.durationMs / 1000))
-      if (call.firstByteMs !== undefined) {
-        tally.firstByte.observe(Math.max(0, call.firstByteMs / 1000))
-      }
+      tally.duration.observe(call.durationMs)
+      if (call.firstByteMs !== undefined) tally.firstByte.observe(call.firstByteMs)
     },
     observeRefusal(code) {
       counters.refusals.inc({ code })
@@ -167,8 +175,19 @@ type Tally = {
   calls: number
   charged: number
   readonly usage: Partial<Record<UsageKind, number>>
-  readonly duration: { observe(seconds: number): void }
-  readonly firstByte: { observe(seconds: number): void }
+  readonly duration: DurationTally
+  readonly firstByte: DurationTally
+}
+
+function isFor({ labels }: Tally, call: TallyLabels): boolean {
+  return (
+    labels.model === call.model &&
+    labels.state === call.state &&
+    labels.wire === call.wire &&
+    labels.upstream === call.upstream &&
+    labels.served === call.served &&
+    labels.meteringSource === call.meteringSource
+  )
 }
 
 /** No label has a line feed in it. */
@@ -177,7 +196,9 @@ function keyOf({ wire, model, upstream, state, served, meteringSource }: TallyLa
 }
 
 function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
-  for (const kind of usageKinds) {
+  // Of all kinds an answer has few; each member is one of them.
+  for (const name in counts) {
+    const kind = name as UsageKind
     const count = counts[kind]
     if (count !== undefined && count > 0) usage[kind] = (usage[kind] ?? 0) + count
   }

@@ -52,8 +52,8 @@ async function open(
     previousKeysetDigest,
     onEpoch: (epoch) => {
       opened.push(epoch)
-      happened()
     },
+    onShow: happened,
     onError: (error) => {
       errors.push(error)
       happened()
@@ -266,4 +266,56 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
   const later = await next.current(half + 2 * epochLifetimeMs)
   expect(toHex(keysetOf(later).configDigest)).toBe(toHex(sha256(Buffer.from('b'))))
   expect(opened).toHaveLength(4)
+})
+
+test('a new keyset signs when its turn says that it may be shown, and that of another configuration when it is adopted', async () => {
+  const stored: string[] = []
+  const shown: string[] = []
+  // Owned by the turns: who waits for the other processes.
+  let others = Promise.withResolvers<void>()
+  others.resolve()
+  const said: boolean[] = []
+  const epochs = await createEpochs(terms, createSimulatedAttester(buildDigest), {
+    nowMs: startMs,
+    random: randomBytes,
+    previousKeysetDigest: undefined,
+    takeTurn: () =>
+      Promise.resolve({
+        previousKeysetDigest: undefined,
+        tls: undefined,
+        hpke: undefined,
+        done: (isStored) => {
+          said.push(isStored)
+          return others.promise
+        },
+      }),
+    onEpoch: ({ keysetDigest }) => {
+      stored.push(toHex(keysetDigest))
+    },
+    onShow: ({ keysetDigest }) => {
+      shown.push(toHex(keysetDigest))
+    },
+    onError: (error) => {
+      throw error
+    },
+  })
+  expect([stored.length, shown.length, said]).toEqual([1, 1, [true]])
+  others = Promise.withResolvers()
+  const renewal = epochs.renew(startMs + 1)
+  // Everything that can happen now has.
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  const [first, second] = stored
+  expect([stored.length, shown]).toEqual([2, [first]])
+  const during = await epochs.sign(inputAt(startMs + 2))
+  expect(toHex(during.epoch.keysetDigest)).toBe(first)
+  others.resolve()
+  await renewal
+  expect(shown).toEqual([first, second])
+  expect(toHex((await epochs.sign(inputAt(startMs + 2))).epoch.keysetDigest)).toBe(second)
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
+  const next = await epochs.succeed(change, startMs + 3)
+  expect([stored.length, shown.length]).toEqual([3, 2])
+  next.show()
+  expect(shown.at(-1)).toBe(stored[2])
 })

@@ -16,6 +16,8 @@ type Setup = {
   readonly ends: (readonly [string, bigint | undefined])[]
   readonly stored: string[]
   readonly open: Promise<void>[]
+  /** What workers wait for before all of them ask the same prices. */
+  readonly undecided: Promise<void>[]
 }
 
 /** A scheme that writes down what it is told. Each payer has one call at a time. */
@@ -23,6 +25,7 @@ function setUp(kind: Partial<Pick<AdmittedPayment, 'releases'>> & { metered?: bo
   const ends: (readonly [string, bigint | undefined])[] = []
   const stored: string[] = []
   const open: Promise<void>[] = []
+  const undecided: Promise<void>[] = []
   const metered: MeteredEnd = {
     headers: () => ({ 'payment-response': 'told' }),
     progress: () => undefined,
@@ -49,7 +52,10 @@ function setUp(kind: Partial<Pick<AdmittedPayment, 'releases'>> & { metered?: bo
     close: () => Promise.resolve(),
   }
   const limits = createPayerLimits({ concurrentCalls: 1 }, () => nowMs)
-  return { desk: createPaymentDesk(scheme, () => limits), ends, stored, open }
+  const agreed = async (): Promise<void> => {
+    await Promise.all(undecided)
+  }
+  return { desk: createPaymentDesk(scheme, () => limits, agreed), ends, stored, open, undecided }
 }
 
 function call(first: number): CallToAdmit {
@@ -133,6 +139,21 @@ test('a charge gives the place back: the caller may call again before the worker
   // The place of the third is not given back for the first.
   void desk.answers.leave(callId)
   expect((await desk.answers.admit(call(4))).kind).toBe('refused')
+})
+
+test('while workers ask different prices a payment is admitted, and nobody is told a price', async () => {
+  const { desk, undecided } = setUp({})
+  const gate = Promise.withResolvers<void>()
+  undecided.push(gate.promise)
+  expect((await desk.answers.admit(call(1))).kind).toBe('admitted')
+  const refused = desk.answers.admit(call(2))
+  const early = await Promise.race([
+    refused,
+    new Promise((resolve) => setImmediate(resolve, 'nothing')),
+  ])
+  expect(early).toBe('nothing')
+  gate.resolve()
+  expect(await refused).toMatchObject({ kind: 'refused' })
 })
 
 test('a worker ends only what it holds', async () => {

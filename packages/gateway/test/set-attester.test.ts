@@ -49,6 +49,10 @@ function echo(kind: Platform, bytes = 64): EvidenceSource {
   }
 }
 
+function report(reportData: Uint8Array): Uint8Array {
+  return forgeSnp({ report: (bytes) => bytes.set(reportData, 0x50) }).raw
+}
+
 function failing(kind: Platform, code: AttestationErrorCode): EvidenceSource {
   return {
     kind,
@@ -74,8 +78,6 @@ test('configfs-tsm and a TPM attest one keyset, and two vendors agree (emulator 
   const list = { thisUpdateMs: nowMs - day, nextUpdateMs: nowMs + day }
   for (const [name, bytes] of forgeSnp({ list }).collateral)
     writeFileSync(join(folder, name), bytes)
-  const report = (reportData: Uint8Array): Uint8Array =>
-    forgeSnp({ report: (bytes) => bytes.set(reportData, 0x50) }).raw
   const tsm = await createTsmSource(
     { folder: '/tsm/report' },
     emulateTsm({ provider: 'sev_guest\n', report }, '/tsm/report'),

@@ -36,6 +36,7 @@ export type SettledBill = {
 
 /** A request as the upstream gets it. */
 type BilledRequest = { readonly body: Buffer; readonly translation?: object }
+type SentBill = { readonly request: CallRequest; readonly forwarded: BilledRequest }
 
 /**
  * Bounds the price of a request.
@@ -73,15 +74,23 @@ function billedBody(
 }
 
 /** Meters a call that is over. Only what no provider counted is estimated, in a worker. */
-export async function settleBill(
+export function settleBill(
   gateway: Gateway,
   { priceAtomic, authorisation }: Bill,
-  { request, forwarded }: { readonly request: CallRequest; readonly forwarded: BilledRequest },
+  sent: SentBill,
+  exchange: ExchangeRecord,
+): SettledBill | Promise<SettledBill> {
+  return authorisation === undefined || !isUsed(exchange)
+    ? { usedAtomic: priceAtomic, claim: undefined, source: undefined }
+    : settleByUse(gateway, authorisation, sent, exchange)
+}
+
+async function settleByUse(
+  gateway: Gateway,
+  authorisation: Authorisation,
+  { request, forwarded }: SentBill,
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
-  if (authorisation === undefined || !isUsed(exchange)) {
-    return { usedAtomic: priceAtomic, claim: undefined, source: undefined }
-  }
   const { observation } = exchange
   const estimate = needsEstimate(authorisation, observation)
     ? await estimateUsage(gateway, authorisation, billedBody(request, forwarded), exchange)

@@ -30,15 +30,12 @@ export type ChosenRoute = {
  *
  * @throws CallRefused `model-not-found`, `reference-not-found`.
  */
-export async function chooseRoute(
+export function chooseRoute(
   gateway: Gateway,
   call: Call,
   request: CallRequest,
-): Promise<ChosenRoute> {
-  if (request.route.model === 'stored') {
-    const route = await routeToStored(gateway, call, request.model)
-    return { ...onlyRoute, route, meter: undefined, isOwn: true }
-  }
+): ChosenRoute | Promise<ChosenRoute> {
+  if (request.route.model === 'stored') return routeToStored(gateway, call, request.model)
   const { upstreams } = gateway
   const route = upstreams.find(request.model, request.route.dialect)
   if (route === undefined) {
@@ -91,7 +88,11 @@ const otherWire = {
 } as const
 
 /** A stored response is where it was made. */
-async function routeToStored(gateway: Gateway, { request }: Call, id: string): Promise<Route> {
+async function routeToStored(
+  gateway: Gateway,
+  { request }: Call,
+  id: string,
+): Promise<ChosenRoute> {
   const { headers } = request
   const owner = await gateway.payment.identify(headers)
   const { upstream: name, model } = findOwn(gateway.references, id, { owner, headers })
@@ -100,5 +101,6 @@ async function routeToStored(gateway: Gateway, { request }: Call, id: string): P
   const { behaviour } = upstream
   const unpriced = { priceAtomic: 0n, metering: undefined, addUsage: false }
   const common = { ...unpriced, label: 'stored', weight: 1, others: [], isTranslated: false }
-  return { upstream, model, upstreamModel: model, behaviour, ...common }
+  const route = { upstream, model, upstreamModel: model, behaviour, ...common }
+  return { ...onlyRoute, route, meter: undefined, isOwn: true }
 }

@@ -113,20 +113,29 @@ export function sendWhole(
     response.destroy()
     return
   }
-  response.writeHead(status, STATUS_CODES[status] ?? 'Unknown', {
-    ...headers,
-    'content-length': body.length,
-    'cache-control': 'no-store',
-    'access-control-expose-headers': exposed,
-    ...(receipt === undefined
-      ? {}
-      : {
-          'x-receipt-id': receipt.idHex,
-          'x-receipt-token': receipt.token,
-          'x-receipt-statement': receipt.statement,
-        }),
-  })
+  response.writeHead(
+    status,
+    STATUS_CODES[status] ?? 'Unknown',
+    toHead(headers, body.length, receipt),
+  )
   endAfterRequest(response, body)
+}
+
+/** Names and values in one list: as an object they would be copied into a new one for each call. */
+function toHead(
+  headers: Headers,
+  sizeBytes: number,
+  receipt: IssuedReceipt | undefined,
+): (string | number)[] {
+  const head: (string | number)[] = []
+  for (const name in headers) head.push(name, headers[name] ?? '')
+  head.push('content-length', sizeBytes, 'cache-control', 'no-store')
+  head.push('access-control-expose-headers', exposed)
+  if (receipt !== undefined) {
+    head.push('x-receipt-id', receipt.idHex, 'x-receipt-token', receipt.token)
+    head.push('x-receipt-statement', receipt.statement)
+  }
+  return head
 }
 
 /** A connection closed while its caller still sends is reset, and the answer is lost: the caller gets 10 s to finish. */

@@ -4,7 +4,7 @@ import { describeGatewayError } from '../errors.ts'
 import { refusalOfPath } from '../http/paths.ts'
 import { findWireRoute } from '../http/wire-routes.ts'
 import { isMetered } from '../metering/price-sheet.ts'
-import type { AdmittedPayment } from '../payment/admission.ts'
+import type { Admission, AdmissionRequest, AdmittedPayment } from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
 import { prepareSigning } from '../profiles/sign-answer.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
@@ -26,6 +26,8 @@ import { openCall, readNonce, type Call } from './open-call.ts'
 import { readBody, type BodySoFar } from './read-body.ts'
 import { checkQuery } from './check-query.ts'
 import { forwardTranslated } from './translate-call.ts'
+
+const admittedFreely = { kind: 'admitted', payment: freePayment } as const
 
 /** How long a repeated call waits for the receipt of the first. */
 const maxReceiptMs = 10_000
@@ -75,14 +77,21 @@ async function serveCall(
 ): Promise<ServedCall | 'replayed'> {
   const request = await receiveRequest(gateway, call, received)
   const nonce = acceptHead(call, request)
-  await needKeyset(gateway)
+  // What cannot be signed at its end is refused at its beginning, before anything is paid.
+  const keyset = gateway.config.receipts.enabled ? readyKeyset(gateway) : undefined
+  if (keyset !== undefined) await keyset
   const chosen = await chooseRoute(gateway, call, request)
   requireKnown(gateway.references, request.references)
   const signing = prepareSigning(gateway, call, request, chosen.adapter !== undefined)
   const forwarded = await forward(gateway, call, request, chosen, signing !== undefined)
   const bill = createBill(chosen, request, forwarded)
-  const admission = await admitPayment(gateway, call, request, chosen, bill)
-  if (admission.kind === 'replayed') return 'replayed'
+  const admission = chosen.isOwn
+    ? admittedFreely
+    : await gateway.payment.admit(offerOf(gateway, call, request, bill))
+  if (admission.kind !== 'admitted') {
+    await replayCall(gateway, call, admission)
+    return 'replayed'
+  }
   const { payment } = admission
   try {
     const { headers } = call.request
@@ -94,15 +103,8 @@ async function serveCall(
     if (call.isGone()) throw refuse('client-gone')
     const sent = { request, forwarded, chosen, bill: fixBill(bill, payment), signing }
     const served = await exchangeWithUpstream(gateway, call, sent, payment)
-    const { exchange } = served
     await gateway.turns.end()
-    const result = await settleCall(gateway, call, nonce, served).catch(
-      (fault: unknown): Metered => {
-        // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
-        if (exchange.answer.kind !== 'streamed') throw fault
-        return { kind: 'faulty', fault }
-      },
-    )
+    const result = await settleCall(gateway, call, nonce, served)
     return { ...served, payment, result }
   } catch (error) {
     await payment.complete(call.response.headersSent ? 'cut' : 'unused')
@@ -122,11 +124,17 @@ async function settleCall(
   nonce: Uint8Array | undefined,
   { sent, exchange }: ServedExchange,
 ): Promise<Metered> {
-  const settled = await settleBill(gateway, sent.bill, sent, exchange)
-  const draft = gateway.config.receipts.enabled
-    ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
-    : undefined
-  return { kind: 'settled', settled, draft }
+  try {
+    const settled = await settleBill(gateway, sent.bill, sent, exchange)
+    const draft = gateway.config.receipts.enabled
+      ? draftReceipt(gateway, call, nonce, { ...sent, settled, exchange })
+      : undefined
+    return { kind: 'settled', settled, draft }
+  } catch (fault) {
+    // A whole answer waits for its receipt and can still be refused; a stream has left and is paid for.
+    if (exchange.answer.kind !== 'streamed') throw fault
+    return { kind: 'faulty', fault }
+  }
 }
 
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
@@ -164,13 +172,13 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
 }
 
 /** Nothing is translated unless the configuration says so of the model. */
-async function forward(
+function forward(
   { translator }: Gateway,
   call: Call,
   request: CallRequest,
   { route, adapter }: ChosenRoute,
   isSigned: boolean,
-): Promise<ForwardedRequest> {
+): ForwardedRequest | Promise<ForwardedRequest> {
   if (adapter === undefined) return forwardRequest(call, request, route, isSigned)
   // Whatever the configuration says: what is not translated is not sent on as it is.
   if (translator === undefined) throw refuse('model-not-found')
@@ -188,15 +196,12 @@ function acceptHead(call: Call, { route }: CallRequest): Uint8Array | undefined 
   return nonce
 }
 
-/** What cannot be signed at its end is refused at its beginning, before anything is paid. */
-async function needKeyset({ epochs, nowMs, config, upstreams, log }: Gateway): Promise<void> {
-  if (!config.receipts.enabled) return
-  try {
-    await epochs.ready(nowMs(), upstreams.longestCallMs)
-  } catch (cause) {
+/** Waits, where there is something to wait for, until a keyset holds for as long as a call can take. */
+function readyKeyset({ epochs, nowMs, upstreams, log }: Gateway): Promise<void> | undefined {
+  return epochs.ready(nowMs(), upstreams.longestCallMs)?.catch((cause: unknown) => {
     log.error({ err: cause }, 'there is no keyset that holds')
     throw refuse('attestation-unavailable', '', cause)
-  }
+  })
 }
 
 async function receiveRequest(
@@ -215,17 +220,14 @@ async function receiveRequest(
   return parseCallRequest(matched, request.headers, body)
 }
 
-async function admitPayment(
+/** What the scheme of payment is told of a call. */
+function offerOf(
   gateway: Gateway,
   call: Call,
   request: CallRequest,
-  { isOwn }: ChosenRoute,
   { priceAtomic, authorisation }: Bill,
-): Promise<
-  { readonly kind: 'admitted'; readonly payment: AdmittedPayment } | { readonly kind: 'replayed' }
-> {
-  if (isOwn) return { kind: 'admitted', payment: freePayment }
-  const admission = await gateway.payment.admit({
+): AdmissionRequest {
+  return {
     receiptId: call.id,
     method: call.request.method ?? '',
     path: call.path,
@@ -236,8 +238,15 @@ async function admitPayment(
     isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
     isStream: request.parameters.get('stream') === 'true',
     limits: gateway.payerLimits,
-  })
-  if (admission.kind === 'admitted') return admission
+  }
+}
+
+/** Answers a call that was made before as it was answered then. */
+async function replayCall(
+  gateway: Gateway,
+  call: Call,
+  admission: Exclude<Admission, { readonly kind: 'admitted' }>,
+): Promise<void> {
   if (admission.kind === 'refused') throw new CallRefused(admission.refusal)
   const { receiptId } = admission
   // Its payment has ended; its receipt may be on its way.
@@ -249,7 +258,6 @@ async function admitPayment(
     (await gateway.siblings?.findAnswer(receiptId, maxReceiptMs))
   if (answer === undefined) throw new CallRefused(admission.whenGone)
   sendWhole(call.response, answer.status, answer.headers, answer.body, answer.receipt)
-  return { kind: 'replayed' }
 }
 
 function keepAnswer(

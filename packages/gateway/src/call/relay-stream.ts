@@ -22,7 +22,7 @@ import {
 import { isCoded } from './judge-answer.ts'
 import { createProgressProof } from './prove-progress.ts'
 import { commonRecord, recordDrain, recordUnanswered } from './record-exchange.ts'
-import { releaseOr } from './release-payment.ts'
+import { judgeRelease, type Leave } from './release-payment.ts'
 import { createUsageCutter, type UsageCutter } from './usage-cutter.ts'
 import {
   endDrain,
@@ -57,7 +57,7 @@ export async function relayStream(
   if (isCoded(head.headers) || isUnasked(running)) {
     return recordUnanswered(running, answerIsMalformed, head)
   }
-  const release = await releaseOr(running, payment.release('stream'))
+  const release = judgeRelease(running, await payment.release('stream'))
   if (release === 'gone' && running.drain === undefined) {
     return recordUnanswered(running, { kind: 'caller-gone' }, head)
   }
@@ -130,10 +130,7 @@ function isUnasked({ sent }: Running): boolean {
 }
 
 /** Those of the upstream that pass, and those of the payment. */
-function joinHeaders(
-  { headers }: Head,
-  release: Awaited<ReturnType<typeof releaseOr>>,
-): Readonly<Record<string, string>> {
+function joinHeaders({ headers }: Head, release: Leave): Readonly<Record<string, string>> {
   const passed = identityHeaders(headers)
   return release === 'gone' ? passed : { ...passed, ...release.headers }
 }

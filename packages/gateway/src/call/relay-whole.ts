@@ -9,7 +9,7 @@ import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
 import { judgeWholeAnswer, type JudgedAnswer } from './judge-answer.ts'
 import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
-import { releaseOr } from './release-payment.ts'
+import { judgeRelease } from './release-payment.ts'
 import type { Head, Running } from './running-exchange.ts'
 
 /** Collects the answer while its payment settles. */
@@ -21,10 +21,10 @@ export async function relayWhole(
 ): Promise<ExchangeRecord> {
   const isUsable = head.status === 200
   // Settlement is awaited while the body arrives.
-  const released = isUsable ? payment.release() : undefined
+  const releasing = isUsable ? payment.release() : undefined
   const ending = await running.attempt.ended
   // The reservation is ended only after its release has been decided.
-  await released
+  const released = await releasing
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
   const body = running.attempt.collected.bytes()
   const { chosen, request } = running.sent
@@ -40,9 +40,11 @@ export async function relayWhole(
   }
   if (judged.code !== undefined) return { ...common, answer: gatewayError(running, judged.code) }
   if (running.hasLeft && judged.state !== 'complete') return { ...common, answer: { kind: 'gone' } }
-  const translated = await translateAnswer(running, head, body, judged)
+  const translated = isTranslated(running)
+    ? await translateAnswer(running, head, body, judged)
+    : undefined
   if (translated?.kind === 'failed') return { ...common, ...translated.record }
-  const release = await releaseOr(running, released)
+  const release = judgeRelease(running, released)
   if (release === 'gone') return { ...common, ...abortedByClient, answer: { kind: 'gone' } }
   const form = translated === undefined ? {} : errorHeaders
   const headers = { ...identityHeaders(head.headers), ...form, ...release.headers }
@@ -73,6 +75,10 @@ type TranslatedAnswer =
       readonly kind: 'failed'
       readonly record: Pick<ExchangeRecord, 'state' | 'error' | 'answer' | 'replayBody'>
     }
+
+function isTranslated({ sent, hasLeft }: Running): boolean {
+  return sent.forwarded.translation !== undefined && !hasLeft
+}
 
 /** The answer on the caller's wire; `undefined` where that is the provider's, or nobody is there to have it. */
 async function translateAnswer(

@@ -3,17 +3,19 @@ import type { Release } from '../payment/admission.ts'
 import { CallRefused } from './call-refused.ts'
 import type { Running } from './running-exchange.ts'
 
+/** Bytes may leave, with these headers of the payment; or their caller has left while it was waited for. */
+export type Leave = { readonly headers: Readonly<Record<string, string>> } | 'gone'
+
+const unpaid: Leave = { headers: {} }
+
 /**
- * Waits for the payment; a caller who leaves meanwhile ends the wait.
+ * What the release of a payment says.
  *
+ * @param release - `undefined` for an answer that waits for none.
  * @throws CallRefused when the payment does not settle.
  */
-export async function releaseOr(
-  running: Running,
-  released: Promise<Release> | undefined,
-): Promise<{ readonly headers: Readonly<Record<string, string>> } | 'gone'> {
-  const release = await released
-  if (release === undefined) return { headers: {} }
+export function judgeRelease(running: Running, release: Release | undefined): Leave {
+  if (release === undefined) return unpaid
   if (release.kind === 'refused') throw new CallRefused(release.refusal)
   return running.call.isGone() ? 'gone' : release
 }

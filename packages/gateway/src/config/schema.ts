@@ -127,6 +127,12 @@ const limits = z
       .describe(
         'After that: for payments and receipts of the calls that were cut off. Then the process ends as if it was killed.',
       ),
+    workerTimeoutMs: z
+      .int()
+      .min(1000)
+      .max(86_400_000)
+      .default(30_000)
+      .describe('With several workers: one that does not answer the primary for so long is ended.'),
     perPayer: z
       .strictObject({
         callsPerMinute: z.int().min(1).max(1_000_000).optional(),

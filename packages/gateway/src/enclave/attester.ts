@@ -16,22 +16,25 @@ const maxWaiting = 16
 
 /** One task of the source at a time, 16 waiting at most; more are refused with `attester-busy`. */
 export function createAttester(source: EvidenceSource): Attester {
-  const { kind, attest } = createQueue(source)
-  return { kind, attest: async (reportData) => encodePlatformEvidence(await attest(reportData)) }
+  const queue = createQueue(source)
+  return {
+    kind: queue.kind,
+    attest: async (reportData) => encodePlatformEvidence(await queue.attest(reportData)),
+  }
 }
 
 /** A source that is asked once at a time. */
-export function createQueue({ kind, attest }: EvidenceSource): EvidenceSource {
+export function createQueue(source: EvidenceSource): EvidenceSource {
   // Owned by attest: settles when the last task so far has settled; never rejects.
   let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
   return {
-    kind,
+    kind: source.kind,
     attest: async (reportData) => {
-      if (waiting === maxWaiting) throw new AttestationError('attester-busy', kind)
+      if (waiting === maxWaiting) throw new AttestationError('attester-busy', source.kind)
       waiting += 1
       const evidence = tail
-        .then(() => attest(reportData))
+        .then(() => source.attest(reportData))
         .finally(() => {
           waiting -= 1
         })

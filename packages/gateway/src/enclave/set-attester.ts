@@ -4,7 +4,7 @@ import {
   severalKind,
   type EvidenceSet,
 } from '@countersign/protocol/attestation/evidence-set'
-import { maxEvidenceBytes } from '@countersign/protocol/attestation/platform-evidence'
+import { maxEvidenceBytes } from '@countersign/protocol/attestation/limits'
 import { AttestationError } from './attestation-error.ts'
 import { createQueue, type Attester } from './attester.ts'
 import type { EvidenceSource } from './evidence-source.ts'
@@ -33,7 +33,7 @@ export function createSetAttester(
     kind: severalKind,
     attest: async (reportData) => {
       const asked = await Promise.allSettled(
-        queues.map(async ({ kind, attest }) => [kind, await attest(reportData)] as const),
+        queues.map(async (queue) => [queue.kind, await queue.attest(reportData)] as const),
       )
       const errors = asked.flatMap((end) =>
         end.status === 'rejected' ? [toAttestationError(end.reason)] : [],

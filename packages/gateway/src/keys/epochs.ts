@@ -12,6 +12,7 @@ import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
 import { confirmKeys, type Confirmations } from './confirm-keys.ts'
 import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
+import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
@@ -40,18 +41,6 @@ export type KeyPlan = {
   readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
 }
 
-/** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
-export type KeysetTurn = {
-  readonly previousKeysetDigest: Uint8Array | undefined
-  readonly tls: TlsKey | undefined
-  readonly hpke: HpkeKey | undefined
-  /** The keyset is stored, or there is none: the next turn may begin. */
-  done(): void
-}
-
-/** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
-export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
-
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
   readonly keysetDigest: Uint8Array
@@ -65,21 +54,25 @@ export type Epoch = {
 /** What a call adds to a payload; the epoch adds the rest. */
 export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keysetDigest'>
 
+/** A statement, and the epoch whose key signed it. */
+export type SignedStatement = { readonly statement: Uint8Array; readonly epoch: Epoch }
+
 /** Owner of the keys. */
 export type Epochs = {
   /**
-   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life.
+   * Resolves when a keyset can sign from now on for so long, at most a quarter of its life; gives no promise when one
+   * can already.
    *
    * @throws AttestationError when there is none and no evidence for a new one.
    */
-  ready(nowMs: number, durationMs: number): Promise<void>
+  ready(nowMs: number, durationMs: number): Promise<void> | undefined
   /**
    * Signs the next statement under a keyset that is valid at the time of the input. A new keyset is made in the
    * background when half of the life of the current one is over: calls do not wait for hardware.
    *
    * @throws AttestationError as `ready`.
    */
-  sign(input: CallPayloadInput): Promise<{ readonly statement: Uint8Array; readonly epoch: Epoch }>
+  sign(input: CallPayloadInput): SignedStatement | Promise<SignedStatement>
   /** @throws AttestationError as `ready`. */
   current(nowMs: number): Promise<Epoch>
   /**
@@ -95,6 +88,8 @@ export type Epochs = {
    * @throws AttestationError when there is no evidence for it; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
+  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
+  show(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -133,9 +128,6 @@ type OpenEpoch = Epoch & {
   previous: Uint8Array
 }
 
-/** Told of an epoch as soon as servers know it. */
-type OnOpen = (epoch: OpenEpoch) => void
-
 /** What epochs are opened with. */
 type EpochOptions = {
   readonly random: RandomBytes
@@ -143,12 +135,13 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
+  readonly onShow?: (epoch: Epoch) => void
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onError` when a new epoch
- * could not be opened while the current one still holds.
+ * Opens the first epoch. `onEpoch` is called with each new epoch before it signs anything, `onShow` when its keys are the
+ * ones that callers are to see, `onError` when a new epoch could not be opened while the current one still holds.
  *
  * @throws AttestationError
  */
@@ -162,6 +155,7 @@ export async function createEpochs(
 ): Promise<Epochs> {
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
+  options.onShow?.(first)
   return manageEpochs(first, terms, attester, options)
 }
 
@@ -171,23 +165,22 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, plan = receiptKeyOnly } = options
+  const { onError, onShow, plan = receiptKeyOnly } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
 
-  const openAfter = (next: KeysetTerms, nowMs: number, onOpen?: OnOpen): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest }, onOpen)
+  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
+    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
       // Current from the moment on in which servers know it.
-      await openAfter(terms, nowMs, (opened) => {
-        epoch = opened
-        retryAtMs = 0
-      })
+      epoch = await openAfter(terms, nowMs)
+      retryAtMs = 0
+      onShow?.(epoch)
     } finally {
       renewal = undefined
     }
@@ -199,10 +192,19 @@ function manageEpochs(
     return renewal
   }
 
+  /** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+  function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
+    return fromMs >= notBeforeMs && untilMs <= notAfterMs
+  }
+
+  /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
+  function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
+    return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
+  }
+
   /** An epoch that is valid from `fromMs` to `untilMs`. */
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
-    // A clock that was set back would sign before its keyset began.
-    for (let opened = 0; fromMs < epoch.notBeforeMs || untilMs > epoch.notAfterMs; opened++) {
+    for (let opened = 0; !holds(epoch, fromMs, untilMs); opened++) {
       if (opened === maxOpenings || isSucceeded)
         throw new AttestationError('attester-busy', 'clock')
       await renew(fromMs)
@@ -232,17 +234,30 @@ function manageEpochs(
 
   return {
     succeed,
+    show: () => {
+      onShow?.(epoch)
+    },
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
-    ready: async (nowMs, durationMs) => {
-      await need(nowMs, nowMs + Math.min(durationMs, maxReadyMs))
+    ready: (nowMs, durationMs) => {
+      const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
+      return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
     },
     current: (nowMs) => need(nowMs, nowMs),
-    sign: async (input) => signNext(await need(input.timeMs, input.timeMs), input),
+    sign: (input) => {
+      const { timeMs } = input
+      const open = have(timeMs, timeMs)
+      if (open !== undefined) return signNext(open, input)
+      return need(timeMs, timeMs).then((needed) => signNext(needed, input))
+    },
     attest: async (nonce, nowMs, share) => {
       const open = await need(nowMs, nowMs)
       return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
     },
   }
+}
+
+function ignore(): void {
+  // Only the end of the wait matters.
 }
 
 async function attestEpoch(
@@ -262,10 +277,7 @@ async function attestEpoch(
 }
 
 /** Nothing here waits: sequence and previous belong together. */
-function signNext(
-  open: OpenEpoch,
-  input: CallPayloadInput,
-): { readonly statement: Uint8Array; readonly epoch: Epoch } {
+function signNext(open: OpenEpoch, input: CallPayloadInput): SignedStatement {
   const sequence = open.sequence + 1
   const { previous, keysetDigest } = open
   const { statement, payloadBytes } = open.signStatement({
@@ -279,13 +291,12 @@ function signNext(
   return { statement, epoch: open }
 }
 
-/** The keyset is stored, and known to servers, before it signs anything and before the next one is opened. */
+/** The keyset is stored before it signs anything and before the next one is opened. */
 async function openInTurn(
   terms: KeysetTerms,
   attester: Attester,
   { random, onEpoch, plan = receiptKeyOnly, takeTurn }: EpochOptions,
   { nowMs, previous }: { readonly nowMs: number; readonly previous: Uint8Array | undefined },
-  onOpen?: OnOpen,
 ): Promise<OpenEpoch> {
   const notAfterMs = nowMs + epochLifetimeMs
   const turn: KeysetTurn =
@@ -293,16 +304,17 @@ async function openInTurn(
       ? {
           previousKeysetDigest: previous,
           ...createKeys(plan, nowMs, notAfterMs),
-          done: () => undefined,
+          done: () => Promise.resolve(),
         }
       : await takeTurn(nowMs, notAfterMs)
+  let isStored = false
   try {
     const epoch = await openEpoch(terms, attester, turn, { nowMs, notAfterMs, random })
     onEpoch(epoch)
-    onOpen?.(epoch)
+    isStored = true
     return epoch
   } finally {
-    turn.done()
+    await turn.done(isStored)
   }
 }
 

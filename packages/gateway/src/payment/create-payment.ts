@@ -11,11 +11,14 @@ import { createApiKeyPayment } from './api-key.ts'
 import { findMetered } from './call-names.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
+import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
 import {
   createChainTerms,
   createDifferenceLog,
   type ChainTerms,
+  type DifferenceLog,
 } from './chain-nodes/chain-terms.ts'
+import { createChainClients } from './chain-nodes/nodes-transport.ts'
 import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -111,6 +114,7 @@ async function createX402(
   const { environment, log, clock, die } = surroundings
   const { settlementKey, chargeKey } = readPaymentKeys(environment)
   const differences = createDifferenceLog(log, clock)
+  const gate = await openGate(payment, differences, log)
   const metered = await openMetered(config, payment, {
     onDifference: differences.onDifference,
     clock,
@@ -137,18 +141,13 @@ async function createX402(
       config,
       exact,
       settlementKey,
-      {
-        metered,
-        terms,
-        curve,
-        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
-      },
+      { metered, terms, curve, chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference) },
       surroundings,
     )
   await metered?.start()
   const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
-    scheme: combineX402(metered, terms, beside),
+    scheme: behindGate(gate, combineX402(metered, terms, beside)),
     payees: listPayees(payment),
     settlementAddress: account.address,
     signSettlement: async (message) =>
@@ -160,6 +159,22 @@ async function createX402(
     }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
+}
+
+/** Before anything is opened: a wrong chain ends the start. */
+async function openGate(
+  { chain, exact, upto, batchSettlement }: PaidConfig,
+  { onDifference }: DifferenceLog,
+  log: Logger,
+): Promise<ChainGate> {
+  const first = exact ?? upto ?? batchSettlement
+  if (first === undefined) throw new ConfigError('payment names no way to pay')
+  const { source } = createChainTerms({ chain }, first.rpcUrl, onDifference)
+  const takesErc3009 = exact !== undefined || batchSettlement !== undefined
+  const { client } = createChainClients(source)
+  return openChainGate(client, { ...first, takesErc3009 }, (error) => {
+    log.error({ err: error }, 'nothing is sold: the chain is not the configured one')
+  })
 }
 
 /** Pays for transactions; signs charges and claims. @throws ConfigError when one is missing or malformed. */

@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { Pool } from 'undici'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
+import { createRenewedPool, type UpstreamPool } from './renewed-pool.ts'
 import { createEvidenceConnector } from './tls-evidence.ts'
 
 /** A pool, and what decides how it connects. */
 export type SharedPool = {
-  readonly pool: Pool
+  readonly pool: UpstreamPool
   readonly terms: PoolTerms
   /** How many configurations use it; owned by this file. */
   users: number
@@ -67,16 +68,16 @@ function toTerms(
   return { origin, ca: readCa(caFile), connections, timeoutMs }
 }
 
-function createPool({ origin, ca, connections, timeoutMs }: PoolTerms): Pool {
-  return new Pool(origin, {
-    connect: createEvidenceConnector({ ca, timeoutMs }),
-    connections,
-    allowH2: false,
-    pipelining: 1,
-    keepAliveTimeout: 60_000,
-    // Fresh handshakes keep the evidence fresh.
-    clientTtl: 3_600_000,
-  })
+function createPool({ origin, ca, connections, timeoutMs }: PoolTerms): UpstreamPool {
+  const open = (): Pool =>
+    new Pool(origin, {
+      connect: createEvidenceConnector({ ca, timeoutMs }),
+      connections,
+      allowH2: false,
+      pipelining: 1,
+      keepAliveTimeout: 60_000,
+    })
+  return createRenewedPool(open, Date.now)
 }
 
 function readCa(caFile: string | undefined): string | undefined {

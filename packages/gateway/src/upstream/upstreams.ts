@@ -1,5 +1,4 @@
 /** The providers of the configuration: one pool each, and which model goes where. */
-import type { Dispatcher } from 'undici'
 import type { Config, UpstreamConfig } from '../config/schema.ts'
 import { ConfigError } from '../config/load-config.ts'
 import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
@@ -8,6 +7,7 @@ import type { ModelLimits } from '../metering/bound-price.ts'
 import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
+import type { UpstreamPool } from './renewed-pool.ts'
 import { leavePools, takePools, type SharedPools } from './shared-pools.ts'
 import { createUpstreamRest, type UpstreamRest } from './upstream-rest.ts'
 
@@ -44,7 +44,7 @@ export type Upstream = {
   readonly basePath: string
   /** The operator's: the header of its provider, and its value. */
   readonly credential: readonly [name: string, value: string] | undefined
-  readonly pool: Dispatcher
+  readonly pool: UpstreamPool
   /** Where no model says otherwise. */
   readonly behaviour: RouteBehaviour
   readonly rest: UpstreamRest
@@ -154,12 +154,7 @@ function openUpstreams(
     dialectOf: (model) => routes.get(model)?.upstream.dialect,
     findUpstream: (name) => upstreams.get(name),
     models: listed,
-    load: () =>
-      Array.from(pools, ([name, { pool }]) => ({
-        name,
-        running: pool.stats.running,
-        waiting: pool.stats.pending,
-      })),
+    load: () => Array.from(pools, ([name, { pool }]) => ({ name, ...pool.load() })),
     longestCallMs,
     pools,
     close: () => leavePools(pools),
@@ -263,7 +258,7 @@ function totalTimeoutOf({ behaviour }: Route): number {
 function describeUpstream(
   config: Config,
   upstreamConfig: UpstreamConfig,
-  pool: Dispatcher,
+  pool: UpstreamPool,
   environment: Readonly<Record<string, string | undefined>>,
 ): Upstream {
   const { name, kind, baseUrl, apiKeyEnv } = upstreamConfig

@@ -1,6 +1,7 @@
 /** From the start of a worker to its burial: the primary replaces who dies, and ends what it had begun. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { forkMember, type Member } from './member.ts'
+import { superviseMember } from './heartbeat.ts'
+import { awaitHello, forkMember, type Member } from './member.ts'
 import { createPaymentDesk } from './payment-desk.ts'
 import { createPrimaryAnswers } from './primary-answers.ts'
 import { lastWordsMs, type Primary } from './primary-state.ts'
@@ -21,7 +22,11 @@ export function startMember(primary: Primary, slot: number): Promise<void> {
 async function start(primary: Primary, slot: number): Promise<void> {
   const { parts, members, current, buildDigest, options, port, openGradientKey } = primary
   const { payment, attester } = parts.commons
-  const desk = createPaymentDesk(payment.scheme, () => primary.payerLimits)
+  const desk = createPaymentDesk(
+    payment.scheme,
+    () => primary.payerLimits,
+    () => primary.adopting,
+  )
   const member = forkMember(
     slot,
     desk,
@@ -34,6 +39,8 @@ async function start(primary: Primary, slot: number): Promise<void> {
   const burial = bury(primary, member).finally(() => primary.burials.delete(burial))
   primary.burials.add(burial)
   try {
+    await awaitHello(member)
+    supervise(primary, member)
     await member.pipe.ask('start', {
       slot,
       ...current,
@@ -60,6 +67,17 @@ async function start(primary: Primary, slot: number): Promise<void> {
   await issueOwed(primary, member).catch((error: unknown) => {
     options.log.error({ err: error, worker: slot }, 'receipts that are owed could not be issued')
   })
+}
+
+function supervise(primary: Primary, member: Member): void {
+  superviseMember(
+    member,
+    () => primary.current.loaded.config.limits.workerTimeoutMs,
+    (timeoutMs) => {
+      const { slot: worker, pid } = member
+      primary.options.log.error({ worker, pid, timeoutMs }, 'a worker does not answer and is ended')
+    },
+  )
 }
 
 async function issueOwed({ parts }: Primary, member: Member): Promise<void> {

@@ -10,6 +10,9 @@ export type Member = {
   readonly pid: number
   readonly pipe: Pipe<WorkerQuestions>
   readonly desk: PaymentDesk
+  /** Resolves when the worker has said that it listens: nothing may be asked before. */
+  readonly hello: Promise<void>
+  greet(): void
   /** Resolves when the process is gone and everything that it had sent has arrived. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
   state: 'starting' | 'serving' | 'leaving'
@@ -21,8 +24,9 @@ export type Member = {
   kill(): void
 }
 
-// All workers open one keyset after the other, each with evidence from hardware.
-const maxOpenMs = 120_000
+/** All workers open one keyset after the other, each with evidence from hardware. */
+export const maxOpenMs = 120_000
+const maxHelloMs = 120_000
 
 /** Secrets that no worker needs. */
 const withheld = { COUNTERSIGN_SETTLEMENT_KEY: undefined, COUNTERSIGN_CHARGE_KEY: undefined }
@@ -47,6 +51,7 @@ export function forkMember(
 ): Member {
   const worker = cluster.fork(withheld)
   const ended = awaitEnd(worker)
+  const { promise: hello, resolve: greet } = Promise.withResolvers<void>()
   const listeners: ((message: unknown) => void)[] = []
   worker.on('message', (message: unknown) => {
     for (const listener of listeners) listener(message)
@@ -55,6 +60,8 @@ export function forkMember(
     slot,
     pid: worker.process.pid ?? 0,
     desk,
+    hello,
+    greet,
     ended,
     state: 'starting',
     servingSinceMs: 0,
@@ -92,9 +99,25 @@ export async function openConfig(
   { pipe }: Member,
   next: WorkerQuestions['reload']['ask'],
 ): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const patience = setTimeout(reject, maxOpenMs, new Error('the worker does not answer'))
-  await Promise.race([pipe.ask('reload', next), promise]).finally(() => {
+  await within(maxOpenMs, pipe.ask('reload', next))
+}
+
+/**
+ * Waits until a worker that was just started listens.
+ *
+ * @throws Error when it ends before, or takes too long.
+ */
+export async function awaitHello({ hello, ended }: Member): Promise<void> {
+  const gone = ended.then(() => {
+    throw new Error('the worker ended before it said anything')
+  })
+  await within(maxHelloMs, Promise.race([hello, gone]))
+}
+
+async function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const patience = setTimeout(late.reject, timeoutMs, new Error('the worker does not answer'))
+  await Promise.race([promise, late.promise]).finally(() => {
     clearTimeout(patience)
   })
 }

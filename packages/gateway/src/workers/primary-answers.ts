@@ -30,6 +30,7 @@ export function createPrimaryAnswers(
   const { payment, attester } = commons
   return {
     ...member.desk.answers,
+    hello: member.greet,
     identify: (headers) => payment.scheme.identify({ ...headers }),
     refund: (header) => {
       if (payment.refunds === undefined) throw new Error('there are no refunds')
@@ -49,9 +50,7 @@ export function createPrimaryAnswers(
     },
     attest: ({ reportData, nowMs }) => attester.attest(reportData, nowMs),
     takeTurn: ({ nowMs, notAfterMs }) => turns.take(member, nowMs, notAfterMs),
-    turnDone: () => {
-      turns.end(member)
-    },
+    turnDone: (isStored) => turns.end(member, isStored),
     takeSealed: ({ encapsulated, nowMs }) => sealed.take(encapsulated, nowMs),
     findReceipt: (lookup) => findElsewhere(serving(), member, 'findReceipt', lookup),
     findAnswer: (lookup) => findElsewhere(serving(), member, 'findAnswer', lookup),

@@ -65,6 +65,8 @@ export type Lookup = { readonly id: string; readonly waitMs: number }
 
 /** What a worker asks. */
 export type PrimaryQuestions = {
+  /** The first message: from now on this worker listens. */
+  readonly hello: { readonly ask: null; readonly answer: void }
   readonly admit: { readonly ask: CallToAdmit; readonly answer: AdmissionAnswer }
   readonly release: {
     readonly ask: { readonly callId: string; readonly form: 'whole' | 'stream' }
@@ -96,7 +98,8 @@ export type PrimaryQuestions = {
     readonly ask: { readonly nowMs: number; readonly notAfterMs: number }
     readonly answer: TurnAnswer
   }
-  readonly turnDone: { readonly ask: null; readonly answer: void }
+  /** Whether the keyset is stored. Answered when callers may be shown its keys. */
+  readonly turnDone: { readonly ask: boolean; readonly answer: void }
   readonly takeSealed: {
     readonly ask: { readonly encapsulated: Uint8Array; readonly nowMs: number }
     readonly answer: SealedCallState
@@ -125,6 +128,8 @@ export type StartOrder = {
 
 /** What the primary asks. */
 export type WorkerQuestions = {
+  /** Whether its event loop turns. */
+  readonly ping: { readonly ask: null; readonly answer: void }
   readonly start: { readonly ask: StartOrder; readonly answer: void }
   readonly issueOwed: {
     readonly ask: readonly Omit<OwedReceipt, 'stored'>[]

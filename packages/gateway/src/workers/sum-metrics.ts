@@ -13,10 +13,10 @@ export type SumMetrics<W> = {
 }
 
 /** Nothing counted yet. */
-export function createSumMetrics<W>(): SumMetrics<W> {
+export function createSumMetrics<W extends object>(): SumMetrics<W> {
   // Owned here: what each worker said last, and the workers that are gone, as one.
   const last = new Map<W, readonly MetricSnapshot[]>()
-  const removed = new Set<W>()
+  const removed = new WeakSet<W>()
   let gone: Promise<readonly MetricSnapshot[]> = Promise.resolve([])
   return {
     render: async (own, workers) => {

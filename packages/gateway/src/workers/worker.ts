@@ -58,6 +58,7 @@ export function runWorker(environment: Environment): void {
   const sealed = createSealedKeys()
   const isReady = (): boolean => state.isReady
   const answers: Answers<WorkerQuestions> = {
+    ping: () => undefined,
     start: async (order) => {
       state.serving = await start(order, { pipe, sealed, environment, isReady })
     },
@@ -89,6 +90,8 @@ export function runWorker(environment: Environment): void {
       state.serving?.live.current().log.error({ err: error }, 'a message of the primary failed')
     },
   )
+  // Nothing is said to a worker before: it would be lost where nobody listens yet.
+  pipe.tell('hello', null)
 }
 
 function ignoreSignal(): void {
@@ -232,9 +235,7 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
         previousKeysetDigest,
         tls: tls && importTlsKey(tls),
         hpke: hpke && importHpkeKey(hpke),
-        done: () => {
-          pipe.tell('turnDone', null)
-        },
+        done: (isStored) => pipe.ask('turnDone', isStored),
       }
     },
     sealed,

@@ -53,6 +53,7 @@ export async function gather(
   void all.then(() => {
     whenAll(said)
   })
+  look()
   await done.promise
   ending.abort()
   return [...said]

@@ -17,12 +17,14 @@ import { createAuthorizationCheck } from './authorization-signature.ts'
 import { ChainUnreachable, createChain } from './chain.ts'
 import { createExactNames } from './exact-names.ts'
 import { openLedger } from './ledger.ts'
+import { followSettled } from './follow-settled.ts'
 import { createQuote, createTerms, encodeQuote, type Quote } from './offer.ts'
 import { pause } from './pause.ts'
 import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
 import type { ExactContext, SettleRule } from './context.ts'
 import { createSender, createSettlementAccount } from './sender.ts'
+import { stuckRule } from './replace-stuck.ts'
 import type { SharedSender } from './shared-sender.ts'
 import { createSettler } from './settlement.ts'
 
@@ -69,6 +71,7 @@ export type ExactPayment = PaymentScheme & {
 }
 
 const defaultSettlementTimeoutMs = 30_000
+const defaultFinalDepth = 32
 const askAgainMs = 1000
 
 /**
@@ -98,6 +101,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
       account,
       ledger,
       signal,
+      replace: stuckRule,
       ...options.chainTerms?.fees,
     })
   const settler = createSettler({
@@ -112,6 +116,8 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     onFault,
   })
   for (const record of ledger.unresolved()) void settler.settle(record, record.use === 'used')
+  const finalDepth = options.chainTerms?.finalDepth ?? defaultFinalDepth
+  const following = followSettled({ terms, chain, ledger, settler, finalDepth, signal, onFault })
   const context: ExactContext = {
     terms,
     isSignedByPayer: createAuthorizationCheck(terms, options.curve),
@@ -143,6 +149,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     },
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
+      await following
       await born
       await settler.stopped()
       ledger.close()

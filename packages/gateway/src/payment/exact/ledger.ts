@@ -13,6 +13,7 @@ import {
   type Row,
 } from '../database.ts'
 import type { Authorization } from './presented-payment.ts'
+import { createUnfinal, type UnfinalSettlements } from './unfinal-settlements.ts'
 
 /** A payment is identified by its payer and its EIP-3009 nonce; network and asset are those of the ledger. */
 export type PaymentKey = { readonly payer: Address; readonly nonce: Hex }
@@ -62,7 +63,7 @@ export type IdentifiedPayment = {
 }
 
 /** The ledger of one (network, asset). Times are milliseconds since the Unix epoch. */
-export type Ledger = {
+export type Ledger = UnfinalSettlements & {
   find(key: PaymentKey): PaymentRecord | undefined
   /** The payment that the payer gave this identifier first. */
   findIdentified(payer: Address, identifier: string): PaymentRecord | undefined
@@ -210,6 +211,7 @@ type Updates = Pick<
   | 'forgetBroadcast'
   | 'confirm'
   | 'fail'
+  | keyof UnfinalSettlements
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
@@ -238,8 +240,9 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     // Also after a failure: a stranger may send the authorization when the payer has the money at last.
     "settlement IN ('none', 'broadcast', 'failed')",
   )
+  const { note, ...unfinal } = createUnfinal(database, { network, asset }, confirm)
   return {
-    reserve: createReserve(database, network, asset),
+    reserve: createReserve(database, network, asset, note),
     reopen: (key, receiptId, identifier) => {
       inTransaction(database, () => {
         reopen(key, receiptId)
@@ -261,7 +264,7 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
         unsign.run(hash)
       })
     },
-    confirm,
+    ...unfinal,
     fail: transition(
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
@@ -269,7 +272,12 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   }
 }
 
-function createReserve(database: DatabaseSync, network: string, asset: string): Ledger['reserve'] {
+function createReserve(
+  database: DatabaseSync,
+  network: string,
+  asset: string,
+  note: (key: PaymentKey) => void,
+): Ledger['reserve'] {
   const insert = database.prepare(
     `INSERT INTO payments VALUES (${Array.from({ length: 17 }, () => '?').join(', ')}, NULL, NULL)`,
   )
@@ -297,6 +305,10 @@ function createReserve(database: DatabaseSync, network: string, asset: string): 
         `${record.reservedBlock}`,
         nowMs,
       )
+      // An observer has settled it (PA9.8).
+      if (record.settlement === 'confirmed') {
+        note({ payer: authorization.from, nonce: authorization.nonce })
+      }
       if (identifier !== undefined) {
         identify.run(network, asset, payer, identifier, authorization.nonce)
       }

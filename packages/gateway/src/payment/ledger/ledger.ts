@@ -155,6 +155,7 @@ const uptoTypes: ReadonlySet<LedgerEvent['type']> = new Set<UptoEvent['type']>([
   'upto-released',
   'upto-settled',
   'upto-failed',
+  'upto-unsettled',
   'upto-forgotten',
 ])
 const transactionTypes: ReadonlySet<LedgerEvent['type']> = new Set<TransactionEvent['type']>([

@@ -240,7 +240,13 @@ const record = z.discriminatedUnion('type', [
     amountAtomic: amount,
   }),
   z.strictObject({
-    type: z.enum(['upto-released', 'upto-settled', 'upto-failed', 'upto-forgotten']),
+    type: z.enum([
+      'upto-released',
+      'upto-settled',
+      'upto-failed',
+      'upto-unsettled',
+      'upto-forgotten',
+    ]),
     ...upto,
   }),
   z.strictObject({ type: z.literal('transaction-signed'), transaction }),

@@ -59,7 +59,13 @@ export type UptoEvent =
       readonly amountAtomic: bigint
     }
   | {
-      readonly type: 'upto-released' | 'upto-settled' | 'upto-failed' | 'upto-forgotten'
+      readonly type:
+        | 'upto-released'
+        | 'upto-settled'
+        | 'upto-failed'
+        /** A reorganisation took the settlement back: it is owed again. */
+        | 'upto-unsettled'
+        | 'upto-forgotten'
       readonly payer: Hex
       readonly nonce: bigint
     }
@@ -96,6 +102,8 @@ export function reduceUpto(accounts: UptoAccounts, event: UptoEvent): Step<UptoA
     case 'upto-settled':
     case 'upto-failed':
       return settle(accounts, payment, event.type === 'upto-settled' ? 'settled' : 'failed')
+    case 'upto-unsettled':
+      return unsettle(payer, payment)
     case 'upto-forgotten':
       return payment.state.kind === 'settled' || payment.state.kind === 'failed'
         ? accept({ payer, payment: undefined })
@@ -172,6 +180,16 @@ function settle(
       failedAtomic: kind === 'failed' ? payer.failedAtomic + chargedAtomic : payer.failedAtomic,
     },
     payment: { ...payment, state: { kind, chargedAtomic } },
+  })
+}
+
+function unsettle(payer: PayerAccount, payment: UptoPaymentRecord): Step<UptoAccounts> {
+  const { state } = payment
+  if (state.kind !== 'settled' || state.chargedAtomic === 0n) return refuse('not-settleable')
+  const { chargedAtomic } = state
+  return accept({
+    payer: { ...payer, unsettledAtomic: payer.unsettledAtomic + chargedAtomic },
+    payment: { ...payment, state: { kind: 'charged', chargedAtomic } },
   })
 }
 

@@ -22,7 +22,9 @@ import { createSettlementAccount } from '../exact/sender.ts'
 import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { UptoContext } from '../upto/admit-upto-payment.ts'
+import { createSettlementWatch } from '../settlement-watch.ts'
 import { createUptoUseFinder } from '../upto/find-use.ts'
+import { takeUpSettled } from '../upto/follow-upto.ts'
 import { createFundsReader } from './read-funds.ts'
 import { startUptoLoop, type UptoLoop } from './upto-loop.ts'
 
@@ -84,7 +86,7 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
-  const { source, fees } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
+  const { source, fees, finalDepth } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
   const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
@@ -95,6 +97,7 @@ export async function openMetered(
     chain,
     ledger,
     sender: sharedSender.sender,
+    finalDepth,
     curve,
     x402,
     address: account.address,
@@ -129,6 +132,7 @@ type Parts = Parameters<typeof createChannelContext>[1] & {
   readonly chain: Chain
   readonly curve: EvmCurve
   readonly x402: X402Deployment
+  readonly finalDepth: number
   readonly clock: () => number
 }
 
@@ -159,6 +163,8 @@ function openUpto(
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
+    watch: createSettlementWatch(chain.client, parts.finalDepth),
+    findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
     findUse: createUptoUseFinder(chain.client, { permit2: lower(x402.permit2), settler }),
     clock,
@@ -181,6 +187,7 @@ function openUpto(
   return {
     context,
     start: (onFault) => {
+      takeUpSettled(settlement)
       loop = startUptoLoop(settlement, { intervalMs, signal, onFault })
       return loop.stopped
     },

@@ -18,7 +18,9 @@ import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { isMoved } from '../moved.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
+import type { SettlementWatch } from '../settlement-watch.ts'
 import type { FindUptoUse } from './find-use.ts'
+import { followUpto } from './follow-upto.ts'
 
 /** What settlements are made with. */
 export type UptoSettlement = {
@@ -38,6 +40,10 @@ export type UptoSettlement = {
   readonly reverted: Map<string, number>
   /** `createUptoUseFinder`: who settled a payment when it was not us. */
   readonly findUse: FindUptoUse
+  /** Follows what is settled until it is final; nothing is followed when absent. */
+  readonly watch?: SettlementWatch
+  /** The receipt of a transaction as soon as there is one. */
+  readonly findAnyReceipt?: (hash: Hex) => Promise<TransactionReceipt | undefined>
   /** The receipt of a transaction, once it has the configured depth. */
   readonly findReceipt: (hash: Hex) => Promise<TransactionReceipt | undefined>
   readonly clock: () => number
@@ -54,6 +60,7 @@ const untrustedCharge = toFunctionSelector('UntrustedCharge()')
  */
 export async function stepUptoSettlements(settlement: UptoSettlement): Promise<void> {
   await judgeSent(settlement)
+  await followUpto(settlement, isPaidBy)
   const { payments, transactions } = settlement.ledger.state
   const sent = new Set<string>()
   for (const { purpose } of transactions.values()) {
@@ -68,7 +75,11 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
     if (state.kind === 'charged' && !sent.has(key)) {
       const fault = await bring(settlement, record, state.chargedAtomic)
       if (fault !== undefined) faults.push(fault)
-    } else if (isOver(record) && permit.deadlineSeconds < nowSeconds) {
+    } else if (
+      isOver(record) &&
+      permit.deadlineSeconds < nowSeconds &&
+      settlement.watch?.isFollowed(key) !== true
+    ) {
       applyOwn(settlement.ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
       settlement.reverted.delete(key)
     }
@@ -144,6 +155,7 @@ async function judgeRefused(
     if (receipt === undefined) return
     const isPaid = use.amountAtomic === chargedAtomic && isPaidBy(receipt, record, chargedAtomic)
     applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
+    if (isPaid) settlement.watch?.follow(paymentKey(payer, nonce), use.transaction)
     return
   }
   if (use.kind === 'otherwise' || isExpired(settlement, record)) {
@@ -192,6 +204,7 @@ async function judgeSent(settlement: UptoSettlement): Promise<void> {
       const { chargedAtomic } = record.state
       if (isPaidBy(receipt, record, chargedAtomic)) {
         applyOwn(ledger, { type: 'upto-settled', payer, nonce })
+        settlement.watch?.follow(key, hash)
       } else {
         // Either the token moved nothing, or the node lies: as long as the nonce is unused, it is sent again.
         reverted.set(key, (reverted.get(key) ?? 0) + 1)
