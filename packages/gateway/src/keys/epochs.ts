@@ -1,6 +1,6 @@
 /** Keyset epochs: the keys that sign, their attestation, and the sequence of statements under each. */
 import { createReportData } from '@countersign/protocol/attestation/report-data'
-import { encodeKeyset, type Keyset, type Payee } from '@countersign/protocol/receipt/keyset'
+import { encodeKeyset, type Payee } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import {
   createStatementSigner,
@@ -10,13 +10,14 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
-import type { SettlementKeys } from '../payment/charge-key/charge-keys.ts'
+import { createKeys, type KeyPlan, type KeysetTurn, type TakeTurn } from './keyset-turn.ts'
+import { describeKeys } from './name-keys.ts'
 import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
-import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
+import type { HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
-import { createTlsKey, type TlsKey } from './tls-key.ts'
+import type { TlsKey } from './tls-key.ts'
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -32,31 +33,6 @@ export type KeysetTerms = {
 
 /** What of the terms a new configuration changes. */
 export type TermsOfConfiguration = Pick<KeysetTerms, 'configDigest' | 'upstreams'>
-
-/** Which keys an epoch has besides the one for receipts. */
-export type KeyPlan = {
-  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
-  readonly tlsNames: readonly string[] | undefined
-  readonly sealed: boolean
-  /** Charge keys, which outlive epochs; a keyset names those of the moment when it is opened. */
-  readonly settlement: SettlementKeys | undefined
-}
-
-/** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
-export type KeysetTurn = {
-  readonly previousKeysetDigest: Uint8Array | undefined
-  readonly tls: TlsKey | undefined
-  readonly hpke: HpkeKey | undefined
-  readonly settlement: NamedSettlement | undefined
-  /**
-   * The keyset is stored, or there is none: the next turn may begin. Resolves when callers may be shown its keys: other
-   * processes have keysets with the same by then.
-   */
-  done(isStored: boolean): Promise<void>
-}
-
-/** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
-export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
 
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
@@ -333,33 +309,6 @@ async function openInTurn(
     return epoch
   } finally {
     await turn.done(isStored)
-  }
-}
-
-function createKeys(
-  { tlsNames, sealed, settlement }: KeyPlan,
-  nowMs: number,
-  notAfterMs: number,
-): Pick<KeysetTurn, 'tls' | 'hpke' | 'settlement'> {
-  return {
-    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
-    hpke: sealed ? createHpkeKey() : undefined,
-    settlement: settlement && nameKeys(settlement),
-  }
-}
-
-function nameKeys(keys: SettlementKeys): NamedSettlement {
-  const { address, others } = keys.named()
-  return { address, others, confirm: (message) => keys.confirm(address, message) }
-}
-
-function describeKeys({
-  address: settlementAddress,
-  others,
-}: NamedSettlement): Pick<Keyset, 'settlementAddress' | 'otherChargeKeys'> {
-  return {
-    settlementAddress,
-    ...(others.length === 0 ? {} : { otherChargeKeys: others }),
   }
 }
 
