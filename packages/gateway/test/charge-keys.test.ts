@@ -132,7 +132,7 @@ function payOn(key: Hex): {
 
 /** Within a bound, since blocks take a second. */
 async function until(isSo: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const end = performance.now() + 20_000
+  const end = performance.now() + 45_000
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`never: ${what}`)
     await setTimeout(50)
