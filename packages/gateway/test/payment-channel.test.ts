@@ -155,7 +155,9 @@ test('a call beyond the limits of its payer is refused behind its signature, and
     return { code: 'rate-limited', detail: '', headers: {} } as const
   }
   const present: Parameters<typeof admit>[2] = (offer) => payer.voucher(offer, 540n, true)
-  expect(await admit(fixture, 100n, present, false, { enter, name: createCallName('once') })).toMatchObject({
+  expect(
+    await admit(fixture, 100n, present, false, { enter, name: createCallName('once') }),
+  ).toMatchObject({
     kind: 'limited',
     limited: { code: 'rate-limited' },
   })

@@ -11,7 +11,11 @@ import { createApiKeyPayment } from './api-key.ts'
 import { findMetered } from './call-names.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
-import { createChainTerms, createDifferenceLog, type ChainTerms } from './chain-nodes/chain-terms.ts'
+import {
+  createChainTerms,
+  createDifferenceLog,
+  type ChainTerms,
+} from './chain-nodes/chain-terms.ts'
 import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -133,7 +137,12 @@ async function createX402(
       config,
       exact,
       settlementKey,
-      { metered, terms, curve, chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference) },
+      {
+        metered,
+        terms,
+        curve,
+        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
+      },
       surroundings,
     )
   await metered?.start()

@@ -166,7 +166,8 @@ async function askLogs(
   }
   const head = await heads.newest()
   const named = filter['toBlock']
-  const isBeyond = typeof named !== 'string' || !named.startsWith('0x') || BigInt(named) > head.number
+  const isBeyond =
+    typeof named !== 'string' || !named.startsWith('0x') || BigInt(named) > head.number
   const toBlock = isBeyond ? `0x${head.number.toString(16)}` : named
   return askAlike(group, head.nodes, 'eth_getLogs', [{ ...filter, toBlock }])
 }

@@ -15,13 +15,7 @@ import { reduceChannel, type ChannelAccount } from '../ledger/channel-account.ts
 import type { CallReserved } from '../ledger/channel-event.ts'
 import type { NamedElsewhere } from '../judge-name.ts'
 import type { LedgerRefusal } from '../ledger/step.ts'
-import {
-  findNamed,
-  isNameKnown,
-  takeName,
-  type CallName,
-  type NamesBeside,
-} from '../call-names.ts'
+import { findNamed, isNameKnown, takeName, type CallName, type NamesBeside } from '../call-names.ts'
 import {
   applyOwn,
   checkVoucherSigner,

@@ -366,8 +366,7 @@ async function reserveFunds(
   context: ExactContext,
   authorization: Authorization,
 ): Promise<
-  | { readonly kind: 'reserved'; readonly blockNumber: bigint }
-  | { readonly kind: 'nonce-used' }
+  { readonly kind: 'reserved'; readonly blockNumber: bigint } | { readonly kind: 'nonce-used' }
 > {
   const { chain, settler } = context
   const until = performance.now() + waitForFundsMs

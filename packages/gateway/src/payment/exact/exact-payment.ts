@@ -94,7 +94,14 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
   options.sharedSender?.join(ledger)
   const sender =
     options.sharedSender?.sender ??
-    createSender({ chain, chainId: terms.chainId, account, ledger, signal, ...options.chainTerms?.fees })
+    createSender({
+      chain,
+      chainId: terms.chainId,
+      account,
+      ledger,
+      signal,
+      ...options.chainTerms?.fees,
+    })
   const settler = createSettler({
     terms,
     chain,

@@ -303,12 +303,10 @@ function createFinality(
      ), settled_at = NULL ${one} AND settlement = 'confirmed'`,
   )
   // Owned here: what was not taken yet.
-  let confirmed = noted.all().map(
-    (row): PaymentKey => ({
-      payer: getAddress(readText(row, 'payer')),
-      nonce: readHex(row, 'nonce'),
-    }),
-  )
+  let confirmed = noted.all().map((row): PaymentKey => ({
+    payer: getAddress(readText(row, 'payer')),
+    nonce: readHex(row, 'nonce'),
+  }))
   return {
     confirm: (key, transaction, nowMs) => {
       inTransaction(database, () => {

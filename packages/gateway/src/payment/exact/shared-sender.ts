@@ -18,12 +18,14 @@ export type SharedSender = {
 }
 
 /** A sender without ledgers yet. */
-export function createSharedSender(options: {
-  readonly chain: Chain
-  readonly chainId: number
-  readonly account: SettlementAccount
-  readonly signal: AbortSignal
-} & Partial<FeeBounds>): SharedSender {
+export function createSharedSender(
+  options: {
+    readonly chain: Chain
+    readonly chainId: number
+    readonly account: SettlementAccount
+    readonly signal: AbortSignal
+  } & Partial<FeeBounds>,
+): SharedSender {
   // Owned by `join`.
   const books: SenderBook[] = []
   const ledger: SenderBook = {

@@ -154,9 +154,7 @@ function withoutOffer(call: OfferedCall, admission: Admission): Admission {
   }
   if (headers['payment-required'] === undefined) return admission
   const offered = { ...refusal, headers: { ...headers, ...call.offers.quote(code) } }
-  return admission.kind === 'refused'
-    ? refused(offered)
-    : { ...admission, whenGone: offered }
+  return admission.kind === 'refused' ? refused(offered) : { ...admission, whenGone: offered }
 }
 
 async function admitUpto(

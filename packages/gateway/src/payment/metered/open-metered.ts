@@ -86,7 +86,11 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
-  const { source, fees, finalDepth } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
+  const { source, fees, finalDepth } = createChainTerms(
+    payment,
+    first.rpcUrl,
+    surroundings.onDifference,
+  )
   const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })

@@ -26,13 +26,7 @@ import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
 import type { UptoPermit } from '../ledger/upto-account.ts'
-import {
-  findNamed,
-  isNameKnown,
-  takeName,
-  type CallName,
-  type NamesBeside,
-} from '../call-names.ts'
+import { findNamed, isNameKnown, takeName, type CallName, type NamesBeside } from '../call-names.ts'
 
 /** What admission needs. */
 export type UptoContext = {
