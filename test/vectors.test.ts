@@ -8,15 +8,15 @@ const root = new URL('..', import.meta.url)
 const generated = await generateVectors()
 
 test('the committed vectors are those of a fresh generation', () => {
-  expect(generated.size).toBe(6)
+  expect(generated.size).toBe(7)
   for (const [path, text] of generated) {
     expect(readFileSync(new URL(path, root), 'utf8') === text, path).toBe(true)
   }
 })
 
-test('the vectors stay below 2.2 MB', () => {
+test('the vectors stay below 2.5 MB', () => {
   const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
-  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_200_000)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_500_000)
 })
 
 test('every error code occurs in the vectors, and no other', () => {

@@ -14,7 +14,8 @@ import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
-import { createEpochs, type TakeTurn } from './keys/epochs.ts'
+import { createEpochs } from './keys/epochs.ts'
+import type { TakeTurn } from './keys/keyset-turn.ts'
 import { createSealedKeys, type SealedKeys } from './keys/sealed-keys.ts'
 import { createTlsKeys } from './keys/tls-keys.ts'
 import { createRandomPool, type RandomBytes } from './keys/random-pool.ts'
@@ -22,6 +23,7 @@ import { createPayerLimits, type CallLimits, type PayerLimits } from './limits/p
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { reloadChargeKeys } from './payment/charge-key/reload-keys.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
 import {
   createOpenGradientSigner,
@@ -38,7 +40,7 @@ import {
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
-const answerCacheBytes = 67_108_864
+const answerCacheBytes = 134_217_728
 const answerCacheMs = 600_000
 const exitJournal = 74
 const settlementMs = 6000
@@ -93,6 +95,9 @@ export async function createGateway(
     payment: payment.scheme,
     refunds: payment.refunds,
     unsettled: payment.unsettled,
+    chargeKeys: payment.chargeKeys,
+    isSelling: payment.isSelling,
+    terms: payment.operator?.document,
     ...epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
@@ -114,6 +119,7 @@ export async function createGateway(
     random,
     nowMs,
   }
+  announceKeys(gateway)
   await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
 }
@@ -160,12 +166,22 @@ function die(): void {
   process.exit(exitJournal)
 }
 
-/** What the keyset says of payment. */
-function describePayment({ payees, settlementAddress }: Payment): {
+/** What the keyset says of payment, whichever key signs. */
+function describePayment({ payees, operator }: Payment): {
   readonly payees: Payment['payees']
-  readonly settlementAddress?: string
+  readonly termsDigest?: Uint8Array
 } {
-  return settlementAddress === undefined ? { payees } : { payees, settlementAddress }
+  return operator === undefined ? { payees } : { payees, termsDigest: operator.digest }
+}
+
+/** The keyset names the key that signs: when another one does, the next keyset is opened. */
+function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway): void {
+  chargeKeys?.listen(() => {
+    log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
+    epochs.renew(nowMs()).catch((error: unknown) => {
+      log.error({ err: error }, 'the keyset of another charge key could not be opened')
+    })
+  })
 }
 
 /**
@@ -184,7 +200,10 @@ export async function succeedGateway(
   const offer = openOffer(config, environment, atMs, old.upstreams)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
+  let keepOldKeys: (() => void) | undefined
   try {
+    // Before the keyset that names them.
+    keepOldKeys = await reloadChargeKeys(old.chargeKeys, config, environment)
     const change = { configDigest: digest, upstreams: listHosts(config) }
     const epochs = await old.epochs.succeed(change, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
@@ -192,8 +211,11 @@ export async function succeedGateway(
     // Those of several processes are the primary's.
     const isKept = isSame || old.siblings !== undefined
     const payerLimits = isKept ? old.payerLimits : openPayerLimits(config)
-    return { ...old, ...offer, ...translation, epochs, payerLimits }
+    const next = { ...old, ...offer, ...translation, epochs, payerLimits }
+    announceKeys(next)
+    return next
   } catch (error) {
+    keepOldKeys?.()
     translation?.upstreamAnswers?.close()
     await offer.upstreams.close()
     throw error
@@ -288,7 +310,7 @@ async function openEpochs(
     plan: {
       tlsNames: config.listen.tls?.names,
       sealed: config.listen.sealed,
-      signSettlement: payment.signSettlement,
+      settlement: payment.settlement,
     },
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {
