@@ -149,7 +149,18 @@ async function startNetwork(
     narrow.asksTwoNodes === true ? startRewritingRpc(network.chain.rpcUrl) : undefined,
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock, death, token, narrow }
+  let parts: Parts = {
+    scheme,
+    network,
+    operator,
+    provider,
+    rpc,
+    honest,
+    clock,
+    death,
+    token,
+    narrow,
+  }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
