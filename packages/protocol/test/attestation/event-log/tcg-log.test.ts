@@ -125,7 +125,7 @@ test('leads to the values that extending one after the other leads to, in both b
       extend(hash, new Uint8Array(bytes), boot.payload, boot.payload),
     )
     expect(registers.get(7)).toEqual(extend(hash, new Uint8Array(bytes), separator.payload))
-    expect(events.map((event) => [event.register, isPayloadMeasured(event, bank)])).toEqual([
+    expect(events.map((found) => [found.register, isPayloadMeasured(found, bank)])).toEqual([
       [4, true],
       [7, true],
       [4, true],
