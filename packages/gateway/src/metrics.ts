@@ -1,26 +1,7 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
 import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
-import type { UsageCounts } from './metering/usage.ts'
-import { createCallTallies, type Tally } from './telemetry/call-tallies.ts'
-
-/** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
-export type ObservedCall = {
-  readonly wire: string
-  /** As the configuration lists it. */
-  readonly model: string
-  readonly upstream: string
-  readonly state: string
-  readonly durationMs: number
-  /** From sending to the head of the answer; `undefined`: there was none. */
-  readonly firstByteMs: number | undefined
-  readonly counts: UsageCounts
-  /** How the model that was served stands to the one asked for. */
-  readonly served: string
-  /** How the use of a metered call is known. */
-  readonly meteringSource: string | undefined
-  readonly chargedAtomic: bigint
-}
+import { createCallTallies, type ObservedCall, type Tally } from './telemetry/call-tallies.ts'
 
 /** What is asked for at each rendering. */
 export type PresentState = {

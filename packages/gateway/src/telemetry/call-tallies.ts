@@ -2,8 +2,25 @@
 import type { Registry } from 'prom-client'
 import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from '../metering/usage.ts'
-import type { ObservedCall } from '../metrics.ts'
 import { TalliedHistogram, type DurationTally } from './tallied-histogram.ts'
+
+/** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
+export type ObservedCall = {
+  readonly wire: string
+  /** As the configuration lists it. */
+  readonly model: string
+  readonly upstream: string
+  readonly state: string
+  readonly durationMs: number
+  /** From sending to the head of the answer; `undefined`: there was none. */
+  readonly firstByteMs: number | undefined
+  readonly counts: UsageCounts
+  /** How the model that was served stands to the one asked for. */
+  readonly served: string
+  /** How the use of a metered call is known. */
+  readonly meteringSource: string | undefined
+  readonly chargedAtomic: bigint
+}
 
 /** Owner of the tallies. */
 export type CallTallies = {
