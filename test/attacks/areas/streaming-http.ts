@@ -104,7 +104,6 @@ async function standInTheWay(context: Context, slow: PaidRequest): Promise<strin
   return 'one who reads late and ten who end no request held nobody up'
 }
 
-
 /** T33: the first byte of an answer must not outrun the record of its payment. */
 export const killAfterFirstByte: Attack = async (context) => {
   const { driver } = context
