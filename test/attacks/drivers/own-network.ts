@@ -156,10 +156,7 @@ async function startNetwork(
   const port = Number(new URL(url).port)
   const driver: Driver = {
     requests: requestsFor(scheme),
-    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
-    untilIdle: async () => {
-      await provider.log({ waitUntilIdleMs: 10_000 })
-    },
+    ...workOf(provider),
     restart: async () => {
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
@@ -220,6 +217,16 @@ async function stopParts({ rpc, provider, network, clock, death }: Parts): Promi
   await network.chain.stop()
   clock.stop()
   death.stop()
+}
+
+/** What the provider was asked. */
+function workOf(provider: LoopbackProvider): Pick<Driver, 'executions' | 'untilIdle'> {
+  return {
+    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
+    untilIdle: async () => {
+      await provider.log({ waitUntilIdleMs: 10_000 })
+    },
+  }
 }
 
 /** What receipts say. */
