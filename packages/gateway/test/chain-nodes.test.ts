@@ -44,7 +44,12 @@ function nodeAt({ nodes }: Nodes, number: number): RpcProxy {
 
 const abi = parseAbi(['function balanceOf(address) view returns (uint256)'])
 const balanceOf = (client: PublicClient, owner: Hex): Promise<bigint> =>
-  client.readContract({ address: baseSepoliaUsdc.address, abi, functionName: 'balanceOf', args: [owner] })
+  client.readContract({
+    address: baseSepoliaUsdc.address,
+    abi,
+    functionName: 'balanceOf',
+    args: [owner],
+  })
 
 async function transfer(client: PublicClient, key: Hex, to: Hex): Promise<Hex> {
   const account = privateKeyToAccount(key)
@@ -94,7 +99,9 @@ test('a receipt counts when enough nodes have it, and one that is forged never',
   await client.getBlockNumber()
   nodeAt(asked, 2).rule = (method) =>
     method === 'eth_getTransactionReceipt' ? { result: null } : 'forward'
-  const hidden: unknown = await client.getTransactionReceipt({ hash }).catch((cause: unknown) => cause)
+  const hidden: unknown = await client
+    .getTransactionReceipt({ hash })
+    .catch((cause: unknown) => cause)
   expect(isDisagreement(hidden)).toBe(true)
   expect(differences).toContainEqual({ node: 2, method: 'eth_getTransactionReceipt' })
   // Nobody has it: that is no disagreement.

@@ -93,7 +93,10 @@ async function listening(lines: AsyncIterable<string>): Promise<string> {
   throw new Error('anvil did not start')
 }
 
-function balancesOf(payers: readonly Hex[], senders: readonly Hex[]): Parameters<typeof encodeGenesis>[0] {
+function balancesOf(
+  payers: readonly Hex[],
+  senders: readonly Hex[],
+): Parameters<typeof encodeGenesis>[0] {
   const addressOf = (key: Hex): PrivateKeyAccount['address'] => privateKeyToAccount(key).address
   return {
     usdcAtomic: new Map(payers.map((key) => [addressOf(key), payerBalanceAtomic])),
@@ -102,7 +105,9 @@ function balancesOf(payers: readonly Hex[], senders: readonly Hex[]): Parameters
 }
 
 function createKeys(kind: string): Hex[] {
-  return Array.from({ length: accountsOfEachKind }, (_, index) => keccak256(toHex(`${kind} ${index}`)))
+  return Array.from({ length: accountsOfEachKind }, (_, index) =>
+    keccak256(toHex(`${kind} ${index}`)),
+  )
 }
 
 function take(keys: Hex[]): Hex {
