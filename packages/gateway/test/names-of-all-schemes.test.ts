@@ -131,6 +131,17 @@ const pairs = [
   ['batch-settlement', 'exact'],
 ] as const
 
+async function showPublicPayment(setup: Setup): Promise<void> {
+  const body = chatBody('flat', false, 'public by now')
+  const payment = await sign(setup, 'exact', body)
+  expect((await post(setup, body, payment)).status).toBe(200)
+  const id = 'a-name-of-a-metered-call'
+  expect((await pay(setup, 'upto', body, id)).status).toBe(200)
+  const extensions = { 'payment-identifier': { info: { required: false, id } } }
+  const shown = await post(setup, body, { ...payment, extensions })
+  expect([shown.status, codeOf(shown)]).toEqual([402, 'payment-already-used'])
+}
+
 async function payByCredit(setup: Setup): Promise<void> {
   const body = chatBody('flat', false, 'fails once')
   for (const scheme of ['upto', 'batch-settlement'] as const) {
@@ -210,14 +221,8 @@ describe.each([1, 2])('with %i workers', (workers) => {
   })
 
   test('a payment that is public tells nobody about names of other schemes', async () => {
-    const body = chatBody('flat', false, 'public by now')
-    const payment = await sign(setup, 'exact', body)
-    expect((await post(setup, body, payment)).status).toBe(200)
-    const id = 'a-name-of-a-metered-call'
-    expect((await pay(setup, 'upto', body, id)).status).toBe(200)
-    const extensions = { 'payment-identifier': { info: { required: false, id } } }
-    const shown = await post(setup, body, { ...payment, extensions })
-    expect([shown.status, codeOf(shown)]).toEqual([402, 'payment-already-used'])
+    expect.hasAssertions()
+    await showPublicPayment(setup)
   })
 
   test('of calls by three schemes that race for a name one is made', async () => {

@@ -170,10 +170,7 @@ async function startNetwork(
   const port = Number(new URL(url).port)
   const driver: Driver = {
     requests: requestsFor(scheme),
-    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
-    untilIdle: async () => {
-      await provider.log({ waitUntilIdleMs: 10_000 })
-    },
+    ...workOf(provider),
     restart: async () => {
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
@@ -235,6 +232,16 @@ async function stopParts({ rpc, honest, provider, network, clock, death }: Parts
   await network.chain.stop()
   clock.stop()
   death.stop()
+}
+
+/** What the provider was asked. */
+function workOf(provider: LoopbackProvider): Pick<Driver, 'executions' | 'untilIdle'> {
+  return {
+    executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
+    untilIdle: async () => {
+      await provider.log({ waitUntilIdleMs: 10_000 })
+    },
+  }
 }
 
 /** What receipts say. */
