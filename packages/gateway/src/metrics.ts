@@ -120,10 +120,8 @@ export function createMetrics(): Metrics {
     return tally
   }
 
-  // Owned here: what was added to the counter.
-  const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
-    countDifferences(counters, counted, now)
+    countDifferences(counters, now)
     for (const tally of tallies.values()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -201,15 +199,11 @@ function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
   }
 }
 
-/** Adds what came since; `counted` is what was added before. */
-function countDifferences(
-  counters: Counters,
-  counted: Map<number, number>,
-  { unsettled }: PresentState,
-): void {
+/** They are counted where the nodes are asked. */
+function countDifferences({ nodeDifferences }: Counters, { unsettled }: PresentState): void {
+  nodeDifferences.reset()
   for (const [node, count] of unsettled.nodeDifferences ?? []) {
-    counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
-    counted.set(node, count)
+    nodeDifferences.inc({ node: `${node}` }, count)
   }
 }
 
