@@ -1,6 +1,6 @@
 /** Keyset epochs: the keys that sign, their attestation, and the sequence of statements under each. */
 import { createReportData } from '@countersign/protocol/attestation/report-data'
-import { encodeKeyset, type Payee } from '@countersign/protocol/receipt/keyset'
+import { encodeKeyset, type Keyset, type Payee } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import {
   createStatementSigner,
@@ -10,7 +10,8 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
-import { confirmKeys, type Confirmations } from './confirm-keys.ts'
+import type { SettlementKeys } from '../payment/charge-key/charge-keys.ts'
+import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
 import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
 import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
 import { createReceiptKey } from './receipt-key.ts'
@@ -24,7 +25,8 @@ export type KeysetTerms = {
   readonly configDigest: Uint8Array
   readonly buildDigest: Uint8Array
   readonly payees: readonly Payee[]
-  readonly settlementAddress?: string
+  /** Of the announced terms of the operator. */
+  readonly termsDigest?: Uint8Array
   /** Distinct, in ascending order. */
   readonly upstreams: readonly string[]
 }
@@ -37,8 +39,8 @@ export type KeyPlan = {
   /** Names in the certificate; `undefined` when TLS ends somewhere else. */
   readonly tlsNames: readonly string[] | undefined
   readonly sealed: boolean
-  /** Signs by EIP-191 with the settlement key, which outlives epochs. */
-  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+  /** Charge keys, which outlive epochs; a keyset names those of the moment when it is opened. */
+  readonly settlement: SettlementKeys | undefined
 }
 
 /** An epoch: what is public of it, and the keys that servers need. */
@@ -115,11 +117,12 @@ export const epochLifetimeMs = 86_400_000
 export const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
-const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
+const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, settlement: undefined }
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
 type OpenEpoch = Epoch & {
+  readonly settlement: NamedSettlement | undefined
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
   readonly notBeforeMs: number
@@ -165,7 +168,7 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, onShow, plan = receiptKeyOnly } = options
+  const { onError, onShow } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
@@ -190,11 +193,6 @@ function manageEpochs(
   function renew(nowMs: number): Promise<void> {
     renewal ??= openNext(nowMs)
     return renewal
-  }
-
-  /** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
-  function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
-    return fromMs >= notBeforeMs && untilMs <= notAfterMs
   }
 
   /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
@@ -234,10 +232,27 @@ function manageEpochs(
 
   return {
     succeed,
-    show: () => {
-      onShow?.(epoch)
-    },
+    show: () => onShow?.(epoch),
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
+    ...createUses(have, need),
+    attest: async (nonce, nowMs, share) => {
+      const open = await need(nowMs, nowMs)
+      return attestEpoch(open, attester, { nonce, nowMs, share })
+    },
+  }
+}
+
+/** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
+  return fromMs >= notBeforeMs && untilMs <= notAfterMs
+}
+
+/** What the current epoch is for: an epoch that is there is waited for by nobody. */
+function createUses(
+  have: (fromMs: number, untilMs: number) => OpenEpoch | undefined,
+  need: (fromMs: number, untilMs: number) => Promise<OpenEpoch>,
+): Pick<Epochs, 'ready' | 'current' | 'sign'> {
+  return {
     ready: (nowMs, durationMs) => {
       const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
       return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
@@ -249,10 +264,6 @@ function manageEpochs(
       if (open !== undefined) return signNext(open, input)
       return need(timeMs, timeMs).then((needed) => signNext(needed, input))
     },
-    attest: async (nonce, nowMs, share) => {
-      const open = await need(nowMs, nowMs)
-      return attestEpoch({ ...open, ...plan }, attester, { nonce, nowMs, share })
-    },
   }
 }
 
@@ -261,7 +272,7 @@ function ignore(): void {
 }
 
 async function attestEpoch(
-  open: OpenEpoch & KeyPlan,
+  open: OpenEpoch,
   attester: Attester,
   asked: {
     readonly nonce: Uint8Array
@@ -319,20 +330,36 @@ async function openInTurn(
 }
 
 function createKeys(
-  { tlsNames, sealed }: KeyPlan,
+  { tlsNames, sealed, settlement }: KeyPlan,
   nowMs: number,
   notAfterMs: number,
-): Pick<KeysetTurn, 'tls' | 'hpke'> {
+): Pick<KeysetTurn, 'tls' | 'hpke' | 'settlement'> {
   return {
     tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
     hpke: sealed ? createHpkeKey() : undefined,
+    settlement: settlement && nameKeys(settlement),
+  }
+}
+
+function nameKeys(keys: SettlementKeys): NamedSettlement {
+  const { address, others } = keys.named()
+  return { address, others, confirm: (message) => keys.confirm(address, message) }
+}
+
+function describeKeys({
+  address: settlementAddress,
+  others,
+}: NamedSettlement): Pick<Keyset, 'settlementAddress' | 'otherChargeKeys'> {
+  return {
+    settlementAddress,
+    ...(others.length === 0 ? {} : { otherChargeKeys: others }),
   }
 }
 
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  { tls, hpke, previousKeysetDigest }: KeysetTurn,
+  { tls, hpke, settlement, previousKeysetDigest }: KeysetTurn,
   options: { readonly nowMs: number; readonly notAfterMs: number; readonly random: RandomBytes },
 ): Promise<OpenEpoch> {
   const { nowMs, notAfterMs, random } = options
@@ -344,6 +371,7 @@ async function openEpoch(
     notBeforeMs: nowMs,
     notAfterMs,
     ...(payees.length === 0 ? {} : { payees }),
+    ...(settlement === undefined ? {} : describeKeys(settlement)),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
     ...(tls === undefined ? {} : { tlsSpki: tls.spkiDigest }),
     ...(hpke === undefined ? {} : { hpkeKey: hpke.publicKey }),
@@ -367,6 +395,7 @@ async function openEpoch(
     notAfterMs,
     tls,
     hpke,
+    settlement,
     signer,
     signStatement,
     notBeforeMs: nowMs,

@@ -1,4 +1,5 @@
 /** A turn to open a keyset: several processes make one chain of them. */
+import type { NamedSettlement } from './confirm-keys.ts'
 import type { HpkeKey } from './hpke-key.ts'
 import type { TlsKey } from './tls-key.ts'
 
@@ -7,6 +8,7 @@ export type KeysetTurn = {
   readonly previousKeysetDigest: Uint8Array | undefined
   readonly tls: TlsKey | undefined
   readonly hpke: HpkeKey | undefined
+  readonly settlement: NamedSettlement | undefined
   /**
    * The keyset is stored, or there is none: the next turn may begin. Resolves when callers may be shown its keys: other
    * processes have keysets with the same by then.
