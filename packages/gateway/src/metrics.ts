@@ -60,10 +60,8 @@ export function createMetrics(): Metrics {
   const counters = createCounters(registers)
   const gauges = createGauges(registers)
   const tallies = createCallTallies(registers)
-  // Owned here: what was added to the counter.
-  const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
-    countDifferences(counters, counted, now)
+    countDifferences(counters, now)
     for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -91,15 +89,11 @@ export function createMetrics(): Metrics {
   }
 }
 
-/** Adds what came since; `counted` is what was added before. */
-function countDifferences(
-  counters: Counters,
-  counted: Map<number, number>,
-  { unsettled }: PresentState,
-): void {
+/** They are counted where the nodes are asked. */
+function countDifferences({ nodeDifferences }: Counters, { unsettled }: PresentState): void {
+  nodeDifferences.reset()
   for (const [node, count] of unsettled.nodeDifferences ?? []) {
-    counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
-    counted.set(node, count)
+    nodeDifferences.inc({ node: `${node}` }, count)
   }
 }
 

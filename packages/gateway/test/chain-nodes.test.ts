@@ -131,6 +131,25 @@ test('a receipt counts when enough nodes have it, and one that is forged never',
   await expect(none).rejects.toThrow('could not be found')
 })
 
+test.each<readonly [string, string | object | null]>([
+  ['numbers that are none', { blockNumber: 'zzz', logs: 'none', status: {} }],
+  ['a text', 'zzz'],
+  ['a list', [[[]]]],
+  ['members of objects', { ['__proto__']: 1, constructor: null, blockNumber: '0x' }],
+])('a node that answers everything with %s is outvoted', async (_, result) => {
+  const asked = await ask(3, 2)
+  const { client } = asked
+  const hash = await transfer(client, chain.nextSettlementKey(), chain.nextPayer().address)
+  await chain.mine(3)
+  nodeAt(asked, 2).rule = () => ({ result })
+  expect(await client.getBlockNumber()).toBe(await chain.client.getBlockNumber())
+  expect((await client.getTransactionReceipt({ hash })).status).toBe('success')
+  expect(await client.getGasPrice()).toBe(await chain.client.getGasPrice())
+  const logs = { address: baseSepoliaUsdc.address, fromBlock: 0n } as const
+  expect(await client.getLogs(logs)).toEqual(await chain.client.getLogs(logs))
+  await expect.poll(() => asked.differences.some(({ node }) => node === 2)).toBe(true)
+})
+
 test('a node that lags is waited for where it is needed, and is no liar', async () => {
   const asked = await ask(2, 2)
   const { client, differences } = asked

@@ -65,7 +65,7 @@ const much = (10n ** 15n).toString(16).padStart(64, '0')
  * One of two nodes says that a payer without money has it, that every transaction would succeed, and that what failed did
  * not. The payer must get nothing, and others must be served as soon as the nodes agree again.
  */
-export async function inventMoney(context: Context): Promise<string> {
+async function inventMoney(context: Context): Promise<string> {
   const { driver, scheme } = context
   if (driver === undefined) throw new Error('no driver')
   const poor = createPayer(scheme, await driver.createPayerKey(0n))

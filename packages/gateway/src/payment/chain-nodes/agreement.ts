@@ -108,6 +108,11 @@ function isBehind(each: Said, said: readonly Said[]): boolean {
   if (each.kind !== 'value' || each.value !== null) return false
   return said.every((other) => {
     const number = other.kind === 'value' ? readMember(other.value, 'blockNumber') : undefined
-    return typeof number !== 'string' || each.node.headNumber < BigInt(number) + indexLag
+    return !isQuantity(number) || each.node.headNumber < BigInt(number) + indexLag
   })
+}
+
+/** What a node says is anything. */
+function isQuantity(value: unknown): value is string {
+  return typeof value === 'string' && /^0x[0-9a-f]{1,16}$/i.test(value)
 }

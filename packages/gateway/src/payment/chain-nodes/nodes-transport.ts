@@ -1,5 +1,14 @@
 /** The transport between viem and several nodes: one rule for each question that we ask (spec/payment.md PA29). */
-import { createPublicClient, custom, http, type PublicClient, type Transport } from 'viem'
+import {
+  createPublicClient,
+  custom,
+  http,
+  isHex,
+  keccak256,
+  type Hex,
+  type PublicClient,
+  type Transport,
+} from 'viem'
 import { askAlike, describeFailure, type NodeGroup, type OnDifference } from './agreement.ts'
 import { findAgreedHead, type AgreedHead } from './agreed-head.ts'
 import { createChainNode, rpcErrorOf, type Said } from './chain-node.ts'
@@ -205,13 +214,19 @@ async function sendToAll(group: NodeGroup, params: readonly unknown[]): Promise<
     (node) => node.ask('eth_sendRawTransaction', params),
     (so) => so.some(isTaken),
   )
-  const taken = said.find(isTaken)
-  if (taken !== undefined) return taken.kind === 'value' ? taken.value : Promise.reject(taken.error)
+  // Its hash is that of its bytes, whatever a node calls it.
+  if (said.some(isTaken)) return keccak256(toHexText(params[0]))
   const unanswered = said.find((each) => errorOf(each) === undefined)
   const told = unanswered ?? said[0]
   throw told === undefined || told.kind === 'value' ? new RangeError('no node') : told.error
 }
 
+function toHexText(raw: unknown): Hex {
+  if (!isHex(raw)) throw new TypeError('not a raw transaction')
+  return raw
+}
+
+/** Nodes tell one another: who knows it already has it from us, or from one that took it. */
 function isTaken(said: Said): boolean {
   if (said.kind === 'value') return true
   const answered = errorOf(said)
