@@ -33,7 +33,7 @@ import { repositoryRoot } from './tools/source-tree.ts'
 // More than this nobody reads: raise a cap only with a reason in docs/decisions.
 const maxPackages = 43
 const maxModules = 1350
-const maxBytes = 7_500_000
+const maxBytes = 7_800_000
 const maxWorkerBytes = 2_700_000
 
 let folder = ''

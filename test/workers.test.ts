@@ -1,9 +1,12 @@
 /** What callers who check keys see of a gateway with several workers. */
+import { request } from 'node:https'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countersignFetch } from '@countersign/client'
 import { createAttestedFetch } from '@countersign/client/attested-fetch'
 import { createSealedFetch } from '@countersign/client/sealed-fetch'
-import { toHex } from '@countersign/protocol/bytes/text-encoding'
+import { fromBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
+import { parseKeyset, type Keyset } from '@countersign/protocol/receipt/keyset'
 import { parseStatement } from '@countersign/protocol/receipt/statement'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
 import { createChatBody } from '../packages/gateway/test/support/chat-call.ts'
@@ -23,6 +26,10 @@ beforeAll(async () => {
   provider = await startLoopbackProvider({})
   gateway = await startGateway({
     provider,
+    program: fileURLToPath(
+      new URL('../packages/gateway/test/support/clock-gateway.ts', import.meta.url),
+    ),
+    nodeFlags: ['--conditions=source'],
     config: { workers: 2, listen: { port: 0, tls: { names: ['127.0.0.1'] } } },
   })
 }, 60_000)
@@ -88,4 +95,62 @@ test('a sealed call that was recorded is made by no other worker either', async 
   } finally {
     attested.close()
   }
+})
+
+/** The keyset of whichever worker answers a new connection. Who asks so proves nothing to itself. */
+async function askKeyset(): Promise<Keyset & { readonly digest: string }> {
+  const path = `${gateway.url}/v1/attestation?nonce=${'00'.repeat(32)}`
+  const body = await new Promise<string>((resolve, reject) => {
+    const sent = request(path, { agent: false, rejectUnauthorized: false }, (answer) => {
+      let text = ''
+      answer.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece
+      })
+      answer.once('end', () => resolve(text))
+      answer.once('error', reject)
+    })
+    sent.once('error', reject)
+    sent.end()
+  })
+  const { keyset }: { readonly keyset: string } = JSON.parse(body)
+  const { payload } = parseStatement(fromBase64url(keyset) ?? new Uint8Array(0))
+  if (payload.type !== 'keyset') throw new Error('no keyset')
+  return { ...parseKeyset(payload.document), digest: toHex(payload.keysetDigest) }
+}
+
+const laterNow = (): number => Date.now() + 13 * 3_600_000
+const tlsOf = ({ tlsSpki }: Keyset): string => toHex(tlsSpki ?? new Uint8Array(0))
+
+test('after half a day both workers offer renewed keys, and who attests at one connects to the other', async () => {
+  const before = await askKeyset()
+  const workers = gateway.stderr().matchAll(/"pid":([0-9]+),"msg":"a worker serves"/g)
+  const pids = [gateway.pid, ...Array.from(workers, ([, pid]) => Number(pid))]
+  expect(pids).toHaveLength(3)
+  for (const pid of pids) process.kill(pid, 'SIGUSR2')
+  await gateway.logged('the clock has moved', pids.length)
+  // Whoever is asked renews in the background.
+  const renewed = new Map<string, string>()
+  for (let tries = 0; renewed.size < 2 && tries < 500; tries++) {
+    const keyset = await askKeyset()
+    if (tlsOf(keyset) !== tlsOf(before)) renewed.set(keyset.digest, tlsOf(keyset))
+  }
+  expect(renewed.size).toBe(2)
+  expect(new Set(renewed.values()).size).toBe(1)
+  const met = new Set<string>()
+  const attested = createAttestedFetch({ now: laterNow })
+  try {
+    // One attestation, many connections.
+    await Promise.all(
+      Array.from({ length: calls }, async () => {
+        const answer = await attested(`${gateway.url}/v1/chat/completions`, call(false))
+        expect(answer.status).toBe(200)
+        const statement = fromBase64url(answer.headers.get('x-receipt-statement') ?? '')
+        const { payload } = parseStatement(statement ?? new Uint8Array(0))
+        met.add(toHex(payload.keysetDigest))
+      }),
+    )
+  } finally {
+    attested.close()
+  }
+  expect(met).toEqual(new Set(renewed.keys()))
 })

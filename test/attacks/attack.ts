@@ -1,5 +1,6 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
+import type { MoodyToken } from './drivers/accounts.ts'
 import type { Driver } from './drivers/driver.ts'
 import type { Payment, Quote, PaidRequest } from './wire.ts'
 
@@ -79,6 +80,8 @@ export type Context = {
   settleUp(): Promise<void>
   /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
   readonly fresh: (() => Promise<FreshContext>) | undefined
+  /** The same with an asset that can become what tokens can become (T19). */
+  readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */
   observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
 }

@@ -12,7 +12,7 @@ import {
   type Scheme,
 } from './attack.ts'
 import { catalogue, type CatalogueEntry } from './catalogue.ts'
-import type { Driver } from './drivers/driver.ts'
+import type { Driver, FreshNetwork } from './drivers/driver.ts'
 import { createPayer } from './payers/create-payer.ts'
 import { encodePayment, quoteIn, type Payment, type PaidRequest } from './wire.ts'
 
@@ -38,7 +38,8 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
   readonly milliseconds: number
 }
 
-const patienceMs = 90_000
+// Some attacks kill the server, or change its token, a dozen times.
+const patienceMs = 300_000
 
 /** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
@@ -137,13 +138,26 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       return { answers, executions: after - before }
     },
     settleUp: () => prepare(context),
-    fresh: driver?.fresh === undefined ? undefined : () => startFresh(options, driver),
+    fresh:
+      driver?.fresh === undefined
+        ? undefined
+        : async () => startFresh(options, await driver.fresh?.()),
+    moody:
+      driver?.withMoodyToken === undefined
+        ? undefined
+        : async () => {
+            const network = await driver.withMoodyToken?.()
+            if (network === undefined) throw new Error('the driver starts no other network')
+            return { ...(await startFresh(options, network)), token: network.token }
+          },
   }
   return context
 }
 
-async function startFresh(options: SuiteOptions, parent: Driver): Promise<FreshContext> {
-  const network = await parent.fresh?.()
+async function startFresh(
+  options: SuiteOptions,
+  network: FreshNetwork | undefined,
+): Promise<FreshContext> {
   if (network === undefined) throw new Error('the driver starts no other network')
   const { url, rpcUrl, request, driver } = network
   const payer = createPayer(options.scheme, await driver.createPayerKey())

@@ -10,6 +10,7 @@ import { cborCases } from './cases/cbor.ts'
 import { claimCases } from './cases/claims.ts'
 import { chargeCases } from './cases/charge.ts'
 import { evidenceCases } from './cases/evidence.ts'
+import { evidenceSetCases } from './cases/evidence-sets.ts'
 import { goodCases } from './cases/good.ts'
 import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
@@ -50,6 +51,7 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['vectors/attestations.json', formatCases(await answerCases())],
     ['vectors/bills.json', formatCases(billCases())],
+    ['vectors/evidence-sets.json', formatCases(await evidenceSetCases())],
     ['vectors/sealed.json', formatCases(await sealedCases())],
     ['vectors/cbor.json', formatCases(cborCases())],
     ['vectors/bundles.json', formatCases(bundles)],

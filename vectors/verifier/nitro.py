@@ -88,7 +88,8 @@ def parse_document(platform, raw):
     module = re.fullmatch(r"(i-[0-9a-f]{8,32})-(enc|tpm)[0-9a-f]{1,64}", payload["module_id"])
     demand(module and module[2] == word, "nitro-malformed")
     return SimpleNamespace(
-        pcrs=payload[key], instance=module[1], signature=envelope[3],
+        pcrs=payload[key], instance=module[1], signature=envelope[3], timestamp=payload["timestamp"],
+        user_data=payload.get("user_data"),
         chain=[parse_certificate(item) for item in (*payload["cabundle"], payload["certificate"])],
         signed=encode_cbor(["Signature1", ES384, b"", envelope[2]]),
     )

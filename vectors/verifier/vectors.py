@@ -10,7 +10,8 @@ from .answer import verify_answer
 from .bill import judge_bill
 from .cbor import decode_cbor, encode_cbor
 from .codes import given_codes
-from .platforms import appraise_case, expand_cases, judged_cases
+from .evidencesets import judge_set
+from .platforms import appraise_case, expand, expand_cases, judged_cases
 from .jsontext import parse_base64
 from .operatorterms import judge_terms
 from .policy import BUILT_IN
@@ -42,7 +43,7 @@ def decode_case(case):
 def open_case(case):
     signers = [bytes.fromhex(key) for key in case["signers"]]
     try:
-        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"])
+        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"], case.get("issuedFrom", 0))
     except Refusal as refusal:
         return {"code": refusal.args[0]}
     return {"digest": sha256(policy).hexdigest()}
@@ -68,6 +69,21 @@ def answer_case(case):
 def bill_case(case):
     charge, claims = (decode_cbor(parse_base64(case[name])) for name in ("charge", "claims"))
     return judge_bill(charge, claims, case["isWhole"])
+
+def expand_sets(cases):
+    """Cases of sets with their data, which is stored whole or by its difference to that of an earlier case."""
+    found = []
+    for case in cases:
+        found.append({**case, "data": expand(case["data"], lambda at: found[at]["data"])})
+    return found
+
+def set_case(case):
+    report_data, policy = case.get("reportData"), parse_base64(case["policy"])
+    known = None if report_data is None else bytes.fromhex(report_data)
+    try:
+        return judge_set(case["data"], policy, case["asOf"], case.get("knownSince"), known)
+    except Refusal as refusal:
+        return {"code": refusal.args[0]}
 
 def sealed_case(case):
     outcome = open_sealed(case)
@@ -103,6 +119,7 @@ def judge_cases(name, cases, judge):
 def expected_codes(cases):
     """The codes and reasons that the cases expect."""
     outcomes = [case["expect"] for case in cases]
+    outcomes += [piece for outcome in outcomes for piece in outcome.get("pieces", [])]
     whole = {outcome[name] for outcome in outcomes for name in ("code", "reason") if name in outcome}
     return whole | {detail for outcome in outcomes for _, _, detail in outcome.get("checks", [])}
 
@@ -132,11 +149,12 @@ def judge_vectors():
     results, every = judge_evidence_vectors()
     files = (
         ("attestations.json", answer_case), ("bills.json", bill_case), ("bundles.json", verify_case),
-        ("cbor.json", decode_case), ("operator-terms.json", terms_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
+        ("cbor.json", decode_case), ("evidence-sets.json", set_case), ("operator-terms.json", terms_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
     )
     for name, judge in files:
         path = VECTORS / name
         cases = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        cases = expand_sets(cases) if judge is set_case else cases
         results.append(judge_cases(name, cases, judge))
         every += cases
     results.append((0, judge_coverage(every)))
@@ -145,10 +163,12 @@ def judge_vectors():
     return 1 if failed else 0
 
 def judge_line(line):
-    """A case of any file but cbor, operator-terms and signed-policies.json; of a file of evidence with all byte strings whole."""
+    """A case of any file but cbor, operator-terms and signed-policies.json; of files of evidence with all byte strings whole."""
     case = json.loads(line)
     if "platform" in case:
         return appraise_case(expand_cases([case])[0])
+    if "data" in case:
+        return set_case(expand_sets([case])[0])
     by_member = (("answer", answer_case), ("charge", bill_case), ("body", sealed_case), ("bundle", verify_case))
     return next(judge for member, judge in by_member if member in case)(case)
 

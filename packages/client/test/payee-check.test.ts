@@ -1,6 +1,6 @@
 import { encodeFunctionData, type Hex } from 'viem'
 import { expect, test } from 'vitest'
-import type { Payee } from '@countersign/client'
+import type { ChainReader, Payee } from '@countersign/client'
 import { createPayeeCheck, type TrustedOperator } from '@countersign/client/payee-check'
 import { keyRegistryAbi } from '@countersign/contracts/key-registry'
 import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
@@ -40,6 +40,14 @@ test('judges contracts, roles and announcements of a registry on a chain', needs
   // Keys were announced and registered: that is what the timelock is for.
   await check(payee)
   await check(upto)
+  // Of several nodes all must find it right: one that knows no code, one on another chain, none at all.
+  const several = (...own: readonly ChainReader[]): Promise<string> =>
+    refusalOf(createPayeeCheck({ operators: [terms], readers: { [network]: own } })(payee))
+  const honest = readerOf(chain)
+  await createPayeeCheck({ operators: [terms], readers: { [network]: [honest, honest] } })(payee)
+  expect(await several(honest, { ...honest, getCode: async () => '0x' })).toBe('payee-foreign')
+  expect(await several({ ...honest, chainId: async () => 1n }, honest)).not.toBe('')
+  expect(await several()).toBe('network-not-allowed')
   const refused = (changes: Partial<TrustedOperator>, of: Payee = payee): Promise<string> =>
     refusalOf(createPayeeCheck({ operators: [{ ...terms, ...changes }], readers })(of))
   expect(await refused({ guardian: payeeOwner })).toBe('payee-foreign')

@@ -28,6 +28,7 @@ const CONTRACTS: readonly Contract[] = [
     output: 'test-usdc',
     genesis: {},
   },
+  { source: 'MoodyUSDC.sol', name: 'MoodyUSDC', constant: 'moodyUsdc', output: 'moody-usdc' },
   x402('x402BatchSettlement', 'batchSettlement', 'batch-settlement', {}),
   x402('x402ExactPermit2Proxy', 'exactPermit2Proxy', 'exact-permit2-proxy', { PERMIT2 }),
   x402('x402UptoPermit2Proxy', 'uptoPermit2Proxy', 'upto-permit2-proxy', { PERMIT2 }),

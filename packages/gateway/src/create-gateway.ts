@@ -40,7 +40,7 @@ import {
 import { listHosts } from './upstream/list-hosts.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
-const answerCacheBytes = 67_108_864
+const answerCacheBytes = 134_217_728
 const answerCacheMs = 600_000
 const exitJournal = 74
 const settlementMs = 6000

@@ -77,7 +77,7 @@ function makeAk(running: RunningSwtpm): Promise<Uint8Array> {
       parameters: u32(akHandle),
       answersHandle: false,
     })
-    return key.public.kind === 'rsa' ? key.public.modulus : new Uint8Array(0)
+    return key.public.key.bytes
   })
 }
 

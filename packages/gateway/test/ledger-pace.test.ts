@@ -9,11 +9,13 @@ function toText(_name: string, value: unknown): unknown {
 }
 
 /** How often groups begin when a wait comes every `everyMs`, for `forMs`. */
-function countGroups(everyMs: number, forMs: number): number {
-  const pace = createPace(1)
+function countGroups(everyMs: number, forMs: number, idleShare = 0.5): number {
+  let idleMs = 0
+  const pace = createPace(1, () => idleMs)
   let groups = 0
   let mayBeginAtMs = 0
   for (let nowMs = 0; nowMs < forMs; nowMs += everyMs) {
+    idleMs = nowMs * idleShare
     pace.awaited(nowMs)
     if (nowMs < mayBeginAtMs) continue
     const waitMs = Math.max(0, pace.waitMs(nowMs))
@@ -35,11 +37,21 @@ test('when many wait, a group begins every millisecond', () => {
   expect(groups).toBeLessThan(1300)
 })
 
+test('when the process has nothing to spare, a group begins every third millisecond however few wait', () => {
+  const groups = countGroups(0.5, 3000, 0.05)
+  expect(groups).toBeGreaterThan(900)
+  expect(groups).toBeLessThan(1300)
+})
+
 test('after a burst the next one is written at once again', () => {
-  const pace = createPace(1)
+  let idleMs = 0
+  const pace = createPace(1, () => idleMs)
   for (let index = 0; index < 500; index++) pace.awaited(index / 100)
   pace.began(5)
   expect(pace.waitMs(5.1)).toBeGreaterThan(0)
+  expect(pace.waitMs(100)).toBe(0)
+  idleMs = 50
+  pace.awaited(100)
   expect(pace.waitMs(100)).toBe(0)
 })
 

@@ -82,6 +82,24 @@ test('payers that were refused, and payers that owe nothing, are not remembered'
   expect(ledger.state.payments.size).toBe(1)
 })
 
+test('a settlement that was taken back is owed again, and may fail', () => {
+  const ledger = createLedger()
+  ledger.apply(reserve(1n, 100n))
+  ledger.apply({ type: 'upto-charged', payer, nonce: 1n, amountAtomic: 60n })
+  expect(codeOf(ledger, { type: 'upto-unsettled', payer, nonce: 1n })).toBe('not-settleable')
+  ledger.apply({ type: 'upto-settled', payer, nonce: 1n })
+  expect(ledger.state.payers.size).toBe(0)
+  expect(codeOf(ledger, { type: 'upto-unsettled', payer, nonce: 1n })).toBe('accepted')
+  expect(ledger.state.payers.get(payer)?.unsettledAtomic).toBe(60n)
+  expect(codeOf(ledger, { type: 'upto-forgotten', payer, nonce: 1n })).toBe('still-needed')
+  ledger.apply({ type: 'upto-failed', payer, nonce: 1n })
+  expect(ledger.state.payers.get(payer)?.failedAtomic).toBe(60n)
+  // A charge of 0 settled nothing.
+  ledger.apply(reserve(2n, 30n))
+  ledger.apply({ type: 'upto-charged', payer, nonce: 2n, amountAtomic: 0n })
+  expect(codeOf(ledger, { type: 'upto-unsettled', payer, nonce: 2n })).toBe('not-settleable')
+})
+
 test('a failed settlement counts against the payer for ever', () => {
   const ledger = createLedger()
   ledger.apply(reserve(1n, 100n))

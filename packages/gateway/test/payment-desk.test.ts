@@ -1,10 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { createPayerLimits } from '../src/limits/payer-limits.ts'
 import type { AdmittedPayment, MeteredEnd, PaymentScheme } from '../src/payment/admission.ts'
 import { createPaymentDesk, type PaymentDesk } from '../src/workers/payment-desk.ts'
-import type { Pipe } from '../src/workers/pipe.ts'
-import type { CallToAdmit, PrimaryQuestions } from '../src/workers/questions.ts'
+import { createPipe, type Carrier, type Pipe } from '../src/workers/pipe.ts'
+import type { CallToAdmit, PrimaryQuestions, WorkerQuestions } from '../src/workers/questions.ts'
 import { createRemotePayment } from '../src/workers/remote-payment.ts'
 
 const nowMs = 1_800_000_000_000
@@ -15,6 +16,8 @@ type Setup = {
   readonly ends: (readonly [string, bigint | undefined])[]
   readonly stored: string[]
   readonly open: Promise<void>[]
+  /** What workers wait for before all of them ask the same prices. */
+  readonly undecided: Promise<void>[]
 }
 
 /** A scheme that writes down what it is told. Each payer has one call at a time. */
@@ -22,6 +25,7 @@ function setUp(kind: Partial<Pick<AdmittedPayment, 'releases'>> & { metered?: bo
   const ends: (readonly [string, bigint | undefined])[] = []
   const stored: string[] = []
   const open: Promise<void>[] = []
+  const undecided: Promise<void>[] = []
   const metered: MeteredEnd = {
     headers: () => ({ 'payment-response': 'told' }),
     progress: () => undefined,
@@ -48,7 +52,10 @@ function setUp(kind: Partial<Pick<AdmittedPayment, 'releases'>> & { metered?: bo
     close: () => Promise.resolve(),
   }
   const limits = createPayerLimits({ concurrentCalls: 1 }, () => nowMs)
-  return { desk: createPaymentDesk(scheme, () => limits), ends, stored, open }
+  const agreed = async (): Promise<void> => {
+    await Promise.all(undecided)
+  }
+  return { desk: createPaymentDesk(scheme, () => limits, agreed), ends, stored, open, undecided }
 }
 
 function call(first: number): CallToAdmit {
@@ -134,6 +141,21 @@ test('a charge gives the place back: the caller may call again before the worker
   expect((await desk.answers.admit(call(4))).kind).toBe('refused')
 })
 
+test('while workers ask different prices a payment is admitted, and nobody is told a price', async () => {
+  const { desk, undecided } = setUp({})
+  const gate = Promise.withResolvers<void>()
+  undecided.push(gate.promise)
+  expect((await desk.answers.admit(call(1))).kind).toBe('admitted')
+  const refused = desk.answers.admit(call(2))
+  const early = await Promise.race([
+    refused,
+    new Promise((resolve) => setImmediate(resolve, 'nothing')),
+  ])
+  expect(early).toBe('nothing')
+  gate.resolve()
+  expect(await refused).toMatchObject({ kind: 'refused' })
+})
+
 test('a worker ends only what it holds', async () => {
   const { desk } = setUp({})
   await expect(
@@ -157,5 +179,61 @@ test.each([true, false])(
     const request = { ...others, bodyDigest: () => bodyDigest, isStream }
     await expect(createRemotePayment(pipe, false).scheme.admit(request)).rejects.toThrow('primary')
     expect(told).toEqual([isStream])
+  },
+)
+
+/** The worker's end of a pipe to this desk, and what goes through it. */
+function connect(desk: PaymentDesk): { pipe: Pipe<PrimaryQuestions>; asked: string[] } {
+  const asked: string[] = []
+  const listeners: ((message: unknown) => void)[] = []
+  const carry = (to: number): Carrier => ({
+    send: (frames) => {
+      for (const frame of frames) if (frame.kind === 'ask') asked.push(frame.name)
+      listeners[to]?.([...frames])
+    },
+    listen: (listener) => listeners.push(listener),
+  })
+  createPipe(carry(1), desk.answers, fail)
+  const worker = { renew: () => undefined }
+  const pipe = createPipe<Pick<WorkerQuestions, 'renew'>, PrimaryQuestions>(carry(0), worker, fail)
+  return { pipe, asked }
+}
+
+function fail(error: unknown): void {
+  throw error
+}
+
+test.each([
+  ['whole', ['admit', 'complete', 'receiptStored']],
+  ['stream', ['admit', 'release', 'complete', 'receiptStored']],
+] as const)(
+  'a metered %s answer asks the primary no more than what it must know',
+  async (form, names) => {
+    const { desk, ends } = setUp({ metered: true, releases: 'free-whole' })
+    const { pipe, asked } = connect(desk)
+    const { bodyDigest, ...others } = call(1)
+    const { scheme, payerLimits } = createRemotePayment(pipe, false)
+    const request = { ...others, bodyDigest: () => bodyDigest }
+    const admission = await scheme.admit(request)
+    if (admission.kind !== 'admitted') throw new Error('refused')
+    const { payment } = admission
+    expect(await payment.release(form)).toEqual({ kind: 'released', headers: {} })
+    await payment.complete('used', 7n)
+    payment.metered?.receiptStored()
+    payerLimits.leave(request.receiptId)
+    await turn()
+    expect(asked).toEqual(names)
+    expect(ends).toEqual([['used', 7n]])
+    // Its place is free, and so is that of a call that was refused.
+    const [second, third] = [call(2), call(3)].map(({ bodyDigest: digest, ...rest }) => ({
+      ...rest,
+      bodyDigest: () => digest,
+    }))
+    if (second === undefined || third === undefined) throw new Error('no calls')
+    expect((await scheme.admit(second)).kind).toBe('admitted')
+    expect((await scheme.admit(third)).kind).toBe('refused')
+    payerLimits.leave(third.receiptId)
+    await turn()
+    expect(asked.slice(names.length)).toEqual(['admit', 'admit'])
   },
 )

@@ -47,7 +47,7 @@ test('quotes by the key of the platform, and refuses a certificate for another k
     plans.map(createCertificate)
   await withTpm(tpm, timeoutMs, async (transport) => {
     const spki = await withAttestationKey(transport, async ({ public: ak }) => {
-      const point = ak.kind === 'ecc' ? Buffer.from(ak.point) : Buffer.alloc(0)
+      const point = Buffer.from(ak.key.bytes.subarray(1))
       const [x, y] = [point.subarray(0, 32), point.subarray(32)]
       const jwk = {
         kty: 'EC',

@@ -17,14 +17,14 @@ declare const crypto: {
     importKey(
       format: 'raw',
       bytes: Uint8Array,
-      algorithm: { name: 'ECDSA'; namedCurve: 'P-256' | 'P-384' | 'P-521' },
+      algorithm: { name: string; namedCurve: string },
       extractable: false,
       usages: readonly ['verify'],
     ): Promise<CryptoKey>
     importKey(
       format: 'jwk',
       key: { kty: 'RSA'; n: string; e: string },
-      algorithm: { name: 'RSA-PSS' | 'RSASSA-PKCS1-v1_5'; hash: SubtleHash },
+      algorithm: { name: string; hash: SubtleHash },
       extractable: false,
       usages: readonly ['verify'],
     ): Promise<CryptoKey>
@@ -63,10 +63,7 @@ declare const crypto: {
       bytes: Uint8Array,
     ): Promise<ArrayBuffer>
     verify(
-      algorithm:
-        | { name: 'ECDSA'; hash: SubtleHash }
-        | { name: 'RSA-PSS'; saltLength: number }
-        | { name: 'RSASSA-PKCS1-v1_5' },
+      algorithm: { name: string; hash: SubtleHash; saltLength: number },
       key: CryptoKey,
       signature: Uint8Array,
       message: Uint8Array,

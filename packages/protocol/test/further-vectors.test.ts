@@ -1,4 +1,4 @@
-/** The published vectors of attestation answers, sealed messages and bills. */
+/** The published vectors of attestation answers, sets of evidence, sealed messages and bills. */
 import { readFileSync } from 'node:fs'
 import { decodeCbor } from '@countersign/protocol/bytes/cbor-decode'
 import { isCborMap, type CborValue } from '@countersign/protocol/bytes/cbor-encode'
@@ -10,6 +10,11 @@ import {
   type StoredAnswerCase,
 } from '../../../test/vectors/attestation-answer.ts'
 import { storeBill, type StoredBillCase } from '../../../test/vectors/cases/bills.ts'
+import {
+  expandSetCases,
+  judgeStoredSet,
+  type CompactSetCase,
+} from '../../../test/vectors/evidence-set-case.ts'
 import { openStored, type StoredSealedCase } from '../../../test/vectors/sealed-case.ts'
 
 function read(name: string): string {
@@ -18,6 +23,8 @@ function read(name: string): string {
 
 const answers: readonly StoredAnswerCase[] = JSON.parse(read('attestations'))
 const sealed: readonly StoredSealedCase[] = JSON.parse(read('sealed'))
+const compactSets: readonly CompactSetCase[] = JSON.parse(read('evidence-sets'))
+const sets = expandSetCases(compactSets)
 const bills: readonly StoredBillCase[] = JSON.parse(read('bills'))
 
 test('there are good and bad ones of each, with every code', () => {
@@ -54,6 +61,21 @@ test('there are good and bad ones of each, with every code', () => {
 
 test.each(answers)('$clause: $name', async ({ expect: expected, ...given }) => {
   expect(await judgeStoredAnswer(given)).toEqual(expected)
+})
+
+test('sets of evidence end in every way', () => {
+  const ends = sets.map(({ expect: end }) => ('code' in end ? end.code : end.verdict))
+  expect([...new Set(ends)].toSorted()).toEqual([
+    'evidence-malformed',
+    'incomplete',
+    'invalid',
+    'not-allowed',
+    'valid',
+  ])
+})
+
+test.each(sets)('$clause: $name', async ({ expect: expected, ...given }) => {
+  expect(await judgeStoredSet(given)).toEqual(expected)
 })
 
 test.each(sealed)('$clause: $name', async (stored) => {

@@ -1,4 +1,5 @@
 /** T14–T19: amounts that are no amounts, charges above what was signed, tokens that lie. */
+import type { Driver } from '../drivers/driver.ts'
 import { chargedIn, encodePayment, withAccepted, type PaidRequest } from '../wire.ts'
 import {
   demand,
@@ -9,8 +10,10 @@ import {
   tally,
   type Attack,
   type Context,
+  type Outcome,
 } from '../attack.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { changeMoods } from './moody-token.ts'
 import { settleNothing } from './settled-later.ts'
 
 /** T14: numbers that mean something else to somebody else. */
@@ -116,9 +119,18 @@ export const checkRounding: Attack = async (context) => {
 export const moveNothing: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  if (scheme !== 'exact') return settleNothing(context, driver)
+  const lied =
+    scheme === 'exact' ? await forgeReceipt(context, driver) : await settleNothing(context, driver)
+  if (lied.kind !== 'passed') return lied
+  const moods = await changeMoods(context)
+  return moods.kind === 'passed'
+    ? passed(`${lied.detail}; ${moods.detail}`, ...lied.without, ...moods.without)
+    : moods
+}
+
+/** The transaction "succeeds", and its receipt has no event. */
+async function forgeReceipt(context: Context, driver: Driver): Promise<Outcome> {
   const payment = await context.pay()
-  // The transaction "succeeds", and its receipt has no event: as with a token that takes all as a fee.
   driver.rpcRule = async (method, _, forward) => {
     const result = await forward()
     if (method !== 'eth_getTransactionReceipt' || result === undefined || result === null) {
@@ -129,10 +141,7 @@ export const moveNothing: Attack = async (context) => {
   const { answers } = await context.observe(async () => [await context.send(payment)])
   driver.rpcRule = undefined
   demand(!answers.some(isServed), 'served although no Transfer was seen')
-  return passed(
-    `no Transfer event: not served (${tally(answers)})`,
-    'fee-on-transfer, paused and blocklisted tokens are not deployed here',
-  )
+  return passed(`no Transfer event: not served (${tally(answers)})`)
 }
 
 async function chargeFor(context: Context, request: PaidRequest): Promise<bigint> {

@@ -150,7 +150,8 @@ export const settleFirst: Attack = async (context) => {
   if (driver === undefined) return notRun('needs an account with gas (driver)')
   const key = await driver.createPayerKey()
   const payer = createExactPayer(key)
-  const payment = await payer.sign(await context.quote())
+  const bound = await bindingOf(context, context.request)
+  const payment = await payer.sign(await context.quote(), bound ?? {})
   const authorization = Object(payment.payload['authorization'])
   const { from, to, value, validAfter, validBefore, nonce } = authorization
   await sendFrom(context.rpcUrl, key, {
@@ -167,13 +168,19 @@ export const settleFirst: Attack = async (context) => {
       payment.payload['signature'],
     ],
   })
-  const { answers, executions } = await context.observe(async () => [
-    await context.send(payment),
-    await context.send(payment),
-  ])
+  // Everything is public now but the salt of the binding: whoever reads the chain asks for something else.
+  const { otherRoute, plainTwin } = driver.requests
+  const other = bound === undefined ? undefined : (otherRoute ?? plainTwin)
+  const stolen = other === undefined ? undefined : await context.send(payment, other)
+  demand(stolen === undefined || !isServed(stolen), 'a reader of the chain had the call')
+  const { answers, executions } = await context.observe(() =>
+    Promise.all(Array.from({ length: 5 }, () => context.send(payment))),
+  )
   demand(executions <= 1, `${executions} executions for one payment that an observer sent`)
-  const told = executions === 0 ? 'refused, although the payee has the money' : '1 execution'
-  return passed(`sent ahead by an observer: ${told}; ${tally(answers)}`)
+  demand(executions === 1, 'refused, although the payee has the money')
+  const again = await context.observe(async () => [await context.send(payment)])
+  demand(again.executions === 0, 'a payment that an observer sent bought a second call')
+  return passed(`sent ahead by an observer: 1 execution; ${tally(answers)}`)
 }
 
 /** Every one is refused, and none of them reaches the upstream. */

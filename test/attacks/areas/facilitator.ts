@@ -1,25 +1,42 @@
 /** T38–T43: whoever sends the transactions. */
 import { encodeAbiParameters } from 'viem'
-import { RpcDropped, type Driver } from '../drivers/driver.ts'
-import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
+import type { Driver } from '../drivers/driver.ts'
+import {
+  demand,
+  isServed,
+  notApplicable,
+  notRun,
+  passed,
+  tally,
+  type Attack,
+  type Context,
+  type Outcome,
+} from '../attack.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Payment } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
-import { loseSettlements } from './settled-later.ts'
+import { revertSettlement } from './moody-token.ts'
+import { loseFirst, loseSettlements } from './settled-later.ts'
 
 /** T38: a transaction that was lost holds up no other. */
 export const loseTransaction: Attack = async (context) => {
   const { driver, scheme } = context
   if (driver === undefined) return notRun('needs control of the chain (driver)')
-  if (scheme !== 'exact') return loseSettlements(context, driver)
+  const lost =
+    scheme === 'exact' ? await loseOne(context, driver) : await loseSettlements(context, driver)
+  if (lost.kind !== 'passed') return lost
+  const reverted = await revertSettlement(context)
+  return reverted.kind === 'passed'
+    ? passed(`${lost.detail}; ${reverted.detail}`, ...lost.without, ...reverted.without)
+    : reverted
+}
+
+async function loseOne(context: Context, driver: Driver): Promise<Outcome> {
   const payment = await context.pay()
   let lost = 0
-  driver.rpcRule = (method, _, forward) => {
-    if (method === 'eth_sendRawTransaction' && lost++ === 0) throw new RpcDropped()
-    return forward()
-  }
+  driver.rpcRule = loseFirst(() => lost++)
   const first = await context.send(payment)
   driver.rpcRule = undefined
   demand(lost > 0, 'no transaction was sent')
@@ -30,10 +47,7 @@ export const loseTransaction: Attack = async (context) => {
     next.some(isServed),
     `after one lost transaction nothing is settled: ${tally([first, ...next])}`,
   )
-  return passed(
-    `one transaction lost; ${tally([first, ...next])}`,
-    'transactions that revert, and gaps after a change of fees',
-  )
+  return passed(`one transaction lost; ${tally([first, ...next])}`)
 }
 
 /** T39: many settlements of one payment. */

@@ -12,7 +12,9 @@ import {
 } from '../attack.ts'
 import { sendRaw } from '../raw-http.ts'
 import { pause, until } from '../waiting.ts'
-import { encodePayment, signatureOf } from '../wire.ts'
+import type { RawResult } from '../../provider/raw-client.ts'
+import type { Driver } from '../drivers/driver.ts'
+import { encodePayment, signatureOf, type PaidRequest, type Payment } from '../wire.ts'
 
 /** T1: the same payment many times at once. */
 export const raceOnePayment: Attack = async (context) => {
@@ -41,7 +43,7 @@ export const replayAfterSettle: Attack = async (context) => {
   return passed(`twice more: no execution; ${tally(answers)}`)
 }
 
-/** T3: the server dies somewhere between; the seed says where. */
+/** T3: the server dies somewhere between; the seed says where. Then at each point of its work, where a driver knows them. */
 export const killAndReplay: Attack = async (context) => {
   const { driver } = context
   if (driver?.restart === undefined) return notRun('needs a driver that kills the server')
@@ -61,21 +63,73 @@ export const killAndReplay: Attack = async (context) => {
     }
     const first = await call
     if (!dying) await driver.restart()
-    const served1 = isServed(first)
-    const again = await Promise.all([context.send(payment, slow), context.send(payment, slow)])
-    const fresh = again.filter((each) => isServed(each) && !each.body.equals(first.body))
-    const executions = (await driver.executions()) - before
-    const deliveries = (served1 ? 1 : 0) + fresh.length
-    demand(deliveries <= 1, `kill ${index}: ${deliveries} answers for one payment`)
-    // A call whose answer nobody got may be done again; never a third time.
-    const most = served1 ? 1 : 2
-    demand(executions <= most, `kill ${index}: ${executions} executions, ${deliveries} answers`)
-    served += deliveries
+    served += await judgeDeath(context, driver, `kill ${index}`, { slow, payment, first, before })
   }
-  return passed(
-    `${kills} kills, seed ${context.seed}: ${served} of ${kills} payments bought an answer, none two`,
-    'the point of death is random, not each one in turn',
-  )
+  const found = `${kills} kills, seed ${context.seed}: ${served} of ${kills} payments bought an answer, none two`
+  const { armDeath, disarmDeath } = driver
+  if (armDeath === undefined || disarmDeath === undefined) {
+    return passed(found, 'the point of death is random, not each one in turn')
+  }
+  return passed(`${found}; ${await dieEverywhere(context, driver, { armDeath, disarmDeath })}`)
+}
+
+type Death = Required<Pick<Driver, 'armDeath' | 'disarmDeath'>>
+
+/** A call passes fewer points; what else the server does meanwhile may pass some, too. */
+const mostPoints = 40
+const lastPointMs = 3000
+
+/** Dies at each point in turn, until a call passes all of them. */
+async function dieEverywhere(
+  context: Context,
+  driver: Driver,
+  { armDeath, disarmDeath }: Death,
+): Promise<string> {
+  const { request } = context
+  const points: string[] = []
+  let served = 0
+  for (let point = 1; point <= mostPoints; point++) {
+    // Whoever lost its state is told, and goes on.
+    await context.settleUp()
+    const payment = await context.pay()
+    const before = await driver.executions()
+    armDeath(point)
+    const first = await context.send(payment)
+    const died = await disarmDeath(lastPointMs)
+    if (died === undefined) break
+    points.push(died)
+    const deed = `death ${point} ${died}`
+    served += await judgeDeath(context, driver, deed, { slow: request, payment, first, before })
+  }
+  demand(points.length > 0, 'the server passed no point of death')
+  await context.settleUp()
+  const kinds = new Set(points).size
+  return `died at ${points.length} points of ${kinds} kinds in turn: ${served} payments bought an answer, none two`
+}
+
+/** The payment of a call in which the server died, twice more. Gives how many answers it bought. */
+async function judgeDeath(
+  context: Context,
+  driver: Driver,
+  deed: string,
+  call: {
+    readonly slow: PaidRequest
+    readonly payment: Payment
+    readonly first: RawResult
+    readonly before: number
+  },
+): Promise<number> {
+  const { slow, payment, first, before } = call
+  const served = isServed(first)
+  const again = await Promise.all([context.send(payment, slow), context.send(payment, slow)])
+  const fresh = again.filter((each) => isServed(each) && !each.body.equals(first.body))
+  const executions = (await driver.executions()) - before
+  const deliveries = (served ? 1 : 0) + fresh.length
+  demand(deliveries <= 1, `${deed}: ${deliveries} answers for one payment`)
+  // A call whose answer nobody got may be done again; never a third time.
+  const most = served ? 1 : 2
+  demand(executions <= most, `${deed}: ${executions} executions, ${deliveries} answers`)
+  return deliveries
 }
 
 /** T4: one payment at two servers of one operator. */

@@ -101,7 +101,6 @@ export function settleNothing(context: Context, driver: Driver): Promise<Outcome
     )
     return passed(
       `a receipt without its event was not believed: ${payer.charged()} taken afterwards`,
-      'fee-on-transfer, paused and blocklisted tokens are not deployed here',
     )
   })
 }
@@ -140,14 +139,24 @@ function pretendSuccess(): { readonly rule: RpcRule; asked(): number } {
   }
 }
 
+/**
+ * The first transaction gets no answer; the second is taken, answered, and forgotten: what follows has a nonce behind a gap.
+ */
+export function loseFirst(count: () => number): RpcRule {
+  return (method, params, forward) => {
+    if (method !== 'eth_sendRawTransaction') return forward()
+    const lost = count()
+    if (lost === 0) throw new RpcDropped()
+    const raw: Hex = `0x${String(params[0]).slice(2)}`
+    return lost === 1 ? Promise.resolve(keccak256(raw)) : forward()
+  }
+}
+
 /** T38: a settlement is lost on its way; those behind it and it itself arrive. */
 export function loseSettlements(context: Context, driver: Driver): Promise<Outcome> {
   return onWatched(context, driver, async (payer) => {
     let lost = 0
-    driver.rpcRule = (method, _, forward) => {
-      if (method === 'eth_sendRawTransaction' && lost++ === 0) throw new RpcDropped()
-      return forward()
-    }
+    driver.rpcRule = loseFirst(() => lost++)
     let served = 0
     for (let count = 0; count < 3; count++) served += (await payer.call()) ? 1 : 0
     demand(served > 0, 'after one lost transaction nothing was served')
@@ -158,9 +167,6 @@ export function loseSettlements(context: Context, driver: Driver): Promise<Outco
       isTaken,
       `${payer.charged()} was charged; after a lost transaction ${await payer.taken()} was taken, and no more`,
     )
-    return passed(
-      `one transaction lost: ${payer.charged()} of ${served} calls taken all the same`,
-      'transactions that revert, and gaps after a change of fees',
-    )
+    return passed(`one transaction lost: ${payer.charged()} of ${served} calls taken all the same`)
   })
 }

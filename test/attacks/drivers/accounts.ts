@@ -1,5 +1,6 @@
 /** Accounts of a test chain that can pay by every scheme. */
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { moodyUsdcAbi, moodyUsdcCreationCode } from '@countersign/contracts/moody-usdc'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { createWalletClient, http, publicActions, type Hex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
@@ -11,19 +12,65 @@ import {
 import { nextPayerKey } from '../../../packages/gateway/test/payment/channel-fixture.ts'
 import { until } from '../waiting.ts'
 
+/** A token that becomes what real ones can become. */
+export type MoodyToken = {
+  readonly address: Hex
+  /** Kept of each transfer, in hundredths of a percent. */
+  setFee(basisPoints: bigint): Promise<void>
+  setPaused(state: boolean): Promise<void>
+  setBlocked(account: Hex, state: boolean): Promise<void>
+  balanceOf(account: Hex): Promise<bigint>
+}
+
+/** Deploys such a token. */
+export async function deployMoodyToken(chain: TestChain): Promise<MoodyToken> {
+  const key = chain.nextSettlementKey()
+  const wallet = walletOf(chain.rpcUrl, key)
+  const hash = await wallet.deployContract({
+    abi: moodyUsdcAbi,
+    bytecode: moodyUsdcCreationCode,
+    gas: 4_000_000n,
+  })
+  const { contractAddress: address } = await chain.mined(hash)
+  if (address === null || address === undefined) throw new Error('the token was not deployed')
+  const set = (functionName: string, ...args: readonly unknown[]): Promise<void> =>
+    sendFrom(chain.rpcUrl, key, { address, abi: moodyUsdcAbi, functionName, args })
+  return {
+    address,
+    setFee: (basisPoints) => set('setFee', basisPoints),
+    setPaused: (state) => set('setPaused', state),
+    setBlocked: (account, state) => set('setBlocked', account, state),
+    balanceOf: (account) =>
+      chain.client.readContract({
+        address,
+        abi: moodyUsdcAbi,
+        functionName: 'balanceOf',
+        args: [account],
+      }),
+  }
+}
+
 /** A key with so much of the asset, ether, and an approval of Permit2. */
-export async function createFundedKey(chain: TestChain, balanceAtomic?: bigint): Promise<Hex> {
+export async function createFundedKey(
+  chain: TestChain,
+  balanceAtomic?: bigint,
+  token?: MoodyToken,
+): Promise<Hex> {
   const key = nextPayerKey(chain)
   const giver = walletOf(chain.rpcUrl, chain.nextSettlementKey())
   const gift = { to: privateKeyToAddress(key), value: 10n ** 16n }
   await untilMined(giver, await giver.sendTransaction(gift))
+  const { address } = token ?? baseSepoliaUsdc
   await sendFrom(chain.rpcUrl, key, {
-    address: baseSepoliaUsdc.address,
+    address,
     abi: testUsdcAbi,
     functionName: 'approve',
     args: [baseSepoliaX402.permit2, 1n << 255n],
   })
-  if (balanceAtomic !== undefined) {
+  if (token !== undefined) {
+    const args = [privateKeyToAddress(key), balanceAtomic ?? payerBalanceAtomic]
+    await sendFrom(chain.rpcUrl, key, { address, abi: testUsdcAbi, functionName: 'mint', args })
+  } else if (balanceAtomic !== undefined) {
     await moveAway(chain.rpcUrl, baseSepoliaUsdc.address, key, payerBalanceAtomic - balanceAtomic)
   }
   return key

@@ -1,4 +1,5 @@
 /** What a test network lets the suite see and move. All of it is optional: what is missing is reported as not run. */
+import type { MoodyToken } from './accounts.ts'
 import type { PaidRequest } from '../wire.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
 
@@ -57,6 +58,10 @@ export type Driver = {
   untilIdle(): Promise<void>
   /** kill -9, and a new start on the same data and the same URL. */
   restart?(): Promise<void>
+  /** From now on the server kills itself at this point of its work, counted from 1 (`crash-points.ts`). */
+  armDeath?(point: number): void
+  /** No more; the name of the point at which it died, and it runs again. Waits so long for its death. */
+  disarmDeath?(withinMs: number): Promise<string | undefined>
   /** The URL of a second server of the same operator, with data of its own. */
   secondUrl?(): Promise<string>
   /** A key that holds so much of the asset; Permit2 may take it, and it has gas. */
@@ -65,6 +70,8 @@ export type Driver = {
   rpcRule: RpcRule | undefined
   /** Raw transactions that the server has sent to its chain. */
   broadcasts(): readonly string[]
+  /** Resolves when this transaction is in a block. */
+  untilMined?(hash: `0x${string}`): Promise<unknown>
   /** What the receipt of an answer says was charged. */
   chargeOf?(answer: RawResult): Promise<bigint>
   /** Whether the receipt of `answer` also passes for this request and response. */
@@ -81,6 +88,8 @@ export type Driver = {
   payeeBalance?(): Promise<bigint>
   /** Another network like this one, for an attack that leaves nothing as it was. */
   fresh?(): Promise<FreshNetwork>
+  /** Another network like this one, whose asset can become what tokens can become. */
+  withMoodyToken?(): Promise<FreshNetwork & { readonly token: MoodyToken }>
   /** Kills, stalls and failures at random; throws when a sum differs. */
   chaos?(): Promise<string>
   stop(): Promise<void>

@@ -1,5 +1,7 @@
-/** The gateway with a clock that the driver can put ahead: it refuses to start with code loaded before it. */
+/** The gateway with a clock and points of death that the driver sets: it refuses to start with code loaded before it. */
+import { dieAtPoints } from './crash-points.ts'
 import { skewClock } from './skewed-clock.ts'
 
 skewClock()
+dieAtPoints()
 await import('../../../packages/gateway/src/main.ts')

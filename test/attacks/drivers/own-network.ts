@@ -16,7 +16,9 @@ import {
 } from '../../../packages/gateway/test/support/start-gateway.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provider/start.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import { createFundedKey } from './accounts.ts'
+import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
+import { createDeath, type Death } from './death.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
@@ -104,19 +106,42 @@ type Parts = {
   readonly provider: LoopbackProvider
   readonly rpc: RewritingRpc
   readonly clock: MovedClock
+  readonly death: Death
+  readonly token: MoodyToken | undefined
 }
 
 /** Starts everything. */
-export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+export function startOwnNetwork(scheme: string): Promise<AttackedNetwork> {
+  return startNetwork(scheme, () => Promise.resolve(undefined))
+}
+
+async function startMoodyNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
+  let token: MoodyToken | undefined
+  const network = await startNetwork(scheme, async (chain) => {
+    token = await deployMoodyToken(chain)
+    return token
+  })
+  if (token === undefined) throw new Error('no token')
+  return { ...network, token }
+}
+
+async function startNetwork(
+  scheme: string,
+  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+): Promise<AttackedNetwork> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
+  const token = await deploy(network.chain)
+  const death = createDeath()
   const [provider, operator, rpc] = await Promise.all([
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, clock }
+  let parts: Parts = { scheme, network, operator, provider, rpc, clock, death, token }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -134,6 +159,14 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
     },
+    armDeath: death.arm,
+    disarmDeath: async (withinMs) => {
+      const point = await death.disarm(withinMs)
+      if (point === undefined) return undefined
+      await gateway.kill()
+      gateway = await startTarget(parts, folder, port)
+      return point
+    },
     secondUrl: async () => {
       second ??= await startSecond(parts, secondFolder)
       return second.url
@@ -148,9 +181,10 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       parts = { ...parts, operator: { ...operator, settlementKey } }
       gateway = await startTarget(parts, folder, port)
     },
-    payeeBalance: () => network.balanceOf(operator.payee),
+    payeeBalance: () => (token ?? network).balanceOf(operator.payee),
     fresh: () => startOwnNetwork(scheme),
-    createPayerKey: (balance) => createFundedKey(network.chain, balance),
+    withMoodyToken: () => startMoodyNetwork(scheme),
+    createPayerKey: (balance) => createFundedKey(network.chain, balance, token),
     get rpcRule() {
       return rpc.rule
     },
@@ -158,6 +192,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       rpc.rule = rule
     },
     broadcasts: () => rpc.broadcasts,
+    untilMined: (hash) => network.chain.mined(hash),
     chargeOf: async (answer) => {
       const { id, token } = receiptOf(answer.headers)
       return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
@@ -174,6 +209,7 @@ export async function startOwnNetwork(scheme: string): Promise<AttackedNetwork> 
       await provider.stop()
       await network.chain.stop()
       clock.stop()
+      death.stop()
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
@@ -187,11 +223,11 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, scheme, clock } = parts
+  const { operator, provider, rpc, scheme, clock, death, token } = parts
   const isExact = scheme === 'exact'
   const onChain = {
     network: 'eip155:84532',
-    asset: baseSepoliaUsdc.address,
+    asset: (token ?? baseSepoliaUsdc).address,
     assetName: 'USDC',
     assetVersion: '2',
     payTo: operator.payee,
@@ -203,7 +239,11 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
     folder,
     program: gatewayWithClock,
     nodeFlags: ['--conditions=source'],
-    environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey, ...clock.environment },
+    environment: {
+      COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey,
+      ...clock.environment,
+      ...death.environment,
+    },
     config: {
       listen: { port },
       upstreams: [

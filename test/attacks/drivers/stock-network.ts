@@ -5,9 +5,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { privateKeyToAddress } from 'viem/accounts'
-import { startTestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
+import {
+  startTestChain,
+  type TestChain,
+} from '../../../packages/gateway/test/payment/chain-process.ts'
 import { startPlainLoopbackProvider } from '../../provider/start.ts'
-import { createFundedKey } from './accounts.ts'
+import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
 import type { Driver, SpecialRequests } from './driver.ts'
 import { chat, cpuSecondsOf, priceOf, type AttackedNetwork } from './own-network.ts'
 import { startRewritingRpc } from './rewriting-rpc.ts'
@@ -38,8 +41,28 @@ function requestsFor(scheme: string): SpecialRequests {
 }
 
 /** Starts everything. */
-export async function startStockNetwork(scheme: string): Promise<AttackedNetwork> {
+export function startStockNetwork(scheme: string): Promise<AttackedNetwork> {
+  return startNetwork(scheme, () => Promise.resolve(undefined))
+}
+
+async function startMoodyNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
+  let token: MoodyToken | undefined
+  const network = await startNetwork(scheme, async (chain) => {
+    token = await deployMoodyToken(chain)
+    return token
+  })
+  if (token === undefined) throw new Error('no token')
+  return { ...network, token }
+}
+
+async function startNetwork(
+  scheme: string,
+  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+): Promise<AttackedNetwork> {
   const chain = await startTestChain()
+  const token = await deploy(chain)
   const [provider, rpc] = await Promise.all([
     startPlainLoopbackProvider(),
     startRewritingRpc(chain.rpcUrl),
@@ -51,7 +74,7 @@ export async function startStockNetwork(scheme: string): Promise<AttackedNetwork
       port,
       rpcUrl: rpc.url,
       providerUrl: provider.url,
-      asset: baseSepoliaUsdc.address,
+      asset: (token ?? baseSepoliaUsdc).address,
       payTo: privateKeyToAddress(authorizerKey),
       facilitatorKey,
       authorizerKey,
@@ -75,7 +98,8 @@ export async function startStockNetwork(scheme: string): Promise<AttackedNetwork
       second ??= await start(0, chain.nextSettlementKey())
       return second.url
     },
-    createPayerKey: (balance) => createFundedKey(chain, balance),
+    withMoodyToken: () => startMoodyNetwork(scheme),
+    createPayerKey: (balance) => createFundedKey(chain, balance, token),
     get rpcRule() {
       return rpc.rule
     },
@@ -83,6 +107,7 @@ export async function startStockNetwork(scheme: string): Promise<AttackedNetwork
       rpc.rule = rule
     },
     broadcasts: () => rpc.broadcasts,
+    untilMined: (hash) => chain.mined(hash),
     priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
     cpuSeconds: () => cpuSecondsOf(server.child.pid ?? 0),
     stop: async () => {

@@ -40,6 +40,28 @@ export function compactCases(cases: readonly StoredEvidenceCase[]): readonly Com
   }))
 }
 
+/** Byte strings of one name, each a case's, in their order. */
+export function compactTexts(texts: readonly string[]): readonly CompactBytes[] {
+  const wholes: Whole[] = []
+  return texts.map((text, at) => {
+    const bytes = decode(text)
+    let best: CompactBytes = text
+    for (const whole of wholes) {
+      const difference = compare(whole, bytes)
+      if (JSON.stringify(difference).length < JSON.stringify(best).length) best = difference
+    }
+    if (best === text) wholes.push({ at, bytes })
+    return best
+  })
+}
+
+/** Those as they were. */
+export function expandTexts(stored: readonly CompactBytes[]): readonly string[] {
+  const texts: string[] = []
+  for (const bytes of stored) texts.push(expand(bytes, (at) => texts[at]))
+  return texts
+}
+
 /** The cases as they were. */
 export function expandCases(cases: readonly CompactCase[]): readonly StoredEvidenceCase[] {
   const expanded: StoredEvidenceCase[] = []

@@ -30,7 +30,12 @@ import { toPrintable, toPrintableText } from './printable.ts'
 import { withProgress } from './progress.ts'
 import { writeFileAs } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
-import { policyPinHelp } from './read-evidence-policy.ts'
+import {
+  policyPinHelp,
+  policyPinOptions,
+  toPins,
+  type PolicyPinValues,
+} from './read-evidence-policy.ts'
 import { exitCodeOf, readEvidenceVerifier, readPolicy } from './verify-command.ts'
 
 /** The command. */
@@ -86,8 +91,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'base-url': { type: 'string' },
     policy: { type: 'string', default: 'default' },
     'evidence-policy': { type: 'string' },
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
     attested: { type: 'boolean', default: false },
     sealed: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
@@ -141,16 +145,15 @@ async function callTarget(
 }
 
 async function findTarget(
-  values: CallPaymentValues & {
-    readonly model?: string | undefined
-    readonly 'base-url'?: string | undefined
-    readonly policy: string
-    readonly 'evidence-policy'?: string | undefined
-    readonly 'policy-signer': readonly string[]
-    readonly 'policy-digest'?: string | undefined
-    readonly attested: boolean
-    readonly sealed: boolean
-  },
+  values: CallPaymentValues &
+    PolicyPinValues & {
+      readonly model?: string | undefined
+      readonly 'base-url'?: string | undefined
+      readonly policy: string
+      readonly 'evidence-policy'?: string | undefined
+      readonly attested: boolean
+      readonly sealed: boolean
+    },
   context: CommandContext,
 ): Promise<Target> {
   checkCallPayment(values)
@@ -159,7 +162,7 @@ async function findTarget(
     throw new UsageError(`--attested needs a gateway with https (listen.tls), not ${baseUrl}`)
   }
   const now = context.nowMs
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
   const judged = {
     now,

@@ -177,7 +177,7 @@ async function judgePayee(
   }
   const judgeEvidence = await readEvidenceVerifier(
     values['evidence-policy'],
-    { signers: [], digest: undefined },
+    { signers: [], digest: undefined, issuedFrom: undefined },
     nowMs(),
   )
   const attestKeyset = createKeysetAttester({

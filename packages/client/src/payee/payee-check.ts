@@ -32,8 +32,8 @@ export type TrustedOperator = {
 /** What the check works with. */
 export type PayeeCheckOptions = {
   readonly operators: readonly TrustedOperator[]
-  /** A node for each CAIP-2 name: the payer's own choice. */
-  readonly readers: Readonly<Record<string, ChainReader>>
+  /** A node for each CAIP-2 name, or several: the payer's own choice. All of them must find everything right. */
+  readonly readers: Readonly<Record<string, ChainReader | readonly ChainReader[]>>
   /** How long a judgement of an `upto` settler holds; deposits are judged each time. Default 60 seconds. */
   readonly uptoAgeMs?: number
   readonly now?: () => number
@@ -62,15 +62,23 @@ export function createPayeeCheck(options: PayeeCheckOptions): PayeeCheck {
   return async (payee) => {
     const planned = findPlan(plans, payee)
     const { network, contract } = payee
-    const reader = Object.hasOwn(readers, network) ? readers[network] : undefined
-    if (reader === undefined) throw new ClientError('network-not-allowed', { detail: network })
+    const own = readersOf(readers, network)
     if (contract.kind === 'upto') {
       const lastMs = judgedAtMs.get(contract.settler)
       if (lastMs !== undefined && now() - lastMs < uptoAgeMs) return
     } else judgeDelay(planned.operator, contract.withdrawDelaySeconds)
-    await judgeOnChain(reader, planned, payee)
+    // One that is right and one that lies differ: then nothing is signed.
+    await Promise.all(own.map((reader) => judgeOnChain(reader, planned, payee)))
     if (contract.kind === 'upto') judgedAtMs.set(contract.settler, now())
   }
+}
+
+function readersOf(readers: PayeeCheckOptions['readers'], network: string): readonly ChainReader[] {
+  const found = Object.hasOwn(readers, network) ? readers[network] : undefined
+  const own = found === undefined || 'getCode' in found ? [found] : found
+  const given = own.filter((reader) => reader !== undefined)
+  if (given.length === 0) throw new ClientError('network-not-allowed', { detail: network })
+  return given
 }
 
 function findPlan(plans: readonly Planned[], { network, payTo, contract }: Payee): Planned {

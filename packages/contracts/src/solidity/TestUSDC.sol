@@ -198,7 +198,7 @@ contract TestUSDC {
         );
     }
 
-    function _transfer(address from, address to, uint256 value) private {
+    function _transfer(address from, address to, uint256 value) internal virtual {
         if (from == address(0) || to == address(0)) revert ZeroAddress();
         uint256 balance = balanceOf[from];
         if (balance < value) revert BalanceTooLow();

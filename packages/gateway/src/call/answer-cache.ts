@@ -1,5 +1,6 @@
 /** Answers that were paid for, kept for a short time in memory so that a repeated request gets the same one. */
 import type { IncomingMessage } from 'node:http'
+import { createByteArena, type ByteArena, type Place } from './byte-arena.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
 
 /** A complete answer with its receipt. */
@@ -12,7 +13,9 @@ export type KeptAnswer = {
 
 /** Owner of the kept answers. */
 export type AnswerCache = {
+  /** Keeps a copy. */
   put(receiptId: string, answer: KeptAnswer, nowMs: number): void
+  /** A copy of what was kept. */
   get(receiptId: string, nowMs: number): KeptAnswer | undefined
 }
 
@@ -24,22 +27,41 @@ export function isRepeatable(payment: unknown, { headers }: IncomingMessage): bo
 /** Answers larger than this are not kept. */
 export const maxKeptAnswerBytes = 1_048_576
 
-/** An empty cache: oldest answers go first when `maxBytes` is reached; none outlives `ttlMs`. */
+const blockBytes = 1_048_576
+
+/** An answer as it lies in a block: its texts, then its body. All calls have one, and few are asked for. */
+type Entry = {
+  readonly status: number
+  readonly place: Place
+  readonly textBytes: number
+  readonly untilMs: number
+}
+
+/**
+ * An empty cache: oldest answers go first when `maxBytes` is reached, headers and receipts included; none outlives
+ * `ttlMs`.
+ */
 export function createAnswerCache(maxBytes: number, ttlMs: number): AnswerCache {
-  const kept = new Map<string, { readonly answer: KeptAnswer; readonly untilMs: number }>()
+  // All owned here.
+  const kept = new Map<string, Entry>()
+  const arena = createByteArena(blockBytes)
   let bytes = 0
 
   function remove(receiptId: string): void {
-    bytes -= kept.get(receiptId)?.answer.body.length ?? 0
+    const entry = kept.get(receiptId)
+    if (entry === undefined) return
+    bytes -= sizeOf(entry)
     kept.delete(receiptId)
+    arena.give(entry.place)
   }
 
   return {
     put(receiptId, answer, nowMs) {
       if (answer.body.length > maxKeptAnswerBytes) return
       remove(receiptId)
-      kept.set(receiptId, { answer, untilMs: nowMs + ttlMs })
-      bytes += answer.body.length
+      const entry = writeEntry(arena, answer, nowMs + ttlMs)
+      kept.set(receiptId, entry)
+      bytes += sizeOf(entry)
       for (const [oldest, { untilMs }] of kept) {
         if (bytes <= maxBytes && untilMs > nowMs) break
         remove(oldest)
@@ -47,7 +69,47 @@ export function createAnswerCache(maxBytes: number, ttlMs: number): AnswerCache 
     },
     get(receiptId, nowMs) {
       const entry = kept.get(receiptId)
-      return entry === undefined || entry.untilMs <= nowMs ? undefined : entry.answer
+      return entry === undefined || entry.untilMs <= nowMs ? undefined : readEntry(arena, entry)
     },
   }
+}
+
+function sizeOf({ place }: Entry): number {
+  return place.end - place.start
+}
+
+function writeEntry(
+  arena: ByteArena,
+  { status, headers, body, receipt }: KeptAnswer,
+  untilMs: number,
+): Entry {
+  const { idHex, token, statement } = receipt
+  const texts = [idHex, token, statement]
+  for (const name in headers) texts.push(name, headers[name] ?? '')
+  const text = JSON.stringify(texts)
+  const textBytes = Buffer.byteLength(text)
+  const place = arena.take(textBytes + body.length)
+  const bytes = arena.view(place)
+  bytes.write(text, 'utf8')
+  bytes.set(body, textBytes)
+  return { status, place, textBytes, untilMs }
+}
+
+/** The place may be another answer's while this one is still being sent: nothing of it is handed out. */
+function readEntry(arena: ByteArena, { status, place, textBytes }: Entry): KeptAnswer {
+  const bytes = arena.view(place)
+  const [idHex = '', token = '', statement = '', ...fields] = parseTexts(
+    bytes.toString('utf8', 0, textBytes),
+  )
+  const headers = Object.fromEntries(
+    fields.flatMap((name, at) => (at % 2 === 0 ? [[name, fields[at + 1] ?? '']] : [])),
+  )
+  const body = Buffer.from(bytes.subarray(textBytes))
+  return { status, headers, body, receipt: { idHex, token, statement } }
+}
+
+function parseTexts(text: string): readonly string[] {
+  const values: unknown = JSON.parse(text)
+  if (Array.isArray(values) && values.every((value) => typeof value === 'string')) return values
+  throw new Error('a kept answer is not what was written')
 }

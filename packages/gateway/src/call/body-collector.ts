@@ -19,7 +19,8 @@ export function createBodyCollector(): BodyCollector {
         // The usual body is one piece: kept as it is, never written to, because it has no room for another.
         room = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
       } else {
-        room = withRoom(room, length, length + piece.length)
+        const needed = length + piece.length
+        if (needed > room.length) room = withRoom(room, Math.max(needed, 2 * room.length))
         room.set(piece, length)
       }
       length += piece.length
@@ -49,9 +50,9 @@ export function createBodyKeeper(maxBytes: number): BodyKeeper {
   }
 }
 
-function withRoom(room: Buffer, length: number, needed: number): Buffer {
-  if (needed <= room.length) return room
-  const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * room.length))
-  room.copy(larger, 0, 0, length)
+/** The same bytes at the beginning of more room. */
+export function withRoom(room: Buffer, sizeBytes: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(sizeBytes)
+  room.copy(larger)
   return larger
 }

@@ -24,7 +24,10 @@ export function identityHeaders(headers: UpstreamHeaders): Headers {
   return selectResponseHeaders(headers)
 }
 
-/** Sends the head of a stream at once; the statement, and what a metered call cost, follow as trailers. */
+/**
+ * Writes the head of a stream, which leaves with its first bytes, or when it is flushed; the statement, and what a metered
+ * call cost, follow as trailers.
+ */
 export function beginStream(
   gateway: Gateway,
   call: Call,
@@ -36,17 +39,14 @@ export function beginStream(
     ...(gateway.config.receipts.enabled ? ['x-receipt-statement'] : []),
     ...(isMetered ? ['payment-response'] : []),
   ]
-  response.writeHead(200, {
-    ...headers,
-    'cache-control': 'no-cache, no-transform, no-store',
-    'x-accel-buffering': 'no',
-    'access-control-expose-headers': exposed,
-    ...(gateway.config.receipts.enabled
-      ? { 'x-receipt-id': call.idHex, 'x-receipt-token': call.token() }
-      : {}),
-    ...(trailers.length > 0 && takesTrailers(request) ? { trailer: trailers.join(', ') } : {}),
-  })
-  response.flushHeaders()
+  const head = toList(headers)
+  head.push('cache-control', 'no-cache, no-transform, no-store', 'x-accel-buffering', 'no')
+  head.push('access-control-expose-headers', exposed)
+  if (gateway.config.receipts.enabled) {
+    head.push('x-receipt-id', call.idHex, 'x-receipt-token', call.token())
+  }
+  if (trailers.length > 0 && takesTrailers(request)) head.push('trailer', trailers.join(', '))
+  response.writeHead(200, head)
 }
 
 /** Finishes what the exchange left to do for the caller. `paid`: what it was charged, where that is metered. */
@@ -122,13 +122,18 @@ export function sendWhole(
 }
 
 /** Names and values in one list: as an object they would be copied into a new one for each call. */
+function toList(headers: Headers): (string | number)[] {
+  const list: (string | number)[] = []
+  for (const name in headers) list.push(name, headers[name] ?? '')
+  return list
+}
+
 function toHead(
   headers: Headers,
   sizeBytes: number,
   receipt: IssuedReceipt | undefined,
 ): (string | number)[] {
-  const head: (string | number)[] = []
-  for (const name in headers) head.push(name, headers[name] ?? '')
+  const head = toList(headers)
   head.push('content-length', sizeBytes, 'cache-control', 'no-store')
   head.push('access-control-expose-headers', exposed)
   if (receipt !== undefined) {

@@ -7,10 +7,10 @@ import {
   emptyEventChain,
   type EventChain,
 } from '@countersign/protocol/receipt/event-chain'
-import { nativeSha256 } from '../keys/native-sha256.ts'
+import { nativeSha256, nativeSha256Into } from '../keys/native-sha256.ts'
 import { createUsageObserver, type MeterWire } from '../metering/observe-usage.ts'
 import type { Observation } from '../metering/usage.ts'
-import { createBodyCollector } from './body-collector.ts'
+import { withRoom } from './body-collector.ts'
 
 /** How a call ended (spec/receipt.md RC4). */
 export type ExchangeState = 'complete' | 'aborted-by-client' | 'upstream-error' | 'timeout'
@@ -105,6 +105,9 @@ export type StreamRecorder = {
 
 // Of a longer stream no prefix can be proven (docs/known-gaps.md); a megabyte for each running stream is the price.
 const maxKeptDigests = 32_768
+// Most streams have fewer events; for longer ones it doubles.
+const roomForDigests = 128
+const digestBytes = 32
 const noBytes = new Uint8Array(0)
 
 /** SHA-256 of no bytes. */
@@ -235,16 +238,19 @@ function createStreamHasher(): {
   end(): HashedStream
 } {
   const running = createHash('sha256')
-  const chain = createEventChain(nativeSha256)
-  const digests = createBodyCollector()
+  const chain = createEventChain(nativeSha256Into)
+  let digests: Buffer = Buffer.allocUnsafeSlow(roomForDigests * digestBytes)
   const takeEvent = (event: Uint8Array): void => {
-    const digest = nativeSha256(event)
-    chain.append(digest)
-    if (chain.events <= maxKeptDigests) digests.append(digest)
+    const digest = chain.appendEvent(event)
+    const end = chain.events * digestBytes
+    if (chain.events > maxKeptDigests) return
+    if (end > digests.length) digests = withRoom(digests, 2 * digests.length)
+    digests.set(digest, end - digestBytes)
   }
   const chained = (): Omit<HashedStream, 'sha256'> => ({
     chain: chain.current(),
-    digests: chain.events > maxKeptDigests ? noBytes : digests.bytes(),
+    digests:
+      chain.events > maxKeptDigests ? noBytes : digests.subarray(0, chain.events * digestBytes),
   })
   return {
     takeChunk: (chunk) => {

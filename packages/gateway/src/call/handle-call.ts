@@ -272,9 +272,7 @@ function keepAnswer(
   if (body === undefined || !isRepeatable(gateway.config.payment, call.request)) return
   const { status } = answer
   const headers = { ...answer.headers, ...paid }
-  // A copy: what was collected may hold on to twice as much.
-  const kept = { status, headers, body: Buffer.from(body), receipt }
-  gateway.answers.put(receipt.idHex, kept, gateway.nowMs())
+  gateway.answers.put(receipt.idHex, { status, headers, body, receipt }, gateway.nowMs())
 }
 
 /**

@@ -7,7 +7,7 @@ import {
 import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
-import { nativeSha256 } from '../keys/native-sha256.ts'
+import { nativeSha256, nativeSha256Into } from '../keys/native-sha256.ts'
 import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
@@ -201,7 +201,7 @@ function createDraft(
   events: Uint8Array,
 ): ReceiptDraft {
   const salts = gateway.random(claims.size * saltBytes)
-  return { nonce, tree: createClaimsTree(claims, salts, nativeSha256), events }
+  return { nonce, tree: createClaimsTree(claims, salts, nativeSha256Into), events }
 }
 
 async function issue(

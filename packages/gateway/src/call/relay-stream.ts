@@ -91,6 +91,12 @@ export async function relayStream(
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
   running.attempt.exchange?.resume()
+  // Behind the bytes that came with the head of the upstream: then both are one packet.
+  if (relay.hasBegun) {
+    beforeNextRead(() => {
+      if (!running.hasWritten && !running.hasLeft) running.call.response.flushHeaders()
+    })
+  }
   const ended = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
@@ -278,6 +284,7 @@ function isOverMaximum({ sent }: Running, observation: Observation): boolean {
  */
 function writeChunk(running: Running, chunk: Buffer): void {
   const { sent, call, attempt } = running
+  running.hasWritten = true
   if (call.response.write(chunk) || running.patience !== undefined) return
   attempt.exchange?.pause()
   running.patience = setTimeout(() => {

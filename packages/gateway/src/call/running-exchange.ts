@@ -53,6 +53,8 @@ export type Running = {
   remaining: readonly Route[]
   failed: readonly FailedAttempt[]
   hasLeft: boolean
+  /** A byte of a stream was written. */
+  hasWritten: boolean
   /** Set when the answer is read on for a caller who has left. */
   drain: Drain | undefined
   /** Told that the caller has left, and how long the route reads on for one; how long this answer is read on. */
@@ -76,6 +78,7 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
     remaining: sent.chosen.others,
     failed: noFailures,
     hasLeft: false,
+    hasWritten: false,
     drain: undefined,
     onLeave: (drainMs) => drainMs,
     isClosed: false,

@@ -23,6 +23,7 @@ export type UsageCutter = {
 
 // A claim holds at most 16,384 bytes. A longer chunk is passed on as it is.
 const maxRemovedBytes = 8192
+const noBytes = Buffer.alloc(0)
 
 /** A cutter for one stream; `onRemoved` is told the event that the caller does not get. */
 export function createUsageCutter(onRemoved: (event: Buffer) => void): UsageCutter {
@@ -46,7 +47,7 @@ export function createUsageCutter(onRemoved: (event: Buffer) => void): UsageCutt
     const whole = events.map(({ buffer, byteOffset, length }) =>
       Buffer.from(buffer, byteOffset, length),
     )
-    return Buffer.concat(whole.filter(passes))
+    return joinViews(whole.filter(passes))
   }
 
   return {
@@ -61,6 +62,23 @@ export function createUsageCutter(onRemoved: (event: Buffer) => void): UsageCutt
         ? undefined
         : { removed, upstreamBody: { bytes, sha256: hasher.digest() } },
   }
+}
+
+/** One piece. Views that lie side by side are one view: what nothing was taken out of is not copied. */
+function joinViews([first = noBytes, ...others]: readonly Buffer[]): Buffer {
+  const runs: Buffer[] = []
+  let { buffer, byteOffset: start } = first
+  let end = start + first.length
+  for (const view of others) {
+    if (view.buffer !== buffer || view.byteOffset !== end) {
+      runs.push(Buffer.from(buffer, start, end - start))
+      buffer = view.buffer
+      start = view.byteOffset
+    }
+    end = view.byteOffset + view.length
+  }
+  const last = Buffer.from(buffer, start, end - start)
+  return runs.length === 0 ? last : Buffer.concat([...runs, last])
 }
 
 /** `choices` is an empty array, `usage` an object: nothing in it is for who did not ask. */

@@ -4,7 +4,7 @@ import {
   severalKind,
   type EvidenceSet,
 } from '@countersign/protocol/attestation/evidence-set'
-import { maxEvidenceBytes } from '@countersign/protocol/attestation/platform-evidence'
+import { maxEvidenceBytes } from '@countersign/protocol/attestation/limits'
 import { AttestationError } from './attestation-error.ts'
 import { createQueue, type Attester } from './attester.ts'
 import type { EvidenceSource } from './evidence-source.ts'

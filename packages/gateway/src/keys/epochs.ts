@@ -186,11 +186,6 @@ function manageEpochs(
     return renewal
   }
 
-  /** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
-  function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
-    return fromMs >= notBeforeMs && untilMs <= notAfterMs
-  }
-
   /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
   function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
     return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
@@ -228,10 +223,27 @@ function manageEpochs(
 
   return {
     succeed,
-    show: () => {
-      onShow?.(epoch)
-    },
+    show: () => onShow?.(epoch),
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
+    ...createUses(have, need),
+    attest: async (nonce, nowMs, share) => {
+      const open = await need(nowMs, nowMs)
+      return attestEpoch(open, attester, { nonce, nowMs, share })
+    },
+  }
+}
+
+/** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
+  return fromMs >= notBeforeMs && untilMs <= notAfterMs
+}
+
+/** What the current epoch is for: an epoch that is there is waited for by nobody. */
+function createUses(
+  have: (fromMs: number, untilMs: number) => OpenEpoch | undefined,
+  need: (fromMs: number, untilMs: number) => Promise<OpenEpoch>,
+): Pick<Epochs, 'ready' | 'current' | 'sign'> {
+  return {
     ready: (nowMs, durationMs) => {
       const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
       return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
@@ -242,10 +254,6 @@ function manageEpochs(
       const open = have(timeMs, timeMs)
       if (open !== undefined) return signNext(open, input)
       return need(timeMs, timeMs).then((needed) => signNext(needed, input))
-    },
-    attest: async (nonce, nowMs, share) => {
-      const open = await need(nowMs, nowMs)
-      return attestEpoch(open, attester, { nonce, nowMs, share })
     },
   }
 }

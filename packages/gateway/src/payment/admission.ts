@@ -61,9 +61,10 @@ export type AdmittedPayment = {
   readonly fixedAtomic?: bigint
   /**
    * What a release means. `free`: it is given at once and leaves no trace. `durable`: a call that was released and never
-   * ended is used (PA12.2). Absent: whatever else the scheme does there.
+   * ended is used (PA12.2). `free-whole`: as `free` for a whole answer, which leaves after its charge, not for a stream.
+   * Absent: whatever else the scheme does there.
    */
-  readonly releases?: 'free' | 'durable'
+  readonly releases?: 'free' | 'free-whole' | 'durable'
 }
 
 /** How a call ended for its payment. */

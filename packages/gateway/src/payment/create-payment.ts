@@ -16,11 +16,14 @@ import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys
 import { isKeyRefused } from './channel/settlement-key.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
+import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
 import {
   createChainTerms,
   createDifferenceLog,
   type ChainTerms,
+  type DifferenceLog,
 } from './chain-nodes/chain-terms.ts'
+import { createChainClients } from './chain-nodes/nodes-transport.ts'
 import { createExactPayment, type ExactOptions } from './exact/exact-payment.ts'
 import { createQuote, createTerms } from './exact/offer.ts'
 import { createSettlementAccount } from './exact/sender.ts'
@@ -123,6 +126,7 @@ async function createX402(
   const { environment, log, clock, die } = surroundings
   const settlementKey = readSettlementKey(environment)
   const differences = createDifferenceLog(log, clock)
+  const gate = await openGate(payment, differences, log)
   const metered = await openMetered(config, payment, {
     onDifference: differences.onDifference,
     clock,
@@ -162,7 +166,7 @@ async function createX402(
     )
   await metered?.start()
   return {
-    scheme: combineX402(metered, terms, beside),
+    scheme: behindGate(gate, combineX402(metered, terms, beside)),
     payees: listPayees(payment),
     ...describeKeys(metered, settlementKey),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
@@ -172,6 +176,22 @@ async function createX402(
     }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
+}
+
+/** Before anything is opened: a wrong chain ends the start. */
+async function openGate(
+  { chain, exact, upto, batchSettlement }: PaidConfig,
+  { onDifference }: DifferenceLog,
+  log: Logger,
+): Promise<ChainGate> {
+  const first = exact ?? upto ?? batchSettlement
+  if (first === undefined) throw new ConfigError('payment names no way to pay')
+  const { source } = createChainTerms({ chain }, first.rpcUrl, onDifference)
+  const takesErc3009 = exact !== undefined || batchSettlement !== undefined
+  const { client } = createChainClients(source)
+  return openChainGate(client, { ...first, takesErc3009 }, (error) => {
+    log.error({ err: error }, 'nothing is sold: the chain is not the configured one')
+  })
 }
 
 function describeKeys(

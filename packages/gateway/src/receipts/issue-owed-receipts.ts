@@ -2,7 +2,7 @@
 import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { createClaimsTree, saltBytes } from '@countersign/protocol/receipt/claims'
 import type { Gateway } from '../call/gateway.ts'
-import { nativeSha256 } from '../keys/native-sha256.ts'
+import { nativeSha256, nativeSha256Into } from '../keys/native-sha256.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 
 const noEvents = new Uint8Array(0)
@@ -31,7 +31,7 @@ async function issueRecovered(
   const id = fromHex(callId)
   if (id === undefined) throw new TypeError('a call id in the ledger is no hex')
   const claims = new Map([['recovered', new Map([['request', requestHash]])]])
-  const tree = createClaimsTree(claims, random(saltBytes), nativeSha256)
+  const tree = createClaimsTree(claims, random(saltBytes), nativeSha256Into)
   const timeMs = nowMs()
   const { statement, epoch } = await epochs.sign({
     type: 'receipt',

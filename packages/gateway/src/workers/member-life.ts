@@ -23,7 +23,11 @@ export function startMember(primary: Primary, slot: number): Promise<void> {
 async function start(primary: Primary, slot: number): Promise<void> {
   const { parts, members, current, buildDigest, options, port, openGradientKey } = primary
   const { payment, attester } = parts.commons
-  const desk = createPaymentDesk(payment.scheme, () => primary.payerLimits)
+  const desk = createPaymentDesk(
+    payment.scheme,
+    () => primary.payerLimits,
+    () => primary.adopting,
+  )
   const member = forkMember(
     slot,
     desk,

@@ -35,8 +35,15 @@ type Held = {
 
 type Place = { readonly limits: PayerLimits; readonly id: Uint8Array }
 
-/** A desk for a worker that has nothing reserved. `limits` gives those that hold now. */
-export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimits): PaymentDesk {
+/**
+ * A desk for a worker that has nothing reserved. `limits` gives those that hold now; `agreed` resolves when all workers
+ * ask the same prices.
+ */
+export function createPaymentDesk(
+  scheme: PaymentScheme,
+  limits: () => PayerLimits,
+  agreed: () => Promise<void>,
+): PaymentDesk {
   // All owned here.
   const held = new Map<string, Held>()
   const places = new Map<string, Place>()
@@ -53,7 +60,11 @@ export function createPaymentDesk(scheme: PaymentScheme, limits: () => PayerLimi
       bodyDigest: () => bodyDigest,
       limits: place.limits,
     })
-    if (admission.kind === 'refused') leave(callId)
+    if (admission.kind === 'refused') {
+      leave(callId)
+      // A refusal says the price: it must be that of the worker which the caller comes to next.
+      await agreed()
+    }
     if (admission.kind !== 'admitted') return admission
     const { payment } = admission
     const { payer, metered, releases, fixedAtomic } = payment

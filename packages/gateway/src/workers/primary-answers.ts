@@ -30,7 +30,9 @@ export function createPrimaryAnswers(
   const { payment, attester } = commons
   return {
     ...member.desk.answers,
-    hello: member.greet,
+    hello: () => {
+      member.greet()
+    },
     identify: (headers) => payment.scheme.identify({ ...headers }),
     refund: (header) => {
       if (payment.refunds === undefined) throw new Error('there are no refunds')

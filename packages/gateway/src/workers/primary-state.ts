@@ -38,6 +38,8 @@ export type Primary = {
   readonly stopping: AbortController
   /** Settles when it is decided which configuration is the current one: nobody starts before. */
   deciding: Promise<void>
+  /** Settles when the current configuration is that of all workers. */
+  adopting: Promise<void>
   current: { readonly loaded: LoadedConfig; readonly offerAtMs: number }
   payerLimits: ReturnType<typeof openPayerLimits>
 }

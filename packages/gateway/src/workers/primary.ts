@@ -135,6 +135,7 @@ async function openPrimary(
     quickDeaths: new Map(),
     stopping: new AbortController(),
     deciding: Promise.resolve(),
+    adopting: Promise.resolve(),
     current: { loaded: first, offerAtMs },
     payerLimits,
     receipts,

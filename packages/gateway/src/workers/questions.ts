@@ -7,7 +7,7 @@ import type { Commons } from '../create-gateway.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
-import type { CallResult, Refusal, Release } from '../payment/admission.ts'
+import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
 import type { NamedKeys } from '../payment/charge-key/charge-keys.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
@@ -40,7 +40,7 @@ export type AdmissionAnswer =
       readonly kind: 'admitted'
       readonly payer: string | null
       readonly isMetered: boolean
-      readonly releases: 'free' | 'durable' | undefined
+      readonly releases: AdmittedPayment['releases'] | undefined
       readonly fixedAtomic: bigint | undefined
     }
   | { readonly kind: 'refused'; readonly refusal: Refusal }

@@ -43,7 +43,8 @@ export async function reload(primary: Primary): Promise<void> {
     decided()
     const canFollow = serving.filter((_, index) => opened[index]?.status === 'fulfilled')
     for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
-    await Promise.allSettled(canFollow.map(({ pipe }) => pipe.ask('adopt', null)))
+    primary.adopting = adoptAll(canFollow)
+    await primary.adopting
     tellReadiness(primary)
     // Who opened its keyset just before the keys were renewed.
     for (const { pipe } of parts.turns.behind()) pipe.tell('renew', null)
@@ -57,6 +58,11 @@ export async function reload(primary: Primary): Promise<void> {
   } finally {
     decided()
   }
+}
+
+/** Never rejects: who dies meanwhile asks no price. */
+async function adoptAll(members: readonly Member[]): Promise<void> {
+  await Promise.allSettled(members.map(({ pipe }) => pipe.ask('adopt', null)))
 }
 
 /**

@@ -28,7 +28,8 @@ export function createRemotePayment(
       admit: async (request) => {
         if (isFree && request.headers['idempotency-key'] === undefined) return freely
         asked.add(request.receiptId)
-        return await admit(pipe, request)
+        // The primary gives its place back with its charge, and with a refusal.
+        return await admit(pipe, request, () => asked.delete(request.receiptId))
       },
       identify: (headers) => (isFree ? null : pipe.ask('identify', pickHeaders(headers))),
       close: () => Promise.resolve(),
@@ -43,7 +44,11 @@ export function createRemotePayment(
   }
 }
 
-async function admit(pipe: PrimaryPipe, request: AdmissionRequest): Promise<Admission> {
+async function admit(
+  pipe: PrimaryPipe,
+  request: AdmissionRequest,
+  hasLeft: () => void,
+): Promise<Admission> {
   const { receiptId, method, path, bodyDigest, headers, model, priceAtomic } = request
   const { isPricedByUse, isStream = false } = request
   const answer = await pipe.ask('admit', {
@@ -57,24 +62,29 @@ async function admit(pipe: PrimaryPipe, request: AdmissionRequest): Promise<Admi
     isPricedByUse,
     isStream,
   })
+  if (answer.kind === 'refused') hasLeft()
   if (answer.kind !== 'admitted') return answer
-  return { kind: 'admitted', payment: createAdmitted(pipe, toHex(receiptId), answer) }
+  return { kind: 'admitted', payment: createAdmitted(pipe, toHex(receiptId), answer, hasLeft) }
 }
 
 function createAdmitted(
   pipe: PrimaryPipe,
   callId: string,
   { payer, isMetered, releases, fixedAtomic }: AdmissionAnswer & { readonly kind: 'admitted' },
+  hasLeft: () => void,
 ): AdmittedPayment {
   // Owned by `complete`.
   let headers: Readonly<Record<string, string>> = {}
   return {
     payer,
     ...(fixedAtomic === undefined ? {} : { fixedAtomic }),
-    release: (form = 'whole') =>
-      releases === 'free' ? freePayment.release() : pipe.ask('release', { callId, form }),
+    release: (form = 'whole') => {
+      const isFree = releases === 'free' || (releases === 'free-whole' && form === 'whole')
+      return isFree ? freePayment.release() : pipe.ask('release', { callId, form })
+    },
     complete: async (result, usedAtomic) => {
       const end = await pipe.ask('complete', { callId, result, usedAtomic })
+      hasLeft()
       headers = end.headers
       return end.charge
     },

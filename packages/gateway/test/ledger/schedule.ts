@@ -339,7 +339,8 @@ function stepUpto(world: World): void {
     world.uptoCharges.set(nonce, (world.uptoCharges.get(nonce) ?? 0) + 1)
     world.tally.uptoCharged++
   } else {
-    const type = random.pick(['upto-released', 'upto-settled', 'upto-failed'] as const)
+    const ends = ['upto-released', 'upto-settled', 'upto-failed', 'upto-unsettled'] as const
+    const type = random.pick(ends)
     step(world, { type, payer, nonce })
   }
 }

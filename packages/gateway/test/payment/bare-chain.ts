@@ -24,11 +24,11 @@ export type BareChain = TestChain & {
 const accountsOfEachKind = 24
 
 /** Starts one; two with the same seed begin with the same block. */
-export async function startBareChain(seed = 'bare'): Promise<BareChain> {
+export async function startBareChain(seed = ''): Promise<BareChain> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-anvil-'))
   const genesis = join(directory, 'genesis.json')
-  const payers = createKeys(`${seed} payer`)
-  const senders = createKeys(`${seed} sender`)
+  const payers = createKeys(`${seed}payer`)
+  const senders = createKeys(`${seed}sender`)
   writeFileSync(genesis, encodeGenesis(balancesOf(payers, senders), 1_700_000_000, blockGasLimit))
   const flags = '--accounts 0 --no-cors --host 127.0.0.1 --port 0 --chain-id 84532 --hardfork osaka'
   const child = spawn(findAnvil(process.env), [...flags.split(' '), '--init', genesis], {

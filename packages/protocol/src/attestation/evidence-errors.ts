@@ -152,3 +152,13 @@ export class EvidenceError extends Error {
     this.about = about
   }
 }
+
+/** Refuses: for whatever has no value to go on with (`found ?? refuse(code)`). */
+export function refuse(code: EvidenceCode, about?: string, cause?: unknown): never {
+  throw new EvidenceError(code, about, { cause })
+}
+
+/** Refuses what is not so. Written as what must hold: a comparison with something that is no number holds never. */
+export function refuseUnless(holds: unknown, code: EvidenceCode, about?: string): asserts holds {
+  if (holds !== true) refuse(code, about)
+}

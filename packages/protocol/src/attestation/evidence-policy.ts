@@ -13,6 +13,7 @@ import {
   type TcbStatus,
 } from './appraisal.ts'
 import { vendorRoots } from './vendor-roots.ts'
+import { maxClockSkewMs, maxMachines, maxPolicyBytes } from './limits.ts'
 
 /** What is asked of one kind of evidence. */
 export type PlatformPolicy = {
@@ -56,9 +57,6 @@ export type EvidencePolicy = {
 
 // Simulated ones last: a root that is listed as both is no hardware.
 const listedTiers = ['service', 'simulated'] as const
-const maxPolicyBytes = 65_536
-const dayMs = 86_400_000
-const maxMachines = 1024
 const code: ErrorCode = 'policy-malformed'
 const members = [
   'evidencePolicy',
@@ -128,7 +126,7 @@ export function parseEvidencePolicy(bytes: Uint8Array): EvidencePolicy {
     digest: toHex(sha256(bytes)),
     platforms: byPlatform,
     maxAgeMs: fields.value('maxAgeMs') === null ? null : fields.integer('maxAgeMs'),
-    maxClockSkewMs: fields.integer('maxClockSkewMs', 0, dayMs),
+    maxClockSkewMs: fields.integer('maxClockSkewMs', 0, maxClockSkewMs),
     machines:
       fields.value('machines') === 'any'
         ? ('any' as const)

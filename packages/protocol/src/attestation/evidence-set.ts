@@ -4,11 +4,8 @@ import { encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { openMap } from '../bytes/map-reader.ts'
 import { ProtocolError } from '../errors.ts'
 import { platforms, type Platform, type PlatformEvidence } from './appraisal.ts'
-import {
-  encodePlatformEvidence,
-  maxEvidenceBytes,
-  parsePlatformEvidence,
-} from './platform-evidence.ts'
+import { maxEvidenceBytes } from './limits.ts'
+import { encodePlatformEvidence, parsePlatformEvidence } from './platform-evidence.ts'
 
 /** The kind of such evidence: it stands where else the name of a platform does. */
 export const severalKind = 'several'

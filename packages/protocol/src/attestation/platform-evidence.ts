@@ -4,13 +4,7 @@ import { encodeCbor, isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { openMap } from '../bytes/map-reader.ts'
 import { ProtocolError } from '../errors.ts'
 import type { PlatformEvidence } from './appraisal.ts'
-
-const maxRawBytes = 65_536
-const maxCollateralBytes = 262_144
-const maxCollateral = 32
-
-/** Most bytes of evidence, and of a set of it. */
-export const maxEvidenceBytes = 1_048_576
+import { maxCollateral, maxCollateralBytes, maxEvidenceBytes, maxRawBytes } from './limits.ts'
 
 const nameForm = /^[a-z0-9-]{1,64}$/
 

@@ -1,21 +1,17 @@
 /** Reports that the last key of a P-384 chain signs, as those of AWS and NVIDIA are (spec/attestation.md AT3). */
-import { verifySignature } from '../crypto/verify-signature.ts'
 import {
-  needCollateral,
   needResult,
   type AppraisalOptions,
   type EvidenceResult,
   type EvidenceRun,
   type PlatformEvidence,
 } from './appraisal.ts'
-import { EvidenceError } from './evidence-errors.ts'
+import { refuseUnless } from './evidence-errors.ts'
+import { checkEcdsa } from './x509/algorithm.ts'
 import type { Certificate } from './x509/certificate.ts'
 import { checkDates, checkIssuance, checkRoot, checkSigner, endsOf } from './x509/chain.ts'
-import {
-  checkNotRevoked,
-  checkRevocationList,
-  parseRevocationList,
-} from './x509/revocation-list.ts'
+import { checkRevocation } from './x509/revocation-list.ts'
+import { minSignedReportChain } from './limits.ts'
 
 /** A parsed report: the chain root first, the signature r ‖ s. */
 export type SignedReport = {
@@ -25,7 +21,6 @@ export type SignedReport = {
 }
 
 // Root and leaf included. The parsers of both platforms take ten at most.
-const minimumLength = 3
 // The list of the issuer at this depth of the chain. The vendors publish none for those below.
 const listNames = ['root-crl', 'intermediate-crl']
 
@@ -43,37 +38,23 @@ export async function checkSignedReport(
   await run.check('validity', () => {
     checkDates(needResult(report).chain, asOfMs)
   })
-  await run.check('revocation', () => checkRevocation(needResult(report).chain, evidence, asOfMs))
-  await run.check('signature', () => checkSignature(needResult(report)))
+  await run.check('revocation', async () => {
+    const { chain } = needResult(report)
+    for (const [depth, name] of listNames.entries()) {
+      const [issuer, certificate] = chain.slice(depth)
+      refuseUnless(issuer !== undefined && certificate !== undefined, 'chain-length')
+      await checkRevocation(evidence, name, issuer, [certificate], asOfMs)
+    }
+  })
+  await run.check('signature', () => {
+    const { chain, signature, signedBytes } = needResult(report)
+    return checkEcdsa(endsOf(chain).leaf.publicKey, 384, signature, signedBytes)
+  })
 }
 
 async function checkChain(chain: readonly Certificate[]): Promise<void> {
-  if (chain.length < minimumLength) throw new EvidenceError('chain-length')
-  for (const { publicKey } of chain) {
-    const isTaken = publicKey.kind === 'ec' && publicKey.curve === 'P-384'
-    if (!isTaken) throw new EvidenceError('certificate-key')
-  }
+  refuseUnless(chain.length >= minSignedReportChain, 'chain-length')
+  for (const { publicKey } of chain) refuseUnless(publicKey.kind === 'P-384', 'certificate-key')
   await checkIssuance(chain)
   checkSigner(endsOf(chain).leaf)
-}
-
-async function checkRevocation(
-  chain: readonly Certificate[],
-  evidence: PlatformEvidence,
-  asOfMs: number,
-): Promise<void> {
-  for (const [depth, name] of listNames.entries()) {
-    const [issuer, certificate] = chain.slice(depth)
-    if (issuer === undefined || certificate === undefined) throw new EvidenceError('chain-length')
-    const list = parseRevocationList(needCollateral(evidence, name))
-    await checkRevocationList(list, issuer, asOfMs)
-    checkNotRevoked(list, certificate, asOfMs)
-  }
-}
-
-async function checkSignature({ chain, signedBytes, signature }: SignedReport): Promise<void> {
-  const { publicKey } = endsOf(chain).leaf
-  const scheme = { name: 'ECDSA', hash: 'SHA-384' } as const
-  const isSigned = await verifySignature(publicKey, scheme, signature, signedBytes)
-  if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
 }

@@ -34,39 +34,42 @@ export function openMap(
   const allowed = required.length + optional.filter((key) => value.has(key)).length
   const hasRequired = required.every((key) => value.has(key))
   if (value.size !== allowed || !hasRequired) throw new ProtocolError(code)
-  return createReader(value, code)
+  return readMap(value, () => {
+    throw new ProtocolError(code)
+  })
+}
+
+/** Typed access to any map: `refuse` throws for the key whose value is missing or of another type or size. */
+export function readMap(map: CborMap, refuse: (key: CborKey) => never): MapReader {
+  return {
+    has: (key) => map.has(key),
+    value(key) {
+      const value = map.get(key)
+      return value === undefined ? refuse(key) : value
+    },
+    integer(key, minimum = 0, maximum = Number.MAX_SAFE_INTEGER) {
+      const value = map.get(key)
+      const fits = typeof value === 'number' && value >= minimum && value <= maximum
+      return fits ? value : refuse(key)
+    },
+    bytes(key, minimum, maximum) {
+      const value = map.get(key)
+      return value instanceof Uint8Array && isWithin(value, minimum, maximum) ? value : refuse(key)
+    },
+    text: (key, minimum, maximum) => textOf(map.get(key), minimum, maximum) ?? refuse(key),
+    array(key, minimum, maximum) {
+      const value = map.get(key)
+      return isCborArray(value) && isWithin(value, minimum, maximum) ? value : refuse(key)
+    },
+  }
 }
 
 /** A text of so many UTF-8 bytes, or `undefined`. */
 export function textOf(value: unknown, minimum: number, maximum: number): string | undefined {
   if (typeof value !== 'string') return undefined
-  const { length } = encodeUtf8(value)
-  return length >= minimum && length <= maximum ? value : undefined
+  return isWithin(encodeUtf8(value), minimum, maximum) ? value : undefined
 }
 
-function createReader(map: CborMap, code: ErrorCode): MapReader {
-  const held = <T>(value: T | undefined): T => {
-    if (value === undefined) throw new ProtocolError(code)
-    return value
-  }
-  return {
-    has: (key) => map.has(key),
-    value: (key) => held(map.get(key)),
-    integer: (key, minimum = 0, maximum = Number.MAX_SAFE_INTEGER) => {
-      const value = map.get(key)
-      const fits = typeof value === 'number' && value >= minimum && value <= maximum
-      return held(fits ? value : undefined)
-    },
-    bytes: (key, minimum, maximum) => {
-      const value = map.get(key)
-      const fits = value instanceof Uint8Array && value.length >= minimum && value.length <= maximum
-      return held(fits ? value : undefined)
-    },
-    text: (key, minimum, maximum) => held(textOf(map.get(key), minimum, maximum)),
-    array: (key, minimum, maximum) => {
-      const value = map.get(key)
-      const fits = isCborArray(value) && value.length >= minimum && value.length <= maximum
-      return held(fits ? value : undefined)
-    },
-  }
+function isWithin({ length }: ArrayLike<unknown>, minimum: number, maximum: number): boolean {
+  return length >= minimum && length <= maximum
 }

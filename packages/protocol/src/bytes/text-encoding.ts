@@ -1,10 +1,11 @@
-/** base64url (RFC 4648 §5, unpadded) and lower-case hex, both strict: one text for one byte string. */
+/** base64url (RFC 4648 §5, unpadded), base64 (§4, padded) and lower-case hex, all strict: one text for one byte string. */
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 // By character code; -1 stands for what is not in the alphabet.
 const sextets = Int8Array.from({ length: 128 }, (_, code) =>
   alphabet.indexOf(String.fromCharCode(code)),
 )
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/
 const hexDigits = '0123456789abcdef'
 
 /** Unpadded base64url. */
@@ -41,6 +42,12 @@ export function fromBase64url(text: string): Uint8Array | undefined {
   }
   const spareBits = held & ((1 << heldBits) - 1)
   return heldBits === 6 || spareBits !== 0 ? undefined : bytes
+}
+
+/** The bytes of padded base64, or `undefined` as above. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  if (!base64.test(text) || text.length % 4 !== 0) return undefined
+  return fromBase64url(text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''))
 }
 
 /** Lower-case hex. */

@@ -24,11 +24,7 @@ export async function judgeEs256(
 ): Promise<ErrorCode | undefined> {
   const form = judgeSignatureForm(signature)
   if (form !== undefined) return form
-  const key = {
-    kind: 'ec',
-    curve: 'P-256',
-    point: concatBytes(uncompressedPoint, publicKey),
-  } as const
+  const key = { kind: 'P-256', bytes: concatBytes(uncompressedPoint, publicKey) } as const
   const verifies = await verifySignature(key, es256, signature, message)
   return verifies ? undefined : 'signature-invalid'
 }

@@ -3,10 +3,13 @@
 /** SHA-256 of the bytes: 32 bytes. */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array
 
+/** Writes the SHA-256 of the bytes into the target, from this offset on. The bytes may be part of the target. */
+export type Sha256Into = (bytes: Uint8Array, target: Uint8Array, offset: number) => void
+
 const blockBytes = 64
 const rounds = 64
 
-/** The portable SHA-256. A caller on a hot path may pass a native one where a parameter allows it. */
+/** The portable SHA-256. */
 export const sha256: Sha256 = (bytes) => {
   const message = pad(bytes)
   const view = new DataView(message.buffer)
@@ -19,6 +22,11 @@ export const sha256: Sha256 = (bytes) => {
   }
   for (let place = 0; place < state.length; place++) view.setInt32(4 * place, Number(state[place]))
   return message.slice(0, 32)
+}
+
+/** The same, written in place. A caller on a hot path may pass a native one where a parameter allows it. */
+export const sha256Into: Sha256Into = (bytes, target, offset) => {
+  target.set(sha256(bytes), offset)
 }
 
 const primes = /* @__PURE__ */ firstPrimes()

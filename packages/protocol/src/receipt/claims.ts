@@ -15,7 +15,7 @@ import {
   type CborValue,
 } from '../bytes/cbor-encode.ts'
 import { textOf } from '../bytes/map-reader.ts'
-import { sha256, type Sha256 } from '../crypto/sha256.ts'
+import { sha256, sha256Into, type Sha256Into } from '../crypto/sha256.ts'
 import { ProtocolError } from '../errors.ts'
 import { maxClaims } from './payload.ts'
 
@@ -46,29 +46,26 @@ const noBytes = new Uint8Array(0)
  * Builds the tree over these claims.
  *
  * @param salts - fresh random bytes, 32 for each claim; never used twice.
- * @param hash - SHA-256, native where that is faster.
+ * @param hashInto - SHA-256, native where that is faster.
  * @throws RangeError for salts of another length, no claims, too many, or one that is larger than a claim may be:
  * the caller's own mistakes.
  */
 export function createClaimsTree(
   claims: ReadonlyMap<string, CborInput>,
   salts: Uint8Array,
-  hash: Sha256 = sha256,
+  hashInto: Sha256Into = sha256Into,
 ): ClaimsTree {
   if (claims.size < 1 || claims.size > maxClaims) throw new RangeError('1 to 64 claims')
   if (salts.length !== claims.size * saltBytes) throw new RangeError('one salt for each claim')
   const prefixed = encodeSaltedCbor(leafPrefix, salts, sortClaims(claims))
-  const entries = prefixed.map((bytes): ClaimEntry => {
-    if (bytes.length > maxClaimBytes + 1) throw new RangeError('a claim has at most 16,384 bytes')
-    return { kind: 'claim', bytes: bytes.subarray(1) }
-  })
-  return {
-    entries,
-    root: hashTree(
-      prefixed.map((leaf) => hash(leaf)),
-      hash,
-    ),
+  const hashes = new Uint8Array(prefixed.length * hashBytes)
+  const entries: ClaimEntry[] = []
+  for (const leaf of prefixed) {
+    if (leaf.length > maxClaimBytes + 1) throw new RangeError('a claim has at most 16,384 bytes')
+    hashInto(leaf, hashes, entries.length * hashBytes)
+    entries.push({ kind: 'claim', bytes: leaf.subarray(1) })
   }
+  return { entries, root: hashTree(hashes, entries.length, hashInto) }
 }
 
 /** By the bytes of their names. Those that came in this order are only compared. */
@@ -111,7 +108,7 @@ export function openClaims(
       throw new ProtocolError('claims-not-sorted')
     }
   }
-  const root = hashTree(entries.map(leafOf), sha256)
+  const root = hashTree(concatBytes(...entries.map(leafOf)), entries.length, sha256Into)
   if (!equalBytes(root, signed.claimsRoot)) throw new ProtocolError('claims-root-mismatch')
   return new Map(claims.map(({ name, value }) => [name, value]))
 }
@@ -132,31 +129,33 @@ export function parseClaim(bytes: Uint8Array): Claim {
   return { name: text, value: value ?? null }
 }
 
-/** RFC 6962 §2.1: split at the largest power of two below the number of leaves. */
-function hashTree(leaves: readonly Uint8Array[], hash: Sha256): Uint8Array {
+/** RFC 6962 §2.1: split at the largest power of two below the number of leaves. Overwrites the hashes. */
+function hashTree(hashes: Uint8Array, count: number, hashInto: Sha256Into): Uint8Array {
   const node = new Uint8Array(1 + 2 * hashBytes)
   node[0] = nodePrefix
-  let level = leaves
+  let left = count
   // Joining neighbours level by level, with an odd last one moved up, gives the same tree.
-  while (level.length > 1) level = joinPairs(level, node, hash)
-  return level[0] ?? hash(noBytes)
+  while (left > 1) left = joinPairs(hashes, left, node, hashInto)
+  return count === 0 ? sha256(noBytes) : hashes.slice(0, hashBytes)
 }
 
-function joinPairs(level: readonly Uint8Array[], node: Uint8Array, hash: Sha256): Uint8Array[] {
-  const joined: Uint8Array[] = []
-  let left: Uint8Array | undefined
-  for (const hashed of level) {
-    if (left === undefined) {
-      left = hashed
-    } else {
-      node.set(left, 1)
-      node.set(hashed, 1 + hashBytes)
-      joined.push(hash(node))
-      left = undefined
-    }
+/** Joins the hashes of one level in place; gives how many there are then. */
+function joinPairs(
+  hashes: Uint8Array,
+  count: number,
+  node: Uint8Array,
+  hashInto: Sha256Into,
+): number {
+  const pairs = count >> 1
+  for (let pair = 0; pair < pairs; pair++) {
+    const start = pair * 2 * hashBytes
+    // A loop: for a view of the two the engine would take longer.
+    for (let index = 0; index < 2 * hashBytes; index++) node[1 + index] = hashes[start + index] ?? 0
+    hashInto(node, hashes, pair * hashBytes)
   }
-  if (left !== undefined) joined.push(left)
-  return joined
+  if (count % 2 === 0) return pairs
+  hashes.copyWithin(pairs * hashBytes, (count - 1) * hashBytes, count * hashBytes)
+  return pairs + 1
 }
 
 function leafOf(entry: ClaimEntry): Uint8Array {

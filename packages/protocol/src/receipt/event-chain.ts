@@ -1,6 +1,6 @@
 /** Server-sent events cut by their bytes, and the hash chain over them (spec/receipt.md RC5). */
 import { concatBytes, encodeUtf8 } from '../bytes/byte-string.ts'
-import { sha256, type Sha256 } from '../crypto/sha256.ts'
+import { sha256, sha256Into, type Sha256Into } from '../crypto/sha256.ts'
 
 /** A chain after some events. */
 export type EventChain = { readonly events: number; readonly head: Uint8Array }
@@ -31,6 +31,8 @@ export type GrowingChain = {
   readonly events: number
   /** Takes the next event, given by its digest (RC5.2). */
   append(eventDigest: Uint8Array): void
+  /** Takes the next event itself. Gives its digest, in bytes that the next one overwrites. */
+  appendEvent(event: Uint8Array): Uint8Array
   /** The chain so far. */
   current(): EventChain
 }
@@ -38,21 +40,28 @@ export type GrowingChain = {
 /**
  * A chain over no events.
  *
- * @param hash - SHA-256, native where that is faster.
+ * @param hashInto - SHA-256, native where that is faster.
  */
-export function createEventChain(hash: Sha256 = sha256): GrowingChain {
+export function createEventChain(hashInto: Sha256Into = sha256Into): GrowingChain {
   const step = new Uint8Array(1 + 2 * digestBytes)
   step[0] = chainPrefix
   step.set(emptyEventChain.head, 1)
+  const digest = step.subarray(1 + digestBytes)
   let events = 0
   return {
     get events() {
       return events
     },
     append: (eventDigest) => {
-      step.set(eventDigest, 1 + digestBytes)
-      step.set(hash(step), 1)
+      digest.set(eventDigest)
+      hashInto(step, step, 1)
       events++
+    },
+    appendEvent: (event) => {
+      hashInto(event, step, 1 + digestBytes)
+      hashInto(step, step, 1)
+      events++
+      return digest
     },
     current: () => ({ events, head: step.slice(1, 1 + digestBytes) }),
   }

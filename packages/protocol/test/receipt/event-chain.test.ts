@@ -123,12 +123,22 @@ test('the chain is SHA-256 over 2, the head before and the digest', () => {
 
 test('the chain takes the SHA-256 that it is given', () => {
   const seen: number[] = []
-  const chain = createEventChain((bytes) => {
+  const chain = createEventChain((bytes, target, offset) => {
     seen.push(bytes.length)
-    return new Uint8Array(32).fill(7)
+    target.fill(7, offset, offset + 32)
   })
   chain.append(new Uint8Array(32))
   expect([chain.current(), seen]).toEqual([{ events: 1, head: new Uint8Array(32).fill(7) }, [65]])
+})
+
+test('an event that is given itself is chained by its digest', () => {
+  const chain = createEventChain()
+  const digests = ['first', '', 'third'].map((text) => {
+    const digest = chain.appendEvent(encodeUtf8(text)).slice()
+    expect(digest).toEqual(new Uint8Array(createHash('sha256').update(text).digest()))
+    return digest
+  })
+  expect(chain.current()).toEqual(chainDigests(concatBytes(...digests)))
 })
 
 test('the elements of the sample stream are what the splitter finds', () => {

@@ -2,7 +2,7 @@
 import { encodeCbor } from '@countersign/protocol/bytes/cbor-encode'
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import { parseEnrolment } from '@countersign/protocol/attestation/tpm/enrolment'
-import { isSameKey, toPublicKey } from '@countersign/protocol/attestation/tpm/tpm-endorsement'
+import { isSameKey } from '@countersign/protocol/attestation/x509/algorithm'
 import { tpmCollateral } from '@countersign/protocol/attestation/tpm/tpm-evidence'
 import { tpmName } from '@countersign/protocol/attestation/tpm/tpm-public'
 import { parseCertificate } from '@countersign/protocol/attestation/x509/certificate'
@@ -63,7 +63,7 @@ async function openCertified(
   }
   const encoded = Uint8Array.from(withoutPadding(stored))
   const certificate = asMalformed('certificate of the AK', () => parseCertificate(encoded))
-  const key = await withPrimary(tpm, template, async (ak) => toPublicKey(ak.public))
+  const key = await withPrimary(tpm, template, async (ak) => ak.public.key)
   if (!isSameKey(certificate.publicKey, key)) {
     throw new AttestationError('enrolment-mismatch', 'certificate of the AK')
   }

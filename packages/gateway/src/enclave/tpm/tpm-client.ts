@@ -1,9 +1,5 @@
 /** The commands of a TPM 2.0 that attestation needs, one function each (TCG TPM 2.0 Library, Part 3). */
-import {
-  parseTpmPublic,
-  tpmAlgorithm,
-  type TpmPublic,
-} from '@countersign/protocol/attestation/tpm/tpm-public'
+import { parseTpmPublic, type TpmPublic } from '@countersign/protocol/attestation/tpm/tpm-public'
 import {
   parseTpmQuote,
   readSelections,
@@ -13,6 +9,7 @@ import { AttestationError } from '../attestation-error.ts'
 import { selectPcrs, sized, u16, u32 } from './tpm-bytes.ts'
 import { asMalformed, runTpmCommand, TpmRefusal, type TpmAuthorization } from './tpm-command.ts'
 import type { TpmTransport } from './tpm-transport.ts'
+import { tpmNull, tpmSha256 } from '@countersign/protocol/attestation/tpm/tpm-numbers'
 
 /** A key that is loaded until `flushContext`. */
 export type TpmKey = { readonly handle: number; readonly public: TpmPublic }
@@ -130,7 +127,7 @@ export async function extendPcr(tpm: TpmTransport, pcr: number, digest: Uint8Arr
     name: 'PCR_Extend',
     handles: [pcr],
     authorizations: [password],
-    parameters: Buffer.concat([u32(1), u16(tpmAlgorithm.sha256), digest]),
+    parameters: Buffer.concat([u32(1), u16(tpmSha256), digest]),
     answersHandle: false,
   })
 }
@@ -155,7 +152,7 @@ async function readPcr(tpm: TpmTransport, pcr: number): Promise<Uint8Array> {
     name: 'PCR_Read',
     handles: [],
     authorizations: [],
-    parameters: selectPcrs(tpmAlgorithm.sha256, [pcr]),
+    parameters: selectPcrs(tpmSha256, [pcr]),
     answersHandle: false,
   })
   const value = asMalformed('TPM2_PCR_Read', () => {
@@ -185,7 +182,7 @@ export async function hasSha256Bank(tpm: TpmTransport): Promise<boolean> {
     const isPcrs = parameters.u32() === capabilityPcrs
     const banks = isPcrs ? readSelections(parameters) : []
     parameters.end()
-    return banks.some(({ hash, pcrs }) => hash === tpmAlgorithm.sha256 && pcrs.length === 24)
+    return banks.some(({ hash, pcrs }) => hash === tpmSha256 && pcrs.length === 24)
   })
 }
 
@@ -196,8 +193,8 @@ export async function quotePcrs(
   qualifyingData: Uint8Array,
   pcrs: readonly number[],
 ): Promise<TpmQuoted> {
-  const scheme = u16(tpmAlgorithm.null)
-  const selection = selectPcrs(tpmAlgorithm.sha256, pcrs)
+  const scheme = u16(tpmNull)
+  const selection = selectPcrs(tpmSha256, pcrs)
   const { parameters } = await runTpmCommand(tpm, {
     name: 'Quote',
     handles: [key.handle],
@@ -254,8 +251,8 @@ async function startPolicySession(tpm: TpmTransport): Promise<number> {
       sized(Buffer.alloc(sha256Bytes)),
       sized(),
       Buffer.of(policySession),
-      u16(tpmAlgorithm.null),
-      u16(tpmAlgorithm.sha256),
+      u16(tpmNull),
+      u16(tpmSha256),
     ]),
     answersHandle: true,
   })

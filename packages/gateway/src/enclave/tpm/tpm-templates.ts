@@ -1,6 +1,14 @@
 /** Templates of the keys that attestation makes: always the same, so that the TPM makes the same keys each time. */
-import { tpmAlgorithm } from '@countersign/protocol/attestation/tpm/tpm-public'
 import { sized, u16, u32 } from './tpm-bytes.ts'
+import {
+  tpmAes,
+  tpmCfb,
+  tpmEcc,
+  tpmEcdsa,
+  tpmNull,
+  tpmRsa,
+  tpmSha256,
+} from '@countersign/protocol/attestation/tpm/tpm-numbers'
 
 const restrictedSigner = 0x00050072
 const endorsementStorage = 0x000300b2
@@ -14,29 +22,29 @@ const endorsementPolicy = Buffer.from(
 
 /** An attestation key: ECDSA P-256 with SHA-256; it signs nothing that comes from outside of its TPM. */
 export const attestationKeyTemplate: Buffer = Buffer.concat([
-  u16(tpmAlgorithm.ecc),
-  u16(tpmAlgorithm.sha256),
+  u16(tpmEcc),
+  u16(tpmSha256),
   u32(restrictedSigner),
   sized(),
-  u16(tpmAlgorithm.null),
-  u16(tpmAlgorithm.ecdsa),
-  u16(tpmAlgorithm.sha256),
+  u16(tpmNull),
+  u16(tpmEcdsa),
+  u16(tpmSha256),
   u16(curveP256),
-  u16(tpmAlgorithm.null),
+  u16(tpmNull),
   sized(),
   sized(),
 ])
 
 /** The RSA-2048 endorsement key that the certificate at NV index 0x01c00002 is for. */
 export const endorsementKeyTemplate: Buffer = Buffer.concat([
-  u16(tpmAlgorithm.rsa),
-  u16(tpmAlgorithm.sha256),
+  u16(tpmRsa),
+  u16(tpmSha256),
   u32(endorsementStorage),
   sized(endorsementPolicy),
-  u16(tpmAlgorithm.aes),
+  u16(tpmAes),
   u16(128),
-  u16(tpmAlgorithm.cfb),
-  u16(tpmAlgorithm.null),
+  u16(tpmCfb),
+  u16(tpmNull),
   u16(2048),
   u32(0),
   sized(Buffer.alloc(256)),

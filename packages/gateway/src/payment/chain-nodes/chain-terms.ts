@@ -30,7 +30,7 @@ const tellEveryMs = 60_000
 
 /** The terms of a configuration that was checked. */
 export function createChainTerms(
-  payment: PaidConfig,
+  payment: Pick<PaidConfig, 'chain'>,
   rpcUrl: string,
   onDifference: OnDifference = () => undefined,
 ): ChainTerms {

@@ -24,6 +24,7 @@ import { createPayerTurns } from './payer-turns.ts'
 import { PaymentRefused } from './refused.ts'
 import type { ExactContext, SettleRule } from './context.ts'
 import { createSender, createSettlementAccount } from './sender.ts'
+import { stuckRule } from './replace-stuck.ts'
 import type { SharedSender } from './shared-sender.ts'
 import { createSettler } from './settlement.ts'
 
@@ -70,8 +71,8 @@ export type ExactPayment = PaymentScheme & {
 }
 
 const defaultSettlementTimeoutMs = 30_000
-const askAgainMs = 1000
 const defaultFinalDepth = 32
+const askAgainMs = 1000
 
 /**
  * Opens the ledger and takes up what an earlier process left unsettled.
@@ -100,6 +101,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
       account,
       ledger,
       signal,
+      replace: stuckRule,
       ...options.chainTerms?.fees,
     })
   const settler = createSettler({
@@ -147,8 +149,8 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     },
     close: async () => {
       closing.abort(new Error('the gateway is closing'))
-      await born
       await following
+      await born
       await settler.stopped()
       ledger.close()
       owner.release()

@@ -13,6 +13,7 @@ import {
   type Row,
 } from '../database.ts'
 import type { Authorization } from './presented-payment.ts'
+import { createUnfinal, type UnfinalSettlements } from './unfinal-settlements.ts'
 
 /** A payment is identified by its payer and its EIP-3009 nonce; network and asset are those of the ledger. */
 export type PaymentKey = { readonly payer: Address; readonly nonce: Hex }
@@ -62,7 +63,7 @@ export type IdentifiedPayment = {
 }
 
 /** The ledger of one (network, asset). Times are milliseconds since the Unix epoch. */
-export type Ledger = {
+export type Ledger = UnfinalSettlements & {
   find(key: PaymentKey): PaymentRecord | undefined
   /** The payment that the payer gave this identifier first. */
   findIdentified(payer: Address, identifier: string): PaymentRecord | undefined
@@ -82,12 +83,6 @@ export type Ledger = {
   forgetBroadcast(key: PaymentKey, hash: Hex): void
   confirm(key: PaymentKey, transaction: Hex, nowMs: number): void
   fail(key: PaymentKey, nowMs: number): void
-  /** Payments that were confirmed since the last call, and at the first call all that are not final. */
-  takeConfirmed(): readonly PaymentKey[]
-  /** A confirmed settlement is final: nobody follows it any more. */
-  finish(key: PaymentKey): void
-  /** A confirmed settlement was taken back: `broadcast` again when the transaction is ours, else `none`. */
-  revoke(key: PaymentKey): void
   /** Our signed transactions from this nonce on, in ascending order. */
   transactionsFrom(transactionNonce: number): readonly SignedTransaction[]
   findTransaction(hash: Hex): SignedTransaction | undefined
@@ -117,10 +112,6 @@ CREATE TABLE IF NOT EXISTS payment_identifiers (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger_births (
   network TEXT NOT NULL, asset TEXT NOT NULL, block TEXT NOT NULL, PRIMARY KEY (network, asset)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unfinal_settlements (
-  network TEXT NOT NULL, asset TEXT NOT NULL, payer TEXT NOT NULL, nonce TEXT NOT NULL,
-  PRIMARY KEY (network, asset, payer, nonce)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settlement_transactions (
   network TEXT NOT NULL, sender TEXT NOT NULL, transaction_nonce INTEGER NOT NULL,
@@ -220,9 +211,7 @@ type Updates = Pick<
   | 'forgetBroadcast'
   | 'confirm'
   | 'fail'
-  | 'takeConfirmed'
-  | 'finish'
-  | 'revoke'
+  | keyof UnfinalSettlements
 >
 
 function createUpdates(database: DatabaseSync, { network, asset, sender, one }: Place): Updates {
@@ -251,8 +240,9 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
     // Also after a failure: a stranger may send the authorization when the payer has the money at last.
     "settlement IN ('none', 'broadcast', 'failed')",
   )
+  const { note, ...unfinal } = createUnfinal(database, { network, asset }, confirm)
   return {
-    reserve: createReserve(database, network, asset),
+    reserve: createReserve(database, network, asset, note),
     reopen: (key, receiptId, identifier) => {
       inTransaction(database, () => {
         reopen(key, receiptId)
@@ -274,7 +264,7 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
         unsign.run(hash)
       })
     },
-    ...createFinality(database, { network, asset, sender, one }, confirm),
+    ...unfinal,
     fail: transition(
       "settlement = 'failed', settled_at = ?",
       "settlement IN ('none', 'broadcast')",
@@ -282,59 +272,12 @@ function createUpdates(database: DatabaseSync, { network, asset, sender, one }: 
   }
 }
 
-/** What is confirmed is noted as not final in the same write: a crash between the two would lose sight of it. */
-function createFinality(
+function createReserve(
   database: DatabaseSync,
-  { network, asset, one }: Place,
-  confirm: (key: PaymentKey, transaction: Hex, nowMs: number) => void,
-): Pick<Ledger, 'confirm' | 'takeConfirmed' | 'finish' | 'revoke'> {
-  const here = `network = '${network}' AND asset = '${asset}'`
-  const note = database.prepare(
-    `INSERT OR REPLACE INTO unfinal_settlements VALUES ('${network}', '${asset}', ?, ?)`,
-  )
-  const drop = database.prepare(
-    `DELETE FROM unfinal_settlements WHERE ${here} AND payer = ? AND nonce = ?`,
-  )
-  const noted = database.prepare(`SELECT payer, nonce FROM unfinal_settlements WHERE ${here}`)
-  const revoke = database.prepare(
-    `UPDATE payments SET (settlement, settlement_transaction) = (
-       SELECT iif(count(*) = 0, 'none', 'broadcast'), max(hash) FROM settlement_transactions
-       WHERE hash = payments.settlement_transaction
-     ), settled_at = NULL ${one} AND settlement = 'confirmed'`,
-  )
-  // Owned here: what was not taken yet.
-  let confirmed = noted.all().map((row): PaymentKey => ({
-    payer: getAddress(readText(row, 'payer')),
-    nonce: readHex(row, 'nonce'),
-  }))
-  return {
-    confirm: (key, transaction, nowMs) => {
-      inTransaction(database, () => {
-        confirm(key, transaction, nowMs)
-        note.run(key.payer.toLowerCase(), key.nonce)
-      })
-      confirmed.push(key)
-    },
-    takeConfirmed: () => {
-      const taken = confirmed
-      confirmed = []
-      return taken
-    },
-    finish: ({ payer, nonce }) => {
-      drop.run(payer.toLowerCase(), nonce)
-    },
-    revoke: ({ payer, nonce }) => {
-      inTransaction(database, () => {
-        if (revoke.run(payer.toLowerCase(), nonce).changes !== 1) {
-          throw new DatabaseFault('the payment was not confirmed')
-        }
-        drop.run(payer.toLowerCase(), nonce)
-      })
-    },
-  }
-}
-
-function createReserve(database: DatabaseSync, network: string, asset: string): Ledger['reserve'] {
+  network: string,
+  asset: string,
+  note: (key: PaymentKey) => void,
+): Ledger['reserve'] {
   const insert = database.prepare(
     `INSERT INTO payments VALUES (${Array.from({ length: 17 }, () => '?').join(', ')}, NULL, NULL)`,
   )
@@ -362,6 +305,10 @@ function createReserve(database: DatabaseSync, network: string, asset: string): 
         `${record.reservedBlock}`,
         nowMs,
       )
+      // An observer has settled it (PA9.8).
+      if (record.settlement === 'confirmed') {
+        note({ payer: authorization.from, nonce: authorization.nonce })
+      }
       if (identifier !== undefined) {
         identify.run(network, asset, payer, identifier, authorization.nonce)
       }

@@ -16,6 +16,16 @@ import type { Chain } from './chain.ts'
 import type { Ledger, SignedTransaction } from './ledger.ts'
 import { pause } from './pause.ts'
 import { createPayerTurns } from './payer-turns.ts'
+import {
+  forgetBelow,
+  isStuck,
+  mayReplace,
+  placeOf,
+  signDearer,
+  type OfferedFees,
+  type Places,
+  type StuckRule,
+} from './replace-stuck.ts'
 
 /** One transaction, and what to do when it is signed or the node refuses it. */
 export type SendRequest = {
@@ -68,6 +78,11 @@ type Options = {
   readonly maxFeePerGas?: bigint
   /** What of it goes to whoever makes the block. */
   readonly maxTipPerGas?: bigint
+  /**
+   * When a transaction that is in no block is replaced by a dearer one; never when absent. Whoever follows transactions by
+   * their hash alone must not ask for it: the hash changes.
+   */
+  readonly replace?: StuckRule
 }
 
 const sendBoundMs = 5000
@@ -79,7 +94,9 @@ const lookAgainMs = 500
 const highestFeePerGas = 500_000_000_000n
 const highestTip = 50_000_000_000n
 const otherNonce = /nonce too (?:low|high)/i
-const alreadyKnown = /already known|already imported|already exists|known transaction/i
+// What took the place of these bytes is our own, too: no other process has the key.
+const alreadyKnown =
+  /already known|already imported|already exists|known transaction|replacement transaction underpriced/i
 
 /** What signs for a settlement key. */
 export type SettlementAccount = Pick<PrivateKeyAccount, 'address' | 'signMessage'> & {
@@ -121,11 +138,12 @@ type State = {
   /** The next free nonce; undefined until the chain was asked, and after anything unclear. Owned by the one turn. */
   next: number | undefined
   fees: Fees | undefined
+  readonly places: Places
 }
 
 /** A sender whose first act is to repair what an earlier process left. */
 export function createSender(options: Options): Sender {
-  const state: State = { options, next: undefined, fees: undefined }
+  const state: State = { options, next: undefined, fees: undefined, places: new Map() }
   const turns = createPayerTurns()
   const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
     const result = await turns.run(options.account.address, async () => ({ value: await work() }))
@@ -191,17 +209,62 @@ async function findNext(state: State): Promise<number> {
     ledger.transactionsFrom(mined).map((each) => [each.transactionNonce, each]),
   )
   const known = await count('pending')
+  forgetBelow(state.places, mined)
   const end = Math.max(known, ...[...signed.keys()].map((nonce) => nonce + 1))
   for (let nonce = mined; nonce < end; nonce++) {
     // A nonce that no transaction takes would hold up all later ones for ever.
     const filler = { to: address, data: '0x', gas: 21_000n } as const
     const journaled = signed.get(nonce)
-    const sent = journaled === undefined ? undefined : await submit(client, journaled, signal)
+    const sent = journaled === undefined ? undefined : await sendAgain(state, journaled)
     if (sent?.kind === 'refused' || (sent === undefined && nonce >= known)) {
       await submit(client, await sign(state, nonce, filler), signal)
     }
   }
   return end
+}
+
+/**
+ * The same bytes, or those that took their place; and dearer ones when blocks pass them by, or the node does not want them
+ * back: one that looks at the fee of today.
+ */
+async function sendAgain(state: State, journaled: SignedTransaction): Promise<Sent> {
+  const { chain, signal, replace, account, chainId } = state.options
+  if (replace === undefined) return submit(chain.client, journaled, signal)
+  const block = await chain.retry(() => chain.client.getBlockNumber({ cacheTime: 0 }))
+  const now = { nowMs: performance.now(), block }
+  const place = placeOf(state.places, journaled, now)
+  const sent = await submit(chain.client, place.signed, signal)
+  const isDropped = sent.kind === 'refused' && mayReplace(place)
+  const isLate = sent.kind === 'taken' && isStuck(place, replace, now)
+  if (!isDropped && !isLate) return sent
+  const most = boundsOf(state.options)
+  const dearer = await signDearer(place, await readFees(state), most, ({ fees, ...call }) =>
+    account.signTransaction({
+      type: 'eip1559',
+      chainId,
+      ...call,
+      maxFeePerGas: fees.maxFeePerGas,
+      maxPriorityFeePerGas: fees.tip,
+    }),
+  )
+  // A node that refuses it may still have the one before.
+  if (dearer === undefined) return sent
+  const replaced = await submit(chain.client, dearer, signal)
+  if (replaced.kind !== 'taken') return sent
+  state.places.set(dearer.transactionNonce, {
+    signed: dearer,
+    count: place.count + 1,
+    sinceMs: now.nowMs,
+    sinceBlock: now.block,
+  })
+  return replaced
+}
+
+function boundsOf({
+  maxFeePerGas = highestFeePerGas,
+  maxTipPerGas = highestTip,
+}: Options): OfferedFees {
+  return { maxFeePerGas, tip: least(maxTipPerGas, maxFeePerGas) }
 }
 
 async function sign(
@@ -225,15 +288,16 @@ async function sign(
 }
 
 async function readFees(state: State): Promise<Fees> {
-  const { chain, maxFeePerGas = highestFeePerGas, maxTipPerGas = highestTip } = state.options
+  const { chain } = state.options
+  const most = boundsOf(state.options)
   const nowMs = performance.now()
   if (state.fees === undefined || nowMs - state.fees.readAtMs > feesForMs) {
     const gasPrice = await chain.retry(() => chain.client.getGasPrice())
-    // Room for the base fee to rise fourfold: a transaction that is stuck is sent again but never replaced.
+    // Room for the base fee to rise fourfold before anything is stuck.
     state.fees = {
       readAtMs: nowMs,
-      maxFeePerGas: least(gasPrice * 4n + 1n, maxFeePerGas),
-      tip: least(gasPrice / 10n + 1n, least(maxTipPerGas, maxFeePerGas)),
+      maxFeePerGas: least(gasPrice * 4n + 1n, most.maxFeePerGas),
+      tip: least(gasPrice / 10n + 1n, most.tip),
     }
   }
   return state.fees

@@ -167,6 +167,9 @@ async function follow(options: Options, record: PaymentRecord, hash: Hex): Promi
         if (elsewhere.kind === 'unused') return fail(options, record, 'the token refused it')
       } else if (round % repairEvery === 0) {
         if (await sender.isReplaced(hash)) {
+          // By a dearer one of ours, perhaps, or by that of an observer.
+          const elsewhere = await findDeepEnough(options, record)
+          if (elsewhere.kind === 'known') return elsewhere.outcome
           options.ledger.forgetBroadcast(keyOf(record), hash)
           return { kind: 'not-sent', reason: 'the transaction was replaced' }
         }

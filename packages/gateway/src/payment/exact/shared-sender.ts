@@ -3,6 +3,7 @@ import type { Hex } from 'viem'
 import type { FeeBounds } from '../chain-nodes/chain-terms.ts'
 import type { Chain } from './chain.ts'
 import type { SignedTransaction } from './ledger.ts'
+import { stuckRule } from './replace-stuck.ts'
 import { createSender, type Sender, type SettlementAccount } from './sender.ts'
 
 /** What a sender asks a ledger about transactions of earlier processes. */
@@ -37,7 +38,7 @@ export function createSharedSender(
       books.map((book) => book.findTransaction(hash)).find((found) => found !== undefined),
   }
   return {
-    sender: createSender({ ...options, ledger }),
+    sender: createSender({ ...options, ledger, replace: stuckRule }),
     join: (book) => {
       books.push(book)
     },

@@ -118,7 +118,7 @@ function createJournal(options: JournalOptions, segment: Segment): Journal {
     writing: undefined,
     flushing: undefined,
     unhurried: undefined,
-    pace: createPace(options.intervalMs),
+    pace: createPace(options.intervalMs, readIdleMs),
     broken: undefined,
   }
   return {
@@ -144,6 +144,10 @@ function createJournal(options: JournalOptions, segment: Segment): Journal {
       await state.segment.file.close()
     },
   }
+}
+
+function readIdleMs(): number {
+  return performance.nodeTiming.idleTime
 }
 
 function createGroup(): Group {

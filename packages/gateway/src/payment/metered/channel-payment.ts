@@ -40,6 +40,7 @@ export function createChannelPayment(
         : {}
       return { kind: 'released', headers }
     },
+    releases: 'free-whole',
     complete: async (result, usedAtomic = ceilingAtomic) => {
       end.stopProgress()
       if (result === 'unused') {

@@ -15,6 +15,7 @@ export function createUptoPayment(terms: UptoTerms, reservation: UptoReservation
     payer: `address:${payer}`,
     // What is charged does not depend on when it is settled: an answer never waits.
     release: () => Promise.resolve({ kind: 'released', headers: {} } as const),
+    releases: 'free-whole',
     complete: async (result, usedAtomic = ceilingAtomic) => {
       end.stopProgress()
       const amountAtomic = result === 'used' ? least(usedAtomic, ceilingAtomic) : 0n

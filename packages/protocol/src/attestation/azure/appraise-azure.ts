@@ -15,7 +15,7 @@ import {
   type Platform,
 } from '../appraisal.ts'
 import { appraiseTdx } from '../dcap/appraise-dcap.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { appraiseSevSnp } from '../sev-snp/appraise-sev-snp.ts'
 import {
   checkQuotedLog,
@@ -24,8 +24,8 @@ import {
   settingsOf,
   type QuotedLog,
 } from '../tpm/judge-quote.ts'
-import { isSameKey, toPublicKey } from '../tpm/tpm-endorsement.ts'
 import { isAttestationKey } from '../tpm/tpm-public.ts'
+import { isSameKey } from '../x509/algorithm.ts'
 import { parseAzureEvidence, parseRuntimeData, type RuntimeData } from './azure-evidence.ts'
 
 type Parsed = {
@@ -73,16 +73,14 @@ async function appraise(
   await run.check('signature', async () => {
     const { quoted, runtimeData, runtime, hardwareClaims } = passOn('signature')
     checkRuntimeData(runtimeData, hardwareClaims)
-    if (!isSameKey(toPublicKey(quoted.tpm.ak), runtime.ak)) {
-      throw new EvidenceError('azure-key-mismatch')
-    }
+    refuseUnless(isSameKey(quoted.tpm.ak.key, runtime.ak), 'azure-key-mismatch')
     await checkQuotedLog(quoted, collateral)
   })
   await run.check('debug', () => passOn('debug'))
   await run.check('configuration', () => {
     const { quoted, hardwareClaims } = passOn('configuration')
     checkLevel(hardwareClaims)
-    if (!isAttestationKey(quoted.tpm.ak)) throw new EvidenceError('tpm-key')
+    refuseUnless(isAttestationKey(quoted.tpm.ak), 'tpm-key')
   })
   if (parsed === undefined) return { platform, checks: run.checks }
   // Where the state of the firmware is not known, the verifier of the hardware has said why.
@@ -99,7 +97,7 @@ function needHardwareClaims(hardware: EvidenceAppraisal): EvidenceClaims {
 /** A check ends as it ended for the hardware. */
 function repeat({ checks }: EvidenceAppraisal, id: EvidenceCheckId): void {
   const check = checks.find((candidate) => candidate.id === id)
-  if (check?.status === 'failed') throw new EvidenceError(check.code, check.about)
+  if (check?.status === 'failed') refuse(check.code, check.about)
   if (check?.status === 'not-checked') throw new EvidenceNotChecked(check.reason, check.about)
 }
 
@@ -107,13 +105,13 @@ function repeat({ checks }: EvidenceAppraisal, id: EvidenceCheckId): void {
 function checkRuntimeData(runtimeData: Uint8Array, { binding }: EvidenceClaims): void {
   const expected = concatBytes(sha256(runtimeData), new Uint8Array(32))
   const isEndorsed = binding.values.every((value) => equalBytes(value, expected))
-  if (!isEndorsed) throw new EvidenceError('azure-runtime-data')
+  refuseUnless(isEndorsed, 'azure-runtime-data')
 }
 
 /** The guest can ask for reports too, with any report data: at a level above the paravisor's. */
 function checkLevel({ settings }: EvidenceClaims): void {
   const isGuest = settings.some((setting) => setting.startsWith('vmpl-'))
-  if (isGuest) throw new EvidenceError('azure-paravisor')
+  refuseUnless(!isGuest, 'azure-paravisor')
 }
 
 function toClaims({ quoted, runtime, hardwareClaims }: Parsed): EvidenceClaims {

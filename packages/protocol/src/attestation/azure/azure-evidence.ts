@@ -2,9 +2,10 @@
 import { isCborMap, encodeCbor, type CborValue } from '../../bytes/cbor-encode.ts'
 import { decodeJson } from '../../bytes/json-decode.ts'
 import type { PublicKey } from '../../crypto/verify-signature.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { parseKeySet } from '../token/key-set.ts'
 import { readTpmMap } from '../tpm/tpm-map.ts'
+import { maxAzureReportBytes, maxRawBytes, maxRuntimeBytes, maxTpmBytes } from '../limits.ts'
 
 /** The parts. */
 export type AzureParts = {
@@ -25,10 +26,6 @@ export type RuntimeData = {
 }
 
 const akName = 'HCLAkPub'
-const maxEvidenceBytes = 65_536
-const maxReportBytes = 16_384
-const maxRuntimeBytes = 4096
-const maxQuoteBytes = 8192
 
 /** The bytes of evidence. */
 export function encodeAzureEvidence({ report, runtimeData, quote }: AzureParts): Uint8Array {
@@ -47,10 +44,10 @@ export function encodeAzureEvidence({ report, runtimeData, quote }: AzureParts):
  * @throws EvidenceError `tpm-malformed`.
  */
 export function parseAzureEvidence(bytes: Uint8Array): AzureParts {
-  return readTpmMap(bytes, maxEvidenceBytes, [2, 3, 4], (fields) => ({
-    report: fields.bytes(2, 1, maxReportBytes),
+  return readTpmMap(bytes, maxRawBytes, [2, 3, 4], (fields) => ({
+    report: fields.bytes(2, 1, maxAzureReportBytes),
     runtimeData: fields.bytes(3, 1, maxRuntimeBytes),
-    quote: fields.bytes(4, 1, maxQuoteBytes),
+    quote: fields.bytes(4, 1, maxTpmBytes),
   }))
 }
 
@@ -61,12 +58,12 @@ export function parseAzureEvidence(bytes: Uint8Array): AzureParts {
  */
 export function parseRuntimeData(bytes: Uint8Array): RuntimeData {
   const json = decodeJson(bytes)
-  if (!isCborMap(json)) throw new EvidenceError('azure-runtime-data')
-  const ak = parseKeySet(bytes).get(akName)?.publicKey
+  refuseUnless(isCborMap(json), 'azure-runtime-data')
+  const { publicKey } = parseKeySet(bytes).get(akName) ?? refuse('azure-runtime-data')
   const configuration = json.get('vm-configuration')
-  if (ak === undefined || !isCborMap(configuration)) throw new EvidenceError('azure-runtime-data')
+  refuseUnless(isCborMap(configuration), 'azure-runtime-data')
   const settings: string[] = []
   if (configuration.get('console-enabled') !== false) settings.push('console-enabled')
   if (configuration.get('secure-boot') !== true) settings.push('secure-boot-off')
-  return { ak, settings }
+  return { ak: publicKey, settings }
 }

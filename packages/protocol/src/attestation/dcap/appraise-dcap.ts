@@ -12,18 +12,12 @@ import {
   type PlatformEvidence,
   type Tcb,
 } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
+import { checkEcdsa } from '../x509/algorithm.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { checkIssuance, checkRoot, checkSigner } from '../x509/chain.ts'
-import {
-  checkAllDates,
-  checkRevocation,
-  openStatement,
-  parseChain,
-  verifiesP256,
-  verifiesRawP256,
-  type SignedStatement,
-} from './collateral.ts'
+import { checkRevocation } from '../x509/revocation-list.ts'
+import { checkAllDates, openStatement, parseChain, type SignedStatement } from './collateral.ts'
 import { readPckClaims, type PckClaims } from './pck.ts'
 import { parseQuote, type Quote } from './quote.ts'
 import {
@@ -92,8 +86,10 @@ async function appraise(
   })
   await run.check('revocation', async () => {
     const { pckChain: chain, tcbInfo, qeIdentity } = needResult(endorsed)
+    const [root, authority, processor] = chain
     const signers = [tcbInfo, qeIdentity].flatMap((statement) => statement.chain.slice(1))
-    await checkRevocation(evidence, chain, signers, asOfMs)
+    await checkRevocation(evidence, 'root-crl', root, [authority, ...signers], asOfMs)
+    await checkRevocation(evidence, 'pck-crl', authority, [processor], asOfMs)
   })
   await run.check('signature', () => checkSignatures(needResult(quote), needResult(pckChain)))
   await run.check('debug', () => {
@@ -123,35 +119,33 @@ async function appraise(
 
 function parse(raw: Uint8Array, kind: 'sgx' | 'tdx'): Quote {
   const quote = parseQuote(raw)
-  if (quote.body.kind !== kind) throw new EvidenceError('quote-platform-mismatch')
+  refuseUnless(quote.body.kind === kind, 'quote-platform-mismatch')
   return quote
 }
 
 function openPckChain({ pckChain }: Quote): PckChain {
   const [root, authority, processor, ...more] = parseChain(pckChain)
   const isWhole = root !== undefined && authority !== undefined && processor !== undefined
-  if (!isWhole || more.length > 0) throw new EvidenceError('chain-length')
+  refuseUnless(isWhole && more.length === 0, 'chain-length')
   return [root, authority, processor]
 }
 
 function checkKinds(kind: 'sgx' | 'tdx', tcbInfo: TcbInfo, qeIdentity: QeIdentity): void {
   const [tcbId, qeId] = kind === 'sgx' ? ['SGX', 'QE'] : ['TDX', 'TD_QE']
-  if (tcbInfo.id !== tcbId) throw new EvidenceError('collateral-malformed', 'tcb-info')
-  if (qeIdentity.id !== qeId) throw new EvidenceError('collateral-malformed', 'qe-identity')
+  refuseUnless(tcbInfo.id === tcbId, 'collateral-malformed', 'tcb-info')
+  refuseUnless(qeIdentity.id === qeId, 'collateral-malformed', 'qe-identity')
 }
 
 /** The processor's key signs the quoting enclave's report, which vouches for the key that signs the quote. */
 async function checkSignatures(quote: Quote, [, , processor]: PckChain): Promise<void> {
   const { attestationKey, qeAuthData, qeReport, qeSignature, signature, signed } = quote
-  const isReported = await verifiesP256(processor, qeSignature, qeReport)
-  if (!isReported) throw new EvidenceError('evidence-signature-invalid', 'qe-report')
+  await checkEcdsa(processor.publicKey, 256, qeSignature, qeReport, undefined, 'qe-report')
   const { reportData } = readEnclaveReport(qeReport)
   const digest = sha256(concatBytes(attestationKey, qeAuthData))
-  if (!equalBytes(reportData, concatBytes(digest, new Uint8Array(32)))) {
-    throw new EvidenceError('quote-key-mismatch')
-  }
-  const isQuoted = await verifiesRawP256(attestationKey, signature, signed)
-  if (!isQuoted) throw new EvidenceError('evidence-signature-invalid', 'quote')
+  const isVouchedFor = equalBytes(reportData, concatBytes(digest, new Uint8Array(32)))
+  refuseUnless(isVouchedFor, 'quote-key-mismatch')
+  const key = { kind: 'P-256', bytes: Uint8Array.of(4, ...attestationKey) } as const
+  await checkEcdsa(key, 256, signature, signed, undefined, 'quote')
 }
 
 /** The state of the firmware by what the vendor says of quoting enclave, module and platform. */

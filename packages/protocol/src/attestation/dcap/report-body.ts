@@ -1,6 +1,6 @@
 /** What an enclave or a trust domain reports about itself (spec/attestation.md AT7.11, AT7.12). */
 import { toHex } from '../../bytes/text-encoding.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import type { QuoteBody } from './quote.ts'
 
 /** The report of an enclave: of the quoting enclave, or of the one that is attested. */
@@ -101,7 +101,7 @@ export function checkDebug(body: QuoteBody): void {
     body.kind === 'sgx'
       ? isDebugEnclave(readEnclaveReport(body.bytes))
       : (attributesOf(body) & debugAttribute) !== 0n
-  if (isDebug) throw new EvidenceError('debug-enabled')
+  refuseUnless(!isDebug, 'debug-enabled')
 }
 
 /**
@@ -112,12 +112,11 @@ export function checkDebug(body: QuoteBody): void {
 export function checkConfiguration(body: QuoteBody): void {
   if (body.kind === 'sgx') return
   const attributes = attributesOf(body)
-  if ((attributes & ~knownAttributes) !== 0n) throw new EvidenceError('td-attributes', 'attributes')
+  refuseUnless((attributes & ~knownAttributes) === 0n, 'td-attributes', 'attributes')
   const xfam = viewOf(body.bytes).getBigUint64(128, true)
-  if ((xfam & xfamOnes) !== xfamOnes || (xfam & ~xfamKnown) !== 0n) {
-    throw new EvidenceError('td-attributes', 'xfam')
-  }
-  if ((attributes & migratable) !== 0n) throw new EvidenceError('migration-enabled')
+  const isKnown = (xfam & xfamOnes) === xfamOnes && (xfam & ~xfamKnown) === 0n
+  refuseUnless(isKnown, 'td-attributes', 'xfam')
+  refuseUnless((attributes & migratable) === 0n, 'migration-enabled')
 }
 
 /** What the body says, for a policy to judge. */

@@ -1,10 +1,17 @@
 /** Intel's signed JSON about firmware and about its own enclaves (spec/attestation.md AT7.4). */
-import { isCborArray, isCborMap, type CborMap, type CborValue } from '../../bytes/cbor-encode.ts'
+import { isCborMap, type CborValue } from '../../bytes/cbor-encode.ts'
 import { decodeJson } from '../../bytes/json-decode.ts'
+import { readMap, type MapReader } from '../../bytes/map-reader.ts'
 import { fromHex } from '../../bytes/text-encoding.ts'
 import type { TcbStatus } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { parseIsoTime } from '../x509/time.ts'
+import {
+  maxStatementBytes,
+  maxStatementItems,
+  maxStatementTextBytes,
+  tcbComponents,
+} from '../limits.ts'
 
 /** What both statements have. Dates are milliseconds. */
 export type Dated = {
@@ -64,9 +71,7 @@ const statuses: readonly TcbStatus[] = [
   'OutOfDateConfigurationNeeded',
   'Revoked',
 ]
-const maxStatementBytes = 262_144
-const maxItems = 256
-const components = 16
+const code = 'collateral-malformed'
 
 /**
  * Parses the identity of a quoting enclave.
@@ -74,15 +79,16 @@ const components = 16
  * @throws EvidenceError `collateral-malformed`.
  */
 export function parseQeIdentity(bytes: Uint8Array): QeIdentity {
-  const json = parseStatement(bytes, 2)
+  const fields = openStatement(bytes, 2)
   return {
-    ...readDates(json),
-    ...readIdentity(json, 16),
-    id: text(json, 'id'),
-    miscSelect: hex(json, 'miscselect', 4).toReversed(),
-    miscSelectMask: hex(json, 'miscselectMask', 4).toReversed(),
-    isvProdId: integer(json, 'isvprodid'),
-    levels: items(json, 'tcbLevels').map(readIsvLevel),
+    ...readDated(fields),
+    ...readIdentity(fields, 16),
+    id: readText(fields, 'id'),
+    // A number of four bytes, written with the highest first.
+    miscSelect: readHex(fields, 'miscselect', 4).toReversed(),
+    miscSelectMask: readHex(fields, 'miscselectMask', 4).toReversed(),
+    isvProdId: fields.integer('isvprodid'),
+    levels: readAll(fields, 'tcbLevels', readIsvLevel),
   }
 }
 
@@ -92,102 +98,95 @@ export function parseQeIdentity(bytes: Uint8Array): QeIdentity {
  * @throws EvidenceError `collateral-malformed`.
  */
 export function parseTcbInfo(bytes: Uint8Array): TcbInfo {
-  const json = parseStatement(bytes, 3)
-  const isTdx = text(json, 'id') === 'TDX'
-  const modules = isTdx && json.has('tdxModuleIdentities') ? items(json, 'tdxModuleIdentities') : []
+  const fields = openStatement(bytes, 3)
+  const id = readText(fields, 'id')
+  const isTdx = id === 'TDX'
+  const modules =
+    isTdx && fields.has('tdxModuleIdentities')
+      ? readAll(fields, 'tdxModuleIdentities', readModule)
+      : []
   return {
-    ...readDates(json),
-    id: text(json, 'id'),
-    fmspc: text(json, 'fmspc').toLowerCase(),
-    pceId: text(json, 'pceId').toLowerCase(),
-    levels: items(json, 'tcbLevels').map((level) => readPlatformLevel(level, isTdx)),
-    module: isTdx ? readIdentity(map(json.get('tdxModule')), 8) : undefined,
-    modules: new Map(
-      modules.map((module) => [
-        text(module, 'id'),
-        { ...readIdentity(module, 8), levels: items(module, 'tcbLevels').map(readIsvLevel) },
-      ]),
-    ),
+    ...readDated(fields),
+    id,
+    fmspc: readText(fields, 'fmspc').toLowerCase(),
+    pceId: readText(fields, 'pceId').toLowerCase(),
+    levels: readAll(fields, 'tcbLevels', (level) => {
+      const tcb = open(level.value('tcb'))
+      return {
+        ...readLevel(level),
+        sgxSvns: readSvns(tcb, 'sgxtcbcomponents'),
+        tdxSvns: isTdx ? readSvns(tcb, 'tdxtcbcomponents') : [],
+        pceSvn: tcb.integer('pcesvn'),
+      }
+    }),
+    module: isTdx ? readIdentity(open(fields.value('tdxModule')), 8) : undefined,
+    modules: new Map(modules),
   }
 }
 
-function parseStatement(bytes: Uint8Array, version: number): CborMap {
-  const json = map(bytes.length > maxStatementBytes ? undefined : decodeJson(bytes))
-  if (json.get('version') !== version) refuse('version')
-  return json
+function openStatement(bytes: Uint8Array, version: number): MapReader {
+  refuseUnless(bytes.length <= maxStatementBytes, code)
+  const fields = open(decodeJson(bytes))
+  fields.integer('version', version, version)
+  return fields
 }
 
-function readDates(json: CborMap): Dated {
+function open(value: CborValue | undefined): MapReader {
+  refuseUnless(isCborMap(value), code, 'object')
+  return readMap(value, (name) => refuse(code, String(name)))
+}
+
+function readDated(fields: MapReader): Dated {
   return {
-    issueMs: parseIsoTime(text(json, 'issueDate'), 'collateral-malformed'),
-    nextUpdateMs: parseIsoTime(text(json, 'nextUpdate'), 'collateral-malformed'),
-    evaluationNumber: integer(json, 'tcbEvaluationDataNumber'),
+    issueMs: parseIsoTime(readText(fields, 'issueDate'), code),
+    nextUpdateMs: parseIsoTime(readText(fields, 'nextUpdate'), code),
+    evaluationNumber: fields.integer('tcbEvaluationDataNumber'),
   }
 }
 
-function readIdentity(json: CborMap, attributeBytes: number): Identity {
+function readIdentity(fields: MapReader, attributesBytes: number): Identity {
   return {
-    mrSigner: text(json, 'mrsigner').toLowerCase(),
-    attributes: hex(json, 'attributes', attributeBytes),
-    attributesMask: hex(json, 'attributesMask', attributeBytes),
+    mrSigner: readText(fields, 'mrsigner').toLowerCase(),
+    attributes: readHex(fields, 'attributes', attributesBytes),
+    attributesMask: readHex(fields, 'attributesMask', attributesBytes),
   }
 }
 
-function readIsvLevel(json: CborMap): IsvLevel {
-  return { ...readLevel(json), isvSvn: integer(map(json.get('tcb')), 'isvsvn') }
+function readModule(
+  fields: MapReader,
+): readonly [string, Identity & { readonly levels: readonly IsvLevel[] }] {
+  const levels = readAll(fields, 'tcbLevels', readIsvLevel)
+  return [readText(fields, 'id'), { ...readIdentity(fields, 8), levels }]
 }
 
-function readPlatformLevel(json: CborMap, isTdx: boolean): PlatformLevel {
-  const tcb = map(json.get('tcb'))
-  return {
-    ...readLevel(json),
-    sgxSvns: readSvns(tcb, 'sgxtcbcomponents'),
-    tdxSvns: isTdx ? readSvns(tcb, 'tdxtcbcomponents') : [],
-    pceSvn: integer(tcb, 'pcesvn'),
-  }
+function readIsvLevel(fields: MapReader): IsvLevel {
+  return { ...readLevel(fields), isvSvn: open(fields.value('tcb')).integer('isvsvn') }
 }
 
-function readSvns(tcb: CborMap, name: string): readonly number[] {
-  const svns = items(tcb, name).map((component) => integer(component, 'svn'))
-  return svns.length === components ? svns : refuse(name)
+function readLevel(fields: MapReader): Level {
+  const status = statuses.find((known) => known === fields.value('tcbStatus'))
+  const listed = fields.has('advisoryIDs') ? fields.array('advisoryIDs', 0, maxStatementItems) : []
+  const advisories = listed.filter((advisory) => typeof advisory === 'string')
+  refuseUnless(advisories.length === listed.length, code, 'advisoryIDs')
+  return { status: status ?? refuse(code, 'tcbStatus'), advisories }
 }
 
-function readLevel(json: CborMap): Level {
-  const status = statuses.find((known) => known === json.get('tcbStatus'))
-  if (status === undefined) return refuse('tcbStatus')
-  const advisories = list(json.get('advisoryIDs') ?? []).map((id) =>
-    typeof id === 'string' ? id : refuse('advisoryIDs'),
-  )
-  return { status, advisories }
+function readSvns(fields: MapReader, name: string): readonly number[] {
+  const svns = readAll(fields, name, (component) => component.integer('svn'))
+  refuseUnless(svns.length === tcbComponents, code, name)
+  return svns
 }
 
-function map(value: CborValue | undefined): CborMap {
-  return isCborMap(value) ? value : refuse('object')
+function readAll<T>(fields: MapReader, name: string, read: (item: MapReader) => T): readonly T[] {
+  return fields.array(name, 0, maxStatementItems).map((item) => read(open(item)))
 }
 
-function list(value: CborValue | undefined): readonly CborValue[] {
-  return isCborArray(value) && value.length <= maxItems ? value : refuse('array')
+function readText(fields: MapReader, name: string): string {
+  return fields.text(name, 0, maxStatementTextBytes)
 }
 
-function items(json: CborMap, name: string): readonly CborMap[] {
-  return list(json.get(name)).map(map)
-}
-
-function text(json: CborMap, name: string): string {
-  const value = json.get(name)
-  return typeof value === 'string' ? value : refuse(name)
-}
-
-function integer(json: CborMap, name: string): number {
-  const value = json.get(name)
-  return typeof value === 'number' && value >= 0 ? value : refuse(name)
-}
-
-function hex(json: CborMap, name: string, length: number): Uint8Array {
-  const bytes = fromHex(text(json, name).toLowerCase())
-  return bytes?.length === length ? bytes : refuse(name)
-}
-
-function refuse(about: string): never {
-  throw new EvidenceError('collateral-malformed', about)
+function readHex(fields: MapReader, name: string, length: number): Uint8Array {
+  const value = fromHex(readText(fields, name).toLowerCase())
+  refuseUnless(value?.length === length, code, name)
+  return value
 }

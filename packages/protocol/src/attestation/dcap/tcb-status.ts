@@ -1,6 +1,6 @@
 /** Which state Intel says that a platform is in (spec/attestation.md AT7.7 to AT7.10). */
 import type { TcbStatus } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import type { PckClaims } from './pck.ts'
 import { isDebugEnclave, type EnclaveReport, type ModuleReport } from './report-body.ts'
 import type { Identity, IsvLevel, Level, PlatformLevel, QeIdentity, TcbInfo } from './statement.ts'
@@ -17,7 +17,7 @@ export function findQeLevel(report: EnclaveReport, identity: QeIdentity): Level 
     equalsUnderMask(report.miscSelect, identity.miscSelect, identity.miscSelectMask) &&
     equalsUnderMask(report.attributes, identity.attributes, identity.attributesMask) &&
     !isDebugEnclave(report)
-  if (!isIntels) throw new EvidenceError('qe-identity-mismatch')
+  refuseUnless(isIntels, 'qe-identity-mismatch')
   return findIsvLevel(identity.levels, report.isvSvn, 'qe')
 }
 
@@ -48,12 +48,10 @@ export function findPlatformLevel(
   info: TcbInfo,
   module: ModuleReport | undefined,
 ): Level {
-  if (pck.fmspc !== info.fmspc || pck.pceId !== info.pceId) {
-    throw new EvidenceError('tcb-platform-mismatch')
-  }
+  const isOfPlatform = pck.fmspc === info.fmspc && pck.pceId === info.pceId
+  refuseUnless(isOfPlatform, 'tcb-platform-mismatch')
   const level = info.levels.find((candidate) => reaches(candidate, pck, module))
-  if (level === undefined) throw new EvidenceError('tcb-level-missing', 'platform')
-  return level
+  return level ?? refuse('tcb-level-missing', 'platform')
 }
 
 /** The worst of all levels, and every advisory once, in ascending order. */
@@ -75,7 +73,7 @@ function checkModule(
     module !== undefined &&
     mrSignerSeam === module.mrSigner &&
     equalsUnderMask(seamAttributes, module.attributes, module.attributesMask)
-  if (!isIntels) throw new EvidenceError('tdx-module-mismatch')
+  refuseUnless(isIntels, 'tdx-module-mismatch')
 }
 
 function mergeStatus(a: TcbStatus, b: TcbStatus): TcbStatus {
@@ -106,9 +104,7 @@ function reachesAll(svns: ArrayLike<number>, required: readonly number[], from: 
 }
 
 function findIsvLevel(levels: readonly IsvLevel[], svn: number, about: string): Level {
-  const level = levels.find(({ isvSvn }) => svn >= isvSvn)
-  if (level === undefined) throw new EvidenceError('tcb-level-missing', about)
-  return level
+  return levels.find(({ isvSvn }) => svn >= isvSvn) ?? refuse('tcb-level-missing', about)
 }
 
 function equalsUnderMask(a: Uint8Array, b: Uint8Array, mask: Uint8Array): boolean {

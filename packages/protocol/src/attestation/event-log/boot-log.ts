@@ -1,6 +1,6 @@
 /** Whether a firmware's log leads to the registers that hardware signed (spec/attestation.md). */
 import { equalBytes } from '../../bytes/byte-string.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { replayBootLog, type BootEvent, type RegisterBank } from './tcg-log.ts'
 
 /**
@@ -20,11 +20,9 @@ export function checkBootLog(
   for (const [register, value] of registers) {
     const expected = signed.get(register)
     if (expected === undefined) continue
-    if (!equalBytes(expected, value)) {
-      throw new EvidenceError('event-log-mismatch', `register ${register}`)
-    }
+    refuseUnless(equalBytes(expected, value), 'event-log-mismatch', `register ${register}`)
     proven.add(register)
   }
-  if (proven.size === 0) throw new EvidenceError('event-log-mismatch', 'no register')
+  refuseUnless(proven.size > 0, 'event-log-mismatch', 'no register')
   return events.filter(({ register }) => proven.has(register))
 }

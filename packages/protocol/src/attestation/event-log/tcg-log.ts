@@ -1,7 +1,15 @@
 /** Event logs of firmware, crypto-agile form (TCG PC Client Platform Firmware Profile §10; the CCEL of TDX too). */
-import { concatBytes, copyBytes, equalBytes } from '../../bytes/byte-string.ts'
+import { concatBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { sha256 } from '../../crypto/sha256.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { openByteReader, type ByteReader } from '../byte-reader.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import {
+  maxAlgorithms,
+  maxBootEvents,
+  maxBootLogBytes,
+  maxDigestBytes,
+  maxRegister,
+} from '../limits.ts'
 
 /** Measurement registers of one hash: its number, its width, and how a register goes on from a digest. */
 export type RegisterBank = {
@@ -16,8 +24,6 @@ export type BootEvent = {
   readonly type: number
   readonly digest: Uint8Array
   readonly payload: Uint8Array
-  /** True when the digest is the hash of the payload; otherwise the payload is only somebody's word for it. */
-  readonly isPayloadMeasured: boolean
 }
 
 /** A log, replayed: the events that were extended, and the value that they lead to for each register they name. */
@@ -27,7 +33,6 @@ export type ReplayedLog = {
 }
 
 /** Most bytes of a log. */
-const maxBootLogBytes = 262_144
 
 /** The SHA-256 bank: PCRs of TPMs. */
 export const sha256Bank: RegisterBank = { algorithm: 0x0b, bytes: 32, digest: sha256 }
@@ -38,20 +43,10 @@ const widths: ReadonlyMap<number, number> = new Map([
   [0x0c, 48],
 ])
 const noAction = 3
-const maxEvents = 4096
-const maxAlgorithms = 8
-const maxDigestBytes = 64
-const maxRegister = 23
 const signature = 'Spec ID Event03\0'
 const startupLocality = 'StartupLocality\0'
 
-type Reader = {
-  readonly isAtEnd: () => boolean
-  u8(): number
-  u16(): number
-  u32(): number
-  take(length: number): Uint8Array
-}
+const code = 'event-log-malformed'
 
 /**
  * Parses and replays a log that fills the bytes, for one hash.
@@ -61,117 +56,79 @@ type Reader = {
  * @throws EvidenceError `event-log-malformed`, also when the log is not kept for that hash.
  */
 export function replayBootLog(bytes: Uint8Array, bank: RegisterBank): ReplayedLog {
-  if (bytes.length > maxBootLogBytes) refuse()
-  const reader = openReader(bytes)
+  refuseUnless(bytes.length <= maxBootLogBytes, code)
+  const reader = openByteReader(bytes, code, 'little')
   const sizes = readHead(reader)
   const { bytes: width, digest: hashBytes } = bank
   const events: BootEvent[] = []
   const registers = new Map<number, Uint8Array>()
   while (!reader.isAtEnd()) {
     const event = readEvent(reader, sizes, bank)
-    if (event.type === noAction) {
-      if (isLocality(event, registers)) registers.set(0, startValue(event.payload, width))
-      continue
+    const { register, type, digest, payload } = event
+    if (type === noAction) {
+      // Little more than a comment, but for the locality: later it would wipe out what was measured.
+      if (!isLocality(payload)) continue
+      refuseUnless(register === 0 && !registers.has(0), code)
+      registers.set(0, concatBytes(new Uint8Array(width - 1), payload.subarray(16)))
+    } else {
+      const before = registers.get(register) ?? new Uint8Array(width)
+      registers.set(register, hashBytes(concatBytes(before, digest)))
+      refuseUnless(events.length < maxBootEvents, code)
+      events.push(event)
     }
-    const before = registers.get(event.register) ?? new Uint8Array(width)
-    registers.set(event.register, hashBytes(concatBytes(before, event.digest)))
-    if (events.length === maxEvents) refuse()
-    events.push(event)
   }
   return { events, registers }
 }
 
+/** True when the digest is the hash of the payload; otherwise the payload is only somebody's word for it. */
+export function isPayloadMeasured({ payload, digest }: BootEvent, bank: RegisterBank): boolean {
+  return equalBytes(bank.digest(payload), digest)
+}
+
 /** Sizes of the digests in each event, by the hash's number. */
-function readHead(reader: Reader): ReadonlyMap<number, number> {
-  const register = reader.u32()
-  const type = reader.u32()
+function readHead(reader: ByteReader): ReadonlyMap<number, number> {
+  const isHead = reader.u32() === 0 && reader.u32() === noAction
   const digest = reader.take(20)
-  const body = openReader(reader.take(reader.u32()))
-  const isHead = register === 0 && type === noAction && equalBytes(digest, new Uint8Array(20))
-  if (!isHead || toAscii(body.take(signature.length)) !== signature) refuse()
+  refuseUnless(isHead && digest.every((byte) => byte === 0), code)
+  const body = openByteReader(reader.take(reader.u32()), code, 'little')
+  refuseUnless(toAscii(body.take(signature.length)) === signature, code)
   body.take(8)
-  const count = body.u32()
-  if (count > maxAlgorithms) refuse()
   const sizes = new Map<number, number>()
-  for (let index = 0; index < count; index++) {
+  for (let left = body.count(maxAlgorithms); left > 0; left--) {
     const algorithm = body.u16()
     const size = body.u16()
-    const width = widths.get(algorithm)
-    const isSize = width === undefined ? size <= maxDigestBytes : size === width
-    if (sizes.has(algorithm) || !isSize) refuse()
+    const isSize = size <= maxDigestBytes && size === (widths.get(algorithm) ?? size)
+    refuseUnless(isSize && !sizes.has(algorithm), code)
     sizes.set(algorithm, size)
   }
   body.take(body.u8())
-  if (!body.isAtEnd()) refuse()
+  body.end()
   return sizes
 }
 
 function readEvent(
-  reader: Reader,
+  reader: ByteReader,
   sizes: ReadonlyMap<number, number>,
   bank: RegisterBank,
 ): BootEvent {
   const register = reader.u32()
   const type = reader.u32()
   // Each bank has its digest, once.
-  if (register > maxRegister || reader.u32() !== sizes.size) refuse()
+  refuseUnless(register <= maxRegister && reader.u32() === sizes.size, code)
   const digests = new Map<number, Uint8Array>()
-  for (let index = 0; index < sizes.size; index++) {
+  while (digests.size < sizes.size) {
     const algorithm = reader.u16()
-    const size = sizes.get(algorithm)
-    if (size === undefined || digests.has(algorithm)) refuse()
-    digests.set(algorithm, reader.take(size))
+    refuseUnless(!digests.has(algorithm), code)
+    digests.set(algorithm, reader.take(sizes.get(algorithm) ?? refuse(code)))
   }
-  const payload = reader.take(reader.u32())
-  for (const [algorithm, digest] of digests) {
-    if (algorithm !== bank.algorithm) continue
-    const isPayloadMeasured = equalBytes(bank.digest(payload), digest)
-    return { register, type, digest, payload, isPayloadMeasured }
-  }
-  return refuse()
+  const digest = digests.get(bank.algorithm) ?? refuse(code)
+  return { register, type, digest, payload: reader.take(reader.u32()) }
 }
 
-/** Only before anything else of register 0: later it would wipe out what was measured. */
-function isLocality(
-  { register, payload }: BootEvent,
-  registers: ReadonlyMap<number, Uint8Array>,
-): boolean {
-  const isNamed = payload.length === 17 && toAscii(payload.subarray(0, 16)) === startupLocality
-  if (isNamed && (register !== 0 || registers.has(0))) refuse()
-  return isNamed
-}
-
-function startValue(payload: Uint8Array, width: number): Uint8Array {
-  return concatBytes(new Uint8Array(width - 1), payload.subarray(16))
-}
-
-/** Little-endian, unlike everything else of a TPM. */
-function openReader(bytes: Uint8Array): Reader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  // Owned here: moved by `advance` only.
-  let offset = 0
-  const advance = (length: number): number => {
-    const start = offset
-    if (length > bytes.length - start) refuse()
-    offset += length
-    return start
-  }
-  return {
-    isAtEnd: () => offset === bytes.length,
-    u8: () => view.getUint8(advance(1)),
-    u16: () => view.getUint16(advance(2), true),
-    u32: () => view.getUint32(advance(4), true),
-    take: (length) => {
-      const start = advance(length)
-      return copyBytes(bytes, start, start + length)
-    },
-  }
+function isLocality(payload: Uint8Array): boolean {
+  return payload.length === 17 && toAscii(payload.subarray(0, 16)) === startupLocality
 }
 
 function toAscii(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes)
-}
-
-function refuse(): never {
-  throw new EvidenceError('event-log-malformed')
 }

@@ -9,7 +9,7 @@ import {
   type Appraiser,
   type EvidenceClaims,
 } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { checkSignedReport, type SignedReport } from '../signed-report.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { endsOf } from '../x509/chain.ts'
@@ -51,7 +51,7 @@ function parseReport(raw: Uint8Array, kind: NitroKind): NitroReport {
 function refuseDebug({ kind, pcrs }: NitroDocument): void {
   if (kind === 'aws-nitrotpm') throw new EvidenceNotChecked('platform-has-none')
   const isDebug = [0, 1, 2].every((index) => pcrs.get(index)?.every((byte) => byte === 0))
-  if (isDebug) throw new EvidenceError('debug-enabled')
+  refuseUnless(!isDebug, 'debug-enabled')
 }
 
 /** PCR 4 of an enclave begins as zeros and is extended by the id of the instance around it. */
@@ -59,9 +59,8 @@ async function checkInstance({ kind, pcrs, instanceId }: NitroDocument): Promise
   if (kind === 'aws-nitrotpm') throw new EvidenceNotChecked('platform-has-none')
   const expected = await digest('SHA-384', concatBytes(new Uint8Array(48), encodeUtf8(instanceId)))
   const pcr = pcrs.get(4)
-  if (pcr === undefined || !equalBytes(pcr, expected)) {
-    throw new EvidenceError('nitro-instance-mismatch')
-  }
+  const isInside = pcr !== undefined && equalBytes(pcr, expected)
+  refuseUnless(isInside, 'nitro-instance-mismatch')
 }
 
 function toClaims({ document, chain }: NitroReport): EvidenceClaims {

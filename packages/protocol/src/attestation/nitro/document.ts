@@ -5,7 +5,8 @@ import { isCborArray, isCborMap, type CborValue } from '../../bytes/cbor-encode.
 import { openMap, type MapReader } from '../../bytes/map-reader.ts'
 import { ProtocolError } from '../../errors.ts'
 import { encodeSigStructure } from '../../receipt/cose.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxNitroBytes, maxNitroCertificates, nitroPcrBytes } from '../limits.ts'
 
 /** Which of the two kinds of document: their PCR numbers mean different things. */
 export type NitroKind = 'aws-nitro' | 'aws-nitrotpm'
@@ -21,24 +22,23 @@ export type NitroDocument = {
   readonly pcrs: ReadonlyMap<number, Uint8Array>
   /** DER, root first, the signing certificate last. */
   readonly certificates: readonly Uint8Array[]
-  readonly publicKey: Uint8Array | null
   readonly userData: Uint8Array | null
-  readonly nonce: Uint8Array | null
   /** The COSE Sig_structure: what was signed. */
   readonly signedBytes: Uint8Array
   /** r ‖ s, 48 bytes each. */
   readonly signature: Uint8Array
 }
 
-const maxDocumentBytes = 16_384
-const maxCertificates = 9
-const pcrBytes = 48
 const moduleId = /^(i-[0-9a-f]{8,32})-(enc|tpm)[0-9a-f]{1,64}$/
 const tagSign1 = 0xd2
 // {1: -35}: ES384 and nothing else.
 const protectedHeader = Uint8Array.of(0xa1, 0x01, 0x38, 0x22)
-// Becomes the cause of `nitro-malformed`.
-const malformed = 'evidence-malformed'
+const code = 'nitro-malformed'
+// By kind: the name of the registers, that of the other kind, and what made the document.
+const names = {
+  'aws-nitro': ['pcrs', 'nitrotpm_pcrs', 'enc'],
+  'aws-nitrotpm': ['nitrotpm_pcrs', 'pcrs', 'tpm'],
+} as const
 
 /**
  * Parses a document of this kind that fills the input.
@@ -49,87 +49,77 @@ export function parseNitroDocument(bytes: Uint8Array, kind: NitroKind): NitroDoc
   try {
     return parseEnvelope(bytes, kind)
   } catch (cause) {
-    if (cause instanceof ProtocolError) throw new EvidenceError('nitro-malformed', '', { cause })
+    if (cause instanceof ProtocolError) refuse(code, '', cause)
     throw cause
   }
 }
 
 function parseEnvelope(bytes: Uint8Array, kind: NitroKind): NitroDocument {
   const isTagged = bytes[0] === tagSign1
-  const envelope = decodeCbor(isTagged ? bytes.subarray(1) : bytes, maxDocumentBytes)
+  const envelope = decodeCbor(isTagged ? bytes.subarray(1) : bytes, maxNitroBytes)
   const [header, unprotected, payload, signature, ...rest] = isCborArray(envelope) ? envelope : []
-  const isHeader = header instanceof Uint8Array && equalBytes(header, protectedHeader)
-  const isBare = isCborMap(unprotected) && unprotected.size === 0 && rest.length === 0
-  if (!isHeader || !isBare || !(payload instanceof Uint8Array) || !isSignature(signature)) {
-    throw new EvidenceError('nitro-malformed')
-  }
+  refuseUnless(header instanceof Uint8Array && equalBytes(header, protectedHeader), code)
+  refuseUnless(isCborMap(unprotected) && unprotected.size === 0 && rest.length === 0, code)
+  refuseUnless(payload instanceof Uint8Array && isOfSize(signature, 2 * nitroPcrBytes), code)
   return {
-    ...parsePayload(decodeForeignCbor(payload, maxDocumentBytes), kind),
-    signedBytes: encodeSigStructure(protectedHeader, payload),
+    ...parsePayload(decodeForeignCbor(payload, maxNitroBytes), kind),
+    signedBytes: encodeSigStructure(header, payload),
     signature,
   }
-}
-
-function isSignature(value: CborValue | undefined): value is Uint8Array {
-  return value instanceof Uint8Array && value.length === 2 * pcrBytes
 }
 
 function parsePayload(
   payload: CborValue,
   kind: NitroKind,
 ): Omit<NitroDocument, 'signedBytes' | 'signature'> {
-  const pcrsKey = kind === 'aws-nitro' ? 'pcrs' : 'nitrotpm_pcrs'
-  const otherKey = kind === 'aws-nitro' ? 'nitrotpm_pcrs' : 'pcrs'
-  if (isCborMap(payload) && payload.has(otherKey)) throw new EvidenceError('nitro-kind-mismatch')
+  const [pcrsKey, otherKey, source] = names[kind]
+  refuseUnless(!isCborMap(payload) || !payload.has(otherKey), 'nitro-kind-mismatch')
   const fields = openMap(
     payload,
     ['module_id', 'digest', 'timestamp', pcrsKey, 'certificate', 'cabundle'],
     ['public_key', 'user_data', 'nonce'],
-    malformed,
+    'evidence-malformed',
   )
-  if (fields.value('digest') !== 'SHA384') throw new EvidenceError('nitro-malformed')
-  const bundle = fields.array('cabundle', 1, maxCertificates)
+  refuseUnless(fields.value('digest') === 'SHA384', code)
+  bytesOrNull(fields, 'public_key', 1, 1024)
+  bytesOrNull(fields, 'nonce', 0, 512)
+  // `i-0123456789abcdef0-enc0123456789abcdef`, or `-tpm…`.
+  const [, instanceId, made] = moduleId.exec(fields.text('module_id', 1, 256)) ?? []
+  refuseUnless(instanceId !== undefined && made === source, code)
+  const bundle = fields.array('cabundle', 1, maxNitroCertificates)
+  const certificates = [...bundle, fields.value('certificate')].map((value) => {
+    refuseUnless(value instanceof Uint8Array && value.length > 0 && value.length <= 1024, code)
+    return value
+  })
   return {
     kind,
-    instanceId: parseModuleId(fields.text('module_id', 1, 256), kind),
+    instanceId,
     timeMs: fields.integer('timestamp'),
     pcrs: parsePcrs(fields.value(pcrsKey)),
-    certificates: [...bundle, fields.value('certificate')].map(parseCertificateBytes),
-    publicKey: bytesOrNull(fields, 'public_key', 1, 1024),
+    certificates,
     userData: bytesOrNull(fields, 'user_data', 0, 512),
-    nonce: bytesOrNull(fields, 'nonce', 0, 512),
   }
-}
-
-/** `i-0123456789abcdef0-enc0123456789abcdef`, or `-tpm…`. */
-function parseModuleId(text: string, kind: NitroKind): string {
-  const [, instanceId, source] = moduleId.exec(text) ?? []
-  const isOfKind = source === (kind === 'aws-nitro' ? 'enc' : 'tpm')
-  if (instanceId === undefined || !isOfKind) throw new ProtocolError(malformed)
-  return instanceId
 }
 
 /** PCR 0–2 must be there, or nobody could tell debug mode. */
 function parsePcrs(value: CborValue): ReadonlyMap<number, Uint8Array> {
-  if (!isCborMap(value)) throw new EvidenceError('nitro-malformed')
+  refuseUnless(isCborMap(value), code)
   const pcrs = new Map<number, Uint8Array>()
   for (const [index, pcr] of value) {
     const isIndex = typeof index === 'number' && index >= 0 && index < 32
-    if (!isIndex || !(pcr instanceof Uint8Array) || pcr.length !== pcrBytes) {
-      throw new EvidenceError('nitro-malformed')
-    }
+    refuseUnless(isIndex && isOfSize(pcr, nitroPcrBytes), code)
     pcrs.set(index, pcr)
   }
-  if (![0, 1, 2].every((index) => pcrs.has(index))) throw new EvidenceError('nitro-malformed')
+  const hasFirst = pcrs.has(0) && pcrs.has(1) && pcrs.has(2)
+  refuseUnless(hasFirst, code)
   return pcrs
 }
 
-function parseCertificateBytes(value: CborValue): Uint8Array {
-  const fits = value instanceof Uint8Array && value.length > 0 && value.length <= 1024
-  if (!fits) throw new EvidenceError('nitro-malformed')
-  return value
+function isOfSize(value: CborValue | undefined, bytes: number): value is Uint8Array {
+  return value instanceof Uint8Array && value.length === bytes
 }
 
+/** AWS has null or nothing where nothing was given. */
 function bytesOrNull(
   fields: MapReader,
   key: string,

@@ -10,19 +10,20 @@ import {
   type EvidenceClaims,
   type PlatformEvidence,
 } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { checkSignedReport, type SignedReport } from '../signed-report.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
 import { endsOf } from '../x509/chain.ts'
-import { derTags, openSequence, toOidHex, type DerReader } from '../x509/der.ts'
+import { openSequence, type DerReader } from '../x509/der.ts'
+import { octetStringTag, oidTag, sequenceTag } from '../x509/der-numbers.ts'
 import { parsePemCertificates } from '../x509/pem.ts'
 import { parseNvidiaReport, type NvidiaReport } from './report.ts'
 
 type GpuReport = SignedReport & { readonly report: NvidiaReport }
 
-// Where a certificate names the firmware: Hopper's own form, and DiceTcbInfo.
-const hopperFirmware = toOidHex('2.23.133.5.4.1')
-const diceTcbInfo = toOidHex('2.23.133.5.4.1.1')
+// Where a certificate names the firmware: 2.23.133.5.4.1 in Hopper's own form, and DiceTcbInfo, 2.23.133.5.4.1.1.
+const hopperFirmware = '678105050401'
+const diceTcbInfo = '67810505040101'
 const tagFwids = 0xa6
 // What this index measures is off, so that its value says nothing.
 const decoderIndex = 35
@@ -56,9 +57,8 @@ function parseGpuReport(evidence: PlatformEvidence): GpuReport {
 function checkFirmware({ report: { firmwareId }, chain }: GpuReport): void {
   if (firmwareId === null) return
   const certified = parseFirmwareIds(endsOf(chain).leaf)
-  if (!certified.some((digest) => equalBytes(digest, firmwareId))) {
-    throw new EvidenceError('nvidia-firmware-mismatch')
-  }
+  const isCertified = certified.some((digest) => equalBytes(digest, firmwareId))
+  refuseUnless(isCertified, 'nvidia-firmware-mismatch')
 }
 
 function parseFirmwareIds({ extensions }: Certificate): readonly Uint8Array[] {
@@ -66,8 +66,8 @@ function parseFirmwareIds({ extensions }: Certificate): readonly Uint8Array[] {
   if (hopper !== undefined) {
     const fields = openSequence(hopper.value, 'nvidia-malformed')
     fields.small()
-    fields.take(derTags.sequence)
-    const digest = takeFirmwareId(fields)
+    fields.take(sequenceTag)
+    const digest = readFirmwareId(fields.open(sequenceTag))
     fields.finish()
     return [digest]
   }
@@ -81,17 +81,15 @@ function parseTcbInfo(value: Uint8Array): readonly Uint8Array[] {
   const digests: Uint8Array[] = []
   for (let tag = fields.peek(); tag !== undefined; tag = fields.peek()) {
     if (tag === tagFwids) {
-      const list = fields.open(tag)
-      while (list.peek() !== undefined) digests.push(takeFirmwareId(list))
+      for (const entry of fields.open(tag).openAll()) digests.push(readFirmwareId(entry))
     } else fields.take(tag)
   }
   return digests
 }
 
-function takeFirmwareId(fields: DerReader): Uint8Array {
-  const entry = fields.open(derTags.sequence)
-  entry.take(derTags.oid)
-  const digest = entry.take(derTags.octetString).content
+function readFirmwareId(entry: DerReader): Uint8Array {
+  entry.take(oidTag)
+  const digest = entry.take(octetStringTag).content
   entry.finish()
   return digest
 }

@@ -1,7 +1,9 @@
 /** SPDM 1.1 measurement reports of NVIDIA GPUs, as bytes: nothing here is verified (spec/attestation.md). */
-import { copyBytes, decodeUtf8, equalBytes } from '../../bytes/byte-string.ts'
+import { copyBytes, decodeUtf8 } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { openByteReader, type ByteReader } from '../byte-reader.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { gpuDigestBytes, maxGpuReportBytes } from '../limits.ts'
 
 /** What a report says. */
 export type NvidiaReport = {
@@ -23,20 +25,21 @@ export type NvidiaReport = {
   readonly signature: Uint8Array
 }
 
-const maxReportBytes = 16_384
+const code = 'nvidia-malformed'
 const nonceBytes = 32
-const digestBytes = 48
 const signatureBytes = 96
 // GET_MEASUREMENTS of SPDM 1.1: signature requested, all measurements.
-const requestHead = Uint8Array.of(0x11, 0xe0, 0x01, 0xff)
-const responseHead = Uint8Array.of(0x11, 0x60)
+const requestHead = '11e001ff'
+const responseHead = '1160'
 // Specification 1 (DMTF), 51 bytes: a type, a length of 48, the digest.
-const blockHead = Uint8Array.of(1, digestBytes + 3, 0)
-const digestSize = Uint8Array.of(digestBytes, 0)
-const opaqueTypes = { driver: 3, vbios: 6, decoder: 11, firmwareId: 20, pcie: 21 }
+const blockHead = '013300'
 const isOff = 0x55
-
-type Reader = { readonly bytes: Uint8Array; offset: number }
+// Types of what NVIDIA adds.
+const driver = 3
+const vbios = 6
+const decoder = 11
+const firmware = 20
+const pcie = 21
 
 /**
  * Parses a request and its response, which together fill the input.
@@ -44,94 +47,77 @@ type Reader = { readonly bytes: Uint8Array; offset: number }
  * @throws EvidenceError `nvidia-malformed`.
  */
 export function parseNvidiaReport(bytes: Uint8Array): NvidiaReport {
-  if (bytes.length > maxReportBytes) throw new EvidenceError('nvidia-malformed')
-  const reader = { bytes, offset: 0 }
-  expectBytes(reader, requestHead)
-  const nonce = take(reader, nonceBytes)
-  take(reader, 1)
-  expectBytes(reader, responseHead)
-  take(reader, 2)
+  refuseUnless(bytes.length <= maxGpuReportBytes, code)
+  const reader = openByteReader(bytes, code, 'little')
+  expectHex(reader, requestHead)
+  const nonce = reader.take(nonceBytes)
+  reader.u8()
+  expectHex(reader, responseHead)
+  reader.u16()
   const measurements = parseMeasurements(reader)
-  take(reader, nonceBytes)
-  const opaque = parseOpaque(take(reader, takeInteger(reader, 2)))
-  const signedBytes = copyBytes(bytes, 0, reader.offset)
-  const signature = take(reader, signatureBytes)
-  if (reader.offset !== bytes.length) throw new EvidenceError('nvidia-malformed')
-  const firmwareId = opaque.get(opaqueTypes.firmwareId) ?? null
-  if (firmwareId !== null && firmwareId.length !== digestBytes)
-    throw new EvidenceError('nvidia-malformed')
+  reader.take(nonceBytes)
+  const opaque = parseOpaque(reader.take(reader.u16()))
+  const signedBytes = copyBytes(bytes, 0, reader.offset())
+  const signature = reader.take(signatureBytes)
+  reader.end()
+  const firmwareId = opaque.get(firmware) ?? null
+  refuseUnless(firmwareId === null || firmwareId.length === gpuDigestBytes, code)
   return {
     nonce,
     measurements,
-    driverVersion: parseText(opaque.get(opaqueTypes.driver)),
-    vbiosVersion: parseVbios(opaque.get(opaqueTypes.vbios)),
+    driverVersion: parseText(opaque.get(driver)),
+    vbiosVersion: parseVbios(opaque.get(vbios)),
     firmwareId,
-    isDecoderOff: opaque.get(opaqueTypes.decoder)?.[0] === isOff,
-    isPcieProtected: opaque.has(opaqueTypes.pcie) && opaque.get(opaqueTypes.pcie)?.[0] !== isOff,
+    isDecoderOff: opaque.get(decoder)?.[0] === isOff,
+    isPcieProtected: opaque.has(pcie) && opaque.get(pcie)?.[0] !== isOff,
     signedBytes,
     signature,
   }
 }
 
 /** DSP0274 measurement blocks: each a digest of 48 bytes under an index of its own. */
-function parseMeasurements(reader: Reader): ReadonlyMap<number, Uint8Array> {
-  const count = takeInteger(reader, 1)
-  const record = { bytes: take(reader, takeInteger(reader, 3)), offset: 0 }
+function parseMeasurements(reader: ByteReader): ReadonlyMap<number, Uint8Array> {
+  const count = reader.u8()
+  const record = openByteReader(reader.take(reader.integer(3)), code, 'little')
   const measurements = new Map<number, Uint8Array>()
-  for (let block = 0; block < count; block++) {
-    const index = takeInteger(record, 1)
-    expectBytes(record, blockHead)
-    const isRaw = takeInteger(record, 1) > 127
-    expectBytes(record, digestSize)
-    if (isRaw || measurements.has(index)) throw new EvidenceError('nvidia-malformed')
-    measurements.set(index, take(record, digestBytes))
+  while (!record.isAtEnd()) {
+    const index = record.u8()
+    expectHex(record, blockHead)
+    const isDigest = record.u8() < 128
+    refuseUnless(isDigest && !measurements.has(index) && record.u16() === gpuDigestBytes, code)
+    measurements.set(index, record.take(gpuDigestBytes))
   }
-  if (count === 0 || record.offset !== record.bytes.length)
-    throw new EvidenceError('nvidia-malformed')
+  refuseUnless(measurements.size === count && count > 0, code)
   return measurements
 }
 
 /** NVIDIA's list of type, length, value. A type occurs once. */
 function parseOpaque(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
-  const reader = { bytes, offset: 0 }
+  const reader = openByteReader(bytes, code, 'little')
   const values = new Map<number, Uint8Array>()
-  while (reader.offset < bytes.length) {
-    const type = takeInteger(reader, 2)
-    if (values.has(type)) throw new EvidenceError('nvidia-malformed')
-    values.set(type, take(reader, takeInteger(reader, 2)))
+  while (!reader.isAtEnd()) {
+    const type = reader.u16()
+    refuseUnless(!values.has(type), code)
+    values.set(type, reader.take(reader.u16()))
   }
   return values
 }
 
 /** Printable ASCII that one zero byte ends. */
-function parseText(bytes: Uint8Array | undefined): string {
-  const text = bytes === undefined ? undefined : decodeUtf8(bytes)
-  if (text === undefined || !/^[!-~]+\0$/.test(text)) throw new EvidenceError('nvidia-malformed')
+function parseText(bytes: Uint8Array = refuse(code)): string {
+  const text = String(decodeUtf8(bytes))
+  refuseUnless(/^[!-~]+\0$/.test(text), code)
   return text.slice(0, -1)
 }
 
 /** Eight bytes: `005e0096 01 000000` stands for 96.00.5E.00.01. */
-function parseVbios(bytes: Uint8Array | undefined): string {
-  const isKnown = bytes?.length === 8 && bytes.subarray(5).every((byte) => byte === 0)
-  if (!isKnown) throw new EvidenceError('nvidia-malformed')
-  const inOrder = [...bytes.subarray(0, 4).toReversed(), ...bytes.subarray(4, 5)]
-  return inOrder.map((byte) => toHex(Uint8Array.of(byte)).toUpperCase()).join('.')
+function parseVbios(bytes: Uint8Array = refuse(code)): string {
+  const pairs = Array.from(bytes, (byte) => toHex(Uint8Array.of(byte)).toUpperCase())
+  const [first, second, third, fourth, fifth, ...padding] = pairs
+  refuseUnless(padding.join('') === '000000', code)
+  return [fourth, third, second, first, fifth].join('.')
 }
 
-function expectBytes(reader: Reader, expected: Uint8Array): void {
-  if (!equalBytes(take(reader, expected.length), expected))
-    throw new EvidenceError('nvidia-malformed')
-}
-
-/** Little-endian. */
-function takeInteger(reader: Reader, width: number): number {
-  return take(reader, width).reduceRight((value, byte) => value * 256 + byte, 0)
-}
-
-function take(reader: Reader, length: number): Uint8Array {
-  const end = reader.offset + length
-  if (end > reader.bytes.length) throw new EvidenceError('nvidia-malformed')
-  const taken = copyBytes(reader.bytes, reader.offset, end)
-  reader.offset = end
-  return taken
+function expectHex(reader: ByteReader, expected: string): void {
+  refuseUnless(toHex(reader.take(expected.length / 2)) === expected, code)
 }

@@ -1,6 +1,5 @@
 /** AMD SEV-SNP (spec/attestation.md AT6). Collateral: `ark`, `ask` (or ASVK), `vek`, `crl`, all DER. */
 import { toHex } from '../../bytes/text-encoding.ts'
-import { verifySignature } from '../../crypto/verify-signature.ts'
 import {
   createEvidenceRun,
   needCollateral,
@@ -11,14 +10,11 @@ import {
   type PlatformEvidence,
   type Tcb,
 } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
+import { checkEcdsa } from '../x509/algorithm.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
 import { checkDates, checkIssuance, checkRoot, checkSigner } from '../x509/chain.ts'
-import {
-  checkNotRevoked,
-  checkRevocationList,
-  parseRevocationList,
-} from '../x509/revocation-list.ts'
+import { checkRevocation } from '../x509/revocation-list.ts'
 import { checkEndorsement, productOfReport } from './endorsement.ts'
 import { parseSnpReport, toTcbVersions, type SnpProduct, type SnpReport } from './report.ts'
 
@@ -64,18 +60,18 @@ export async function appraiseSevSnp(
   })
   await run.check('revocation', async () => {
     const [ark, ask] = needResult(chain)
-    const list = parseRevocationList(needCollateral(evidence, 'crl'))
-    await checkRevocationList(list, ark, asOfMs)
     // Keys of chips have the serial 0: only their issuer can be listed.
-    checkNotRevoked(list, ask, asOfMs)
+    await checkRevocation(evidence, 'crl', ark, [ask], asOfMs)
   })
-  await run.check('signature', () => checkSignature(needResult(report), needResult(chain)))
+  await run.check('signature', () => {
+    const { signature, signed } = needResult(report)
+    return checkEcdsa(needResult(chain)[2].publicKey, 384, signature, signed)
+  })
   await run.check('debug', () => {
-    if ((needResult(report).policy & debug) !== 0n) throw new EvidenceError('debug-enabled')
+    refuseUnless((needResult(report).policy & debug) === 0n, 'debug-enabled')
   })
   await run.check('configuration', () => {
-    const { policy } = needResult(report)
-    if ((policy & migrationAgent) !== 0n) throw new EvidenceError('migration-enabled')
+    refuseUnless((needResult(report).policy & migrationAgent) === 0n, 'migration-enabled')
   })
   const { checks } = run
   if (report === undefined) return { platform: 'amd-sev-snp', checks }
@@ -84,16 +80,6 @@ export async function appraiseSevSnp(
     checks,
     claims: claimsOf(report.value, root?.value, chain?.value),
   }
-}
-
-async function checkSignature(
-  { signature, signed }: SnpReport,
-  [, , { publicKey }]: Chain,
-): Promise<void> {
-  const isP384 = publicKey.kind === 'ec' && publicKey.curve === 'P-384'
-  const scheme = { name: 'ECDSA', hash: 'SHA-384' } as const
-  const isSigned = isP384 && (await verifySignature(publicKey, scheme, signature, signed))
-  if (!isSigned) throw new EvidenceError('evidence-signature-invalid')
 }
 
 function claimsOf(

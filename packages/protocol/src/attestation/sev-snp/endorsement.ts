@@ -1,21 +1,22 @@
 /** What AMD says of the key that signs reports, in the extensions of its certificate (spec/attestation.md AT6.3 to AT6.5). */
 import { decodeUtf8, equalBytes } from '../../bytes/byte-string.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import type { Certificate } from '../x509/certificate.ts'
-import { openDer, toOidHex } from '../x509/der.ts'
+import { openDer } from '../x509/der.ts'
 import { commonNameOf } from '../x509/name.ts'
 import { toTcbVersions, type SnpProduct, type SnpReport, type TcbComponent } from './report.ts'
 
-const prefix = '1.3.6.1.4.1.3704.1.'
+// 1.3.6.1.4.1.3704.1, in hex as are all names of extensions.
+const prefix = '2b060104019c7801'
 const ia5String = 0x16
 
 /** The extension of each component. */
 const extensionOf: Readonly<Record<TcbComponent, string>> = {
-  bootloader: '3.1',
-  tee: '3.2',
-  snp: '3.3',
-  microcode: '3.8',
-  fmc: '3.9',
+  bootloader: '0301',
+  tee: '0302',
+  snp: '0303',
+  microcode: '0308',
+  fmc: '0309',
 }
 
 /** Product names in certificates, before the stepping. Bergamo and Siena share the root of Genoa. */
@@ -33,15 +34,12 @@ const products: ReadonlyMap<string, SnpProduct> = new Map([
  * @throws EvidenceError `snp-product-mismatch` when both speak and differ, or when neither is known.
  */
 export function productOfReport(report: SnpReport, vek: Certificate): SnpProduct {
-  const value = extension(vek, '2')
-  if (value === undefined) throw new EvidenceError('snp-product-mismatch')
-  const fields = openDer(value, 'certificate-malformed')
-  const name = decodeUtf8(fields.take(ia5String).content)
+  const code = 'snp-product-mismatch'
+  const fields = openDer(extension(vek, '02') ?? refuse(code), 'certificate-malformed')
+  const name = String(decodeUtf8(fields.take(ia5String).content))
   fields.finish()
-  const endorsed = products.get(String(name?.split('-', 1)[0]))
-  if (endorsed === undefined || endorsed !== (report.product ?? endorsed)) {
-    throw new EvidenceError('snp-product-mismatch')
-  }
+  const endorsed = products.get(name.replace(/-.*/s, '')) ?? refuse(code)
+  refuseUnless(endorsed === (report.product ?? endorsed), code)
   return endorsed
 }
 
@@ -59,31 +57,31 @@ export function checkEndorsement(
   const role = report.signingKey === 'vcek' ? `SEV-${product}` : `SEV-VLEK-${product}`
   const hasNames =
     commonNameOf(ark.subject) === `ARK-${product}` && commonNameOf(ask.subject) === role
-  if (!hasNames) throw new EvidenceError('snp-product-mismatch')
+  refuseUnless(hasNames, 'snp-product-mismatch')
   for (const [component, version] of toTcbVersions(report.reportedTcb, product)) {
-    if (readVersion(vek, component) !== version)
-      throw new EvidenceError('snp-tcb-mismatch', component)
+    refuseUnless(readVersion(vek, component) === version, 'snp-tcb-mismatch', component)
   }
-  checkChip(report, vek, product)
+  refuseUnless(isOfChip(report, vek, product), 'snp-chip-mismatch')
 }
 
-function checkChip({ signingKey, chipId }: SnpReport, vek: Certificate, product: SnpProduct): void {
-  const hardwareId = extension(vek, '4')
-  const providerId = extension(vek, '5')
-  if (signingKey === 'vlek') {
-    // A key for a whole provider names the provider and no chip.
-    const isProvider = providerId !== undefined && hardwareId === undefined
-    if (!isProvider) throw new EvidenceError('snp-chip-mismatch')
-    return
-  }
+function isOfChip(
+  { signingKey, chipId }: SnpReport,
+  vek: Certificate,
+  product: SnpProduct,
+): boolean {
+  const hardwareId = extension(vek, '04')
+  const hasProvider = extension(vek, '05') !== undefined
+  // A key for a whole provider names the provider and no chip.
+  if (signingKey === 'vlek') return hasProvider && hardwareId === undefined
   // The raw bytes, without a tag around them.
   const length = product === 'Turin' ? 8 : 64
-  const isChip =
+  return (
+    !hasProvider &&
     hardwareId?.length === length &&
     equalBytes(hardwareId, chipId.subarray(0, length)) &&
     chipId.subarray(length).every((byte) => byte === 0) &&
     chipId.some((byte) => byte !== 0)
-  if (!isChip || providerId !== undefined) throw new EvidenceError('snp-chip-mismatch')
+  )
 }
 
 function readVersion(vek: Certificate, component: TcbComponent): number | undefined {
@@ -96,5 +94,5 @@ function readVersion(vek: Certificate, component: TcbComponent): number | undefi
 }
 
 function extension(vek: Certificate, suffix: string): Uint8Array | undefined {
-  return vek.extensions.get(toOidHex(`${prefix}${suffix}`))?.value
+  return vek.extensions.get(prefix + suffix)?.value
 }

@@ -1,7 +1,7 @@
 /** The attestation report of AMD SEV-SNP, versions 2 to 5 (spec/attestation.md AT6). */
 import { concatBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 
 /** Families of processors; each has a root of its own. */
 export type SnpProduct = 'Milan' | 'Genoa' | 'Turin'
@@ -37,8 +37,23 @@ const coordinateBytes = 48
 /** Bit 17 is always one. */
 const policyOnes = 1n << 17n
 /** Bits 26 to 63 are always zero. */
-const policyZeros = ~((1n << 26n) - 1n)
+const policyEnd = 1n << 26n
+const signingKeys = ['vcek', 'vlek'] as const
 
+const code = 'snp-malformed'
+const places: readonly (readonly [TcbComponent, number])[] = [
+  ['bootloader', 0],
+  ['tee', 1],
+  ['snp', 6],
+  ['microcode', 7],
+]
+const turinPlaces: typeof places = [
+  ['fmc', 0],
+  ['bootloader', 1],
+  ['tee', 2],
+  ['snp', 3],
+  ['microcode', 7],
+]
 const fields: readonly (readonly [string, number, number])[] = [
   ['measurement', 0x90, 48],
   ['host-data', 0xc0, 32],
@@ -54,26 +69,28 @@ const fields: readonly (readonly [string, number, number])[] = [
  * @throws EvidenceError `snp-malformed`, `snp-version-unsupported`, `snp-product-unknown`.
  */
 export function parseSnpReport(bytes: Uint8Array): SnpReport {
-  if (bytes.length !== reportBytes) throw new EvidenceError('snp-malformed', 'length')
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const version = view.getUint32(0, true)
-  if (version < 2 || version > 5) throw new EvidenceError('snp-version-unsupported')
-  const policy = view.getBigUint64(0x08, true)
-  if ((policy & policyOnes) === 0n || (policy & policyZeros) !== 0n) {
-    throw new EvidenceError('snp-malformed', 'policy')
-  }
-  const vmpl = view.getUint32(0x30, true)
-  if (vmpl > 3) throw new EvidenceError('snp-malformed', 'vmpl')
-  // 1 is ECDSA over P-384 with SHA-384, the only one there is.
-  if (view.getUint32(0x34, true) !== 1) throw new EvidenceError('snp-malformed', 'algorithm')
+  refuseUnless(bytes.length === reportBytes, code, 'length')
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const u32 = (at: number): number => view.getUint32(at, true)
+  const u64 = (at: number): bigint => view.getBigUint64(at, true)
   const part = (at: number, length: number): Uint8Array => bytes.subarray(at, at + length)
+  const version = u32(0)
+  refuseUnless(version >= 2 && version <= 5, 'snp-version-unsupported')
+  const policy = u64(0x08)
+  refuseUnless((policy & policyOnes) !== 0n && policy < policyEnd, code, 'policy')
+  const vmpl = u32(0x30)
+  refuseUnless(vmpl <= 3, code, 'vmpl')
+  // 1 is ECDSA over P-384 with SHA-384, the only one there is.
+  refuseUnless(u32(0x34) === 1, code, 'algorithm')
+  const signature = parseSignature(bytes.subarray(signedBytes))
+  const signingKey = signingKeys[(u32(0x48) >> 2) & 7] ?? refuse(code, 'signing-key')
   return {
     signed: part(0, signedBytes),
-    signature: parseSignature(bytes.subarray(signedBytes)),
-    signingKey: signingKeyOf(view.getUint32(0x48, true)),
-    product: version === 2 ? undefined : productOf(view.getUint8(0x188), view.getUint8(0x189)),
+    signature,
+    signingKey,
+    product: version === 2 ? undefined : productOf(Number(bytes[0x188]), Number(bytes[0x189])),
     policy,
-    platformInfo: view.getBigUint64(0x40, true),
+    platformInfo: u64(0x40),
     vmpl,
     reportData: part(0x50, 64),
     reportedTcb: part(0x180, 8),
@@ -92,49 +109,27 @@ export function toTcbVersions(
   tcb: Uint8Array,
   product: SnpProduct,
 ): ReadonlyMap<TcbComponent, number> {
-  const places =
-    product === 'Turin'
-      ? ([
-          ['fmc', 0],
-          ['bootloader', 1],
-          ['tee', 2],
-          ['snp', 3],
-          ['microcode', 7],
-        ] as const)
-      : ([
-          ['bootloader', 0],
-          ['tee', 1],
-          ['snp', 6],
-          ['microcode', 7],
-        ] as const)
   const versions = new Map<TcbComponent, number>()
-  for (const [name, at] of places) versions.set(name, Number(tcb[at]))
+  for (const [name, at] of product === 'Turin' ? turinPlaces : places) {
+    versions.set(name, Number(tcb[at]))
+  }
   return versions
 }
 
 /** r and s, little-endian, 72 bytes each of which 48 are used; zeros to the end. */
 function parseSignature(bytes: Uint8Array): Uint8Array {
   const halves = [0, halfBytes].map((at) => bytes.subarray(at, at + coordinateBytes).toReversed())
-  const used = concatBytes(
-    bytes.subarray(0, coordinateBytes),
-    new Uint8Array(halfBytes - coordinateBytes),
-    bytes.subarray(halfBytes, halfBytes + coordinateBytes),
-  )
   // Nothing signs the padding: whoever could change it could make two reports of one.
-  const isZeroPadded = bytes.every((byte, at) => byte === (used[at] ?? 0))
-  if (!isZeroPadded) throw new EvidenceError('snp-malformed', 'signature')
+  const isZeroPadded = bytes.every(
+    (byte, at) => byte === 0 || (at < 2 * halfBytes && at % halfBytes < coordinateBytes),
+  )
+  refuseUnless(isZeroPadded, code, 'signature')
   return concatBytes(...halves)
-}
-
-function signingKeyOf(flags: number): 'vcek' | 'vlek' {
-  const selector = (flags >> 2) & 7
-  if (selector > 1) throw new EvidenceError('snp-malformed', 'signing-key')
-  return selector === 0 ? 'vcek' : 'vlek'
 }
 
 function productOf(family: number, model: number): SnpProduct {
   if (family === 0x19 && model <= 0x0f) return 'Milan'
   if (family === 0x19 && (model <= 0x1f || (model >= 0xa0 && model <= 0xaf))) return 'Genoa'
   if (family === 0x1a && model <= 0x11) return 'Turin'
-  throw new EvidenceError('snp-product-unknown')
+  return refuse('snp-product-unknown')
 }

@@ -2,35 +2,44 @@
 import { isCborArray, isCborMap } from '../../bytes/cbor-encode.ts'
 import type { JsonMap, JsonValue } from '../../bytes/json-decode.ts'
 import { textOf } from '../../bytes/map-reader.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { fromHex } from '../../bytes/text-encoding.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxClaimBytes } from '../limits.ts'
 
-/** Names of members, from the outside in. */
-export type ClaimPath = readonly string[]
+/** Names of members, from the outside in, with dots between: `submods.gce.instance_id`. */
+export type ClaimPath = string
 
-const maxTextBytes = 1024
+const code = 'token-claim-missing'
 
 /** The value there, `undefined` where there is none. */
 export function findClaim(claims: JsonMap, path: ClaimPath): JsonValue | undefined {
   let value: JsonValue | undefined = claims
-  for (const name of path) value = isCborMap(value) ? value.get(name) : undefined
+  for (const name of path.split('.')) value = isCborMap(value) ? value.get(name) : undefined
   return value
 }
 
 /** @throws EvidenceError `token-claim-missing`. */
 export function claimText(claims: JsonMap, path: ClaimPath): string {
-  return held(textOf(findClaim(claims, path), 1, maxTextBytes), path)
+  return textOf(findClaim(claims, path), 1, maxClaimBytes) ?? refuse(code, path)
+}
+
+/** @throws EvidenceError `token-claim-missing`, also for what is not strict hex. */
+export function claimHex(claims: JsonMap, path: ClaimPath): Uint8Array {
+  return fromHex(claimText(claims, path)) ?? refuse(code, path)
 }
 
 /** @throws EvidenceError `token-claim-missing`, also for a negative one. */
 export function claimInteger(claims: JsonMap, path: ClaimPath): number {
   const value = findClaim(claims, path)
-  return held(typeof value === 'number' && value >= 0 ? value : undefined, path)
+  refuseUnless(typeof value === 'number' && value >= 0, code, path)
+  return value
 }
 
 /** @throws EvidenceError `token-claim-missing`. */
 export function claimBoolean(claims: JsonMap, path: ClaimPath): boolean {
   const value = findClaim(claims, path)
-  return held(typeof value === 'boolean' ? value : undefined, path)
+  refuseUnless(typeof value === 'boolean', code, path)
+  return value
 }
 
 /**
@@ -41,18 +50,17 @@ export function claimBoolean(claims: JsonMap, path: ClaimPath): boolean {
 export function claimTexts(claims: JsonMap, path: ClaimPath, maximum: number): readonly string[] {
   const value = findClaim(claims, path)
   const items = isCborArray(value) ? value : [value]
-  if (items.length > maximum) throw new EvidenceError('token-claim-missing', path.join('.'))
-  return items.map((item) => held(textOf(item, 1, maxTextBytes), path))
+  refuseUnless(items.length <= maximum, code, path)
+  return items.map((item) => textOf(item, 1, maxClaimBytes) ?? refuse(code, path))
 }
 
-/** Refuses a claim that is not this. */
-export function expectClaim(claims: JsonMap, path: ClaimPath, expected: string | boolean): void {
-  if (findClaim(claims, path) !== expected) {
-    throw new EvidenceError('token-claim-refused', path.join('.'))
-  }
-}
-
-function held<T>(value: T | undefined, path: ClaimPath): T {
-  if (value === undefined) throw new EvidenceError('token-claim-missing', path.join('.'))
-  return value
+/** Refuses a claim that is none of these. */
+export function expectClaim(
+  claims: JsonMap,
+  path: ClaimPath,
+  ...expected: readonly (string | boolean | undefined)[]
+): void {
+  const value = findClaim(claims, path)
+  const isExpected = expected.some((candidate) => candidate === value)
+  refuseUnless(isExpected, 'token-claim-refused', path)
 }

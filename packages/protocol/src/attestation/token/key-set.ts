@@ -2,12 +2,14 @@
 import { concatBytes, encodeUtf8 } from '../../bytes/byte-string.ts'
 import { isCborArray, isCborMap, type CborMap, type CborValue } from '../../bytes/cbor-encode.ts'
 import { decodeJson } from '../../bytes/json-decode.ts'
-import { fromBase64url, toBase64url, toHex } from '../../bytes/text-encoding.ts'
+import { fromBase64, fromBase64url, toBase64url, toHex } from '../../bytes/text-encoding.ts'
 import { sha256 } from '../../crypto/sha256.ts'
-import { coordinateBytes, type Curve, type PublicKey } from '../../crypto/verify-signature.ts'
-import { EvidenceError } from '../evidence-errors.ts'
-import { parsePublicKey } from '../x509/algorithm.ts'
-import { derTags, openSequence } from '../x509/der.ts'
+import { rsaExponent, type Curve, type PublicKey } from '../../crypto/verify-signature.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { createEcKey, createRsaKey, parsePublicKey } from '../x509/algorithm.ts'
+import { openSequence } from '../x509/der.ts'
+import { integerTag, sequenceTag } from '../x509/der-numbers.ts'
+import { maxKeySetBytes, maxKeys } from '../limits.ts'
 
 /** A key of a set. */
 export type TokenKey = {
@@ -16,11 +18,9 @@ export type TokenKey = {
   readonly thumbprint: string
 }
 
-const maxKeySetBytes = 262_144
-const maxKeys = 64
 const code = 'token-keys-malformed'
 // Version, serial, algorithm, issuer, dates, subject.
-const tagsBeforeKey = [0xa0, derTags.integer, ...Array<number>(4).fill(derTags.sequence)]
+const tagsBeforeKey = [0xa0, integerTag, ...Array<number>(4).fill(sequenceTag)]
 const curves: readonly Curve[] = ['P-256', 'P-384', 'P-521']
 
 /**
@@ -32,12 +32,12 @@ const curves: readonly Curve[] = ['P-256', 'P-384', 'P-521']
 export function parseKeySet(bytes: Uint8Array): ReadonlyMap<string, TokenKey> {
   const set = bytes.length > maxKeySetBytes ? undefined : decodeJson(bytes)
   const members = isCborMap(set) ? set.get('keys') : undefined
-  if (!isCborArray(members) || members.length === 0 || members.length > maxKeys) refuse()
+  refuseUnless(isCborArray(members) && members.length > 0 && members.length <= maxKeys, code)
   const keys = new Map<string, TokenKey>()
   for (const member of members) {
-    if (!isCborMap(member)) refuse()
+    refuseUnless(isCborMap(member), code)
     const keyId = member.get('kid')
-    if (typeof keyId !== 'string' || keys.has(keyId)) refuse()
+    refuseUnless(typeof keyId === 'string' && !keys.has(keyId), code)
     const publicKey = parseKey(member)
     keys.set(keyId, { publicKey, thumbprint: toThumbprint(publicKey) })
   }
@@ -45,69 +45,46 @@ export function parseKeySet(bytes: Uint8Array): ReadonlyMap<string, TokenKey> {
 }
 
 /** RFC 7638 §3: the required members in order, without spaces. */
-function toThumbprint(key: PublicKey): string {
+function toThumbprint({ kind, bytes }: PublicKey): string {
+  const half = (bytes.length + 1) / 2
   const members =
-    key.kind === 'rsa'
-      ? `{"e":"${toBase64url(key.exponent)}","kty":"RSA","n":"${toBase64url(key.modulus)}"}`
-      : toEcMembers(key.curve, key.point.subarray(1))
-  return toHex(sha256(encodeUtf8(members)))
-}
-
-function toEcMembers(curve: Curve, xy: Uint8Array): string {
-  const width = coordinateBytes[curve]
-  const [x, y] = [xy.subarray(0, width), xy.subarray(width)].map(toBase64url)
-  return `{"crv":"${curve}","kty":"EC","x":"${x}","y":"${y}"}`
+    kind === 'RSA'
+      ? { e: rsaExponent, kty: kind, n: toBase64url(bytes) }
+      : {
+          crv: kind,
+          kty: 'EC',
+          x: toBase64url(bytes.subarray(1, half)),
+          y: toBase64url(bytes.subarray(half)),
+        }
+  return toHex(sha256(encodeUtf8(JSON.stringify(members))))
 }
 
 function parseKey(jwk: CborMap): PublicKey {
-  if (jwk.get('kty') === 'RSA' && jwk.has('n')) return parseRsa(jwk)
-  if (jwk.get('kty') === 'EC' && jwk.has('x')) return parseEc(jwk)
-  return parseCertified(jwk.get('x5c'))
-}
-
-function parseRsa(jwk: CborMap): PublicKey {
-  const modulus = parseMember(jwk, 'n')
-  const exponent = parseMember(jwk, 'e')
-  const isTaken = modulus.length >= 256 && modulus.length <= 1024 && toHex(exponent) === '010001'
-  if (!isTaken || modulus[0] === 0) refuse()
-  return { kind: 'rsa', modulus, exponent }
-}
-
-function parseEc(jwk: CborMap): PublicKey {
+  const member = (name: string): Uint8Array => {
+    const text = jwk.get(name)
+    refuseUnless(typeof text === 'string', code)
+    return fromBase64url(text) ?? refuse(code)
+  }
+  const kind = jwk.get('kty')
+  if (kind === 'RSA' && jwk.has('n')) return createRsaKey(member('n'), member('e'), code)
+  if (kind !== 'EC' || !jwk.has('x')) return parseCertified(jwk.get('x5c'))
+  const x = member('x')
+  const y = member('y')
+  refuseUnless(x.length === y.length, code)
   const curve = curves.find((name) => name === jwk.get('crv'))
-  const x = parseMember(jwk, 'x')
-  const y = parseMember(jwk, 'y')
-  const width = curve === undefined ? 0 : coordinateBytes[curve]
-  if (curve === undefined || x.length !== width || y.length !== width) refuse()
-  return { kind: 'ec', curve, point: concatBytes(Uint8Array.of(4), x, y) }
+  return createEcKey(curve, concatBytes(Uint8Array.of(4), x, y), code)
 }
 
 /** The key of the first certificate of `x5c`, which is padded base64 of DER. */
 function parseCertified(chain: CborValue | undefined): PublicKey {
   const [first] = isCborArray(chain) ? chain : []
-  if (typeof first !== 'string') refuse()
-  const text = first
-    .replace(/={0,2}$/, '')
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-  const der = fromBase64url(text)
-  if (der === undefined) refuse()
+  refuseUnless(typeof first === 'string', code)
+  const der = fromBase64(first) ?? refuse(code)
   try {
-    const certificate = openSequence(der, code).open(derTags.sequence)
+    const certificate = openSequence(der, code).open(sequenceTag)
     for (const tag of tagsBeforeKey) certificate.take(tag)
-    return parsePublicKey(certificate.take(derTags.sequence).encoded)
+    return parsePublicKey(certificate.take(sequenceTag).encoded)
   } catch (cause) {
-    throw new EvidenceError(code, '', { cause })
+    return refuse(code, '', cause)
   }
-}
-
-function parseMember(jwk: CborMap, name: string): Uint8Array {
-  const text = jwk.get(name)
-  const value = typeof text === 'string' ? fromBase64url(text) : undefined
-  if (value === undefined) refuse()
-  return value
-}
-
-function refuse(): never {
-  throw new EvidenceError(code)
 }

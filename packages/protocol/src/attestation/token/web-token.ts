@@ -4,7 +4,8 @@ import { isCborMap } from '../../bytes/cbor-encode.ts'
 import { decodeJson, type JsonMap } from '../../bytes/json-decode.ts'
 import { textOf } from '../../bytes/map-reader.ts'
 import { fromBase64url } from '../../bytes/text-encoding.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxTokenBytes } from '../limits.ts'
 
 /** What a token says, and what its signature is over. */
 export type WebToken = {
@@ -16,7 +17,7 @@ export type WebToken = {
   readonly signature: Uint8Array
 }
 
-const maxTokenBytes = 65_536
+const code = 'token-malformed'
 const dot = 0x2e
 const knownParameters: ReadonlySet<string> = new Set(['alg', 'jku', 'kid', 'typ'])
 
@@ -29,17 +30,13 @@ const knownParameters: ReadonlySet<string> = new Set(['alg', 'jku', 'kid', 'typ'
 export function parseWebToken(bytes: Uint8Array): WebToken {
   const text = bytes.length > maxTokenBytes ? undefined : decodeUtf8(bytes)
   const [header, claims, signature, ...rest] = (text ?? '').split('.').map(fromBase64url)
-  if (signature === undefined || rest.length > 0) throw new EvidenceError('token-malformed')
+  refuseUnless(signature !== undefined && rest.length === 0, code)
   const parameters = parseObject(header)
   const isKnown = [...parameters.keys()].every((name) => knownParameters.has(name))
-  const algorithm = textOf(parameters.get('alg'), 1, 16)
-  const keyId = textOf(parameters.get('kid'), 1, 256)
-  if (!isKnown || algorithm === undefined || keyId === undefined) {
-    throw new EvidenceError('token-malformed')
-  }
+  refuseUnless(isKnown, code)
   return {
-    algorithm,
-    keyId,
+    algorithm: textOf(parameters.get('alg'), 1, 16) ?? refuse(code),
+    keyId: textOf(parameters.get('kid'), 1, 256) ?? refuse(code),
     claims: parseObject(claims),
     signedBytes: copyBytes(bytes, 0, bytes.lastIndexOf(dot)),
     signature,
@@ -49,6 +46,6 @@ export function parseWebToken(bytes: Uint8Array): WebToken {
 /** The bytes of a JSON object, or a refusal. */
 function parseObject(bytes: Uint8Array | undefined): JsonMap {
   const value = bytes === undefined ? undefined : decodeJson(bytes)
-  if (!isCborMap(value)) throw new EvidenceError('token-malformed')
+  refuseUnless(isCborMap(value), code)
   return value
 }

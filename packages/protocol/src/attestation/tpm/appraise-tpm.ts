@@ -6,7 +6,7 @@ import {
   type Appraiser,
   type EvidenceClaims,
 } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { endsOf } from '../x509/chain.ts'
 import {
   checkQuotedLog,
@@ -57,7 +57,7 @@ export const appraiseTpm: Appraiser = async (evidence, { asOfMs, roots }) => {
     throw new EvidenceNotChecked('platform-has-none')
   })
   await run.check('configuration', () => {
-    if (!isAttestationKey(needResult(quoted).tpm.ak)) throw new EvidenceError('tpm-key')
+    refuseUnless(isAttestationKey(needResult(quoted).tpm.ak), 'tpm-key')
   })
   const { checks } = run
   if (quoted === undefined) return { platform: 'tpm', checks }

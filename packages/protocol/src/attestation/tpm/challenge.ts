@@ -3,18 +3,15 @@ import { equalBytes } from '../../bytes/byte-string.ts'
 import { encodeCbor } from '../../bytes/cbor-encode.ts'
 import type { Es256Signer } from '../../crypto/es256.ts'
 import { EvidenceError } from '../evidence-errors.ts'
+import { isSameKey } from '../x509/algorithm.ts'
 import { parseCertificate, type Certificate } from '../x509/certificate.ts'
 import { checkDates, checkIssuance, checkRoot, type RootPins } from '../x509/chain.ts'
 import { createEnrolment } from './enrolment.ts'
 import { makeCredential, type TpmCredential } from './make-credential.ts'
-import {
-  isEndorsementCertificate,
-  isSameKey,
-  toPublicKey,
-  understoodInEndorsement,
-} from './tpm-endorsement.ts'
+import { isEndorsementCertificate, understoodInEndorsement } from './tpm-endorsement.ts'
 import { readTpmMap } from './tpm-map.ts'
 import { isAttestationKey, parseTpmPublic, tpmName } from './tpm-public.ts'
+import { maxTpmChain } from '../limits.ts'
 
 /** What a machine asks to have enrolled: DER of the EK certificate, TPMT_PUBLIC of both keys. */
 export type EnrolmentRequest = {
@@ -39,7 +36,6 @@ export type TpmChallenge = {
 
 const maxRequestBytes = 16_384
 const maxPartBytes = 8192
-const maxChain = 6
 
 /** The bytes of a request. */
 export function encodeEnrolmentRequest(request: EnrolmentRequest): Uint8Array {
@@ -92,10 +88,7 @@ export async function challengeTpm(
   const ek = parseTpmPublic(ekPublic)
   const ak = parseTpmPublic(akPublic)
   if (!isAttestationKey(ak)) throw new EvidenceError('tpm-key')
-  if (
-    !isEndorsementCertificate(certificate) ||
-    !isSameKey(certificate.publicKey, toPublicKey(ek))
-  ) {
+  if (!isEndorsementCertificate(certificate) || !isSameKey(certificate.publicKey, ek.key)) {
     throw new EvidenceError('tpm-endorsement-certificate')
   }
   const chain = buildChain(certificate, authorities.certificates.map(parseCertificate))
@@ -142,7 +135,7 @@ function buildChain(
   authorities: readonly Certificate[],
 ): readonly Certificate[] {
   const chain = [leaf]
-  for (let below = leaf; chain.length < maxChain;) {
+  for (let below = leaf; chain.length < maxTpmChain;) {
     const { issuer } = below
     const isRoot = equalBytes(issuer, below.subject)
     const above = isRoot

@@ -13,6 +13,7 @@ import {
 } from '../../receipt/cose.ts'
 import { EvidenceError } from '../evidence-errors.ts'
 import { readTpmMap } from './tpm-map.ts'
+import { maxEnrolmentBytes, maxTpmChain } from '../limits.ts'
 
 /** What a challenger states after ActivateCredential gave back its secret. Times are milliseconds. */
 export type Enrolment = {
@@ -30,8 +31,6 @@ export type Enrolment = {
 export type SignedEnrolment = Enrolment & { readonly cose: CoseSign1; readonly kid: Uint8Array }
 
 const contentType = 'application/countersign-tpm-enrolment+cbor'
-const maxEnrolmentBytes = 32_768
-const maxChain = 6
 const maxCertificateBytes = 8192
 
 /** Signs an enrolment record. */
@@ -77,7 +76,7 @@ function readEnrolment(bytes: Uint8Array): SignedEnrolment {
     cose,
     kid,
     challengerKey: fields.bytes(2, 64, 64),
-    endorsementChain: fields.array(3, 1, maxChain).map(toCertificate),
+    endorsementChain: fields.array(3, 1, maxTpmChain).map(toCertificate),
     akName: fields.bytes(4, 34, 50),
     notBeforeMs: fields.integer(5),
     notAfterMs: fields.integer(6),

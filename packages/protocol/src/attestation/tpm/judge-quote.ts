@@ -1,29 +1,20 @@
 /** A quote with its log, and what both show: the part that evidence of all TPMs has in common (spec/attestation.md AT15). */
 import { concatBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import {
-  verifySignature,
-  type HashName,
-  type SignatureScheme,
-} from '../../crypto/verify-signature.ts'
+import { digest } from '../../crypto/digest.ts'
+import { verifySignature } from '../../crypto/verify-signature.ts'
 import type { PlatformEvidence } from '../appraisal.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { checkBootLog } from '../event-log/boot-log.ts'
 import { sha256Bank } from '../event-log/tcg-log.ts'
 import { parseMeasuredLog, replayEvents, type MeasuredLog } from './measured-log.ts'
-import { toPublicKey } from './tpm-endorsement.ts'
 import { parseTpmEvidence, tpmCollateral, type TpmEvidence } from './tpm-evidence.ts'
-import { tpmAlgorithm, tpmHash } from './tpm-public.ts'
+import { tpmHashes } from './tpm-public.ts'
 
 /** A parsed quote and what the gateway says that it measured. */
 export type QuotedLog = { readonly tpm: TpmEvidence; readonly log: MeasuredLog | undefined }
 
 type Collateral = PlatformEvidence['collateral']
-
-const hashNames: ReadonlyMap<number, HashName> = new Map([
-  [tpmAlgorithm.sha256, 'SHA-256'],
-  [tpmAlgorithm.sha384, 'SHA-384'],
-])
 
 /**
  * Parses by AT15.1, AT15.2 and AT15.8.
@@ -59,7 +50,7 @@ export function measurementsOf({ tpm: { quote, pcrs }, log }: QuotedLog): Map<st
     ['restarts', quote.restartCount.toString(16).padStart(8, '0')],
   ])
   for (const [pcr, value] of pcrs) measurements.set(`pcr${pcr}`, toHex(value))
-  for (const { name, digest } of log?.events ?? []) measurements.set(name, toHex(digest))
+  for (const event of log?.events ?? []) measurements.set(event.name, toHex(event.digest))
   return measurements
 }
 
@@ -70,13 +61,14 @@ export function settingsOf({ tpm: { quote } }: QuotedLog): readonly string[] {
 
 /** The AK signed the quote, and the values shown are those whose digest it signed. */
 async function checkQuote({ attest, quote, signature, ak, pcrs }: TpmEvidence): Promise<void> {
-  const scheme = toScheme(signature.scheme, signature.hash)
+  const hash = tpmHashes.get(signature.hash) ?? refuse('tpm-key')
   // A restricted key fixes its scheme: any other was not made by a TPM.
-  if (scheme === undefined || ak.schemeHash !== signature.hash) throw new EvidenceError('tpm-key')
-  const isSigned = await verifySignature(toPublicKey(ak), scheme, signature.bytes, attest)
-  if (!isSigned) throw new EvidenceError('tpm-quote-signature-invalid')
-  const digest = await tpmHash(signature.hash, concatBytes(...pcrs.values()))
-  if (!equalBytes(digest, quote.pcrDigest)) throw new EvidenceError('tpm-pcr-mismatch')
+  refuseUnless(ak.schemeHash === signature.hash, 'tpm-key')
+  const scheme = { name: signature.name, hash }
+  const isSigned = await verifySignature(ak.key, scheme, signature.bytes, attest)
+  refuseUnless(isSigned, 'tpm-quote-signature-invalid')
+  const pcrDigest = await digest(hash, concatBytes(...pcrs.values()))
+  refuseUnless(equalBytes(pcrDigest, quote.pcrDigest), 'tpm-pcr-mismatch')
 }
 
 /** Logs are only claims until they lead to the values that were signed. */
@@ -87,26 +79,15 @@ function checkLogs(
 ): void {
   if (log !== undefined) {
     const value = pcrs.get(log.pcr)
-    if (value === undefined || !equalBytes(value, replayEvents(log.events))) {
-      throw new EvidenceError('event-log-mismatch', 'measured log')
-    }
+    const isProven = value !== undefined && equalBytes(value, replayEvents(log.events))
+    refuseUnless(isProven, 'event-log-mismatch', 'measured log')
   }
   const bootLog = collateral.get(tpmCollateral.bootLog)
   if (bootLog !== undefined) checkBootLog(bootLog, sha256Bank, pcrs)
 }
 
-function toScheme(scheme: 'ecdsa' | 'rsassa', hash: number): SignatureScheme | undefined {
-  const name = hashNames.get(hash)
-  if (name === undefined) return undefined
-  return { name: scheme === 'ecdsa' ? 'ECDSA' : 'RSASSA-PKCS1-v1_5', hash: name }
-}
-
 function toBitmap(pcrs: Iterable<number>): string {
-  let [low, middle, high] = [0, 0, 0]
-  for (const pcr of pcrs) {
-    if (pcr < 8) low |= 1 << pcr
-    else if (pcr < 16) middle |= 1 << (pcr - 8)
-    else high |= 1 << (pcr - 16)
-  }
-  return toHex(Uint8Array.of(low, middle, high))
+  let bitmap = 0
+  for (const pcr of pcrs) bitmap |= 1 << pcr
+  return toHex(Uint8Array.of(bitmap, bitmap >> 8, bitmap >> 16))
 }

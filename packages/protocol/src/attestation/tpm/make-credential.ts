@@ -3,8 +3,18 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { concatBytes, encodeUtf8 } from '../../bytes/byte-string.ts'
 import { toBase64url } from '../../bytes/text-encoding.ts'
+import { rsaExponent } from '../../crypto/verify-signature.ts'
 import { EvidenceError } from '../evidence-errors.ts'
-import { tpmAlgorithm, tpmAttribute, type TpmPublic } from './tpm-public.ts'
+import type { TpmPublic } from './tpm-public.ts'
+import {
+  decrypt,
+  fixedParent,
+  fixedTpm,
+  restricted,
+  sensitiveDataOrigin,
+  sign,
+  tpmSha256,
+} from './tpm-numbers.ts'
 
 /** What ActivateCredential takes: TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET, both without their lengths. */
 export type TpmCredential = {
@@ -12,12 +22,9 @@ export type TpmCredential = {
   readonly encryptedSecret: Uint8Array
 }
 
-type RsaStorageKey = TpmPublic & { readonly kind: 'rsa' }
-
 const blockBytes = 16
 const hashBits = 256
 const label = 'IDENTITY\0'
-const exponent = 'AQAB'
 const noBytes = new Uint8Array(0)
 
 /**
@@ -40,19 +47,18 @@ export async function makeCredential(
   const integrity = hmac(sha256, integrityKey, concatBytes(identity, akName))
   return {
     idObject: concatBytes(sized(integrity), identity),
-    encryptedSecret: await encryptOaep(ek.modulus, seed),
+    encryptedSecret: await encryptOaep(ek.key.bytes, seed),
   }
 }
 
 /** True for a storage key that cannot leave its TPM: what an EK is. */
-function isEndorsementKey(key: TpmPublic): key is RsaStorageKey {
-  const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, decrypt, sign } = tpmAttribute
+function isEndorsementKey({ key, attributes, nameAlgorithm, symmetricBits }: TpmPublic): boolean {
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | decrypt
   return (
-    key.kind === 'rsa' &&
-    (key.attributes & (wanted | sign)) === wanted &&
-    key.nameAlgorithm === tpmAlgorithm.sha256 &&
-    key.symmetricBits === blockBytes * 8
+    key.kind === 'RSA' &&
+    (attributes & (wanted | sign)) === wanted &&
+    nameAlgorithm === tpmSha256 &&
+    symmetricBits === blockBytes * 8
   )
 }
 
@@ -81,7 +87,7 @@ async function encryptCfb(key: Uint8Array, plain: Uint8Array): Promise<Uint8Arra
 
 async function encryptOaep(modulus: Uint8Array, seed: Uint8Array): Promise<Uint8Array> {
   const subtle = subtleCrypto()
-  const jwk = { kty: 'RSA', n: toBase64url(modulus), e: exponent } as const
+  const jwk = { kty: 'RSA', n: toBase64url(modulus), e: rsaExponent } as const
   const algorithm = { name: 'RSA-OAEP', hash: 'SHA-256' } as const
   const key = await subtle.importKey('jwk', jwk, algorithm, false, ['encrypt'])
   const parameters = { name: 'RSA-OAEP', label: encodeUtf8(label) } as const

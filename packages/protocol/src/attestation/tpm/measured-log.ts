@@ -4,15 +4,13 @@ import { decodeCbor } from '../../bytes/cbor-decode.ts'
 import { encodeCbor, isCborArray, type CborValue } from '../../bytes/cbor-encode.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import { EvidenceError } from '../evidence-errors.ts'
+import { maxMeasuredEvents, maxMeasuredLogBytes, pcrBytes } from '../limits.ts'
 
 /** One event: what was measured, and the 32 bytes that stand for it. */
 export type MeasuredEvent = { readonly name: string; readonly digest: Uint8Array }
 
-const maxLogBytes = 16_384
-const maxEvents = 64
 /** With a slash: no event can be called like a PCR. */
 const nameForm = /^[a-z0-9.-]{1,31}\/[a-z0-9.-]{1,31}$/
-const digestBytes = 32
 
 /** The events of a gateway, in their order: each exactly once. */
 const gatewayEvents = ['countersign/build', 'countersign/configuration'] as const
@@ -52,14 +50,14 @@ export function parseMeasuredLog(bytes: Uint8Array): MeasuredLog {
   const isPcr = typeof pcr === 'number' && pcr >= 8 && pcr <= 15
   const events = toArray(list).map(readEvent)
   const isDistinct = new Set(events.map(({ name }) => name)).size === events.length
-  const isCounted = events.length > 0 && events.length <= maxEvents
+  const isCounted = events.length > 0 && events.length <= maxMeasuredEvents
   if (!isPcr || rest.length > 0 || !isDistinct || !isCounted) refuse()
   return { pcr, events }
 }
 
 /** The value of a PCR of the SHA-256 bank that began at zero and was extended with these events and nothing else. */
 export function replayEvents(events: readonly MeasuredEvent[]): Uint8Array {
-  let value: Uint8Array = new Uint8Array(digestBytes)
+  let value: Uint8Array = new Uint8Array(pcrBytes)
   for (const event of events) value = sha256(concatBytes(value, toExtension(event)))
   return value
 }
@@ -77,7 +75,7 @@ export function countMeasured(
 
 function decodeLog(bytes: Uint8Array): CborValue {
   try {
-    return decodeCbor(bytes, maxLogBytes)
+    return decodeCbor(bytes, maxMeasuredLogBytes)
   } catch (cause) {
     throw new EvidenceError('event-log-malformed', '', { cause })
   }
@@ -86,7 +84,7 @@ function decodeLog(bytes: Uint8Array): CborValue {
 function readEvent(value: CborValue): MeasuredEvent {
   const [name, digest, ...rest] = toArray(value)
   const isName = typeof name === 'string' && nameForm.test(name)
-  const isDigest = digest instanceof Uint8Array && digest.length === digestBytes
+  const isDigest = digest instanceof Uint8Array && digest.length === pcrBytes
   if (!isName || !isDigest || rest.length > 0) refuse()
   return { name, digest }
 }

@@ -1,10 +1,13 @@
 /** What a TPM gives as evidence: a quote, the key that signed it, and the PCR values behind it. */
 import { encodeCbor, type CborValue } from '../../bytes/cbor-encode.ts'
 import { ProtocolError } from '../../errors.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { coordinateBytes } from '../../crypto/verify-signature.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { readTpmMap } from './tpm-map.ts'
-import { parseTpmPublic, tpmAlgorithm, type TpmPublic } from './tpm-public.ts'
+import { parseTpmPublic, type TpmPublic } from './tpm-public.ts'
 import { parseTpmQuote, parseTpmSignature, type TpmQuote, type TpmSignature } from './tpm-quote.ts'
+import { maxPcrs, maxTpmBytes, maxTpmPartBytes, pcrBytes } from '../limits.ts'
+import { tpmSha256 } from './tpm-numbers.ts'
 
 /** The parts, each as the TPM gave it. */
 export type TpmEvidenceParts = {
@@ -40,12 +43,6 @@ export const tpmCollateral = {
   bootLog: 'tpm-boot-log',
 } as const
 
-const maxEvidenceBytes = 8192
-const maxPartBytes = 1024
-const maxPcrs = 24
-const pcrBytes = 32
-const widths = { 'P-256': 32, 'P-384': 48 } as const
-
 /** The bytes of evidence. */
 export function encodeTpmEvidence(parts: TpmEvidenceParts): Uint8Array {
   const fields = new Map<number, CborValue>([
@@ -67,25 +64,27 @@ export function parseTpmEvidence(bytes: Uint8Array): TpmEvidence {
   const parts = readParts(bytes)
   const quote = parseTpmQuote(parts.attest)
   const ak = parseTpmPublic(parts.akPublic)
-  const signature = parseTpmSignature(parts.signature, ak.kind === 'ecc' ? widths[ak.curve] : 0)
+  const { kind } = ak.key
+  const signature = parseTpmSignature(parts.signature, kind === 'RSA' ? 0 : coordinateBytes[kind])
   const [selection, ...others] = quote.selections
-  const isOneBank = selection?.hash === tpmAlgorithm.sha256 && others.length === 0
-  if (!isOneBank || selection.pcrs.length !== parts.pcrValues.length) {
-    throw new EvidenceError('tpm-malformed', 'PCR selection')
-  }
-  const pcrs = new Map(
-    selection.pcrs.flatMap((pcr, place) =>
-      parts.pcrValues.slice(place, place + 1).map((value) => [pcr, value] as const),
-    ),
+  refuseUnless(
+    selection?.hash === tpmSha256 &&
+      selection.pcrs.length === parts.pcrValues.length &&
+      others.length === 0,
+    'tpm-malformed',
+    'PCR selection',
   )
+  const pcrs = new Map<number, Uint8Array>()
+  for (const [place, value] of parts.pcrValues.entries())
+    pcrs.set(Number(selection.pcrs[place]), value)
   return { attest: parts.attest, quote, signature, ak, pcrs }
 }
 
 function readParts(bytes: Uint8Array): TpmEvidenceParts {
-  return readTpmMap(bytes, maxEvidenceBytes, [2, 3, 4, 5], (fields) => ({
-    attest: fields.bytes(2, 1, maxPartBytes),
-    signature: fields.bytes(3, 1, maxPartBytes),
-    akPublic: fields.bytes(4, 1, maxPartBytes),
+  return readTpmMap(bytes, maxTpmBytes, [2, 3, 4, 5], (fields) => ({
+    attest: fields.bytes(2, 1, maxTpmPartBytes),
+    signature: fields.bytes(3, 1, maxTpmPartBytes),
+    akPublic: fields.bytes(4, 1, maxTpmPartBytes),
     pcrValues: fields.array(5, 1, maxPcrs).map(readPcr),
   }))
 }

@@ -1,61 +1,52 @@
 /** The public area of a TPM key, TPMT_PUBLIC (TPM 2.0 Part 2 §12.2.4): what kind of key, what it may do, its name. */
-import { compareBytes, concatBytes } from '../../bytes/byte-string.ts'
+import { concatBytes } from '../../bytes/byte-string.ts'
 import { digest } from '../../crypto/digest.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import type { HashName, PublicKey } from '../../crypto/verify-signature.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { createEcKey } from '../x509/algorithm.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
+import { maxDigestBytes, maxTpmRsaBytes } from '../limits.ts'
+import {
+  decrypt,
+  defaultExponent,
+  fixedParent,
+  fixedTpm,
+  restricted,
+  sensitiveDataOrigin,
+  sign,
+  tpmAes,
+  tpmCfb,
+  tpmEcc,
+  tpmEcdsa,
+  tpmNull,
+  tpmRsa,
+  tpmRsaSsa,
+  tpmSha256,
+  tpmSha384,
+} from './tpm-numbers.ts'
 
-/** Numbers of TPM 2.0 for algorithms. */
-export const tpmAlgorithm = {
-  rsa: 0x0001,
-  aes: 0x0006,
-  sha256: 0x000b,
-  sha384: 0x000c,
-  null: 0x0010,
-  rsaSsa: 0x0014,
-  ecdsa: 0x0018,
-  ecc: 0x0023,
-  cfb: 0x0043,
-} as const
-
-/** Bits of `attributes` (Part 2 §8.3). */
-export const tpmAttribute = {
-  fixedTpm: 0x2,
-  fixedParent: 0x10,
-  sensitiveDataOrigin: 0x20,
-  restricted: 0x10000,
-  decrypt: 0x20000,
-  sign: 0x40000,
-} as const
-
-/** What is common to both kinds of key. `scheme` and `schemeHash` are 0 where the key fixes none. */
-type TpmPublicCommon = {
+/** A key of a TPM. `schemeHash` is 0 where the key fixes no scheme. */
+export type TpmPublic = {
   /** The bytes that were parsed. */
   readonly bytes: Uint8Array
   readonly nameAlgorithm: number
   readonly attributes: number
-  readonly authPolicy: Uint8Array
   /** AES key bits of a storage key, 0 for a key that signs. */
   readonly symmetricBits: number
-  readonly scheme: number
   readonly schemeHash: number
+  /** RSA of at least 2,048 bits with the exponent 65,537, P-256 or P-384. */
+  readonly key: PublicKey
 }
 
-/** A key of a TPM. RSA: a modulus of `keyBits` and the exponent 65537. ECC: P-256 (x ‖ y) or P-384. */
-export type TpmPublic =
-  | (TpmPublicCommon & { readonly kind: 'rsa'; readonly modulus: Uint8Array })
-  | (TpmPublicCommon & {
-      readonly kind: 'ecc'
-      readonly curve: 'P-256' | 'P-384'
-      /** x ‖ y, each of the full width of the curve. */
-      readonly point: Uint8Array
-    })
-
-const maxDigestBytes = 64
-const maxModulusBytes = 512
-const rsaExponent = 65_537
-const curves: ReadonlyMap<number, readonly ['P-256' | 'P-384', number]> = new Map([
-  [3, ['P-256', 32]],
-  [4, ['P-384', 48]],
+const code = 'tpm-malformed'
+/** The hashes that a key or a name can have here, by their numbers. */
+export const tpmHashes: ReadonlyMap<number, HashName> = new Map([
+  [tpmSha256, 'SHA-256'],
+  [tpmSha384, 'SHA-384'],
+])
+const curves: ReadonlyMap<number, 'P-256' | 'P-384'> = new Map([
+  [3, 'P-256'],
+  [4, 'P-384'],
 ])
 
 /**
@@ -66,17 +57,18 @@ const curves: ReadonlyMap<number, readonly ['P-256' | 'P-384', number]> = new Ma
 export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
   const reader = openTpmReader(bytes)
   const type = reader.u16()
-  const head = {
-    bytes,
-    nameAlgorithm: reader.u16(),
-    attributes: reader.u32(),
-    authPolicy: reader.sized(maxDigestBytes),
-    symmetricBits: readSymmetric(reader),
-    ...readScheme(reader),
-  }
-  const key = type === tpmAlgorithm.rsa ? readRsa(reader) : readEcc(reader, type)
+  const nameAlgorithm = reader.u16()
+  const attributes = reader.u32()
+  // What its use would have to be authorized by.
+  reader.sized(maxDigestBytes)
+  const symmetricBits = readSymmetric(reader)
+  const scheme = reader.u16()
+  refuseUnless([tpmNull, tpmEcdsa, tpmRsaSsa].includes(scheme), code)
+  const schemeHash = scheme === tpmNull ? 0 : reader.u16()
+  refuseUnless(type === tpmRsa || type === tpmEcc, code)
+  const key = type === tpmRsa ? readRsa(reader) : readEcc(reader)
   reader.end()
-  return { ...head, ...key }
+  return { bytes, nameAlgorithm, attributes, symmetricBits, schemeHash, key }
 }
 
 /**
@@ -95,14 +87,11 @@ export async function tpmName({ nameAlgorithm, bytes }: TpmPublic): Promise<Uint
  * @throws EvidenceError `tpm-malformed` for any other.
  */
 export async function tpmHash(algorithm: number, bytes: Uint8Array): Promise<Uint8Array> {
-  if (algorithm === tpmAlgorithm.sha256) return await digest('SHA-256', bytes)
-  if (algorithm === tpmAlgorithm.sha384) return await digest('SHA-384', bytes)
-  throw new EvidenceError('tpm-malformed')
+  return await digest(tpmHashes.get(algorithm) ?? refuse(code), bytes)
 }
 
 /** True for a key that signs only what its own TPM made, and that cannot exist outside of it. */
 export function isAttestationKey({ attributes }: TpmPublic): boolean {
-  const { fixedTpm, fixedParent, sensitiveDataOrigin, restricted, sign, decrypt } = tpmAttribute
   const wanted = fixedTpm | fixedParent | sensitiveDataOrigin | restricted | sign
   // A key that also decrypts is a storage key to the TPM, whatever it signs.
   return (attributes & (wanted | decrypt)) === wanted
@@ -110,55 +99,29 @@ export function isAttestationKey({ attributes }: TpmPublic): boolean {
 
 function readSymmetric(reader: TpmReader): number {
   const algorithm = reader.u16()
-  if (algorithm === tpmAlgorithm.null) return 0
+  if (algorithm === tpmNull) return 0
   const bits = reader.u16()
-  if (algorithm !== tpmAlgorithm.aes || reader.u16() !== tpmAlgorithm.cfb || bits === 0) {
-    throw new EvidenceError('tpm-malformed')
-  }
+  const isAesCfb = algorithm === tpmAes && reader.u16() === tpmCfb
+  refuseUnless(isAesCfb && bits > 0, code)
   return bits
 }
 
-function readScheme(reader: TpmReader): { readonly scheme: number; readonly schemeHash: number } {
-  const scheme = reader.u16()
-  if (scheme === tpmAlgorithm.null) return { scheme: 0, schemeHash: 0 }
-  if (scheme !== tpmAlgorithm.ecdsa && scheme !== tpmAlgorithm.rsaSsa) {
-    throw new EvidenceError('tpm-malformed')
-  }
-  return { scheme, schemeHash: reader.u16() }
-}
-
-function readRsa(reader: TpmReader): { readonly kind: 'rsa'; readonly modulus: Uint8Array } {
+function readRsa(reader: TpmReader): PublicKey {
   const keyBits = reader.u16()
   const exponent = reader.u32()
-  const modulus = reader.sized(maxModulusBytes)
+  const modulus = reader.sized(maxTpmRsaBytes)
   // 0 stands for the default exponent.
-  const isExponent = exponent === 0 || exponent === rsaExponent
-  const isFull = compareBytes(modulus, Uint8Array.of(128)) >= 0
-  const isModulus = keyBits >= 2048 && modulus.length * 8 === keyBits && isFull
-  if (!isExponent || !isModulus) throw new EvidenceError('tpm-malformed')
-  return { kind: 'rsa', modulus }
+  const isExponent = exponent === 0 || exponent === defaultExponent
+  const isFull = modulus.length * 8 === keyBits && Number(modulus[0]) >= 0x80
+  refuseUnless(isExponent && keyBits >= 2048 && isFull, code)
+  return { kind: 'RSA', bytes: modulus }
 }
 
-function readEcc(
-  reader: TpmReader,
-  type: number,
-): {
-  readonly kind: 'ecc'
-  readonly curve: 'P-256' | 'P-384'
-  readonly point: Uint8Array
-} {
-  const [curve, width] = curves.get(reader.u16()) ?? []
-  const kdf = reader.u16()
+function readEcc(reader: TpmReader): PublicKey {
+  const curve = curves.get(reader.u16())
+  refuseUnless(reader.u16() === tpmNull, code)
   const x = reader.sized(maxDigestBytes)
   const y = reader.sized(maxDigestBytes)
-  if (
-    type !== tpmAlgorithm.ecc ||
-    curve === undefined ||
-    kdf !== tpmAlgorithm.null ||
-    x.length !== width ||
-    y.length !== width
-  ) {
-    throw new EvidenceError('tpm-malformed')
-  }
-  return { kind: 'ecc', curve, point: concatBytes(x, y) }
+  refuseUnless(x.length === y.length, code)
+  return createEcKey(curve, concatBytes(Uint8Array.of(4), x, y), code)
 }

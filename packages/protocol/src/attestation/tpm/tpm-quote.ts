@@ -1,24 +1,28 @@
 /** What a TPM signs: a quote as TPMS_ATTEST (TPM 2.0 Part 2 §10.12.12), and the signature as TPMT_SIGNATURE. */
-import { compareBytes, concatBytes } from '../../bytes/byte-string.ts'
-import { EvidenceError } from '../evidence-errors.ts'
-import { tpmAlgorithm } from './tpm-public.ts'
+import { concatBytes } from '../../bytes/byte-string.ts'
+import { refuseUnless } from '../evidence-errors.ts'
+import { toWidth } from '../x509/algorithm.ts'
 import { openTpmReader, type TpmReader } from './tpm-reader.ts'
+import {
+  maxBitmapBytes,
+  maxDigestBytes,
+  maxSelections,
+  maxTpmNameBytes,
+  maxTpmRsaBytes,
+} from '../limits.ts'
+import { generatedValue, tpmEcdsa, tpmRsaSsa, typeQuote } from './tpm-numbers.ts'
 
 /** PCRs of one bank, in ascending order. */
 export type PcrSelection = { readonly hash: number; readonly pcrs: readonly number[] }
 
 /** A quote, parsed. Nothing of it is verified. */
 export type TpmQuote = {
-  /** Qualified name of the key that signed. */
-  readonly signer: Uint8Array
   /** What the caller of the TPM passed in. */
   readonly extraData: Uint8Array
-  readonly clockMs: bigint
   readonly resetCount: number
   readonly restartCount: number
   /** False when the TPM lost time since it was last shut down in order. */
   readonly isClockSafe: boolean
-  readonly firmwareVersion: bigint
   readonly selections: readonly PcrSelection[]
   /** Hash of the selected PCRs, one after the other. */
   readonly pcrDigest: Uint8Array
@@ -26,20 +30,12 @@ export type TpmQuote = {
 
 /** A signature as WebCrypto takes it: r ‖ s, or the RSA signature. */
 export type TpmSignature = {
-  readonly scheme: 'ecdsa' | 'rsassa'
+  readonly name: 'ECDSA' | 'RSASSA-PKCS1-v1_5'
   readonly hash: number
   readonly bytes: Uint8Array
 }
 
-const magic = 0xff544347
-const typeQuote = 0x8018
-const maxNameBytes = 66
-const maxExtraBytes = 66
-const maxDigestBytes = 64
-const maxSelections = 4
-const maxBitmapBytes = 3
-const maxRsaBytes = 512
-const bits = [0, 1, 2, 3, 4, 5, 6, 7] as const
+const code = 'tpm-malformed'
 
 /**
  * Parses a quote that fills the bytes.
@@ -48,20 +44,22 @@ const bits = [0, 1, 2, 3, 4, 5, 6, 7] as const
  */
 export function parseTpmQuote(bytes: Uint8Array): TpmQuote {
   const reader = openTpmReader(bytes)
-  if (reader.u32() !== magic || reader.u16() !== typeQuote) refuse()
-  const quote = {
-    signer: reader.sized(maxNameBytes),
-    extraData: reader.sized(maxExtraBytes),
-    clockMs: reader.u64(),
-    resetCount: reader.u32(),
-    restartCount: reader.u32(),
-    isClockSafe: readBoolean(reader),
-    firmwareVersion: reader.u64(),
-    selections: readSelections(reader),
-    pcrDigest: reader.sized(maxDigestBytes),
-  }
+  refuseUnless(reader.u32() === generatedValue && reader.u16() === typeQuote, code)
+  // Qualified name of the key that signed.
+  reader.sized(maxTpmNameBytes)
+  const extraData = reader.sized(maxTpmNameBytes)
+  // Milliseconds of its clock.
+  reader.take(8)
+  const resetCount = reader.u32()
+  const restartCount = reader.u32()
+  const safe = reader.u8()
+  refuseUnless(safe < 2, code)
+  // Version of its firmware.
+  reader.take(8)
+  const selections = readSelections(reader)
+  const pcrDigest = reader.sized(maxDigestBytes)
   reader.end()
-  return quote
+  return { extraData, resetCount, restartCount, isClockSafe: safe === 1, selections, pcrDigest }
 }
 
 /**
@@ -73,9 +71,13 @@ export function parseTpmSignature(bytes: Uint8Array, coordinateBytes: number): T
   const reader = openTpmReader(bytes)
   const scheme = reader.u16()
   const hash = reader.u16()
-  const signature = readSignature(reader, scheme, coordinateBytes)
+  const isEcdsa = scheme === tpmEcdsa
+  refuseUnless(isEcdsa || scheme === tpmRsaSsa, code)
+  const signature = isEcdsa
+    ? concatBytes(readInteger(reader, coordinateBytes), readInteger(reader, coordinateBytes))
+    : reader.sized(maxTpmRsaBytes)
   reader.end()
-  return { ...signature, hash }
+  return { name: isEcdsa ? 'ECDSA' : 'RSASSA-PKCS1-v1_5', hash, bytes: signature }
 }
 
 /**
@@ -87,47 +89,25 @@ export function readSelections(reader: TpmReader): readonly PcrSelection[] {
   const selections = Array.from({ length: reader.count(maxSelections) }, () => {
     const hash = reader.u16()
     const size = reader.u8()
-    if (size > maxBitmapBytes) refuse()
+    refuseUnless(size <= maxBitmapBytes, code)
     return { hash, pcrs: toPcrs(reader.take(size)) }
   })
-  if (new Set(selections.map(({ hash }) => hash)).size !== selections.length) refuse()
+  const banks = new Set(selections.map(({ hash }) => hash))
+  refuseUnless(banks.size === selections.length, code)
   return selections
 }
 
 function toPcrs(bitmap: Uint8Array): readonly number[] {
-  return Array.from(bitmap).flatMap((byte, place) =>
-    bits.filter((bit) => (byte & (1 << bit)) !== 0).map((bit) => 8 * place + bit),
-  )
-}
-
-function readBoolean(reader: TpmReader): boolean {
-  const value = reader.u8()
-  if (value > 1) refuse()
-  return value === 1
-}
-
-function readSignature(
-  reader: TpmReader,
-  scheme: number,
-  coordinateBytes: number,
-): Pick<TpmSignature, 'scheme' | 'bytes'> {
-  if (scheme === tpmAlgorithm.ecdsa) {
-    const r = readInteger(reader, coordinateBytes)
-    const s = readInteger(reader, coordinateBytes)
-    return { scheme: 'ecdsa', bytes: concatBytes(r, s) }
-  }
-  if (scheme !== tpmAlgorithm.rsaSsa) refuse()
-  return { scheme: 'rsassa', bytes: reader.sized(maxRsaBytes) }
+  const pcrs = Array.from({ length: 8 * bitmap.length }, (_, pcr) => pcr)
+  return pcrs.filter((pcr) => (Number(bitmap[pcr >> 3]) & (1 << (pcr & 7))) !== 0)
 }
 
 /** TPMs differ in whether they keep leading zeros: both forms are one number, widened here. */
 function readInteger(reader: TpmReader, width: number): Uint8Array {
-  const bytes = reader.sized(width)
-  const integer = concatBytes(new Uint8Array(width - bytes.length), bytes)
-  if (compareBytes(integer, new Uint8Array(width)) === 0) refuse()
+  const integer = toWidth(reader.sized(width), width, code)
+  refuseUnless(
+    integer.some((byte) => byte !== 0),
+    code,
+  )
   return integer
-}
-
-function refuse(): never {
-  throw new EvidenceError('tpm-malformed')
 }

@@ -1,42 +1,36 @@
 /** AlgorithmIdentifiers as whole byte strings: a parameter that is not listed cannot slip through. */
-import { concatBytes } from '../../bytes/byte-string.ts'
+import { concatBytes, equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
 import {
   coordinateBytes,
   verifySignature,
   type Curve,
-  type HashName,
   type PublicKey,
   type SignatureScheme,
 } from '../../crypto/verify-signature.ts'
-import { EvidenceError } from '../evidence-errors.ts'
-import { derTags, openDer, openSequence, type DerReader } from './der.ts'
-
-const hashes: readonly (readonly [HashName, string, string])[] = [
-  ['SHA-256', '01', '20'],
-  ['SHA-384', '02', '30'],
-  ['SHA-512', '03', '40'],
-]
+import { EvidenceError, refuse, refuseUnless, type EvidenceCode } from '../evidence-errors.ts'
+import { openDer, openSequence, type DerReader } from './der.ts'
+import { sequenceTag } from './der-numbers.ts'
 
 /** By the hex of the DER: ECDSA, RSA PKCS#1 v1.5 and RSA-PSS, the latter with and without its default trailer field. */
 const schemes: ReadonlyMap<string, SignatureScheme> = /* @__PURE__ */ new Map(
-  hashes.flatMap(([hash, digit, salt]): readonly (readonly [string, SignatureScheme])[] => {
-    const ecdsaDigit = Number(digit) + 1
-    const rsaDigit = (Number(digit) + 10).toString(16).padStart(2, '0')
-    const digest = `300d06096086480165030402${digit}0500`
-    const parameters = `a00f${digest}a11c301a06092a864886f70d010108${digest}a2030201${salt}`
-    const pss = { name: 'RSA-PSS', hash } as const
+  ([256, 384, 512] as const).flatMap((bits, index): [string, SignatureScheme][] => {
+    const hash = `SHA-${bits}` as const
+    const digit = index + 1
+    const digest = `300d060960864801650304020${digit}0500`
+    const parameters = `a00f${digest}a11c301a06092a864886f70d010108${digest}a2030201${digit + 1}0`
+    const rsaDigit = (index + 11).toString(16)
     return [
-      [`300a06082a8648ce3d04030${ecdsaDigit}`, { name: 'ECDSA', hash }],
-      [`300d06092a864886f70d0101${rsaDigit}0500`, { name: 'RSASSA-PKCS1-v1_5', hash }],
-      [`304106092a864886f70d01010a3034${parameters}`, pss],
-      [`304606092a864886f70d01010a3039${parameters}a303020101`, pss],
+      [`300a06082a8648ce3d04030${digit + 1}`, { name: 'ECDSA', hash }],
+      [`300d06092a864886f70d01010${rsaDigit}0500`, { name: 'RSASSA-PKCS1-v1_5', hash }],
+      [`304106092a864886f70d01010a3034${parameters}`, { name: 'RSA-PSS', hash }],
+      [`304606092a864886f70d01010a3039${parameters}a303020101`, { name: 'RSA-PSS', hash }],
     ]
   }),
 )
 
-const rsaKey = '300d06092a864886f70d0101010500'
-const curves: ReadonlyMap<string, Curve> = new Map<string, Curve>([
+const keyKinds: ReadonlyMap<string, PublicKey['kind']> = new Map<string, PublicKey['kind']>([
+  ['300d06092a864886f70d0101010500', 'RSA'],
   ['301306072a8648ce3d020106082a8648ce3d030107', 'P-256'],
   ['301006072a8648ce3d020106052b81040022', 'P-384'],
   ['301006072a8648ce3d020106052b81040023', 'P-521'],
@@ -48,9 +42,7 @@ const curves: ReadonlyMap<string, Curve> = new Map<string, Curve>([
  * @throws EvidenceError `certificate-algorithm`.
  */
 export function parseSignatureAlgorithm(encoded: Uint8Array): SignatureScheme {
-  const scheme = schemes.get(toHex(encoded))
-  if (scheme === undefined) throw new EvidenceError('certificate-algorithm')
-  return scheme
+  return schemes.get(toHex(encoded)) ?? refuse('certificate-algorithm')
 }
 
 /**
@@ -61,15 +53,42 @@ export function parseSignatureAlgorithm(encoded: Uint8Array): SignatureScheme {
  */
 export function parsePublicKey(encoded: Uint8Array): PublicKey {
   const fields = openSequence(encoded, 'certificate-malformed')
-  const algorithm = toHex(fields.take(derTags.sequence).encoded)
+  const kind = keyKinds.get(toHex(fields.take(sequenceTag).encoded))
   const bits = fields.bits()
   fields.finish()
-  if (algorithm === rsaKey) return parseRsaKey(openSequence(bits, 'certificate-key'))
-  const curve = curves.get(algorithm)
-  if (curve === undefined || bits[0] !== 4 || bits.length !== 1 + 2 * coordinateBytes[curve]) {
-    throw new EvidenceError('certificate-key')
-  }
-  return { kind: 'ec', curve, point: bits }
+  if (kind !== 'RSA') return createEcKey(kind, bits, 'certificate-key')
+  const rsa = openSequence(bits, 'certificate-key')
+  const modulus = rsa.unsigned()
+  const exponent = rsa.unsigned()
+  rsa.finish()
+  return createRsaKey(modulus, exponent, 'certificate-key')
+}
+
+/** An RSA key, refused with `code` unless it has 2,048 to 8,192 bits and the exponent 65,537. */
+export function createRsaKey(
+  modulus: Uint8Array,
+  exponent: Uint8Array,
+  code: EvidenceCode,
+): PublicKey {
+  const isTaken = modulus.length >= 256 && modulus.length <= 1024 && modulus[0] !== 0
+  refuseUnless(isTaken && toHex(exponent) === '010001', code)
+  return { kind: 'RSA', bytes: modulus }
+}
+
+/** An uncompressed point, refused with `code` unless it has the width of the curve. */
+export function createEcKey(
+  curve: Curve | undefined,
+  point: Uint8Array,
+  code: EvidenceCode,
+): PublicKey {
+  const kind = curve ?? refuse(code)
+  refuseUnless(point[0] === 4 && point.length === 1 + 2 * coordinateBytes[kind], code)
+  return { kind, bytes: point }
+}
+
+/** True when both are one key. */
+export function isSameKey(a: PublicKey, b: PublicKey): boolean {
+  return a.kind === b.kind && equalBytes(a.bytes, b.bytes)
 }
 
 /**
@@ -78,14 +97,19 @@ export function parsePublicKey(encoded: Uint8Array): PublicKey {
  * @throws EvidenceError `signature-malformed`.
  */
 export function parseEcdsaSignature(der: Uint8Array, curve: Curve): Uint8Array {
-  const fields = openSequence(der, 'signature-malformed')
-  const halves = [fields.unsigned(), fields.unsigned()].map((half) => {
-    const width = coordinateBytes[curve]
-    if (half.length > width) throw new EvidenceError('signature-malformed')
-    return concatBytes(new Uint8Array(width - half.length), half)
-  })
+  const code = 'signature-malformed'
+  const fields = openSequence(der, code)
+  const width = coordinateBytes[curve]
+  const r = toWidth(fields.unsigned(), width, code)
+  const s = toWidth(fields.unsigned(), width, code)
   fields.finish()
-  return concatBytes(...halves)
+  return concatBytes(r, s)
+}
+
+/** The integer with leading zeros, refused with `code` when it is wider. */
+export function toWidth(integer: Uint8Array, width: number, code: EvidenceCode): Uint8Array {
+  refuseUnless(integer.length <= width, code)
+  return concatBytes(new Uint8Array(width - integer.length), integer)
 }
 
 /** A value with a signature over it, as certificates and revocation lists are. */
@@ -96,25 +120,25 @@ export type SignedDer = {
 }
 
 /**
- * Opens a signed value. `readInner` takes the inner AlgorithmIdentifier out of what comes before it and gives it back:
- * it has the bytes of the outer one, which nothing signs.
+ * Opens a signed value. `parseTbs` takes the inner AlgorithmIdentifier out of it and gives it back: it has the bytes of
+ * the outer one, which nothing signs.
  */
 export function openSigned<T>(
   encoded: Uint8Array,
   code: 'certificate-malformed' | 'crl-malformed',
   parseTbs: (tbs: DerReader) => { readonly algorithm: Uint8Array; readonly value: T },
-): { readonly signed: SignedDer; readonly value: T } {
+): T & { readonly signed: SignedDer } {
   const fields = openSequence(encoded, code)
-  const tbs = fields.take(derTags.sequence)
-  const outer = fields.take(derTags.sequence).encoded
+  const tbs = fields.take(sequenceTag)
+  const outer = fields.take(sequenceTag).encoded
   const signature = fields.bits()
   fields.finish()
   const inner = openDer(tbs.content, code)
   const { algorithm, value } = parseTbs(inner)
   inner.finish()
-  if (toHex(outer) !== toHex(algorithm)) throw new EvidenceError(code)
+  refuseUnless(equalBytes(outer, algorithm), code)
   const scheme = parseSignatureAlgorithm(outer)
-  return { signed: { tbs: tbs.encoded, scheme, signature }, value }
+  return { ...value, signed: { tbs: tbs.encoded, scheme, signature } }
 }
 
 /** Whether `issuer` signed the value. */
@@ -123,7 +147,7 @@ export async function verifySigned(
   issuer: PublicKey,
 ): Promise<boolean> {
   try {
-    const raw = issuer.kind === 'ec' ? parseEcdsaSignature(signature, issuer.curve) : signature
+    const raw = issuer.kind === 'RSA' ? signature : parseEcdsaSignature(signature, issuer.kind)
     return await verifySignature(issuer, scheme, raw, tbs)
   } catch (error) {
     if (error instanceof EvidenceError) return false
@@ -131,11 +155,21 @@ export async function verifySigned(
   }
 }
 
-function parseRsaKey(fields: DerReader): PublicKey {
-  const modulus = fields.unsigned()
-  const exponent = fields.unsigned()
-  fields.finish()
-  const isTaken = modulus.length >= 256 && modulus.length <= 1024 && toHex(exponent) === '010001'
-  if (!isTaken) throw new EvidenceError('certificate-key')
-  return { kind: 'rsa', modulus, exponent }
+/**
+ * Refuses with `code` what this key did not sign by ECDSA; r ‖ s over the curve and by the hash of so many bits.
+ *
+ * @param about - which signature is meant.
+ */
+export async function checkEcdsa(
+  key: PublicKey,
+  bits: 256 | 384,
+  signature: Uint8Array,
+  message: Uint8Array,
+  code: EvidenceCode = 'evidence-signature-invalid',
+  about?: string,
+): Promise<void> {
+  const scheme = { name: 'ECDSA', hash: `SHA-${bits}` } as const
+  const isSigned =
+    key.kind === `P-${bits}` && (await verifySignature(key, scheme, signature, message))
+  refuseUnless(isSigned, code, about)
 }

@@ -2,15 +2,24 @@
 import { toHex } from '../../bytes/text-encoding.ts'
 import { sha256 } from '../../crypto/sha256.ts'
 import type { PublicKey } from '../../crypto/verify-signature.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { openSigned, parsePublicKey, type SignedDer } from './algorithm.ts'
-import { derTags, openSequence, toOidHex, type DerReader } from './der.ts'
+import { openSequence, type DerReader } from './der.ts'
+import {
+  anyKeyUsage,
+  bitStringTag,
+  booleanTag,
+  octetStringTag,
+  oidTag,
+  sequenceTag,
+} from './der-numbers.ts'
 import { takeTime } from './time.ts'
+import { maxExtensions, maxSerialBytes } from '../limits.ts'
 
 /** An extension: the content of its OCTET STRING. */
 export type Extension = { readonly isCritical: boolean; readonly value: Uint8Array }
 
-/** Extensions by the hex of their OBJECT IDENTIFIER (`toOidHex`). */
+/** Extensions by the hex of the content of their OBJECT IDENTIFIER. */
 export type Extensions = ReadonlyMap<string, Extension>
 
 /** A parsed certificate. Nothing in it is verified. Names are compared as bytes; dates are milliseconds. */
@@ -29,29 +38,21 @@ export type Certificate = {
   readonly signed: SignedDer
   /** `undefined` when the certificate is no authority. */
   readonly authority: { readonly maxPathLength: number } | undefined
-  /** `undefined` when the certificate does not restrict its key. */
-  readonly keyUsage: KeyUsage | undefined
-}
-
-/** What the key of a certificate may do. */
-export type KeyUsage = {
-  readonly signs: boolean
-  readonly signsCertificates: boolean
-  readonly signsLists: boolean
+  /** What its key may do: the first byte of keyUsage, all bits where the certificate does not restrict it. */
+  readonly keyUsage: number
 }
 
 /** Most bytes of one certificate. */
 export const maxCertificateBytes = 8192
 
+// 2.5.29.15 and 2.5.29.19.
+const keyUsage = '551d0f'
+const basicConstraints = '551d13'
+
 /** Extensions that every chain here understands. */
-export const understoodExtensions: ReadonlySet<string> = /* @__PURE__ */ new Set([
-  toOidHex('2.5.29.15'),
-  toOidHex('2.5.29.19'),
-])
+export const understoodExtensions: ReadonlySet<string> = new Set([keyUsage, basicConstraints])
 
 const code = 'certificate-malformed'
-const maxSerialBytes = 20
-const maxExtensions = 32
 
 type Body = Omit<Certificate, 'encoded' | 'digest' | 'signed'>
 
@@ -61,9 +62,8 @@ type Body = Omit<Certificate, 'encoded' | 'digest' | 'signed'>
  * @throws EvidenceError `certificate-malformed`, `certificate-algorithm`, `certificate-key`.
  */
 export function parseCertificate(encoded: Uint8Array): Certificate {
-  if (encoded.length > maxCertificateBytes) throw new EvidenceError(code)
-  const { signed, value } = openSigned(encoded, code, parseBody)
-  return { ...value, encoded, digest: toHex(sha256(encoded)), signed }
+  refuseUnless(encoded.length <= maxCertificateBytes, code)
+  return { ...openSigned(encoded, code, parseBody), encoded, digest: toHex(sha256(encoded)) }
 }
 
 /**
@@ -76,35 +76,34 @@ export function parseExtensions(
   refusal: 'certificate-malformed' | 'crl-malformed',
 ): Extensions {
   const extensions = new Map<string, Extension>()
-  while (list.peek() !== undefined) {
-    const fields = list.open(derTags.sequence)
-    const id = toHex(fields.take(derTags.oid).content)
-    const isCritical = fields.peek() === derTags.boolean
-    if (isCritical && !isTrue(fields)) throw new EvidenceError(refusal)
-    const value = fields.take(derTags.octetString).content
+  for (const fields of list.openAll()) {
+    const id = toHex(fields.take(oidTag).content)
+    const isCritical = fields.peek() === booleanTag
+    if (isCritical) takeTrue(fields, refusal)
+    const value = fields.take(octetStringTag).content
     fields.finish()
-    if (extensions.has(id) || extensions.size === maxExtensions) throw new EvidenceError(refusal)
+    refuseUnless(!extensions.has(id) && extensions.size < maxExtensions, refusal)
     extensions.set(id, { isCritical, value })
   }
-  if (extensions.size === 0) throw new EvidenceError(refusal)
+  refuseUnless(extensions.size > 0, refusal)
   return extensions
 }
 
 function parseBody(tbs: DerReader): { algorithm: Uint8Array; value: Body } {
   const version = tbs.open(0xa0)
   // Version 3 is written as 2.
-  if (version.small() !== 2) throw new EvidenceError(code)
+  refuseUnless(version.small() === 2, code)
   version.finish()
   const serial = tbs.unsigned()
-  if (serial.length > maxSerialBytes) throw new EvidenceError(code)
-  const algorithm = tbs.take(derTags.sequence).encoded
-  const issuer = tbs.take(derTags.sequence).encoded
-  const dates = tbs.open(derTags.sequence)
+  refuseUnless(serial.length <= maxSerialBytes, code)
+  const algorithm = tbs.take(sequenceTag).encoded
+  const issuer = tbs.take(sequenceTag).encoded
+  const dates = tbs.open(sequenceTag)
   const notBeforeMs = takeTime(dates, code)
   const notAfterMs = takeTime(dates, code)
   dates.finish()
-  const subject = tbs.take(derTags.sequence).encoded
-  const publicKey = parsePublicKey(tbs.take(derTags.sequence).encoded)
+  const subject = tbs.take(sequenceTag).encoded
+  const publicKey = parsePublicKey(tbs.take(sequenceTag).encoded)
   const extensions = takeExtensions(tbs)
   const value = {
     serial: toHex(serial),
@@ -114,8 +113,8 @@ function parseBody(tbs: DerReader): { algorithm: Uint8Array; value: Body } {
     notAfterMs,
     publicKey,
     extensions,
-    authority: parseAuthority(extensions),
-    keyUsage: parseKeyUsage(extensions),
+    authority: parseAuthority(extensions.get(basicConstraints)),
+    keyUsage: parseKeyUsage(extensions.get(keyUsage)),
   }
   return { algorithm, value }
 }
@@ -123,37 +122,32 @@ function parseBody(tbs: DerReader): { algorithm: Uint8Array; value: Body } {
 function takeExtensions(tbs: DerReader): Extensions {
   if (tbs.peek() === undefined) return new Map()
   const wrapper = tbs.open(0xa3)
-  const extensions = parseExtensions(wrapper.open(derTags.sequence), code)
+  const extensions = parseExtensions(wrapper.open(sequenceTag), code)
   wrapper.finish()
   return extensions
 }
 
-function parseAuthority(extensions: Extensions): Certificate['authority'] {
-  const extension = extensions.get(toOidHex('2.5.29.19'))
+function parseAuthority(extension: Extension | undefined): Certificate['authority'] {
   if (extension === undefined) return undefined
   const fields = openSequence(extension.value, code)
   if (fields.peek() === undefined) return undefined
-  if (!isTrue(fields)) throw new EvidenceError(code)
-  const maxPathLength = fields.peek() === undefined ? Number.MAX_SAFE_INTEGER : fields.small()
+  takeTrue(fields, code)
+  const maxPathLength = fields.peek() === undefined ? Infinity : fields.small()
   fields.finish()
   return { maxPathLength }
 }
 
-function parseKeyUsage(extensions: Extensions): KeyUsage | undefined {
-  const extension = extensions.get(toOidHex('2.5.29.15'))
-  if (extension === undefined) return undefined
+function parseKeyUsage(extension: Extension | undefined): number {
+  if (extension === undefined) return anyKeyUsage
   // BIT STRING of one or two bytes: its bits are counted from the highest of the first byte.
-  const [tag, length, unusedBits = 8, first = 0] = extension.value
-  const isWhole = length === extension.value.length - 2 && (length === 2 || length === 3)
-  if (tag !== derTags.bitString || !isWhole || unusedBits > 7) throw new EvidenceError(code)
-  return {
-    signs: (first & 0x80) !== 0,
-    signsCertificates: (first & 0x04) !== 0,
-    signsLists: (first & 0x02) !== 0,
-  }
+  const { value } = extension
+  const [tag, length, unusedBits = 8, first = 0] = value
+  const isWhole = length === value.length - 2 && (length === 2 || length === 3)
+  refuseUnless(tag === bitStringTag && isWhole && unusedBits < 8, code)
+  return first
 }
 
-function isTrue(fields: DerReader): boolean {
-  const { content } = fields.take(derTags.boolean)
-  return content.length === 1 && content[0] === 0xff
+/** A BOOLEAN that is written down is true: false is the default of both. */
+function takeTrue(fields: DerReader, refusal: 'certificate-malformed' | 'crl-malformed'): void {
+  refuseUnless(toHex(fields.take(booleanTag).content) === 'ff', refusal)
 }

@@ -1,8 +1,9 @@
 /** Whether a chain of certificates holds (spec/attestation.md AT3). Chains are written root first. */
 import { equalBytes } from '../../bytes/byte-string.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { verifySigned } from './algorithm.ts'
 import { understoodExtensions, type Certificate } from './certificate.ts'
+import { signsAnything, signsCertificates } from './der-numbers.ts'
 
 /** Root certificates that are trusted: SHA-256 of their DER in hex. There is no way to say "any root". */
 export type RootPins = ReadonlySet<string>
@@ -12,10 +13,8 @@ export function endsOf(chain: readonly Certificate[]): {
   readonly root: Certificate
   readonly leaf: Certificate
 } {
-  const [root] = chain
-  const leaf = chain.at(-1)
-  if (root === undefined || leaf === undefined) throw new EvidenceError('chain-length')
-  return { root, leaf }
+  const root = chain[0] ?? refuse('chain-length')
+  return { root, leaf: chain.at(-1) ?? root }
 }
 
 /**
@@ -24,7 +23,7 @@ export function endsOf(chain: readonly Certificate[]): {
  * @throws EvidenceError `chain-root-untrusted`, `chain-length` for a chain of none.
  */
 export function checkRoot(chain: readonly Certificate[], pins: RootPins): void {
-  if (!pins.has(endsOf(chain).root.digest)) throw new EvidenceError('chain-root-untrusted')
+  refuseUnless(pins.has(endsOf(chain).root.digest), 'chain-root-untrusted')
 }
 
 /**
@@ -44,7 +43,7 @@ export async function checkIssuance(
   for (const [depth, certificate] of chain.entries()) {
     for (const [id, { isCritical }] of certificate.extensions) {
       const isUnderstood = understoodExtensions.has(id) || understood.has(id)
-      if (isCritical && !isUnderstood) throw new EvidenceError('certificate-extension-critical')
+      refuseUnless(isUnderstood || !isCritical, 'certificate-extension-critical')
     }
     // Authorities that may stand between the one above and the leaf.
     if (above !== undefined) await checkIssued(certificate, above, chain.length - 1 - depth)
@@ -59,9 +58,8 @@ export async function checkIssuance(
  */
 export function checkDates(chain: readonly Certificate[], asOfMs: number): void {
   for (const { notBeforeMs, notAfterMs } of chain) {
-    // Written so that a time that is no number is refused.
-    if (!(asOfMs >= notBeforeMs)) throw new EvidenceError('certificate-not-yet-valid')
-    if (asOfMs > notAfterMs) throw new EvidenceError('certificate-expired')
+    refuseUnless(asOfMs >= notBeforeMs, 'certificate-not-yet-valid')
+    refuseUnless(asOfMs <= notAfterMs, 'certificate-expired')
   }
 }
 
@@ -72,8 +70,7 @@ export function checkDates(chain: readonly Certificate[], asOfMs: number): void 
  * @throws EvidenceError `chain-key-usage`.
  */
 export function checkSigner({ authority, keyUsage }: Certificate): void {
-  if (authority !== undefined) throw new EvidenceError('chain-key-usage')
-  if (keyUsage !== undefined && !keyUsage.signs) throw new EvidenceError('chain-key-usage')
+  refuseUnless(authority === undefined && (keyUsage & signsAnything) !== 0, 'chain-key-usage')
 }
 
 async function checkIssued(
@@ -81,14 +78,10 @@ async function checkIssued(
   issuer: Certificate,
   authoritiesBelow: number,
 ): Promise<void> {
-  if (!equalBytes(certificate.issuer, issuer.subject)) {
-    throw new EvidenceError('chain-issuer-mismatch')
-  }
-  if (issuer.authority === undefined) throw new EvidenceError('chain-not-ca')
-  if (issuer.keyUsage?.signsCertificates === false) throw new EvidenceError('chain-key-usage')
-  if (issuer.authority.maxPathLength < authoritiesBelow) {
-    throw new EvidenceError('chain-path-length')
-  }
-  const isSigned = await verifySigned(certificate.signed, issuer.publicKey)
-  if (!isSigned) throw new EvidenceError('chain-signature-invalid')
+  const { subject, authority, keyUsage, publicKey } = issuer
+  refuseUnless(equalBytes(certificate.issuer, subject), 'chain-issuer-mismatch')
+  const { maxPathLength } = authority ?? refuse('chain-not-ca')
+  refuseUnless((keyUsage & signsCertificates) !== 0, 'chain-key-usage')
+  refuseUnless(maxPathLength >= authoritiesBelow, 'chain-path-length')
+  refuseUnless(await verifySigned(certificate.signed, publicKey), 'chain-signature-invalid')
 }

@@ -1,12 +1,9 @@
 /** Strict DER (X.690 §10, §11): one encoding for one value, read left to right, never past the end. */
-import { EvidenceError, type EvidenceCode } from '../evidence-errors.ts'
+import { refuse, refuseUnless, type EvidenceCode } from '../evidence-errors.ts'
+import { bitStringTag, integerTag, sequenceTag } from './der-numbers.ts'
 
 /** One value. `encoded` is tag, length and content. */
-export type DerValue = {
-  readonly tag: number
-  readonly content: Uint8Array
-  readonly encoded: Uint8Array
-}
+export type DerValue = { readonly content: Uint8Array; readonly encoded: Uint8Array }
 
 /** Reads values one after another; each method refuses what is not there with the reader's code. Owns its offset. */
 export type DerReader = {
@@ -15,6 +12,8 @@ export type DerReader = {
   take(tag: number): DerValue
   /** Enters the next value, which must be whole by itself: call `finish` on what it gives. */
   open(tag: number): DerReader
+  /** Enters each of the SEQUENCEs that are left, one after another. */
+  openAll(): Iterable<DerReader>
   /** The magnitude of a non-negative INTEGER without leading zeros; of 0 it is one zero byte. */
   unsigned(): Uint8Array
   /** A non-negative INTEGER of at most four bytes. */
@@ -25,47 +24,40 @@ export type DerReader = {
   finish(): void
 }
 
-/** Universal tags that are read here. */
-export const derTags = {
-  boolean: 0x01,
-  integer: 0x02,
-  bitString: 0x03,
-  octetString: 0x04,
-  null: 0x05,
-  oid: 0x06,
-  utcTime: 0x17,
-  generalizedTime: 0x18,
-  sequence: 0x30,
-} as const
-
 /** A reader of the values that lie in `bytes`. */
 export function openDer(bytes: Uint8Array, code: EvidenceCode): DerReader {
   let offset = 0
-  const next = (): DerValue => {
-    const value = readValue(bytes.subarray(offset), code)
-    offset += value.encoded.length
-    return value
-  }
   const reader: DerReader = {
     peek: () => bytes[offset],
     take(tag) {
-      if (bytes[offset] !== tag) throw new EvidenceError(code)
-      return next()
+      refuseUnless(bytes[offset] === tag, code)
+      const value = readValue(bytes.subarray(offset), code)
+      offset += value.encoded.length
+      return value
     },
     open: (tag) => openDer(reader.take(tag).content, code),
-    unsigned: () => toMagnitude(reader.take(derTags.integer).content, code),
+    *openAll() {
+      while (offset < bytes.length) yield reader.open(sequenceTag)
+    },
+    unsigned() {
+      const { content } = reader.take(integerTag)
+      const [first = 0x80, second = 0x80] = content
+      // Negative, empty, or longer than it has to be.
+      refuseUnless(first < 0x80 && (first > 0 || second >= 0x80), code)
+      return first === 0 && content.length > 1 ? content.subarray(1) : content
+    },
     small() {
       const magnitude = reader.unsigned()
-      if (magnitude.length > 4) throw new EvidenceError(code)
-      return magnitude.reduce((sum, byte) => sum * 256 + byte, 0)
+      refuseUnless(magnitude.length <= 4, code)
+      return toNumber(magnitude)
     },
     bits() {
-      const { content } = reader.take(derTags.bitString)
-      if (content[0] !== 0) throw new EvidenceError(code)
+      const { content } = reader.take(bitStringTag)
+      refuseUnless(content[0] === 0, code)
       return content.subarray(1)
     },
     finish() {
-      if (offset !== bytes.length) throw new EvidenceError(code)
+      refuseUnless(offset === bytes.length, code)
     },
   }
   return reader
@@ -74,49 +66,26 @@ export function openDer(bytes: Uint8Array, code: EvidenceCode): DerReader {
 /** A reader of the content of the only value of `bytes`, a SEQUENCE. */
 export function openSequence(bytes: Uint8Array, code: EvidenceCode): DerReader {
   const outer = openDer(bytes, code)
-  const inner = outer.open(derTags.sequence)
+  const inner = outer.open(sequenceTag)
   outer.finish()
   return inner
 }
 
-/** The content of an OBJECT IDENTIFIER in hex, from its dotted form: how this package compares them. */
-export function toOidHex(dotted: string): string {
-  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
-  let hex = ''
-  for (const arc of [first * 40 + second, ...rest]) {
-    const septets: number[] = [arc % 128]
-    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128)) {
-      septets.unshift((left % 128) + 128)
-    }
-    for (const septet of septets) hex += septet.toString(16).padStart(2, '0')
-  }
-  return hex
-}
-
 function readValue(bytes: Uint8Array, code: EvidenceCode): DerValue {
-  const [tag, first] = bytes
+  const first = bytes[1] ?? refuse(code)
+  const isLong = first >= 0x80
+  const lengthBytes = isLong ? first - 0x80 : 0
+  const start = 2 + lengthBytes
+  const length = isLong ? toNumber(bytes.subarray(2, start)) : first
+  // Of the long form, 0x80 alone is the indefinite one; four bytes of length are more than any input has.
+  const isShortest = !isLong || (length >= 0x80 && length >= 256 ** (lengthBytes - 1))
   // Tag numbers above 30 do not occur in what is read here.
-  if (tag === undefined || first === undefined || (tag & 31) === 31) throw new EvidenceError(code)
-  let length = first
-  let start = 2
-  if (first >= 0x80) {
-    const lengthBytes = first - 0x80
-    start += lengthBytes
-    // 0x80 alone is the indefinite form; four bytes of length are more than any input has.
-    if (lengthBytes < 1 || lengthBytes > 3) throw new EvidenceError(code)
-    length = bytes.subarray(2, start).reduce((sum, byte) => sum * 256 + byte, 0)
-    const isMinimal = length >= 0x80 && length >= 256 ** (lengthBytes - 1)
-    if (!isMinimal) throw new EvidenceError(code)
-  }
+  refuseUnless((Number(bytes[0]) & 31) !== 31 && lengthBytes <= 3 && isShortest, code)
   const end = start + length
-  if (end > bytes.length) throw new EvidenceError(code)
-  return { tag, content: bytes.subarray(start, end), encoded: bytes.subarray(0, end) }
+  refuseUnless(end <= bytes.length, code)
+  return { content: bytes.subarray(start, end), encoded: bytes.subarray(0, end) }
 }
 
-function toMagnitude(content: Uint8Array, code: EvidenceCode): Uint8Array {
-  const [first, second] = content
-  if (first === undefined || first >= 0x80) throw new EvidenceError(code)
-  if (first !== 0 || second === undefined) return content
-  if (second < 0x80) throw new EvidenceError(code)
-  return content.subarray(1)
+function toNumber(bytes: Uint8Array): number {
+  return bytes.reduce((sum, byte) => sum * 256 + byte, 0)
 }

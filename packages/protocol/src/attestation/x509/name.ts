@@ -1,9 +1,12 @@
 /** Distinguished names: read only where a vendor puts a role into one. */
 import { decodeUtf8 } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import { derTags, openSequence, toOidHex } from './der.ts'
+import { openSequence } from './der.ts'
+import { oidTag, sequenceTag } from './der-numbers.ts'
 
-const set = 0x31
+const setTag = 0x31
+// 2.5.4.3
+const commonName = '550403'
 const code = 'certificate-malformed'
 
 /**
@@ -15,10 +18,10 @@ export function commonNameOf(name: Uint8Array): string | undefined {
   const names: (string | undefined)[] = []
   const sequence = openSequence(name, code)
   while (sequence.peek() !== undefined) {
-    const attribute = sequence.open(set).open(derTags.sequence)
-    const id = toHex(attribute.take(derTags.oid).content)
+    const attribute = sequence.open(setTag).open(sequenceTag)
+    const id = toHex(attribute.take(oidTag).content)
     const text = decodeUtf8(attribute.take(attribute.peek() ?? 0).content)
-    if (id === toOidHex('2.5.4.3')) names.push(text)
+    if (id === commonName) names.push(text)
   }
   return names.length === 1 ? names[0] : undefined
 }

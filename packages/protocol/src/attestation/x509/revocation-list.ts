@@ -1,10 +1,12 @@
 /** Certificate revocation lists (spec/attestation.md AT4). */
 import { equalBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
-import { EvidenceError } from '../evidence-errors.ts'
+import { needCollateral, type PlatformEvidence } from '../appraisal.ts'
+import { refuseUnless } from '../evidence-errors.ts'
 import { openSigned, verifySigned, type SignedDer } from './algorithm.ts'
 import { parseExtensions, type Certificate } from './certificate.ts'
-import { derTags, type DerReader } from './der.ts'
+import type { DerReader } from './der.ts'
+import { sequenceTag, signsLists } from './der-numbers.ts'
 import { takeTime } from './time.ts'
 
 /** A parsed list. Nothing in it is verified. Dates are milliseconds. */
@@ -28,9 +30,25 @@ const code = 'crl-malformed'
  * @throws EvidenceError `crl-malformed`, `certificate-algorithm`.
  */
 export function parseRevocationList(encoded: Uint8Array): RevocationList {
-  if (encoded.length > maxRevocationListBytes) throw new EvidenceError(code)
-  const { signed, value } = openSigned(encoded, code, parseBody)
-  return { ...value, signed }
+  refuseUnless(encoded.length <= maxRevocationListBytes, code)
+  return openSigned(encoded, code, parseBody)
+}
+
+/**
+ * Refuses certificates that are revoked by the list of their issuer, which is a piece of collateral.
+ *
+ * @throws EvidenceError `crl-…`, `chain-key-usage`, `certificate-revoked`; EvidenceNotChecked `collateral-missing`.
+ */
+export async function checkRevocation(
+  evidence: PlatformEvidence,
+  name: string,
+  issuer: Certificate,
+  certificates: readonly Certificate[],
+  asOfMs: number,
+): Promise<void> {
+  const list = parseRevocationList(needCollateral(evidence, name))
+  await checkRevocationList(list, issuer, asOfMs)
+  for (const certificate of certificates) checkNotRevoked(list, certificate, asOfMs)
 }
 
 /**
@@ -44,12 +62,11 @@ export async function checkRevocationList(
   issuer: Certificate,
   asOfMs: number,
 ): Promise<void> {
-  if (!equalBytes(list.issuer, issuer.subject)) throw new EvidenceError('crl-issuer-mismatch')
-  if (issuer.keyUsage?.signsLists === false) throw new EvidenceError('chain-key-usage')
-  const isSigned = await verifySigned(list.signed, issuer.publicKey)
-  if (!isSigned) throw new EvidenceError('crl-signature-invalid')
-  if (!(asOfMs >= list.thisUpdateMs)) throw new EvidenceError('crl-not-yet-valid')
-  if (asOfMs > list.nextUpdateMs) throw new EvidenceError('crl-expired')
+  refuseUnless(equalBytes(list.issuer, issuer.subject), 'crl-issuer-mismatch')
+  refuseUnless((issuer.keyUsage & signsLists) !== 0, 'chain-key-usage')
+  refuseUnless(await verifySigned(list.signed, issuer.publicKey), 'crl-signature-invalid')
+  refuseUnless(asOfMs >= list.thisUpdateMs, 'crl-not-yet-valid')
+  refuseUnless(asOfMs <= list.nextUpdateMs, 'crl-expired')
 }
 
 /**
@@ -62,11 +79,8 @@ export function checkNotRevoked(
   { issuer, serial }: Certificate,
   asOfMs: number,
 ): void {
-  if (!equalBytes(list.issuer, issuer)) throw new EvidenceError('crl-issuer-mismatch')
-  const revokedAtMs = list.revoked.get(serial)
-  if (revokedAtMs !== undefined && !(revokedAtMs > asOfMs)) {
-    throw new EvidenceError('certificate-revoked')
-  }
+  refuseUnless(equalBytes(list.issuer, issuer), 'crl-issuer-mismatch')
+  refuseUnless((list.revoked.get(serial) ?? Infinity) > asOfMs, 'certificate-revoked')
 }
 
 function parseBody(tbs: DerReader): {
@@ -74,15 +88,14 @@ function parseBody(tbs: DerReader): {
   value: Omit<RevocationList, 'signed'>
 } {
   // Version 2 is written as 1.
-  if (tbs.small() !== 1) throw new EvidenceError(code)
-  const algorithm = tbs.take(derTags.sequence).encoded
-  const issuer = tbs.take(derTags.sequence).encoded
+  refuseUnless(tbs.small() === 1, code)
+  const algorithm = tbs.take(sequenceTag).encoded
+  const issuer = tbs.take(sequenceTag).encoded
   const thisUpdateMs = takeTime(tbs, code)
   const nextUpdateMs = takeTime(tbs, code)
   const revoked = new Map<string, number>()
-  if (tbs.peek() === derTags.sequence) {
-    const entries = tbs.open(derTags.sequence)
-    while (entries.peek() !== undefined) takeEntry(entries, revoked)
+  if (tbs.peek() === sequenceTag) {
+    for (const entry of tbs.open(sequenceTag).openAll()) takeEntry(entry, revoked)
   }
   if (tbs.peek() !== undefined) {
     const wrapper = tbs.open(0xa0)
@@ -92,20 +105,17 @@ function parseBody(tbs: DerReader): {
   return { algorithm, value: { issuer, thisUpdateMs, nextUpdateMs, revoked } }
 }
 
-function takeEntry(entries: DerReader, revoked: Map<string, number>): void {
-  const entry = entries.open(derTags.sequence)
+function takeEntry(entry: DerReader, revoked: Map<string, number>): void {
   const serial = toHex(entry.unsigned())
   const revokedAtMs = takeTime(entry, code)
   if (entry.peek() !== undefined) refuseCritical(entry)
   entry.finish()
-  if (revoked.has(serial)) throw new EvidenceError(code)
+  refuseUnless(!revoked.has(serial), code)
   revoked.set(serial, revokedAtMs)
 }
 
 /** A critical extension narrows a list (to some reasons, to changes only): then absence from it says nothing. */
 function refuseCritical(fields: DerReader): void {
-  const extensions = parseExtensions(fields.open(derTags.sequence), code)
-  for (const { isCritical } of extensions.values()) {
-    if (isCritical) throw new EvidenceError(code)
-  }
+  const extensions = parseExtensions(fields.open(sequenceTag), code)
+  for (const { isCritical } of extensions.values()) refuseUnless(!isCritical, code)
 }

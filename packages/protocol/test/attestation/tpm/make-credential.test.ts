@@ -81,7 +81,7 @@ test('makes no credential for a key that is no endorsement key', async () => {
       why,
     ).rejects.toMatchObject({ code: 'tpm-key' })
   }
-  const onCurve: TpmPublic = { ...ek, kind: 'ecc', curve: 'P-256', point: new Uint8Array(64) }
+  const onCurve: TpmPublic = { ...ek, key: { kind: 'P-256', bytes: new Uint8Array(65) } }
   await expect(
     makeCredential(onCurve, akName, randomBytes(32), randomBytes(32)),
   ).rejects.toMatchObject({ code: 'tpm-key' })
@@ -101,7 +101,7 @@ test('says that a page without WebCrypto cannot challenge', async () => {
 
 test('takes RSA keys of 2,048 bits and more with the usual exponent', () => {
   const key = createPublicKey(privateKey)
-  expect(parseTpmPublic(encodeRsaPublic(key, { exponent: 65_537 })).kind).toBe('rsa')
+  expect(parseTpmPublic(encodeRsaPublic(key, { exponent: 65_537 })).key.kind).toBe('RSA')
   const wrong = [
     { exponent: 3 },
     { keyBits: 1024 },

@@ -1,4 +1,4 @@
-import { openDer, openSequence, toOidHex } from '@countersign/protocol/attestation/x509/der'
+import { openDer, openSequence } from '@countersign/protocol/attestation/x509/der'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { bytes, hex, manyRuns } from '../../arbitrary.ts'
@@ -76,15 +76,6 @@ test('a SEQUENCE is the whole of its bytes', () => {
   expect(fields.peek()).toBeUndefined()
   fields.finish()
   expect(evidenceRefusalOf(() => openSequence(hex('300302010500'), code))).toBe(code)
-})
-
-test('identifiers are compared by their bytes', () => {
-  expect(toOidHex('2.5.29.15')).toBe('551d0f')
-  expect(toOidHex('1.2.840.113741.1.13.1')).toBe('2a864886f84d010d01')
-  expect(toOidHex('1.3.6.1.4.1.3704.1.3.1')).toBe('2b060104019c78010301')
-  expect(toOidHex('2.5')).toBe('55')
-  // Both read as nothing.
-  expect(toOidHex('2')).toBe(toOidHex('2.0'))
 })
 
 test('any bytes are read or refused, and nothing is read past the end', () => {

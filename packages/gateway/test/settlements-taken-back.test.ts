@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import { DatabaseSync } from 'node:sqlite'
+import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import { encodeAbiParameters, keccak256, type Hex } from 'viem'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createExactPayment } from '../src/payment/exact/exact-payment.ts'
+import type { AdmissionRequest, PaymentScheme } from '../src/payment/admission.ts'
+import {
+  createSettlementWatch,
+  type SettlementHandlers,
+  type SettlementWatch,
+} from '../src/payment/settlement-watch.ts'
+import { startBareChain, type BareChain } from './payment/bare-chain.ts'
+import { balanceOf, createExactOptions } from './payment/exact-scheme.ts'
+import { signBoundPayment, withPayment } from './payment/payer.ts'
+import { createRequest, expectAdmitted } from './payment/requests.ts'
+import { startRpcProxy, type RpcProxy } from './payment/rpc-proxy.ts'
+
+let chain: BareChain
+beforeAll(async () => {
+  chain = await startBareChain()
+})
+afterAll(() => chain.stop())
+
+const price = 10_000n
+const payee = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+
+type Options = ReturnType<typeof createExactOptions>
+
+/** A scheme that a test may close before its end. */
+function openOnce(options: Options): PaymentScheme {
+  const scheme = createExactPayment(options)
+  let closed: Promise<void> | undefined
+  const close = (): Promise<void> => (closed ??= scheme.close())
+  onTestFinished(close)
+  return { ...scheme, close }
+}
+
+/** A scheme that asks the chain through a proxy, and one payment that it has settled. */
+async function payOnce(
+  options: Options,
+): Promise<{ readonly scheme: PaymentScheme; readonly header: AdmissionRequest }> {
+  const scheme = openOnce(options)
+  const payment = await signBoundPayment(scheme, chain.nextPayer(), createRequest({}))
+  const header = withPayment(createRequest({}), payment)
+  const admitted = expectAdmitted(await scheme.admit(header))
+  expect((await admitted.release()).kind).toBe('released')
+  await admitted.complete('used')
+  return { scheme, header }
+}
+
+async function createOptions(finalDepth: number): Promise<Options & { readonly proxy: RpcProxy }> {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const chainTerms = {
+    source: { urls: [proxy.url], agree: 1, onDifference: () => undefined },
+    finalDepth,
+    fees: { maxFeePerGas: 10n ** 12n, maxTipPerGas: 10n ** 11n },
+  }
+  return { ...createExactOptions(chain, { chainTerms }), proxy }
+}
+
+const rawOf = ({ proxy }: { readonly proxy: RpcProxy }): readonly (readonly string[])[] => [
+  ...proxy.broadcasts.values(),
+]
+const paid = async (): Promise<bigint> => balanceOf(chain, payee)
+const soon = { timeout: 15_000 }
+
+test('a settlement of exact that is taken back is sent again, the same bytes', async () => {
+  const before = await paid()
+  const options = await createOptions(20)
+  const { scheme, header } = await payOnce(options)
+  expect(await paid()).toBe(before + price)
+  await chain.mine(2)
+  await chain.reorganise(3)
+  expect(await paid()).toBe(before)
+  await expect.poll(paid, soon).toBe(before + price)
+  const [sent = []] = rawOf(options)
+  expect(sent.length).toBeGreaterThan(1)
+  expect(new Set(sent).size).toBe(1)
+  // The payment bought one call, whatever became of its block.
+  expect((await scheme.admit({ ...header, receiptId: randomBytes(16) })).kind).toBe('replay')
+  // And again, as long as it is not final.
+  await chain.reorganise(1)
+  expect(await paid()).toBe(before)
+  await expect.poll(paid, soon).toBe(before + price)
+})
+
+test('what is taken back while no process runs is settled by the next one', async () => {
+  const before = await paid()
+  const options = await createOptions(20)
+  const { scheme } = await payOnce(options)
+  await scheme.close()
+  await chain.reorganise(1)
+  expect(await paid()).toBe(before)
+  openOnce(options)
+  await expect.poll(paid, soon).toBe(before + price)
+})
+
+test('a payer whose money is gone on the other fork has failed to pay', async () => {
+  const before = await paid()
+  const options = await createOptions(20)
+  const { scheme } = await payOnce(options)
+  const payer = readState(options)('payer')
+  await chain.call('anvil_rollback', 1)
+  await chain.call('anvil_setStorageAt', ...emptied(toHex(String(payer))))
+  await chain.mine(2)
+  await expect.poll(() => readState(options)('settlement'), soon).toBe('failed')
+  expect(await paid()).toBe(before)
+  await scheme.close()
+})
+
+test('what is final is noted as such', async () => {
+  const options = await createOptions(3)
+  await payOnce(options)
+  expect(readState(options)('settlement')).toBe('confirmed')
+  expect(countUnfinal(options)).toBe(1)
+  await chain.mine(2)
+  await expect.poll(() => countUnfinal(options), soon).toBe(0)
+})
+
+/** The one payment of a ledger. */
+function readState({ databaseFile }: Options): (column: string) => unknown {
+  const database = new DatabaseSync(databaseFile, { readOnly: true })
+  const row = database.prepare('SELECT * FROM payments').get()
+  database.close()
+  return (column) => row?.[column]
+}
+
+function countUnfinal({ databaseFile }: Options): number {
+  const database = new DatabaseSync(databaseFile, { readOnly: true })
+  const { length } = database.prepare('SELECT * FROM unfinal_settlements').all()
+  database.close()
+  return length
+}
+
+/** Where test USDC keeps this balance, and nothing to put there. */
+function emptied(owner: Hex): readonly [string, Hex, Hex] {
+  const place = encodeAbiParameters([{ type: 'address' }, { type: 'uint256' }], [owner, 0n])
+  return [baseSepoliaUsdc.address, keccak256(place), `0x${'0'.repeat(64)}`]
+}
+
+function toHex(text: string): Hex {
+  return `0x${text.slice(2)}`
+}
+
+/** Counts the questions, and says what each settlement is told. */
+function watchFor(finalDepth: number): {
+  readonly watch: SettlementWatch
+  readonly asked: () => number
+  readonly heard: string[]
+  step(look: SettlementHandlers['look']): Promise<void>
+} {
+  let asked = 0
+  const client = {
+    getBlock: (options: object) => {
+      asked++
+      return chain.client.getBlock(options)
+    },
+  } as never
+  const watch = createSettlementWatch(client, finalDepth)
+  const heard: string[] = []
+  const told = {
+    gone: (key: string) => heard.push(`gone ${key}`),
+    final: (key: string) => heard.push(`final ${key}`),
+  }
+  return {
+    watch,
+    heard,
+    asked: () => asked,
+    step: (look) => watch.step({ ...told, look } as never),
+  }
+}
+
+test('the watch asks nothing while it follows nothing, and twice a step afterwards', async () => {
+  const { watch, asked, heard, step } = watchFor(4)
+  const never = (): never => {
+    throw new Error('nothing is to be looked for')
+  }
+  await step(never)
+  expect(asked()).toBe(0)
+  const blockNumber = await chain.client.getBlockNumber()
+  watch.follow('a', undefined)
+  await step(() => Promise.resolve({ kind: 'there', blockNumber }))
+  for (let block = 1; block < 3; block++) {
+    await chain.mine()
+    const before = asked()
+    await step(never)
+    expect(asked()).toBe(before + 2)
+  }
+  expect(heard).toEqual([])
+  await chain.mine()
+  await step(never)
+  expect(heard).toEqual(['final a'])
+  const none = watchFor(1)
+  none.watch.follow('a', undefined)
+  expect(none.watch.isFollowed('a')).toBe(false)
+})
+
+test('a fork has what stood in it looked for, and nothing below; gone is what is not there three times', async () => {
+  const { watch, heard, step } = watchFor(50)
+  const low = await chain.client.getBlockNumber()
+  watch.follow('low', undefined)
+  await step(() => Promise.resolve({ kind: 'there', blockNumber: low }))
+  await chain.mine(2)
+  watch.follow('high', undefined)
+  await step(() => Promise.resolve({ kind: 'there', blockNumber: low + 2n }))
+  await chain.reorganise(1)
+  const looked: string[] = []
+  for (let times = 0; times < 3; times++) {
+    expect(heard).toEqual([])
+    await step((key) => {
+      looked.push(key)
+      return Promise.resolve({ kind: 'gone' })
+    })
+    await chain.mine()
+  }
+  expect(looked).toEqual(['high', 'high', 'high'])
+  expect(heard).toEqual(['gone high'])
+  expect(watch.isFollowed('low')).toBe(true)
+  // A node that falls silent in the middle changes nothing: it is looked for again.
+  await chain.reorganise(7)
+  await expect(step(() => Promise.reject(new Error('silent')))).rejects.toThrow('silent')
+  await step(() => Promise.resolve({ kind: 'unclear' }))
+  await step(() => Promise.resolve({ kind: 'there' }))
+  expect(watch.isFollowed('low')).toBe(true)
+  expect(heard).toEqual(['gone high'])
+})
