@@ -176,8 +176,12 @@ function describePayment({ payees, operator }: Payment): {
 
 /** The keyset names the key that signs: when another one does, the next keyset is opened. */
 function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway): void {
+  let named = ''
   chargeKeys?.listen(() => {
     log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
+    const names = JSON.stringify(chargeKeys.named())
+    if (names === named) return
+    named = names
     epochs.renew(nowMs()).catch((error: unknown) => {
       log.error({ err: error }, 'the keyset of another charge key could not be opened')
     })

@@ -131,6 +131,15 @@ test('has no receipt of a running stream, and has it for whoever waits for the e
   expect(readReceipt(stranger.body).claims).toEqual({})
 })
 
+test('announces no terms where there is no operator', async () => {
+  const answer = await fetch(`${gateway.url}/v1/terms`)
+  expect([answer.status, await answer.text()]).toEqual([
+    404,
+    expect.stringContaining('path-not-found'),
+  ])
+  expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200)
+})
+
 test('waits no longer than it was asked to', async () => {
   const body = createChatBody({ model: 'hostile-stall', stream: true })
   const { id, leave } = await beginStream(body)

@@ -109,9 +109,9 @@ function sendDocument(
   const { terms } = gateway
   if (path === '/healthz') sendJson(response, 200, { status: 'ok' })
   else if (path === '/readyz') sendReadiness(gateway, response, isReady())
-  else if (path === '/v1/terms' && terms !== undefined)
-    sendWhole(response, 200, errorHeaders, Buffer.from(terms), undefined)
-  else return false
+  else if (path !== '/v1/terms') return false
+  else if (terms === undefined) sendProblem(response, 'path-not-found', 'No operator is announced.')
+  else sendWhole(response, 200, errorHeaders, Buffer.from(terms), undefined)
   return true
 }
 
