@@ -10,7 +10,7 @@ const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET
        npm run bench -- gateway --against FOLDER
        npm run bench -- attestation [--json] [--quick]
        npm run bench -- payments [--json] [--quick] [--only WAY]… [--profile FOLDER]
-       npm run bench -- workers [--json] [--quick]
+       npm run bench -- workers [--json] [--quick] [--only WAY]…
 
 gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
 attestation  time to appraise evidence of real hardware, by platform, and the size of all verifiers
@@ -21,7 +21,7 @@ workers      completed calls a second and CPU per call with one and two workers 
              attestation: a tenth of the rounds; payments: fewer channels and calls, nothing written;
              workers: one short round, nothing written
 --only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
-             batch-settlement, upto, exact, stock, steps
+             batch-settlement, upto, exact, stock, steps; workers: none, api-key, batch-settlement
 --against    gateway: CPU per call of this tree and of the one in that folder in turns, two minutes; nothing written
 --profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64

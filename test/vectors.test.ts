@@ -14,14 +14,16 @@ test('the committed vectors are those of a fresh generation', () => {
   }
 })
 
-test('the vectors stay below 2.5 MB', () => {
+test('the vectors stay below 2.6 MB', () => {
   const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
-  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_500_000)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_600_000)
 })
+
+const coded = ['vectors/cbor.json', 'vectors/operator-terms.json', 'vectors/signed-policies.json']
 
 test('every error code occurs in the vectors, and no other', () => {
   const found = new Set<string>()
-  for (const path of ['vectors/cbor.json', 'vectors/signed-policies.json']) {
+  for (const path of coded) {
     for (const { expect: outcome } of readCases(path)) {
       if (typeof outcome.code === 'string') found.add(outcome.code)
     }

@@ -9,7 +9,7 @@ import type { JobPayment } from './payment-job.ts'
 /** @throws AssertionError when calls and receipts, or any two sums, differ: then no figure of the run is worth anything. */
 export async function auditGateway(
   dataDir: string,
-  cases: readonly CaseReport[],
+  cases: readonly Pick<CaseReport, 'payment' | 'calls' | 'receipts' | 'chargedAtomic'>[],
   vouchers: JobPayment,
 ): Promise<void> {
   const charges = readCharges(dataDir)

@@ -117,7 +117,13 @@ async function open({ network, folder }: BenchRun): Promise<Bench> {
   for (const { channelId, config } of payers) {
     channel.context.ledger.apply({ type: 'channel-opened', channelId, config, view: deepView })
   }
-  const schemes = { upto: undefined, channel: channel.context, exact: undefined, resourceBaseUrl }
+  const schemes = {
+    upto: undefined,
+    channel: channel.context,
+    exact: undefined,
+    resourceBaseUrl,
+    isSelling: () => true,
+  }
   const scheme = createMeteredScheme(schemes, () => channel.close())
   return { scheme, channel, terms, payers, charged: payers.map(() => 0n) }
 }

@@ -3,7 +3,12 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { privateKeyToAddress } from 'viem/accounts'
-import { nodeCommand, startPinned, type PinnedProcess } from '../gateway/pinned-process.ts'
+import {
+  nodeCommand,
+  startPinned,
+  type Core,
+  type PinnedProcess,
+} from '../gateway/pinned-process.ts'
 import { createApiKey } from '../gateway/targets.ts'
 import { model } from '../gateway/wire.ts'
 import type {
@@ -35,6 +40,8 @@ export async function startPaidGateway(
     readonly upstreamPort: number
     readonly folder: string
     readonly profileFolder: string | undefined
+    readonly workers?: number
+    readonly core?: Core
   },
 ): Promise<PaidServer & { readonly apiKey: string }> {
   const dataDir = join(options.folder, 'data')
@@ -42,6 +49,7 @@ export async function startPaidGateway(
   const config = {
     issuer: 'bench.invalid',
     listen: { host: '127.0.0.1', port: 0 },
+    workers: options.workers ?? 1,
     dataDir: 'data',
     upstreams: [
       {
@@ -81,7 +89,7 @@ export async function startPaidGateway(
   const profiled =
     profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
   const child = await startPinned(
-    1,
+    options.core ?? 1,
     [node, ...profiled, ...command],
     operator === undefined ? {} : { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
   )

@@ -5,16 +5,30 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startMeteredNetwork } from '../../packages/gateway/test/payment/metered-network.ts'
 import { readCpuUs, readResidentBytes } from '../gateway/cpu-time.ts'
 import { nodeCommand, startPinned } from '../gateway/pinned-process.ts'
 import { createApiKey } from '../gateway/targets.ts'
 import { model } from '../gateway/wire.ts'
 import { alignColumns, describeRun, formatRecord, saveReport } from '../run-record.ts'
-import { generatorName, sendLoad } from './load.ts'
+import { generatorName, sendLoad, type LoadOutcome } from './load.ts'
+import { startVoucherGateway } from './voucher-load.ts'
 
-type Payment = 'none' | 'api-key'
+type Payment = 'none' | 'api-key' | 'batch-settlement'
 
-type Plan = { readonly warmUpSeconds: number; readonly seconds: number; readonly rounds: number }
+type Plan = {
+  readonly warmUpSeconds: number
+  readonly seconds: number
+  readonly rounds: number
+  readonly channels: number
+}
+
+/** A gateway, and calls to it. */
+type Subject = {
+  readonly pid: number
+  readonly send: (seconds: number) => Promise<LoadOutcome>
+  readonly stop: () => Promise<void>
+}
 
 /** One round of one case. CPU times are microseconds for each call. */
 type Round = {
@@ -38,35 +52,54 @@ type Case = {
 
 const connections = 64
 const workerCounts = [1, 2] as const
-const payments = ['none', 'api-key'] as const
+const payments = ['none', 'api-key', 'batch-settlement'] as const
+/** What the payer of the channels holds: more than all runs cost. */
+const balanceAtomic = 1_000_000_000_000n
 const mockUpstream = new URL('../gateway/mock-upstream.ts', import.meta.url)
 const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
 
 /**
- * Runs the benchmark and prints it: JSON calls with receipts. A full run is also saved under bench/results/.
+ * Runs the benchmark and prints it: JSON calls with receipts, paid by vouchers on a model that is paid by use, else at a
+ * fixed price. A full run is also saved under bench/results/;
+ * `only` names ways to pay.
  *
  * @throws Error when an answer was none or wrong.
  */
 export async function benchWorkers(options: {
   readonly json: boolean
   readonly quick: boolean
+  readonly only: readonly string[]
 }): Promise<void> {
   const plan = options.quick
-    ? { warmUpSeconds: 2, seconds: 2, rounds: 1 }
-    : { warmUpSeconds: 6, seconds: 5, rounds: 3 }
+    ? { warmUpSeconds: 2, seconds: 2, rounds: 1, channels: 100 }
+    : { warmUpSeconds: 6, seconds: 5, rounds: 3, channels: 1000 }
   const folder = mkdtempSync(join(tmpdir(), 'countersign-workers-'))
   const about = describeRun(options.quick)
   const upstream = await startPinned('any', nodeCommand(mockUpstream, []))
+  const network = await startMeteredNetwork(balanceAtomic)
   const cases: Case[] = []
   try {
     for (const payment of payments) {
+      if (options.only.length > 0 && !options.only.includes(payment)) continue
       for (const workers of workerCounts) {
         if (!options.json) process.stderr.write(`${payment}, workers: ${workers} …\n`)
         const upstreamAt = { port: Number(upstream.hello['port']), pid: upstream.pid }
-        cases.push(await measureCase({ workers, payment }, upstreamAt, folder, plan))
+        const each = { workers, payment }
+        const subject =
+          payment === 'batch-settlement'
+            ? await startVoucherGateway(network, {
+                workers,
+                channels: plan.channels,
+                connections,
+                upstreamPort: upstreamAt.port,
+                folder: join(folder, `${payment}-${workers}`),
+              })
+            : await startSubject(each, upstreamAt.port, folder)
+        cases.push(await measureCase(each, subject, upstreamAt.pid, plan))
       }
     }
   } finally {
+    await network.chain.stop()
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
@@ -81,53 +114,62 @@ export async function benchWorkers(options: {
   process.stdout.write(
     options.json
       ? `${JSON.stringify(report, null, 2)}\n`
-      : `${formatCases(cases)}\nload by ${report.generator}, ${connections} connections; ${formatRecord(report)}\n`,
+      : `${formatCases(cases)}\nload by ${report.generator}, vouchers by payment-generator.ts, ${connections} connections; ${formatRecord(report)}\n`,
   )
-  if (!options.quick) process.stderr.write(`saved ${saveReport(report)}\n`)
+  if (!options.quick && options.only.length === 0)
+    process.stderr.write(`saved ${saveReport(report)}\n`)
 }
 
-async function measureCase(
+async function startSubject(
   { workers, payment }: Pick<Case, 'workers' | 'payment'>,
-  upstream: { readonly port: number; readonly pid: number },
+  upstreamPort: number,
   parent: string,
-  plan: Plan,
-): Promise<Case> {
+): Promise<Subject> {
   const folder = join(parent, `${payment}-${workers}`)
   mkdirSync(join(folder, 'data'), { recursive: true, mode: 0o700 })
   const file = join(folder, 'countersign.config.json')
-  writeFileSync(file, JSON.stringify(createConfig(workers, payment, upstream.port)))
+  writeFileSync(file, JSON.stringify(createConfig(workers, payment, upstreamPort)))
   const headers: Record<string, string> =
     payment === 'none'
       ? {}
       : { authorization: `Bearer ${createApiKey(join(folder, 'data', 'api-keys.db'))}` }
   const command = nodeCommand(gatewayMain, ['--config', file, '--exit-with-parent'])
-  const gateway = await startPinned('any', command)
+  const { pid, hello, stop } = await startPinned('any', command)
+  const port = Number(new URL(String(hello['url'])).port)
+  return {
+    pid,
+    send: (seconds) => sendLoad({ port, headers, connections, folder, seconds }),
+    stop,
+  }
+}
+
+async function measureCase(
+  { workers, payment }: Pick<Case, 'workers' | 'payment'>,
+  { pid, send, stop }: Subject,
+  upstreamPid: number,
+  plan: Plan,
+): Promise<Case> {
   try {
-    const { pid } = gateway
-    const port = Number(new URL(String(gateway.hello['url'])).port)
-    const load = { port, headers, connections, folder }
-    await sendLoad({ ...load, seconds: plan.warmUpSeconds })
+    await send(plan.warmUpSeconds)
     const rounds: Round[] = []
     while (rounds.length < plan.rounds) {
-      const before = readCpu(pid, upstream.pid)
-      const startMs = performance.now()
-      const outcome = await sendLoad({ ...load, seconds: plan.seconds })
-      const elapsedUs = (performance.now() - startMs) * 1000
-      const after = readCpu(pid, upstream.pid)
-      const { requests, requestsPerSecond, generatorCpuUs } = outcome
+      const before = readCpu(pid, upstreamPid)
+      const { requests, requestsPerSecond, generatorCpuUs } = await send(plan.seconds)
+      const after = readCpu(pid, upstreamPid)
+      const gatewayUs = (after.gatewayUs - before.gatewayUs) / requests
       rounds.push({
         requests,
         requestsPerSecond,
-        gatewayUs: (after.gatewayUs - before.gatewayUs) / requests,
+        gatewayUs,
         primaryUs: workers === 1 ? 0 : (after.ownUs - before.ownUs) / requests,
         upstreamUs: (after.upstreamUs - before.upstreamUs) / requests,
         generatorUs: generatorCpuUs / requests,
-        gatewayCores: (after.gatewayUs - before.gatewayUs) / elapsedUs,
+        gatewayCores: (gatewayUs * requestsPerSecond) / 1_000_000,
       })
     }
     return { workers, payment, rounds, residentBytes: readResidentBytes([pid]) }
   } finally {
-    await gateway.stop()
+    await stop()
   }
 }
 

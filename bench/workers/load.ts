@@ -89,8 +89,8 @@ async function runOwn({ port, headers, connections, seconds }: Load): Promise<Lo
   return { requests, requestsPerSecond: (requests * 1000) / elapsedMs, generatorCpuUs: cpuUs }
 }
 
-/** The CPU time is that of the last look, at most a tenth of a second before the end. */
-async function runMeasured(
+/** Runs a program to its end. The CPU time is that of the last look, at most a tenth of a second before the end. */
+export async function runMeasured(
   program: string,
   programArguments: readonly string[],
 ): Promise<{ readonly output: string; readonly cpuUs: number }> {

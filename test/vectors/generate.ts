@@ -15,6 +15,7 @@ import { goodCases } from './cases/good.ts'
 import { heldCases } from './cases/held.ts'
 import { keysetCases } from './cases/keyset.ts'
 import { modelCases } from './cases/model.ts'
+import { operatorTermsCases } from './cases/operator-terms.ts'
 import { policyCases } from './cases/policy.ts'
 import { sealedCases } from './cases/sealed.ts'
 import { termsCases } from './cases/terms.ts'
@@ -54,6 +55,7 @@ export async function generateVectors(): Promise<ReadonlyMap<string, string>> {
     ['vectors/sealed.json', formatCases(await sealedCases())],
     ['vectors/cbor.json', formatCases(cborCases())],
     ['vectors/bundles.json', formatCases(bundles)],
+    ['vectors/operator-terms.json', formatCases(operatorTermsCases())],
     [
       'vectors/signed-policies.json',
       formatCases(signedPolicyCases((bytes) => toHex(sha256(bytes)))),

@@ -15,11 +15,16 @@ hosts = array(text255, 1, 32)
 def ascending_hosts(value):
     return hosts(value) and all(a.encode() < b.encode() for a, b in zip(value, value[1:]))
 
+keys = array(text128, 1, 8)
+
+def distinct_keys(value):
+    return keys(value) and len(set(value)) == len(value)
+
 KEYSET_DOCUMENT = record(
     {1: exactly(1), 2: text255, 3: key64, 4: uint, 5: uint, 6: hash32, 7: hash32},
     {
         8: hash32, 9: array(record({1: text128, 2: text128, 3: text128}), 0, 8), 10: text128,
-        11: hash32, 12: hash32, 13: ascending_hosts,
+        11: hash32, 12: hash32, 13: ascending_hosts, 14: hash32, 15: distinct_keys,
     },
 )
 

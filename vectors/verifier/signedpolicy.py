@@ -11,7 +11,7 @@ CONTENT_TYPE = exactly("application/countersign-evidence-policy+json")
 CLAIMS = record({1: text(1, 255), 4: uint, 6: uint})
 HEADER = record({1: exactly(-7), 3: CONTENT_TYPE, 4: hash32, 15: CLAIMS})
 
-def open_signed_policy(raw, signers, now):
+def open_signed_policy(raw, signers, now, issued_from):
     """The bytes of the policy, judged in the order of AT8.13."""
     cose = open_cose(raw, SIGNED_POLICY_BYTES)
     demand(HEADER(cose.header), "cose-header-malformed")
@@ -20,4 +20,5 @@ def open_signed_policy(raw, signers, now):
     check_signature(cose, keys[0])
     claims = cose.header[15]
     demand(claims[6] * 1000 <= now < claims[4] * 1000, "policy-expired")
+    demand(claims[6] >= issued_from, "policy-withdrawn")
     return cose.payload

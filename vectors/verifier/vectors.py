@@ -13,6 +13,7 @@ from .codes import given_codes
 from .evidencesets import judge_set
 from .platforms import appraise_case, expand, expand_cases, judged_cases
 from .jsontext import parse_base64
+from .operatorterms import judge_terms
 from .policy import BUILT_IN
 from .refusal import Refusal
 from .sealed import open_sealed
@@ -42,10 +43,18 @@ def decode_case(case):
 def open_case(case):
     signers = [bytes.fromhex(key) for key in case["signers"]]
     try:
-        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"])
+        policy = open_signed_policy(parse_base64(case["policy"]), signers, case["now"], case.get("issuedFrom", 0))
     except Refusal as refusal:
         return {"code": refusal.args[0]}
     return {"digest": sha256(policy).hexdigest()}
+
+def terms_case(case):
+    data = parse_base64(case["terms"])
+    try:
+        judge_terms(data)
+    except Refusal as refusal:
+        return {"code": refusal.args[0]}
+    return {"digest": sha256(data).hexdigest()}
 
 def answer_case(case):
     policy, share_key = case["policy"], case.get("sharePrivateKey")
@@ -140,7 +149,7 @@ def judge_vectors():
     results, every = judge_evidence_vectors()
     files = (
         ("attestations.json", answer_case), ("bills.json", bill_case), ("bundles.json", verify_case),
-        ("cbor.json", decode_case), ("evidence-sets.json", set_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
+        ("cbor.json", decode_case), ("evidence-sets.json", set_case), ("operator-terms.json", terms_case), ("sealed.json", sealed_case), ("signed-policies.json", open_case),
     )
     for name, judge in files:
         path = VECTORS / name
@@ -154,7 +163,7 @@ def judge_vectors():
     return 1 if failed else 0
 
 def judge_line(line):
-    """A case of any file but cbor.json and signed-policies.json; of files of evidence with all byte strings whole."""
+    """A case of any file but cbor, operator-terms and signed-policies.json; of files of evidence with all byte strings whole."""
     case = json.loads(line)
     if "platform" in case:
         return appraise_case(expand_cases([case])[0])

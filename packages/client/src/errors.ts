@@ -64,6 +64,9 @@ const table = {
   'state-in-use': ['fix', 'another process uses this state file'],
   'state-malformed': ['fix', 'a file is not as this program wrote it'],
   'tls-key-not-attested': ['stop', 'the TLS key of the peer is not in the attested keyset'],
+  'terms-not-attested': ['stop', 'the attested keyset of the gateway does not name these terms'],
+  'terms-refused': ['stop', 'the policy of the payer does not take the terms of the operator'],
+  'terms-unavailable': ['later', 'the gateway announces no terms of its operator'],
   'token-domain-mismatch': ['stop', 'the offer names another EIP-712 domain than the asset has'],
   'transaction-failed': ['later', 'a transaction of the payer failed, or would'],
   'withdraw-delay-too-long': [

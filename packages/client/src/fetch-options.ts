@@ -1,6 +1,7 @@
 /** Options of countersignFetch, and what follows from them. */
 import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
+import type { AttestKeyset } from './attested/attest-keyset.ts'
 import { ClientError } from './errors.ts'
 import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
 import { createPriceCheck, type PriceBounds, type PriceCheck } from './pay/advertised-prices.ts'
@@ -69,8 +70,16 @@ export type WalletOptions = {
   readonly upto?: boolean
   /** Pays metered calls from a channel. */
   readonly channels?: ChannelOptions
-  /** Judges who is paid before `upto` and deposits: `createPayeeCheck` of `@countersign/client/payee-check`. */
+  /**
+   * Judges who is paid before `upto` and deposits: `createPayeeCheck` of `@countersign/client/payee-check` by terms that
+   * the payer has, `createAnnouncedPayeeCheck` of `…/announced-payee-check` by those that the gateway announces.
+   */
   readonly checkPayee?: PayeeCheck | 'unchecked'
+  /**
+   * Before anything is signed for an offer, by whichever scheme, its payee must stand in the attested keyset of the
+   * gateway: `createKeysetAttester` of `@countersign/client/keyset-attester`. Default: compared after the call.
+   */
+  readonly attestKeyset?: AttestKeyset
   /** Refuses prices above the list of the gateway; default: only with `upto` and channels. */
   readonly prices?: PriceBounds | 'unchecked'
   readonly apiKey?: never
@@ -113,6 +122,7 @@ export type PaymentMeans =
       readonly readerOf: (network: string) => ChainReader
       readonly checkPayee: PayeeCheck
       readonly checkPrice: PriceCheck
+      readonly attestKeyset: AttestKeyset | undefined
     }
   | { readonly kind: 'api-key'; readonly apiKey: string }
   | { readonly kind: 'none' }
@@ -193,7 +203,9 @@ function readMeans(
     },
     rules: (options.rules ?? []).map(readRule),
   } as const
-  return { kind: 'wallet', account, budgetAtomic, limits, ...readMetered(options, fetch, now) }
+  const { attestKeyset } = options
+  const metered = readMetered(options, fetch, now)
+  return { kind: 'wallet', account, budgetAtomic, limits, attestKeyset, ...metered }
 }
 
 /** What the metered schemes need; each is there or is refused before anything is signed. */
@@ -201,7 +213,10 @@ function readMetered(
   options: WalletOptions,
   fetch: UnderlyingFetch,
   now: () => number,
-): Omit<Extract<PaymentMeans, { kind: 'wallet' }>, 'kind' | 'account' | 'budgetAtomic' | 'limits'> {
+): Omit<
+  Extract<PaymentMeans, { kind: 'wallet' }>,
+  'kind' | 'account' | 'budgetAtomic' | 'limits' | 'attestKeyset'
+> {
   const { upto = false, channels, checkPayee, prices } = options
   const isMetered = upto || channels !== undefined
   const readers = readChains(options)

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { planRegistry } from '@countersign/contracts/operator'
 import { encryptKeystore } from '../src/wallet/keystore.ts'
 import { startMeteredFixture, type MeteredFixture } from './kit/metered-fixture.ts'
 import { runInProcess, type Ended } from './kit/run-cli-process.ts'
@@ -49,6 +51,29 @@ const metered = (): readonly string[] => [
   '--operator',
   terms,
 ]
+
+test('terms that the gateway announces are judged by a policy in a file', async () => {
+  const { registry } = planRegistry({ x402: baseSepoliaX402, ...fixture.operator.terms })
+  const rpc = ['--rpc', fixture.network.chain.rpcUrl]
+  const pay = async (name: string, policy: object): Promise<Ended> => {
+    const file = join(folder, `${name}.json`)
+    writeFileSync(file, JSON.stringify(policy))
+    const keystore = await keep(fixture.network.createChannelPayer())
+    const state = join(folder, `${name}-state.json`)
+    const payer = ['--channel', '--state', state, '--keystore', keystore, '--max-price', '20000']
+    return call(...payer, ...rpc, '--operator-policy', file)
+  }
+  const trusted = { minDelaySeconds: 0, registries: [registry.address], trustsProposers: true }
+  expect(await pay('trusted', trusted)).toMatchObject({ code: 0 })
+  const slow = await pay('slow', { ...trusted, minDelaySeconds: 86_400 })
+  expect(slow).toMatchObject({ code: 69, err: expect.stringContaining('terms-refused') })
+  for (const faulty of [{ ...trusted, registry: [] }, { ...trusted, registries: ['0x'] }, [], {}]) {
+    expect((await pay('faulty', faulty)).err).toContain('state-malformed')
+  }
+  expect((await pay('any', { minDelaySeconds: 0 })).err).toContain('options-invalid')
+  const both = await call('--upto', ...metered(), '--operator-policy', terms)
+  expect(both).toMatchObject({ code: 64, err: expect.stringContaining('--operator-policy') })
+})
 
 test('by a signed maximum a call costs what it used', async () => {
   const keystore = await keep(await fixture.network.createPayer())

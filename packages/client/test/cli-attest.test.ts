@@ -222,18 +222,24 @@ test('a signed policy holds by its key and its digest, and by nothing else', asy
   const sign = ['policy', 'sign', join(folder, 'policy.json'), '--key', keyFile, '--out', signed]
   const made = await runCliHere([...sign, '--issuer', 'https://builds.example', '--days', '1'])
   expect(made.code, made.err).toBe(0)
-  const { digest, signer }: { digest: string; signer: string } = JSON.parse(made.out)
+  const { digest, signer, issuedAt }: { digest: string; signer: string; issuedAt: string } =
+    JSON.parse(made.out)
   const judge = (...pins: string[]): Promise<Ended> =>
     attest(...milan, '--report-data', '00'.repeat(64), '--policy', signed, ...pins)
   const good = await judge('--policy-signer', signer, '--policy-digest', digest)
   expect(good.code, good.err).toBe(0)
   expect(good.out).toContain(`policy digest ${digest}`)
   expect((await judge('--policy-signer', otherFile, '--policy-signer', keyFile)).code).toBe(0)
+  const since = ['--policy-signer', signer, '--policy-issued-from']
+  expect((await judge(...since, issuedAt)).code).toBe(0)
+  const later = new Date(Date.parse(issuedAt) + 1000).toISOString()
   for (const [pins, reason] of [
     [[], 'the policy is signed'],
     [['--policy-signer', otherFile], 'policy-signer-unknown'],
     [['--policy-signer', signer, '--policy-digest', '00'.repeat(32)], 'not the one of'],
     [['--policy-signer', 'absent.pem'], 'absent.pem'],
+    [[...since, later], 'policy-withdrawn'],
+    [[...since, 'yesterday'], '--policy-issued-from takes a time'],
   ] as const) {
     const refused = await judge(...pins)
     expect(refused.code).toBeGreaterThan(2)
@@ -242,6 +248,8 @@ test('a signed policy holds by its key and its digest, and by nothing else', asy
   const plain = ['--policy', join(folder, 'policy.json')]
   const unsigned = await attest(...milan, ...plain, '--policy-signer', signer)
   expect(unsigned.err).toContain('the policy is not signed')
+  const undated = await attest(...milan, ...plain, '--policy-issued-from', issuedAt)
+  expect(undated.err).toContain('nothing says when it was made')
   const shown = await runCliHere(['policy', 'show', signed, '--policy-signer', signer])
   expect(JSON.parse(shown.out)).toEqual({ name: 'a Milan', digest, platforms: ['amd-sev-snp'] })
 })

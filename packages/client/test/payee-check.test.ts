@@ -5,12 +5,8 @@ import { createPayeeCheck, type TrustedOperator } from '@countersign/client/paye
 import { keyRegistryAbi } from '@countersign/contracts/key-registry'
 import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
 import { needsAnvil, sender } from '../../contracts/test/local-chain.ts'
-import {
-  gatewayId,
-  openOperatorChain,
-  payeeOwner,
-  type OperatorChain,
-} from '../../contracts/test/operator-chain.ts'
+import { gatewayId, openOperatorChain, payeeOwner } from '../../contracts/test/operator-chain.ts'
+import { lower, readerOf } from './kit/chain-reader.ts'
 import { refusalOf } from './kit/fetch-fixture.ts'
 
 const network = 'eip155:84532'
@@ -23,26 +19,6 @@ const terms: TrustedOperator = {
   guardian: sender,
   minDelaySeconds: 2,
   trustsProposers: true,
-}
-
-/** The seam over the chain of this process. */
-function readerOf({ reader }: OperatorChain): ChainReader {
-  return {
-    chainId: async () => BigInt(await reader.getChainId()),
-    call: async (to, data) => lower((await reader.call({ to, data })).data ?? '0x'),
-    getCode: async (address) => lower((await reader.getCode({ address })) ?? '0x'),
-    getLogs: async (address, topic, fromBlock) => {
-      const logs = await reader.request({
-        method: 'eth_getLogs',
-        params: [{ address, topics: [topic], fromBlock: `0x${fromBlock.toString(16)}` }],
-      })
-      return logs.map(({ topics, data }) => ({ topics: topics.map(lower), data: lower(data) }))
-    },
-  }
-}
-
-function lower(text: string): Hex {
-  return `0x${text.slice(2).toLowerCase()}`
 }
 
 test('judges contracts, roles and announcements of a registry on a chain', needsAnvil, async () => {

@@ -23,6 +23,7 @@ import { createPayerLimits, type CallLimits, type PayerLimits } from './limits/p
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { reloadChargeKeys } from './payment/charge-key/reload-keys.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
 import {
   createOpenGradientSigner,
@@ -94,6 +95,9 @@ export async function createGateway(
     payment: payment.scheme,
     refunds: payment.refunds,
     unsettled: payment.unsettled,
+    chargeKeys: payment.chargeKeys,
+    isSelling: payment.isSelling,
+    terms: payment.operator?.document,
     ...epochs,
     receipts,
     references: openOwnerStore(config.dataDir),
@@ -115,6 +119,7 @@ export async function createGateway(
     random,
     nowMs,
   }
+  announceKeys(gateway)
   await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
 }
@@ -161,12 +166,22 @@ function die(): void {
   process.exit(exitJournal)
 }
 
-/** What the keyset says of payment. */
-function describePayment({ payees, settlementAddress }: Payment): {
+/** What the keyset says of payment, whichever key signs. */
+function describePayment({ payees, operator }: Payment): {
   readonly payees: Payment['payees']
-  readonly settlementAddress?: string
+  readonly termsDigest?: Uint8Array
 } {
-  return settlementAddress === undefined ? { payees } : { payees, settlementAddress }
+  return operator === undefined ? { payees } : { payees, termsDigest: operator.digest }
+}
+
+/** The keyset names the key that signs: when another one does, the next keyset is opened. */
+function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway): void {
+  chargeKeys?.listen(() => {
+    log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
+    epochs.renew(nowMs()).catch((error: unknown) => {
+      log.error({ err: error }, 'the keyset of another charge key could not be opened')
+    })
+  })
 }
 
 /**
@@ -185,7 +200,10 @@ export async function succeedGateway(
   const offer = openOffer(config, environment, atMs, old.upstreams)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
+  let keepOldKeys: (() => void) | undefined
   try {
+    // Before the keyset that names them.
+    keepOldKeys = await reloadChargeKeys(old.chargeKeys, config, environment)
     const change = { configDigest: digest, upstreams: listHosts(config) }
     const epochs = await old.epochs.succeed(change, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
@@ -193,8 +211,11 @@ export async function succeedGateway(
     // Those of several processes are the primary's.
     const isKept = isSame || old.siblings !== undefined
     const payerLimits = isKept ? old.payerLimits : openPayerLimits(config)
-    return { ...old, ...offer, ...translation, epochs, payerLimits }
+    const next = { ...old, ...offer, ...translation, epochs, payerLimits }
+    announceKeys(next)
+    return next
   } catch (error) {
+    keepOldKeys?.()
     translation?.upstreamAnswers?.close()
     await offer.upstreams.close()
     throw error
@@ -289,7 +310,7 @@ async function openEpochs(
     plan: {
       tlsNames: config.listen.tls?.names,
       sealed: config.listen.sealed,
-      signSettlement: payment.signSettlement,
+      settlement: payment.settlement,
     },
     ...(takeTurn === undefined ? {} : { takeTurn }),
     onEpoch: (epoch) => {

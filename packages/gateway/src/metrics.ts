@@ -63,10 +63,7 @@ export function createMetrics(): Metrics {
   // Owned here: what was added to the counter.
   const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
-    for (const [node, count] of now.unsettled.nodeDifferences ?? []) {
-      counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
-      counted.set(node, count)
-    }
+    countDifferences(counters, counted, now)
     for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -91,6 +88,18 @@ export function createMetrics(): Metrics {
       return registry.getMetricsAsJSON()
     },
     contentType: registry.contentType,
+  }
+}
+
+/** Adds what came since; `counted` is what was added before. */
+function countDifferences(
+  counters: Counters,
+  counted: Map<number, number>,
+  { unsettled }: PresentState,
+): void {
+  for (const [node, count] of unsettled.nodeDifferences ?? []) {
+    counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
+    counted.set(node, count)
   }
 }
 

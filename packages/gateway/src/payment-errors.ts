@@ -38,6 +38,7 @@ export const paymentErrorTexts: Readonly<Record<PaymentCode, readonly [string, s
     'A withdrawal or a refund of this channel is under way.',
     'Wait for its end, or open another channel.',
   ],
+  'charge-key-untrusted': ['The key registry trusts no charge key of this gateway now.', wait],
   'deposit-below-minimum': ['The deposit is smaller than the offer allows.', newPayment],
   'deposit-pending': [
     'The deposit is not deep enough in the chain yet.',

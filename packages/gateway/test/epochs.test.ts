@@ -119,7 +119,9 @@ test('opens a new keyset at half of its life, chained to the last one, and nobod
 test('many calls at the moment of renewal open one keyset', async () => {
   const { epochs, opened } = await open()
   const afterMs = startMs + 2 * epochLifetimeMs
-  const signed = await Promise.all(Array.from({ length: 50 }, () => epochs.sign(inputAt(afterMs))))
+  const signed = await Promise.all(
+    Array.from({ length: 50 }, async () => epochs.sign(inputAt(afterMs))),
+  )
   expect(opened).toHaveLength(2)
   const sequences = signed.map(({ statement }) => parseStatement(statement).payload.sequence)
   expect(sequences.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1))
@@ -284,6 +286,7 @@ test('a new keyset signs when its turn says that it may be shown, and that of an
         previousKeysetDigest: undefined,
         tls: undefined,
         hpke: undefined,
+        settlement: undefined,
         done: (isStored) => {
           said.push(isStored)
           return others.promise

@@ -15,13 +15,8 @@ import {
 } from '@countersign/protocol/verify/verify-attestation'
 import { createSimulatedAttester } from '../src/enclave/simulated-attester.ts'
 import { createAttestedServer } from '../src/http/attested-server.ts'
-import {
-  createEpochs,
-  epochLifetimeMs,
-  type Epoch,
-  type Epochs,
-  type KeyPlan,
-} from '../src/keys/epochs.ts'
+import { createEpochs, epochLifetimeMs, type Epoch, type Epochs } from '../src/keys/epochs.ts'
+import type { KeyPlan } from '../src/keys/keyset-turn.ts'
 import { createTlsKeys, type TlsKeys } from '../src/keys/tls-keys.ts'
 import { createSettlementAccount } from '../src/payment/exact/sender.ts'
 
@@ -31,8 +26,11 @@ const account = createSettlementAccount(`0x${'11'.repeat(32)}`)
 const fullPlan: KeyPlan = {
   tlsNames: ['127.0.0.1', 'gateway.example'],
   sealed: true,
-  signSettlement: async (message) =>
-    Buffer.from((await account.signMessage({ message: { raw: message } })).slice(2), 'hex'),
+  settlement: {
+    named: () => ({ address: account.address, others: ['0x01'] }),
+    confirm: async (_, message) =>
+      Buffer.from((await account.signMessage({ message: { raw: message } })).slice(2), 'hex'),
+  },
 }
 
 async function open(
@@ -45,7 +43,7 @@ async function open(
     buildDigest,
     payees: [],
     upstreams: ['api.example'],
-    settlementAddress: account.address,
+    termsDigest: sha256(Buffer.from('terms')),
   }
   return await createEpochs(terms, createSimulatedAttester(buildDigest), {
     nowMs: startMs,
@@ -120,7 +118,12 @@ test('every key is confirmed for the nonce and the share of the caller', async (
       'confirm-hpke',
     ]),
   )
-  expect(keyset).toMatchObject({ upstreams: ['api.example'], settlementAddress: account.address })
+  expect(keyset).toMatchObject({
+    upstreams: ['api.example'],
+    settlementAddress: account.address,
+    otherChargeKeys: ['0x01'],
+    termsDigest: sha256(Buffer.from('terms')),
+  })
 })
 
 test('what was confirmed for somebody else confirms nothing', async () => {
@@ -144,7 +147,7 @@ test('a share of low order is refused: its secret is everybody’s', async () =>
 })
 
 test('keys that were not planned are neither listed nor confirmed', async () => {
-  const plan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
+  const plan = { tlsNames: undefined, sealed: false, settlement: undefined }
   const epochs = await open(plan)
   const attested = await epochs.attest(randomBytes(32), startMs, randomBytes(32))
   expect(Object.keys(attested?.confirmations ?? {})).toEqual(['receipt'])

@@ -9,6 +9,8 @@ import {
 } from '../src/workers/keyset-turns.ts'
 import type { TurnAnswer } from '../src/workers/questions.ts'
 
+type Turn = Omit<TurnAnswer, 'settlement'>
+
 const startMs = 1_800_000_000_000
 
 type Named = { readonly name: string }
@@ -17,7 +19,7 @@ type Setup = {
   readonly turns: KeysetTurns<Named>
   /** What happened, in its order. */
   readonly log: string[]
-  readonly take: (worker: string, afterMs: number) => Promise<TurnAnswer>
+  readonly take: (worker: string, afterMs: number) => Promise<Turn>
   /** Resolves when callers may be shown the keys. */
   readonly end: (worker: string, isStored?: boolean) => Promise<void>
   readonly remove: (worker: string) => void
@@ -46,7 +48,7 @@ function setUp(more: Partial<KeysetTurnOptions<Named>> = {}): Setup {
     },
     ...more,
   })
-  const take = async (worker: string, afterMs: number): Promise<TurnAnswer> => {
+  const take = async (worker: string, afterMs: number): Promise<Turn> => {
     const turn = await turns.take(
       find(worker),
       startMs + afterMs,

@@ -82,7 +82,13 @@ function settlementOf(ledger: DurableLedger): UptoSettlement {
   const settler = lower(operator.settler)
   return {
     ledger,
-    sender: createSender({ chain: reads, chainId: 84_532, account, ledger: book, signal: ending.signal }),
+    sender: createSender({
+      chain: reads,
+      chainId: 84_532,
+      account,
+      ledger: book,
+      signal: ending.signal,
+    }),
     settler,
     hashCharge: createUptoChargeHasher(84_532n, settler),
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
@@ -111,7 +117,14 @@ async function charge(ledger: DurableLedger, nonce: bigint, amountAtomic: bigint
   const signed: UptoPermit = { ...permit, ...witness, signature }
   const callId = nonce.toString(16).padStart(32, '0')
   const funds = { fundsAtomic: 50_000n, maxExposureAtomic: 50_000n }
-  ledger.apply({ type: 'upto-reserved', payer, permit: signed, callId, requestHash: wordOf(1), ...funds })
+  ledger.apply({
+    type: 'upto-reserved',
+    payer,
+    permit: signed,
+    callId,
+    requestHash: wordOf(1),
+    ...funds,
+  })
   ledger.apply({ type: 'upto-charged', payer, nonce, amountAtomic })
   await ledger.durable()
 }

@@ -62,6 +62,7 @@ const table = {
   'policy-expired': ['input', 'the signed policy does not hold at this time'],
   'policy-malformed': ['input', 'the policy is not as specified'],
   'policy-signer-unknown': ['evidence', 'the policy is signed by none of the keys that are taken'],
+  'policy-withdrawn': ['input', 'the signed policy is older than the latest one of its signer'],
   'refusal-charged': ['evidence', 'a refusal charges money'],
   'request-bytes-mismatch': ['evidence', 'the request held is not the one that was signed'],
   'response-bytes-mismatch': ['evidence', 'the response held is not the one that was signed'],
@@ -72,6 +73,7 @@ const table = {
   'statement-in-future': ['evidence', 'the statement is dated in the future'],
   'statement-subject-mismatch': ['evidence', 'the subject is not the type and id of the payload'],
   'statement-too-old': ['evidence', 'the statement is older than the policy allows'],
+  'terms-malformed': ['evidence', 'the terms of the operator are not as specified'],
   'upstream-not-allowed': [
     'evidence',
     'the gateway could forward to a host that the policy does not accept',

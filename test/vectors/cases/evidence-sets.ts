@@ -1,56 +1,22 @@
 /** Cases of several pieces of evidence (spec/attestation.md AT19, and AT8 for each piece). */
-import { encodeEvidenceSet } from '@countersign/protocol/attestation/evidence-set'
 import { encodePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
 import { platforms } from '@countersign/protocol/attestation/appraisal'
-import { concatBytes, encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
+import { concatBytes } from '@countersign/protocol/bytes/byte-string'
 import { encodeCbor, type CborValue } from '@countersign/protocol/bytes/cbor-encode'
-import { toBase64url, toHex } from '@countersign/protocol/bytes/text-encoding'
 import { snpSamples } from '../../attestation/samples.ts'
 import {
   askedOf,
   azurePiece,
   enclavePiece,
   nitroTpmPiece,
-  setPolicy,
-  setReportData,
   setTimeMs,
   snpPiece,
   tpmPiece,
-  type AskedPlatform,
-  type Piece,
 } from '../attestation/forge-set.ts'
-import {
-  compactSetCases,
-  judgeStoredSet,
-  type CompactSetCase,
-  type StoredSetCase,
-} from '../evidence-set-case.ts'
+import { compactSetCases, type CompactSetCase } from '../evidence-set-case.ts'
+import { judgeRow, type Row, type Wanted } from '../evidence-set-row.ts'
 
-/** What its author says must come out: verdict, or code; and of pieces `platform check code-or-reason`. */
-type Wanted = {
-  readonly ends: string
-  readonly tier?: string
-  /** Each piece's checks that failed, all of them. */
-  readonly failed?: readonly string[]
-  /** Some of those that are open. */
-  readonly open?: readonly string[]
-}
-
-type Row = Wanted & {
-  readonly name: string
-  readonly clause: string
-  readonly pieces?: readonly Piece[]
-  readonly data?: Uint8Array
-  readonly minVendors?: number
-  readonly asked?: readonly AskedPlatform[]
-  readonly policy?: object
-  /** What the case leaves out. */
-  readonly without?: 'knownSince' | 'reportData'
-  readonly given?: Partial<Pick<StoredSetCase, 'asOf' | 'knownSince' | 'reportData'>>
-}
-
-const { snp, azure, enclave, nitroTpm } = askedOf
-const all: readonly AskedPlatform[] = [snp, azure, enclave, nitroTpm]
+const { snp, enclave } = askedOf
 const two = [enclavePiece(), snpPiece()]
 const valid = { ends: 'valid', tier: 'simulated' } as const
 const debug = { report: (report: Uint8Array) => report.fill(0x0a, 0x0a, 0x0b) }
@@ -60,7 +26,14 @@ const bytes = encodePlatformEvidence({ raw: Uint8Array.of(1), collateral: new Ma
 
 /** All of them. */
 export async function evidenceSetCases(): Promise<readonly CompactSetCase[]> {
-  const rows = [...formRows(), ...bindingRows(), ...listedRows(), ...vendorRows(), ...policyRows()]
+  const rows = [
+    ...formRows(),
+    ...bindingRows(),
+    ...listedRows(),
+    ...vendorRows(),
+    ...policyRows(),
+    ...occasionRows(),
+  ]
   return compactSetCases(await Promise.all([...rows, ...verdictRows()].map(judgeRow)))
 }
 
@@ -69,9 +42,9 @@ function setOf(pieces: CborValue, version: CborValue = 1, more: [number, CborVal
 }
 
 /** Written by hand: an encoder sorts, and has no key twice. */
-function unsorted(first: string, second: string): Uint8Array {
-  const pair = (name: string): Uint8Array => concatBytes(encodeCbor(name), encodeCbor(bytes))
-  return concatBytes(Uint8Array.of(0xa2, 1, 1, 2, 0xa2), pair(first), pair(second))
+function unsorted(...names: readonly [string, string]): Uint8Array {
+  const pairs = names.flatMap((name) => [encodeCbor(name), encodeCbor(bytes)])
+  return concatBytes(Uint8Array.of(0xa2, 1, 1, 2, 0xa2), ...pairs)
 }
 
 function formRows(): readonly Row[] {
@@ -296,25 +269,16 @@ function verdictRows(): readonly Row[] {
   ]
 }
 
-/** AT8, which judges each piece. */
+function refuse(name: string, clause: string, failed: readonly string[], row: Partial<Row>): Row {
+  const isBad = failed.some((each) => !each.endsWith('-not-allowed'))
+  const ends = isBad ? 'invalid' : 'not-allowed'
+  return { name, clause, pieces: two, ends, failed, ...row }
+}
+
+/** AT8.5 to AT8.7, which judge each piece. */
 function policyRows(): readonly Row[] {
-  const day = 86_400_000
-  const machine = 'i-0123456789abcdef0'
   const [milan] = snpSamples()
   if (milan === undefined) throw new Error('a sample is missing')
-  const refuse = (
-    name: string,
-    clause: string,
-    failed: readonly string[],
-    row: Partial<Row>,
-  ): Row => ({
-    name,
-    clause,
-    pieces: two,
-    ends: failed.some((each) => !each.endsWith('-not-allowed')) ? 'invalid' : 'not-allowed',
-    failed,
-    ...row,
-  })
   return [
     refuse(
       'real hardware, where a policy takes a test root',
@@ -351,6 +315,14 @@ function policyRows(): readonly Row[] {
       ['amd-sev-snp tcb tcb-version-not-allowed'],
       { asked: [{ ...snp, minVersions: { Genoa: { microcode: 1 } } }, enclave] },
     ),
+  ]
+}
+
+/** AT8.9 and AT8.10. */
+function occasionRows(): readonly Row[] {
+  const day = 86_400_000
+  const machine = 'i-0123456789abcdef0'
+  return [
     refuse(
       'evidence that is too old',
       'AT8.9',
@@ -388,44 +360,4 @@ function policyRows(): readonly Row[] {
       ...valid,
     },
   ]
-}
-
-async function judgeRow(row: Row): Promise<StoredSetCase> {
-  const { name, clause, pieces = [], minVendors = 2, policy = {}, given } = row
-  const used = all.filter(({ platform }) => pieces.some(([held]) => held === platform))
-  const asked = row.asked ?? (used.length === 0 ? [enclave] : used)
-  const stored = {
-    name,
-    clause,
-    policy: toBase64url(encodeUtf8(setPolicy(minVendors, asked, policy))),
-    data: toBase64url(row.data ?? encodeEvidenceSet(new Map(pieces))),
-    asOf: setTimeMs,
-    ...(row.without === 'knownSince' ? {} : { knownSince: setTimeMs }),
-    ...(row.without === 'reportData' ? {} : { reportData: toHex(setReportData) }),
-    ...given,
-  }
-  const expect = await judgeStoredSet(stored)
-  refuseSurprise(row, expect)
-  return { ...stored, expect }
-}
-
-function refuseSurprise(row: Row, outcome: StoredSetCase['expect']): void {
-  const { name, ends, tier = '', failed = [], open: left = [] } = row
-  const isSame =
-    'code' in outcome
-      ? outcome.code === ends
-      : outcome.verdict === ends &&
-        outcome.tier === tier &&
-        listEnds(outcome, 'failed').join() === failed.join() &&
-        left.every((each) => listEnds(outcome, 'not-checked').includes(each))
-  if (!isSame) throw new Error(`"${name}" gave ${JSON.stringify(outcome)}`)
-}
-
-function listEnds(
-  { pieces }: Exclude<StoredSetCase['expect'], { code: string }>,
-  status: string,
-): readonly string[] {
-  return pieces.flatMap(({ platform, checks }) =>
-    checks.flatMap(([id, end, detail]) => (end === status ? [`${platform} ${id} ${detail}`] : [])),
-  )
 }

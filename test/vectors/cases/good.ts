@@ -55,6 +55,14 @@ function wholeCases(): readonly BundleCase[] {
       ...isSimulated,
     },
     {
+      name: 'a keyset with announced terms and other charge keys',
+      clause: 'ST4.1',
+      bundle: forgeBundle(jsonCall, {
+        document: (keyset) => keyset.set(14, seededBytes('terms')).set(15, ['0x03', '0x01']),
+      }),
+      ...isSimulated,
+    },
+    {
       name: 'a stream, nothing held',
       clause: 'RC5.3',
       bundle,

@@ -17,10 +17,18 @@ export type SignedPolicyCase = {
   readonly signers: readonly string[]
   /** Milliseconds. */
   readonly now: number
+  /** Seconds. */
+  readonly issuedFrom?: number
   readonly expect: { readonly digest: string } | { readonly code: ErrorCode }
 }
 
-type Row = readonly [name: string, policy: Uint8Array, now?: number, signers?: readonly string[]]
+type Row = readonly [
+  name: string,
+  policy: Uint8Array,
+  now?: number,
+  signers?: readonly string[],
+  issuedFrom?: number,
+]
 
 const signer = seededSigner('policy')
 const other = seededSigner('another-policy')
@@ -86,6 +94,9 @@ const table: CodeTable<Row> = {
     ['the moment of its end', sound, endMs],
     ['a policy that never holds', signedWith([[4, terms.issuedAtSeconds]])],
   ],
+  'policy-withdrawn': [
+    ['a second before what was signed last', sound, firstMs, taken, terms.issuedAtSeconds + 1],
+  ],
 }
 
 /** All cases. */
@@ -95,6 +106,7 @@ export function signedPolicyCases(
   const good: readonly Row[] = [
     ['the first moment', sound],
     ['the last moment', sound, endMs - 1],
+    ['what was signed last', sound, firstMs, taken, terms.issuedAtSeconds],
     ['an issuer of 255 bytes', signedWith([[1, 'a'.repeat(255)]])],
   ]
   return [
@@ -104,8 +116,9 @@ export function signedPolicyCases(
 }
 
 function toCase(
-  [name, policy, now = firstMs, signers = taken]: Row,
+  [name, policy, now = firstMs, signers = taken, issuedFrom]: Row,
   expect: SignedPolicyCase['expect'],
 ): SignedPolicyCase {
-  return { name, clause: 'AT8.13', policy: toBase64url(policy), signers, now, expect }
+  const given = { name, clause: 'AT8.13', policy: toBase64url(policy), signers, now }
+  return { ...given, ...(issuedFrom === undefined ? {} : { issuedFrom }), expect }
 }

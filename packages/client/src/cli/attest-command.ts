@@ -28,7 +28,13 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { readEvidence, readEvidenceSet } from './read-evidence.ts'
-import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
+import {
+  policyPinHelp,
+  policyPinOptions,
+  readEvidencePolicy,
+  toPins,
+  type PolicyPins,
+} from './read-evidence-policy.ts'
 
 /** The command. */
 export const attestCommand: Command = {
@@ -72,8 +78,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(rest, {
     platform: { type: 'string' },
     policy: { type: 'string' },
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
     collateral: { type: 'string', multiple: true, default: [] },
     format: { type: 'string', default: 'raw' },
     'report-data': { type: 'string' },
@@ -84,7 +89,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const asOf = values['as-of']
   const asOfMs = asOf === undefined ? context.nowMs() : parseUtcTime('--as-of', asOf)
   const expected = { asOfMs, ...reportDataOf(values['report-data']) }
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const policy =
     values.policy === undefined ? undefined : await readPolicy(values.policy, pins, context.nowMs())
   const judgement =

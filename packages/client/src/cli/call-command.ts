@@ -1,9 +1,9 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
+import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
 import { ClientError } from '../errors.ts'
-import type { CountersignFetchOptions } from '../fetch-options.ts'
 import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
@@ -30,7 +30,12 @@ import { toPrintable, toPrintableText } from './printable.ts'
 import { withProgress } from './progress.ts'
 import { writeFileAs } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
-import { policyPinHelp } from './read-evidence-policy.ts'
+import {
+  policyPinHelp,
+  policyPinOptions,
+  toPins,
+  type PolicyPinValues,
+} from './read-evidence-policy.ts'
 import { exitCodeOf, readEvidenceVerifier, readPolicy } from './verify-command.ts'
 
 /** The command. */
@@ -86,8 +91,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     'base-url': { type: 'string' },
     policy: { type: 'string', default: 'default' },
     'evidence-policy': { type: 'string' },
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
     attested: { type: 'boolean', default: false },
     sealed: { type: 'boolean', default: false },
     data: { type: 'string', default: '.countersign' },
@@ -141,16 +145,15 @@ async function callTarget(
 }
 
 async function findTarget(
-  values: CallPaymentValues & {
-    readonly model?: string | undefined
-    readonly 'base-url'?: string | undefined
-    readonly policy: string
-    readonly 'evidence-policy'?: string | undefined
-    readonly 'policy-signer': readonly string[]
-    readonly 'policy-digest'?: string | undefined
-    readonly attested: boolean
-    readonly sealed: boolean
-  },
+  values: CallPaymentValues &
+    PolicyPinValues & {
+      readonly model?: string | undefined
+      readonly 'base-url'?: string | undefined
+      readonly policy: string
+      readonly 'evidence-policy'?: string | undefined
+      readonly attested: boolean
+      readonly sealed: boolean
+    },
   context: CommandContext,
 ): Promise<Target> {
   checkCallPayment(values)
@@ -159,15 +162,21 @@ async function findTarget(
     throw new UsageError(`--attested needs a gateway with https (listen.tls), not ${baseUrl}`)
   }
   const now = context.nowMs
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
   const judged = {
     now,
     policy: await readPolicy(values.policy),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
-  const { options, close } = await openCallPayment(values, context)
-  const transport = createTransport(values, judged)
+  const { attested, sealed } = values
+  const carrier = attested ? { fetch: createAttestedFetch(judged) } : {}
+  const { options, close } = await openCallPayment(values, context, {
+    ...carrier,
+    attestKeyset: createKeysetAttester({ ...judged, ...carrier }),
+    isAsked: attested || sealed,
+  })
+  const transport = sealed ? { fetch: createSealedFetch({ ...judged, ...carrier }) } : carrier
   return {
     fetch: countersignFetch({ baseUrl, ...judged, ...transport, ...options }),
     baseUrl,
@@ -189,17 +198,6 @@ async function findModel(values: {
   if (values.model === undefined) throw new UsageError('--base-url needs --model')
   if (!URL.canParse(given)) throw new UsageError(`${given} is no URL`)
   return { baseUrl: given.replace(/\/$/, ''), model: values.model }
-}
-
-function createTransport(
-  { attested, sealed }: { readonly attested: boolean; readonly sealed: boolean },
-  judged: Pick<CountersignFetchOptions, 'policy' | 'judgeEvidence' | 'now'>,
-): Pick<CountersignFetchOptions, 'fetch'> {
-  const fetch = attested ? createAttestedFetch(judged) : undefined
-  if (sealed) {
-    return { fetch: createSealedFetch({ ...judged, ...(fetch === undefined ? {} : { fetch }) }) }
-  }
-  return fetch === undefined ? {} : { fetch }
 }
 
 /** False when the answer broke off: its receipt is still worth having. */

@@ -1,11 +1,11 @@
 /** How `countersign call` pays: an API key, or a wallet by `exact`, by signed maxima or from a channel. */
+import type { AttestKeyset } from '../attested/attest-keyset.ts'
 import { createChainReader } from '../chain/chain-reader.ts'
-import type { ApiKeyOptions, WalletOptions } from '../fetch-options.ts'
+import type { ApiKeyOptions, UnderlyingFetch, WalletOptions } from '../fetch-options.ts'
 import { openStateFile } from '../files/state-file.ts'
 import { readNetworkKeys } from '../network/network-keys.ts'
-import { createPayeeCheck } from '../payee/payee-check.ts'
 import { parseAtomic, UsageError, type CommandContext } from './command.ts'
-import { readTrustedOperator } from './read-trusted-operator.ts'
+import { readPayeeCheck } from './read-payee-check.ts'
 import { openKeystore } from './wallet-command.ts'
 
 /** Options of the command that say how it pays. */
@@ -21,6 +21,7 @@ export const callPaymentOptions = {
   state: { type: 'string' },
   rpc: { type: 'string' },
   operator: { type: 'string' },
+  'operator-policy': { type: 'string' },
   unchecked: { type: 'boolean', default: false },
 } as const
 
@@ -37,6 +38,7 @@ export const callPaymentHelp = `  --max-price ATOMIC   refuse to pay more than t
   --state FILE         keeps channels and what was paid today
   --rpc URL            a node of the chain; for --upto and --channel
   --operator FILE      terms of the gateway (as for countersign channel): who is paid is judged by them; or
+  --operator-policy FILE  what the terms must be that the gateway announces and its attested keyset names; or
   --unchecked          pay without judging who is paid`
 
 /** The values of those options. */
@@ -52,8 +54,17 @@ export type CallPaymentValues = {
   readonly state?: string | undefined
   readonly rpc?: string | undefined
   readonly operator?: string | undefined
+  readonly 'operator-policy'?: string | undefined
   readonly unchecked: boolean
   readonly data: string
+}
+
+/** How keysets are attested, and whether every payee has to stand in one. */
+export type CallAttestation = {
+  readonly attestKeyset: AttestKeyset
+  readonly isAsked: boolean
+  /** What carries requests that are not paid, when it is not the platform's. */
+  readonly fetch?: UnderlyingFetch
 }
 
 /** Options for the paying function, and the end of what they hold. */
@@ -72,6 +83,7 @@ const defaultDepositAtomic = 100_000n
 export async function openCallPayment(
   values: CallPaymentValues,
   context: CommandContext,
+  attestation: CallAttestation,
 ): Promise<CallPayment> {
   const maxAmountAtomic = parseAtomic('--max-price', values['max-price'])
   const isMetered = checkTogether(values)
@@ -79,7 +91,9 @@ export async function openCallPayment(
   if (apiKey !== undefined && !isMetered && values.keystore === undefined) {
     return { options: { apiKey }, close: () => Promise.resolve() }
   }
-  const metered = isMetered ? await readMetered(values) : {}
+  const { attestKeyset, isAsked } = attestation
+  const metered = isMetered ? await readMetered(values, attestation) : {}
+  const isAttested = isAsked || values['operator-policy'] !== undefined
   const account =
     values.keystore === undefined
       ? (await readNetworkKeys(values.data)).wallet
@@ -94,6 +108,7 @@ export async function openCallPayment(
       budgetAtomic: maxAmountAtomic,
       rules,
       ...metered,
+      ...(isAttested ? { attestKeyset } : {}),
       ...(state === undefined ? {} : { state }),
     },
     close: async () => {
@@ -131,33 +146,40 @@ function checkTogether(values: CallPaymentValues): boolean {
 }
 
 /** What says which chain is asked, and whether the payee is judged. @throws UsageError */
-function checkChain({ rpc, operator, unchecked }: CallPaymentValues, isMetered: boolean): void {
-  const isChecked = operator !== undefined
+function checkChain(values: CallPaymentValues, isMetered: boolean): void {
+  const { rpc } = values
+  const ways = countPayeeChecks(values)
   if (!isMetered) {
-    if (rpc !== undefined || isChecked || unchecked) {
-      throw new UsageError('--rpc, --operator and --unchecked go with --upto or --channel')
+    if (rpc !== undefined || ways > 0) {
+      throw new UsageError(`--rpc, ${payeeCheckNames} go with --upto or --channel`)
     }
     return
   }
   if (rpc === undefined || !URL.canParse(rpc)) throw new UsageError('--rpc takes a URL')
-  if (isChecked === unchecked) {
-    throw new UsageError('--upto and --channel take --operator, or --unchecked')
-  }
+  if (ways !== 1) throw new UsageError(`--upto and --channel take one of ${payeeCheckNames}`)
+}
+
+/** The ways to say how a payee is judged. */
+export const payeeCheckNames = '--operator, --operator-policy and --unchecked'
+
+/** How many of those ways were taken. */
+export function countPayeeChecks(values: {
+  readonly operator?: string | undefined
+  readonly 'operator-policy'?: string | undefined
+  readonly unchecked: boolean
+}): number {
+  const given = [values.operator, values['operator-policy']].filter((value) => value !== undefined)
+  return given.length + (values.unchecked ? 1 : 0)
 }
 
 async function readMetered(
   values: CallPaymentValues,
+  attestation: CallAttestation,
 ): Promise<Pick<WalletOptions, 'chains' | 'checkPayee' | 'upto' | 'channels'>> {
-  const { rpc = '', operator, upto, deposit } = values
+  const { rpc = '', upto, deposit } = values
   const reader = createChainReader(rpc)
   const network = `eip155:${await reader.chainId()}`
-  const checkPayee =
-    operator === undefined
-      ? 'unchecked'
-      : createPayeeCheck({
-          operators: [await readTrustedOperator(operator)],
-          readers: { [network]: reader },
-        })
+  const checkPayee = await readPayeeCheck(values, { [network]: reader }, attestation)
   const depositAtomic =
     deposit === undefined ? defaultDepositAtomic : parseAtomic('--deposit', deposit)
   return {

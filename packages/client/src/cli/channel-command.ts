@@ -1,10 +1,10 @@
 /** `countersign channel`: what lies in the channels of a payer, putting more in, and getting it back. */
 import { parseWord, type Hex } from '@countersign/protocol/payment/evm-word'
+import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { createChainReader } from '../chain/chain-reader.ts'
 import { sendTransaction } from '../chain/send-transaction.ts'
 import { ClientError } from '../errors.ts'
 import { readSecretFile } from '../files/secret-file.ts'
-import { createPayeeCheck } from '../payee/payee-check.ts'
 import {
   channelContractsOn,
   readChannelOnChain,
@@ -26,13 +26,17 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { toPrintable } from './printable.ts'
-import { readTrustedOperator } from './read-trusted-operator.ts'
+import { countPayeeChecks, payeeCheckNames } from './call-payment.ts'
+
+import { readPayeeCheck } from './read-payee-check.ts'
+import { readEvidenceVerifier, readPolicy } from './verify-command.ts'
 import { openKeystore } from './wallet-command.ts'
 
 /** The command. */
 export const channelCommand: Command = {
   help: `usage: countersign channel list --state FILE [--rpc URL] [--json]
-       countersign channel top-up ID --amount ATOMIC --state FILE --keystore FILE --rpc URL (--operator FILE | --unchecked)
+       countersign channel top-up ID --amount ATOMIC --state FILE --keystore FILE --rpc URL (--operator FILE |
+         --operator-policy FILE | --unchecked)
        countersign channel withdraw ID --state FILE --keystore FILE --rpc URL [--amount ATOMIC]
 
 Channels of the payer whose state is in FILE (openStateFile of the SDK). Money in a channel is the payer's until it is
@@ -45,6 +49,9 @@ charged: give the command once to begin it, and once more after the delay to end
   --amount ATOMIC       top-up: what to put in; withdraw: what to ask back, default all that is not claimed
   --operator FILE       JSON with the terms of the gateway: network, gatewayId, payeeOwner, proposers, guardian,
                         minDelaySeconds, trustsProposers; who is paid is judged by them before the deposit
+  --operator-policy FILE  JSON with what the announced terms must be: minDelaySeconds, and perhaps registries,
+                        payeeOwners, guardians, proposers, trustsProposers; the attested keyset must name them
+  --policy NAME|FILE, --evidence-policy FILE  what that attestation is judged by, as for countersign call
   --unchecked           deposit without judging who is paid
   --password-file FILE  as for countersign wallet
   --json                list: print one JSON object for each channel
@@ -64,6 +71,9 @@ type Values = {
   readonly rpc?: string | undefined
   readonly amount?: string | undefined
   readonly operator?: string | undefined
+  readonly 'operator-policy'?: string | undefined
+  readonly policy: string
+  readonly 'evidence-policy'?: string | undefined
   readonly unchecked: boolean
   readonly 'password-file'?: string | undefined
   readonly json: boolean
@@ -76,6 +86,9 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     rpc: { type: 'string' },
     amount: { type: 'string' },
     operator: { type: 'string' },
+    'operator-policy': { type: 'string' },
+    policy: { type: 'string', default: 'default' },
+    'evidence-policy': { type: 'string' },
     unchecked: { type: 'boolean', default: false },
     'password-file': { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -110,7 +123,7 @@ async function topUp(
   if (record.stopped !== undefined) {
     throw new ClientError('channel-stopped', { detail: record.stopped })
   }
-  await judgePayee(record, values)
+  await judgePayee(record, values, context)
   const { network, config } = record
   const contracts = channelContractsOn(network)
   const account = await openPayer(record, values, context)
@@ -157,14 +170,25 @@ async function withdraw(
 async function judgePayee(
   { network, origin, config }: ChannelRecord,
   values: Values,
+  { nowMs }: CommandContext,
 ): Promise<void> {
-  if ((values.operator === undefined) !== values.unchecked) {
-    throw new UsageError('top-up takes --operator, or --unchecked')
+  if (countPayeeChecks(values) !== 1) {
+    throw new UsageError(`top-up takes one of ${payeeCheckNames}`)
   }
-  if (values.operator === undefined) return
-  const operator = await readTrustedOperator(values.operator)
+  const judgeEvidence = await readEvidenceVerifier(
+    values['evidence-policy'],
+    { signers: [], digest: undefined, issuedFrom: undefined },
+    nowMs(),
+  )
+  const attestKeyset = createKeysetAttester({
+    now: nowMs,
+    policy: await readPolicy(values.policy),
+    ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
+  })
   const readers = { [network]: createChainReader(rpcOf(values)) }
-  await createPayeeCheck({ operators: [operator], readers })({
+  const check = await readPayeeCheck(values, readers, { attestKeyset })
+  if (check === 'unchecked') return
+  await check({
     network,
     origin,
     payTo: config.receiver,

@@ -13,7 +13,12 @@ import {
   type CommandContext,
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
-import { policyPinHelp, readEvidencePolicy } from './read-evidence-policy.ts'
+import {
+  policyPinHelp,
+  policyPinOptions,
+  readEvidencePolicy,
+  toPins,
+} from './read-evidence-policy.ts'
 import { readFileBounded, writeFileAs } from './read-file-bounded.ts'
 
 /** The command. */
@@ -22,7 +27,8 @@ export const policyCommand: Command = {
        countersign policy show FILE [--policy-signer KEY]
 
 Evidence policies say which hardware and code to take (spec/attestation.md AT8). Who publishes a build can sign one;
-who verifies names the key with --policy-signer. show prints one line of JSON: name, digest, platforms.
+who verifies names the key with --policy-signer. Who signs a later one withdraws it from all who then say
+--policy-issued-from (the issuedAt that sign prints). show prints one line of JSON: name, digest, platforms.
 
   --key PEM               private P-256 key: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
   --issuer NAME           who says it, 1 to 255 bytes
@@ -73,21 +79,21 @@ async function runSign(args: readonly string[], context: CommandContext): Promis
   const signer = toSigner(await readFileBounded(key, maxKeyBytes))
   const issuedAtSeconds = Math.floor(context.nowMs() / 1000)
   const expiresAtSeconds = issuedAtSeconds + Number(days) * daySeconds
+  const issuedAt = new Date(issuedAtSeconds * 1000).toISOString()
   const terms = { issuer, issuedAtSeconds, expiresAtSeconds }
   await writeFileAs(out, signPolicy(policy, terms, signer))
   context.terminal.out.write(
-    `${JSON.stringify({ digest, signer: toHex(signer.publicKey), expiresAtSeconds })}\n`,
+    `${JSON.stringify({ digest, signer: toHex(signer.publicKey), issuedAt, expiresAtSeconds })}\n`,
   )
   return exitCodes.ok
 }
 
 async function runShow(args: readonly string[], context: CommandContext): Promise<ExitCode> {
   const { values, positionals } = parseCommandLine(args, {
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
   })
   const file = onlyPositional(positionals, 'FILE')
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const { name, digest, platforms } = parse(
     await readEvidencePolicy(file, 'FILE', pins, context.nowMs()),
   )

@@ -132,6 +132,8 @@ function readKeyset(bytes: Uint8Array): Readable {
       tlsSpki: keyset.tlsSpki === undefined ? null : toHex(keyset.tlsSpki),
       hpkeKey: keyset.hpkeKey === undefined ? null : toHex(keyset.hpkeKey),
       upstreams: [...(keyset.upstreams ?? [])],
+      termsDigest: keyset.termsDigest === undefined ? null : toHex(keyset.termsDigest),
+      otherChargeKeys: [...(keyset.otherChargeKeys ?? [])],
     },
   }
 }

@@ -11,7 +11,7 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { toPrintable } from './printable.ts'
-import { policyPinHelp } from './read-evidence-policy.ts'
+import { policyPinHelp, policyPinOptions, toPins } from './read-evidence-policy.ts'
 import { readEvidenceVerifier, readPolicy } from './verify-command.ts'
 
 /** The command. */
@@ -44,15 +44,14 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     port: { type: 'string', default: '8403' },
     policy: { type: 'string', default: 'default' },
     'evidence-policy': { type: 'string' },
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
     fresh: { type: 'string', default: '60' },
   })
   if (positionals.length === 0) throw new UsageError('ORIGIN is missing')
   const origins = positionals.map(parseOrigin)
   const port = parsePort(values.port)
   const freshMs = parseSeconds(values.fresh) * 1000
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const { nowMs, terminal, interrupted } = context
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, nowMs())
   const settings: NodeSettings = {

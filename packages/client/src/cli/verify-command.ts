@@ -18,7 +18,13 @@ import {
 } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { withProgress } from './progress.ts'
-import { policyPinHelp, readEvidencePolicy, type PolicyPins } from './read-evidence-policy.ts'
+import {
+  policyPinHelp,
+  policyPinOptions,
+  readEvidencePolicy,
+  toPins,
+  type PolicyPins,
+} from './read-evidence-policy.ts'
 import { maxBodyBytes, readFileBounded } from './read-file-bounded.ts'
 import {
   exitCodeOfReplay,
@@ -72,8 +78,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(args, {
     policy: { type: 'string', default: 'default' },
     'evidence-policy': { type: 'string' },
-    'policy-signer': { type: 'string', multiple: true, default: [] },
-    'policy-digest': { type: 'string' },
+    ...policyPinOptions,
     request: { type: 'string' },
     response: { type: 'string' },
     'upstream-response': { type: 'string' },
@@ -105,7 +110,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     ...(nonce === undefined ? {} : { nonce }),
   }
   const { out, err } = context.terminal
-  const pins = { signers: values['policy-signer'], digest: values['policy-digest'] }
+  const pins = toPins(values)
   const judge = await readEvidenceVerifier(values['evidence-policy'], pins, context.nowMs())
   const judged = verify(bundle, policy, nowMs, held, judge)
   const verdict = await withProgress(err, 'verifying', judged)

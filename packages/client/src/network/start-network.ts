@@ -53,6 +53,11 @@ const walletAtomic = 1_000_000_000n
 const fallbackModel = 'loopback-echo'
 /** The terms of the payment contracts, for payers of this network. */
 const operatorFile = 'operator.json'
+/** What `--operator-policy` takes, for the same payers. */
+const operatorPolicyFile = 'operator-policy.json'
+const sellWaitMs = 30_000
+const sellPollMs = 100
+const maxReadinessBytes = 4096
 const maxAttestationBytes = 1_048_576
 // What a program needs to run at all. Everything else of the environment stays here.
 const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'COUNTERSIGN_ANVIL']
@@ -81,6 +86,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     try {
       if (deployed.status === 'rejected') throw deployed.reason
       await registerKey(gateway, rpcUrl, keys, chargeKey)
+      await awaitSelling(gateway)
     } catch (error) {
       await gateway.stop()
       throw error
@@ -134,6 +140,9 @@ async function startGateway(
   const configFile = join(dataDir, 'countersign.config.json')
   const operator = planNetworkOperator(keys.payee.address)
   await writeFile(join(dataDir, operatorFile), `${JSON.stringify(operator, null, 2)}\n`)
+  // On loopback the payer is the operator: it trusts this one registry.
+  const policy = { minDelaySeconds: 0, registries: [operator.registry], trustsProposers: true }
+  await writeFile(join(dataDir, operatorPolicyFile), `${JSON.stringify(policy, null, 2)}\n`)
   const config = createConfig(options, operator, rpcUrl)
   await writeFile(configFile, `${JSON.stringify(config, null, 2)}\n`)
   const { apiKeyEnv } = upstream
@@ -154,7 +163,7 @@ async function startGateway(
 /** The configuration file of the gateway. */
 function createConfig(
   options: NetworkOptions,
-  { payee, authorizer, settler, payeeOwner }: NetworkOperator,
+  { payee, authorizer, settler, payeeOwner, gatewayId, minDelaySeconds }: NetworkOperator,
   rpcUrl: string,
 ): unknown {
   const { upstream, port, priceAtomic } = options
@@ -178,6 +187,13 @@ function createConfig(
       upto: { ...terms, payTo: payee, settler },
       batchSettlement: { ...terms, payTo: payee, receiverAuthorizer: authorizer },
       apiKeys: { asset: name },
+      operator: {
+        gatewayId,
+        payeeOwner,
+        proposers: [payeeOwner],
+        guardian: payeeOwner,
+        minDelaySeconds,
+      },
     },
     attestation: options.attestation ?? { kind: 'simulated' },
   }
@@ -202,6 +218,21 @@ async function registerKey(
   const digest = await crypto.subtle.digest('SHA-256', keyset)
   const keysetDigest = `0x${toHex(new Uint8Array(digest))}` as const
   await registerChargeKey(rpcUrl, payee, privateKeyToAddress(chargeKey), keysetDigest)
+}
+
+/** The gateway asks the registry every second while it sells nothing by a metered scheme. */
+async function awaitSelling(gateway: RunningProgram): Promise<void> {
+  const url = new URL('/readyz', textOf(gateway.ready, 'url'))
+  const until = performance.now() + sellWaitMs
+  for (;;) {
+    const bytes = await readBounded(await fetch(url), maxReadinessBytes)
+    const json = bytes === undefined ? undefined : decodeJson(bytes)
+    if (isJsonMap(json) && json.get('metered') === 'sold') return
+    if (performance.now() > until) {
+      throw new ClientError('program-failed', { detail: 'the gateway does not see its charge key' })
+    }
+    await new Promise((resolve) => setTimeout(resolve, sellPollMs))
+  }
 }
 
 /** The gateway's data inside a network's folder. */

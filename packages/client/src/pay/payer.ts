@@ -3,6 +3,7 @@ import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { ClientError } from '../errors.ts'
 import type { PaymentMeans, Settings } from '../fetch-options.ts'
 import { hashOutgoing, modelOf, type OutgoingRequest } from '../outgoing-request.ts'
+import { namesPayee } from './attested-payee.ts'
 import { createChannelPayer, type ChannelPayer } from './channel-payer.ts'
 import { createMemoryState, openClientState, type ClientState } from './client-state.ts'
 import { receiptNonceBytes, type PaymentBinding, type PaymentTerms } from './payment-header.ts'
@@ -86,6 +87,7 @@ export function createPayer(means: Means, settings: Settings): Payer {
     const { origin } = request.url
     const offer = chooseOffer(terms.offers, limits, origin)
     await means.checkPrice({ request, offer })
+    await judgeAttested(means, offer, origin)
     return signOffer(means, settings, await books, request, { ...terms, offer }, binding)
   }
 
@@ -118,6 +120,13 @@ export function createPayer(means: Means, settings: Settings): Payer {
       refuseVoucher((await books).channels, payment, header, schemes),
     end: async (payment, charge) => endPayment(await books, payment, charge),
   }
+}
+
+/** @throws ClientError `payee-not-attested`, `attestation-…`: nothing is signed then. */
+async function judgeAttested({ attestKeyset }: Means, offer: Offer, origin: string): Promise<void> {
+  if (attestKeyset === undefined) return
+  const keyset = await attestKeyset(origin, (each) => namesPayee(each, offer))
+  if (keyset === undefined) throw new ClientError('payee-not-attested', { detail: offer.payTo })
 }
 
 type SignedByVoucher = Extract<SignedPayment, { readonly scheme: 'batch-settlement' }>

@@ -73,10 +73,7 @@ export function createPayeeCheck(options: PayeeCheckOptions): PayeeCheck {
   }
 }
 
-function readersOf(
-  readers: PayeeCheckOptions['readers'],
-  network: string,
-): readonly ChainReader[] {
+function readersOf(readers: PayeeCheckOptions['readers'], network: string): readonly ChainReader[] {
   const found = Object.hasOwn(readers, network) ? readers[network] : undefined
   const own = found === undefined || 'getCode' in found ? [found] : found
   const given = own.filter((reader) => reader !== undefined)
@@ -117,7 +114,8 @@ async function judgeOnChain(
   { contract }: Payee,
 ): Promise<void> {
   const { operator, timelock, registry, payee } = planned
-  const { chainId, x402 } = chainOf(operator)
+  const x402 = x402Of(operator.network)
+  const { chainId } = x402
   await checkChain(reader, BigInt(chainId))
   const behind =
     contract.kind === 'upto'
@@ -146,7 +144,7 @@ async function judgeRegistry(
 
 function planAddresses(operator: TrustedOperator): Planned {
   const { gatewayId, payeeOwner, proposers, guardian, minDelaySeconds } = operator
-  const { x402 } = chainOf(operator)
+  const x402 = x402Of(operator.network)
   try {
     const { timelock, registry } = planRegistry({ x402, minDelaySeconds, proposers, guardian })
     const terms = { x402, registry: registry.address, gatewayId, payeeOwner }
@@ -164,16 +162,14 @@ function planAddresses(operator: TrustedOperator): Planned {
   }
 }
 
-function chainOf({ network }: TrustedOperator): {
-  readonly chainId: number
-  readonly x402: NonNullable<ReturnType<typeof x402On>>
-} {
+/** The contracts of x402 on a network. @throws ClientError `options-invalid` where none are known. */
+export function x402Of(network: string): NonNullable<ReturnType<typeof x402On>> {
   const chainId = Number(/^eip155:([1-9][0-9]{0,14})$/.exec(network)?.[1])
   const x402 = x402On(chainId)
   if (x402 === undefined) {
     throw new ClientError('options-invalid', { detail: `no contracts known on ${network}` })
   }
-  return { chainId, x402 }
+  return x402
 }
 
 function lower(text: string): Hex {

@@ -13,6 +13,7 @@ import type { Verdict } from '@countersign/protocol/verify/verdict'
 import { verify } from '@countersign/protocol/verify/verify'
 import { ReceiptError } from '../errors.ts'
 import type { SignedPayment } from '../pay/signed-payment.ts'
+import { namesPayee } from '../pay/attested-payee.ts'
 import type { Offer } from '../pay/payment-required.ts'
 import type { ObservedBody } from './observe-body.ts'
 
@@ -110,17 +111,9 @@ function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: Cal
   return bill.kind !== 'open'
 }
 
-/** Whether the attested keyset names the payee (spec/statement.md ST4.1). */
-function paysAttested(statement: Uint8Array, { network, asset, payTo }: Offer): boolean {
+function paysAttested(statement: Uint8Array, offer: Offer): boolean {
   const { payload } = parseStatement(statement)
-  if (payload.type !== 'keyset') return false
-  const { payees = [] } = parseKeyset(payload.document)
-  return payees.some(
-    (payee) =>
-      payee.network === network &&
-      payee.asset.toLowerCase() === asset &&
-      payee.address.toLowerCase() === payTo,
-  )
+  return payload.type === 'keyset' && namesPayee(parseKeyset(payload.document), offer)
 }
 
 /** A payment that was settled and bought nothing (spec/receipt.md RC2.4). */

@@ -30,14 +30,14 @@ export type MeteredFixture = {
   stop(): Promise<void>
 }
 
-/** Starts it; the gateway offers both metered schemes. */
-export async function startMeteredFixture(): Promise<MeteredFixture> {
+/** Starts it; the gateway offers both metered schemes, and what else is asked for. */
+export async function startMeteredFixture(exact = false): Promise<MeteredFixture> {
   const network = await startMeteredNetwork()
   const [operator, provider] = await Promise.all([
     network.createOperator(),
     startPlainLoopbackProvider({ models: ['flat'] }),
   ])
-  const gateway = await startMeteredGateway(network, operator, { providerUrl: provider.url })
+  const gateway = await startMeteredGateway(network, operator, { providerUrl: provider.url, exact })
   return {
     network,
     operator,

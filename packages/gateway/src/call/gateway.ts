@@ -10,6 +10,7 @@ import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
+import type { ChargeKeys } from '../payment/charge-key/charge-keys.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
 import type { ReceiptStore, StoredReceipt } from '../receipts/receipt-store.ts'
@@ -43,6 +44,12 @@ export type Gateway = {
   readonly refunds: RefundDesk | undefined
   /** Charges that are not on chain yet. */
   readonly unsettled: () => { readonly payments: number; readonly channels: number }
+  /** `undefined` without metered schemes, and where they are another process's. */
+  readonly chargeKeys: ChargeKeys | undefined
+  /** False while metered calls would be sold by a charge key that the registry does not trust (PA28.3). */
+  readonly isSelling: () => boolean
+  /** What `GET /v1/terms` answers; `undefined` where no operator is announced. */
+  readonly terms: Uint8Array | undefined
   readonly epochs: Epochs
   /** The key that ends TLS, renewed with each epoch; `undefined` when TLS ends somewhere else. */
   readonly tls: TlsKeys | undefined

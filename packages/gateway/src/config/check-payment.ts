@@ -8,7 +8,12 @@ type OnChain = NonNullable<PaidConfig['exact'] | PaidConfig['upto'] | PaidConfig
 /** The first fault of the ways to pay, in words; `undefined` when there is none. */
 export function findPaymentFault({ payment, models }: Config): string | undefined {
   if (payment === 'none') return undefined
-  return findNodeFault(payment) ?? findForeignTerms(payment) ?? findUnpayable(payment, models)
+  return (
+    findNodeFault(payment) ??
+    findForeignTerms(payment) ??
+    findUnused(payment) ??
+    findUnpayable(payment, models)
+  )
 }
 
 /** One settlement key, one node, one ledger of one asset. */
@@ -26,6 +31,20 @@ function findForeignTerms(payment: PaidConfig): string | undefined {
   return x402On(Number(chainId)) === undefined
     ? `the contracts of x402 on ${first.network} are not known`
     : undefined
+}
+
+/** Members that only the metered schemes look at. */
+function findUnused({
+  upto,
+  batchSettlement,
+  operator,
+  chargeKeysFile,
+}: PaidConfig): string | undefined {
+  if (upto !== undefined || batchSettlement !== undefined) return undefined
+  if (operator !== undefined) return 'payment.operator goes with upto or batchSettlement'
+  if (chargeKeysFile !== undefined)
+    return 'payment.chargeKeysFile goes with upto or batchSettlement'
+  return undefined
 }
 
 /** Two answers that contradict one another must not both be believed, and one node is one witness (PA29.1). */

@@ -116,7 +116,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   return {
     ...config,
     dataDir: resolve(folder, config.dataDir),
-    payment: withAbsoluteJournal(config.payment, folder),
+    payment: withAbsolutePayment(config.payment, folder),
     attestation: withAbsoluteFiles(config.attestation, folder),
     upstreams: config.upstreams.map((upstream) =>
       upstream.caFile === undefined
@@ -126,9 +126,14 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   }
 }
 
-function withAbsoluteJournal(payment: Config['payment'], folder: string): Config['payment'] {
-  if (payment === 'none' || payment.journalDir === undefined) return payment
-  return { ...payment, journalDir: resolve(folder, payment.journalDir) }
+function withAbsolutePayment(payment: Config['payment'], folder: string): Config['payment'] {
+  if (payment === 'none') return payment
+  const { journalDir, chargeKeysFile } = payment
+  return {
+    ...payment,
+    ...(journalDir === undefined ? {} : { journalDir: resolve(folder, journalDir) }),
+    ...(chargeKeysFile === undefined ? {} : { chargeKeysFile: resolve(folder, chargeKeysFile) }),
+  }
 }
 
 function withAbsoluteFiles(attestation: AttestationConfig, folder: string): AttestationConfig {

@@ -94,3 +94,30 @@ export const batchSettlementSchema = z.strictObject({
     .describe('When all channels together owe this much, all are claimed.'),
   depositTimeoutMs: milliseconds.default(30_000).describe('How long a call waits for its deposit.'),
 })
+
+/** `payment.operator`: what GET /v1/terms announces. */
+export const operatorSchema = z
+  .strictObject({
+    gatewayId: z
+      .string()
+      .regex(/^0x[0-9a-fA-F]{64}$/, '32 bytes in hex')
+      .describe('Names this gateway in the key registry.'),
+    payeeOwner: address.describe('First owner of the payee contract.'),
+    proposers: z
+      .array(address)
+      .min(1)
+      .max(32)
+      .describe('Who announces keys, in the order in which the timelock was built.'),
+    guardian: address.describe('Who may revoke keys.'),
+    minDelaySeconds: z
+      .int()
+      .min(0)
+      .max(1_000_000_000)
+      .describe('Delay of the timelock: how long everybody sees a key before it counts.'),
+    fromBlock: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe('A block at or before the deployment of the timelock.'),
+  })
+  .describe('Contracts of upto and batchSettlement, as payers compute and judge them.')

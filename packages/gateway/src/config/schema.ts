@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
 import { attestationSchema } from './attestation-schema.ts'
 import { upstreamBehaviour } from './behaviour-schema.ts'
-import { batchSettlementSchema, chainSchema, uptoSchema } from './payment-schema.ts'
+import { batchSettlementSchema, chainSchema, operatorSchema, uptoSchema } from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -96,6 +96,14 @@ const payment = z
           .min(1)
           .optional()
           .describe('Journal of upto and batchSettlement; ledger in dataDir when absent.'),
+        operator: operatorSchema.optional(),
+        chargeKeysFile: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            'File of 1 to 8 charge keys, one a line; read again by a reload. COUNTERSIGN_CHARGE_KEY when absent.',
+          ),
       })
       .refine(
         (value) => [value.exact, value.upto, value.batchSettlement, value.apiKeys].some(Boolean),

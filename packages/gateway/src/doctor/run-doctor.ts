@@ -3,6 +3,7 @@ import { ConfigError, loadConfig, type LoadedConfig } from '../config/load-confi
 import type { Config } from '../config/schema.ts'
 import { checkChain } from './check-chain.ts'
 import { checkAttestation, checkDataFolder, checkPrices, checkTelemetry } from './check-local.ts'
+import { checkOperator } from './check-operator.ts'
 import { checkUpstream } from './check-upstream.ts'
 import { createFindings, type Finding, type FindingStatus } from './finding.ts'
 
@@ -45,7 +46,8 @@ export async function examine(
   })
   const exact = payment === 'none' ? undefined : payment.exact
   const chain = exact === undefined ? [] : [checkChain(exact, environment, timeoutMs)]
-  const visited = await Promise.all([...visits, ...chain])
+  const operator = checkOperator(config, { environment, timeoutMs, nowMs })
+  const visited = await Promise.all([...visits, ...chain, operator])
   return [...findings.all, ...visited.flat()]
 }
 

@@ -6,6 +6,7 @@ const readable = new Set([
   '/v1/models',
   '/v1beta/models',
   '/v1/attestation',
+  '/v1/terms',
   '/healthz',
   '/readyz',
   '/metrics',

@@ -95,10 +95,24 @@ async function routeGet(
     await serveRefund(gateway.refunds, request, response)
   else if (isModelList(pathname)) sendJson(response, 200, listModels(gateway, request, pathname))
   else if (isModelPath(path)) sendModel(gateway, request, response, path)
-  else if (pathname === '/healthz') sendJson(response, 200, { status: 'ok' })
-  else if (pathname === '/readyz') sendReadiness(response, isReady())
   else if (pathname === '/metrics') await sendMetrics(gateway, response)
-  else sendUnknown(response, pathname)
+  else if (!sendDocument(gateway, isReady, response, pathname)) sendUnknown(response, pathname)
+}
+
+/** What is the same for everybody who asks; false for another path. */
+function sendDocument(
+  gateway: Gateway,
+  isReady: () => boolean,
+  response: ServerResponse,
+  path: string,
+): boolean {
+  const { terms } = gateway
+  if (path === '/healthz') sendJson(response, 200, { status: 'ok' })
+  else if (path === '/readyz') sendReadiness(gateway, response, isReady())
+  else if (path === '/v1/terms' && terms !== undefined)
+    sendWhole(response, 200, errorHeaders, Buffer.from(terms), undefined)
+  else return false
+  return true
 }
 
 async function serveRefund(
@@ -138,8 +152,21 @@ function sendModel(
   else sendProblem(response, 'model-not-found', '', {}, dialectOfModels(request, path))
 }
 
-function sendReadiness(response: ServerResponse, isReady: boolean): void {
-  sendJson(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'not-ready' })
+/** PA28.6: who can pay otherwise is served without a good charge key. */
+function sendReadiness(
+  { config: { payment }, isSelling }: Gateway,
+  response: ServerResponse,
+  isServing: boolean,
+): void {
+  const isMetered =
+    payment !== 'none' && (payment.upto !== undefined || payment.batchSettlement !== undefined)
+  const hasOther =
+    payment === 'none' || payment.exact !== undefined || payment.apiKeys !== undefined
+  const isReady = isServing && (hasOther || isSelling())
+  sendJson(response, isReady ? 200 : 503, {
+    status: isReady ? 'ready' : 'not-ready',
+    ...(isMetered ? { metered: isSelling() ? 'sold' : 'charge-key-untrusted' } : {}),
+  })
 }
 
 async function sendMetrics(gateway: Gateway, response: ServerResponse): Promise<void> {

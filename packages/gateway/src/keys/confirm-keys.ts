@@ -12,18 +12,26 @@ export type Confirmations = {
   readonly hpke?: Uint8Array
 }
 
+/** The charge keys of a keyset. */
+export type NamedSettlement = {
+  readonly address: string
+  readonly others: readonly string[]
+  /** Signs by EIP-191 with the key of `address`. */
+  readonly confirm: (message: Uint8Array) => Promise<Uint8Array>
+}
+
 /** The keys of an epoch. */
 export type HeldKeys = {
   readonly keysetDigest: Uint8Array
   readonly signer: Es256Signer
-  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+  readonly settlement: NamedSettlement | undefined
   readonly tls: TlsKey | undefined
   readonly hpke: HpkeKey | undefined
 }
 
 /** Confirms all of them; `undefined` for a share that gives no secret. */
 export async function confirmKeys(
-  { keysetDigest, signer, signSettlement, tls, hpke }: HeldKeys,
+  { keysetDigest, signer, settlement, tls, hpke }: HeldKeys,
   nonce: Uint8Array,
   share: Uint8Array | undefined,
 ): Promise<Confirmations | undefined> {
@@ -37,9 +45,9 @@ export async function confirmKeys(
   if ('hpke' in agreed && mac === undefined) return undefined
   return {
     receipt: signer.sign(messageOf(confirmationContexts.receipt)),
-    ...(signSettlement === undefined
+    ...(settlement === undefined
       ? {}
-      : { settlement: await signSettlement(messageOf(confirmationContexts.settlement)) }),
+      : { settlement: await settlement.confirm(messageOf(confirmationContexts.settlement)) }),
     ...(tls === undefined
       ? {}
       : {

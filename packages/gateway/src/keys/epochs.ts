@@ -10,13 +10,14 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
-import { confirmKeys, type Confirmations } from './confirm-keys.ts'
-import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
-import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
+import { createKeys, type KeyPlan, type KeysetTurn, type TakeTurn } from './keyset-turn.ts'
+import { describeKeys } from './name-keys.ts'
+import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
+import type { HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
-import { createTlsKey, type TlsKey } from './tls-key.ts'
+import type { TlsKey } from './tls-key.ts'
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -24,22 +25,14 @@ export type KeysetTerms = {
   readonly configDigest: Uint8Array
   readonly buildDigest: Uint8Array
   readonly payees: readonly Payee[]
-  readonly settlementAddress?: string
+  /** Of the announced terms of the operator. */
+  readonly termsDigest?: Uint8Array
   /** Distinct, in ascending order. */
   readonly upstreams: readonly string[]
 }
 
 /** What of the terms a new configuration changes. */
 export type TermsOfConfiguration = Pick<KeysetTerms, 'configDigest' | 'upstreams'>
-
-/** Which keys an epoch has besides the one for receipts. */
-export type KeyPlan = {
-  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
-  readonly tlsNames: readonly string[] | undefined
-  readonly sealed: boolean
-  /** Signs by EIP-191 with the settlement key, which outlives epochs. */
-  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
-}
 
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
@@ -115,11 +108,12 @@ export const epochLifetimeMs = 86_400_000
 export const renewAfterMs = epochLifetimeMs / 2
 const maxReadyMs = epochLifetimeMs / 4
 const retryAfterMs = 60_000
-const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, signSettlement: undefined }
+const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, settlement: undefined }
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
 type OpenEpoch = Epoch & {
+  readonly settlement: NamedSettlement | undefined
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
   readonly notBeforeMs: number
@@ -165,7 +159,7 @@ function manageEpochs(
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
-  const { onError, onShow, plan = receiptKeyOnly } = options
+  const { onError, onShow } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
@@ -228,15 +222,13 @@ function manageEpochs(
 
   return {
     succeed,
-    show: () => {
-      onShow?.(epoch)
-    },
+    show: () => onShow?.(epoch),
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),
     current: (nowMs) => need(nowMs, nowMs),
     sign: (input) => signUnder(have(input.timeMs, input.timeMs), input),
     attest: async (nonce, nowMs, share) =>
-      attestEpoch({ ...(await need(nowMs, nowMs)), ...plan }, attester, { nonce, nowMs, share }),
+      attestEpoch(await need(nowMs, nowMs), attester, { nonce, nowMs, share }),
   }
 }
 
@@ -258,7 +250,7 @@ function waitFor(open: OpenEpoch | Promise<OpenEpoch>): Promise<void> | undefine
 }
 
 async function attestEpoch(
-  open: OpenEpoch & KeyPlan,
+  open: OpenEpoch,
   attester: Attester,
   asked: {
     readonly nonce: Uint8Array
@@ -315,21 +307,10 @@ async function openInTurn(
   }
 }
 
-function createKeys(
-  { tlsNames, sealed }: KeyPlan,
-  nowMs: number,
-  notAfterMs: number,
-): Pick<KeysetTurn, 'tls' | 'hpke'> {
-  return {
-    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
-    hpke: sealed ? createHpkeKey() : undefined,
-  }
-}
-
 async function openEpoch(
   terms: KeysetTerms,
   attester: Attester,
-  { tls, hpke, previousKeysetDigest }: KeysetTurn,
+  { tls, hpke, settlement, previousKeysetDigest }: KeysetTurn,
   options: { readonly nowMs: number; readonly notAfterMs: number; readonly random: RandomBytes },
 ): Promise<OpenEpoch> {
   const { nowMs, notAfterMs, random } = options
@@ -341,6 +322,7 @@ async function openEpoch(
     notBeforeMs: nowMs,
     notAfterMs,
     ...(payees.length === 0 ? {} : { payees }),
+    ...(settlement === undefined ? {} : describeKeys(settlement)),
     ...(previousKeysetDigest === undefined ? {} : { previousKeysetDigest }),
     ...(tls === undefined ? {} : { tlsSpki: tls.spkiDigest }),
     ...(hpke === undefined ? {} : { hpkeKey: hpke.publicKey }),
@@ -364,6 +346,7 @@ async function openEpoch(
     notAfterMs,
     tls,
     hpke,
+    settlement,
     signer,
     signStatement,
     notBeforeMs: nowMs,

@@ -8,7 +8,12 @@ import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
+import type { AnnouncedOperator } from './announced-operator.ts'
 import { findMetered } from './call-names.ts'
+import type { ChargeKeys, SettlementKeys } from './charge-key/charge-keys.ts'
+import { longestCallMs } from './charge-key/longest-call.ts'
+import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys.ts'
+import { isKeyRefused } from './channel/settlement-key.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
 import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
@@ -34,10 +39,14 @@ import { createNoPayment } from './none.ts'
 export type Payment = {
   readonly scheme: PaymentScheme
   readonly payees: readonly Payee[]
-  /** Signs charges and claims, or sends the settlements of `exact`; `undefined` when nothing is settled on chain. */
-  readonly settlementAddress: string | undefined
-  /** Signs by EIP-191 with the settlement key, to show that it is held. */
-  readonly signSettlement: ((message: Uint8Array) => Promise<Uint8Array>) | undefined
+  /** Sign charges and claims, or send the settlements of `exact`; `undefined` when nothing is settled on chain. */
+  readonly settlement: SettlementKeys | undefined
+  /** `undefined` without metered schemes (spec/payment.md PA28). */
+  readonly chargeKeys: ChargeKeys | undefined
+  /** False while there are metered schemes and no good charge key. */
+  readonly isSelling: () => boolean
+  /** What `GET /v1/terms` answers, and its digest. */
+  readonly operator: Pick<AnnouncedOperator, 'document' | 'digest'> | undefined
   /** Charges that have no receipt yet: before the first call those of an earlier process. */
   readonly owedReceipts: () => readonly OwedReceipt[]
   /** Gives back what channels hold; `undefined` without channels. */
@@ -57,9 +66,6 @@ export type PaymentSurroundings = {
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
 type ExactConfig = NonNullable<PaidConfig['exact']>
-
-const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
-const chargeKeyName = 'COUNTERSIGN_CHARGE_KEY'
 
 /**
  * Opens the schemes; what an earlier process left unsettled is taken up.
@@ -82,12 +88,18 @@ export async function createPayment(
   return { ...x402, scheme: createCombinedPayment({ exact: x402.scheme, apiKey }) }
 }
 
+const noKeys = {
+  settlement: undefined,
+  chargeKeys: undefined,
+  isSelling: () => true,
+  operator: undefined,
+} as const
+
 function withoutChain(scheme: PaymentScheme): Payment {
   return {
     scheme,
     payees: [],
-    settlementAddress: undefined,
-    signSettlement: undefined,
+    ...noKeys,
     owedReceipts: () => [],
     refunds: undefined,
     unsettled: () => nothing,
@@ -112,15 +124,18 @@ async function createX402(
   const { exact, upto, batchSettlement } = payment
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
-  const { settlementKey, chargeKey } = readPaymentKeys(environment)
+  const settlementKey = readSettlementKey(environment)
   const differences = createDifferenceLog(log, clock)
   const gate = await openGate(payment, differences, log)
   const metered = await openMetered(config, payment, {
     onDifference: differences.onDifference,
     clock,
     settlementKey,
-    chargeKey,
+    chargeKeys: readChargeKeys(config, environment),
+    longestCallMs: longestCallMs(config),
     onFault: (error) => {
+      // The registry has changed its mind before the next reading.
+      if (isKeyRefused(error)) metered?.chargeKeys.refreshSoon()
       // The message of a node may quote what others sent.
       log.warn({ fault: error instanceof Error ? error.name : 'unknown' }, 'the chain made no step')
     },
@@ -141,17 +156,19 @@ async function createX402(
       config,
       exact,
       settlementKey,
-      { metered, terms, curve, chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference) },
+      {
+        metered,
+        terms,
+        curve,
+        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
+      },
       surroundings,
     )
   await metered?.start()
-  const account = createSettlementAccount(metered === undefined ? settlementKey : chargeKey)
   return {
     scheme: behindGate(gate, combineX402(metered, terms, beside)),
     payees: listPayees(payment),
-    settlementAddress: account.address,
-    signSettlement: async (message) =>
-      hexToBytes(await account.signMessage({ message: { raw: message } })),
+    ...describeKeys(metered, settlementKey),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
     unsettled: () => ({
       ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
@@ -177,16 +194,23 @@ async function openGate(
   })
 }
 
-/** Pays for transactions; signs charges and claims. @throws ConfigError when one is missing or malformed. */
-export function readPaymentKeys(environment: PaymentSurroundings['environment']): {
-  readonly settlementKey: string
-  readonly chargeKey: string
-} {
-  const settlementKey = readKey(environment, settlementKeyName)
-  const hasOwn = environment[chargeKeyName] !== undefined
+function describeKeys(
+  metered: OpenMetered | undefined,
+  settlementKey: string,
+): Pick<Payment, 'settlement' | 'chargeKeys' | 'isSelling' | 'operator'> {
+  if (metered === undefined) {
+    return { ...noKeys, settlement: createSenderOnly(settlementKey) }
+  }
+  const { chargeKeys, operator } = metered
+  return { settlement: chargeKeys, chargeKeys, isSelling: () => chargeKeys.isGood(), operator }
+}
+
+/** The account that sends the settlements of `exact`, where that is all. */
+function createSenderOnly(settlementKey: string): SettlementKeys {
+  const { address, signMessage } = createSettlementAccount(settlementKey)
   return {
-    settlementKey,
-    chargeKey: hasOwn ? readKey(environment, chargeKeyName) : settlementKey,
+    named: () => ({ address, others: [] }),
+    confirm: async (_, message) => hexToBytes(await signMessage({ message: { raw: message } })),
   }
 }
 
@@ -199,8 +223,10 @@ function combineX402(
     if (exact === undefined) throw new ConfigError('payment names no way to pay')
     return exact.scheme
   }
-  const { upto, channel, ledger } = metered
-  return createMeteredScheme({ upto, channel, exact, resourceBaseUrl: base }, async () => {
+  const { upto, channel, ledger, chargeKeys } = metered
+  const isSelling = (): boolean => chargeKeys.isGood()
+  const schemes = { upto, channel, exact, resourceBaseUrl: base, isSelling }
+  return createMeteredScheme(schemes, async () => {
     // In this order: the settlements of `exact` are sent by the same sender, from the books of both ledgers.
     await metered.stop()
     await exact?.scheme.close()
@@ -276,12 +302,4 @@ function resourceBaseUrl({ publicUrl, listen: { host, port } }: Config): string 
 function toNetwork(network: string): `eip155:${string}` {
   const [, chainId = ''] = network.split(':')
   return `eip155:${chainId}`
-}
-
-function readKey(environment: PaymentSurroundings['environment'], name: string): string {
-  const key = environment[name]
-  if (key === undefined || !/^0x[0-9a-f]{64}$/.test(key)) {
-    throw new ConfigError(`environment variable ${name} must hold 0x and 64 hex digits`)
-  }
-  return key
 }

@@ -11,7 +11,7 @@ import { ConfigError, loadConfig } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import type { ChannelManager } from './channel/channel-manager.ts'
 import { SettlementKeyUntrusted } from './channel/settlement-key.ts'
-import { readPaymentKeys } from './create-payment.ts'
+import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys.ts'
 import { DatabaseFault, ownDatabase } from './database.ts'
 import { ChainUnreachable } from './exact/chain.ts'
 import { openLedger } from './exact/ledger.ts'
@@ -92,9 +92,12 @@ async function openLedgers(
 ): Promise<{ readonly metered: OpenMetered; readonly close: () => Promise<void> }> {
   const { payment } = config
   if (payment === 'none') throw new ConfigError('the configuration has no payment')
-  const keys = readPaymentKeys(environment)
+  const settlementKey = readSettlementKey(environment)
   const metered = await openMetered(config, payment, {
-    ...keys,
+    settlementKey,
+    chargeKeys: readChargeKeys(config, environment),
+    // Nothing is sold here.
+    longestCallMs: 0,
     clock,
     onFault: rethrow,
     onDiskFault: rethrow,
@@ -102,7 +105,8 @@ async function openLedgers(
   if (metered === undefined) {
     throw new ConfigError('the configuration has neither upto nor batchSettlement')
   }
-  const closeExact = joinExact(config, payment.exact, keys.settlementKey, metered)
+  await metered.chargeKeys.refresh()
+  const closeExact = joinExact(config, payment.exact, settlementKey, metered)
   return {
     metered,
     close: async () => {

@@ -48,7 +48,7 @@ export function superviseMember(
     missed = undefined
   }
 
-  void member.ended.then(() => {
+  void member.ended.finally(() => {
     clearTimeout(timer)
   })
 }

@@ -11,7 +11,7 @@ import type { SharedKeys, TurnAnswer } from './questions.ts'
 /** Owner of the turns and of the shared keys. `W` stands for a worker. */
 export type KeysetTurns<W> = {
   /** Resolves when it is the turn of this worker, which lasts until `end`. */
-  take(worker: W, nowMs: number, notAfterMs: number): Promise<TurnAnswer>
+  take(worker: W, nowMs: number, notAfterMs: number): Promise<Omit<TurnAnswer, 'settlement'>>
   /**
    * Ends the turn of this worker, if it has one: its keyset is stored, or there will be none. Resolves when callers may
    * be shown the keys in it.
@@ -60,7 +60,7 @@ const defaultWaitMs = 60_000
 
 /** No keyset and no keys yet. */
 export function createKeysetTurns<W extends object>(options: KeysetTurnOptions<W>): KeysetTurns<W> {
-  const { tlsNames, lastKeysetDigest, spread, onRenewed, maxWaitMs = defaultWaitMs } = options
+  const { lastKeysetDigest, spread, onRenewed } = options
   // All owned here. `tail` settles when the last turn so far is over, and never rejects.
   let tail: Promise<void> = Promise.resolve()
   let turn: Turn<W> | undefined
@@ -78,18 +78,7 @@ export function createKeysetTurns<W extends object>(options: KeysetTurnOptions<W
   ): { readonly chosen: Generation<W>; readonly isMade: boolean } {
     if (keys !== undefined && isGood(keys, nowMs, notAfterMs))
       return { chosen: keys, isMade: false }
-    // Only of TLS does a caller see the key before it is told which one is attested.
-    const waitsFor = new Set(tlsNames === undefined ? [] : announced.keys())
-    const shown = Promise.withResolvers<void>()
-    const chosen = { ...makeKeys(options, nowMs), waitsFor, shown }
-    if (waitsFor.size === 0) shown.resolve()
-    else stopWaiting(shown, maxWaitMs)
-    return { chosen, isMade: true }
-  }
-
-  function leave(generation: Generation<W> | undefined, worker: W): void {
-    generation?.waitsFor.delete(worker)
-    if (generation?.waitsFor.size === 0) generation.shown.resolve()
+    return { chosen: makeGeneration(options, nowMs, announced.keys()), isMade: true }
   }
 
   async function end(worker: W, isStored: boolean): Promise<void> {
@@ -152,7 +141,7 @@ function isGood(keys: Keys, nowMs: number, notAfterMs: number): boolean {
 
 /** Younger than half a life: a keyset that is opened now must not outlive the keys in it. */
 function makeKeys(
-  { tlsNames, sealed }: Pick<KeysetTurnOptions<never>, 'tlsNames' | 'sealed'>,
+  { tlsNames, sealed }: Pick<KeysetTurnOptions<unknown>, 'tlsNames' | 'sealed'>,
   nowMs: number,
 ): Keys {
   const notAfterMs = nowMs + 2 * epochLifetimeMs
@@ -165,9 +154,29 @@ function makeKeys(
   }
 }
 
+function makeGeneration<W>(
+  options: KeysetTurnOptions<W>,
+  nowMs: number,
+  workers: Iterable<W>,
+): Generation<W> {
+  const { tlsNames, maxWaitMs = defaultWaitMs } = options
+  // Only of TLS does a caller see the key before it is told which one is attested.
+  const waitsFor = new Set(tlsNames === undefined ? [] : workers)
+  const shown = Promise.withResolvers<void>()
+  if (waitsFor.size === 0) shown.resolve()
+  else stopWaiting(shown, maxWaitMs)
+  return { ...makeKeys(options, nowMs), waitsFor, shown }
+}
+
+/** Nobody waits for this worker any more. */
+function leave<W>(generation: Generation<W> | undefined, worker: W): void {
+  generation?.waitsFor.delete(worker)
+  if (generation?.waitsFor.size === 0) generation.shown.resolve()
+}
+
 function stopWaiting({ promise, resolve }: PromiseWithResolvers<void>, maxWaitMs: number): void {
   const patience = setTimeout(resolve, maxWaitMs)
-  void promise.then(() => {
+  void promise.finally(() => {
     clearTimeout(patience)
   })
 }

@@ -5,6 +5,7 @@ import { awaitHello, forkMember, type Member } from './member.ts'
 import { createPaymentDesk } from './payment-desk.ts'
 import { createPrimaryAnswers } from './primary-answers.ts'
 import { lastWordsMs, type Primary } from './primary-state.ts'
+import { tellReadiness } from './tell-readiness.ts'
 
 /** Who dies sooner than this after its start dies quickly. */
 export const quickDeathMs = 10_000
@@ -47,7 +48,7 @@ async function start(primary: Primary, slot: number): Promise<void> {
       buildDigest,
       attesterKind: attester.kind,
       payees: payment.payees,
-      settlementAddress: payment.settlementAddress,
+      operator: payment.operator,
       takesRefunds: payment.refunds !== undefined,
       heldHpke: parts.turns.heldHpke(),
       openGradientKey,
@@ -83,13 +84,6 @@ function supervise(primary: Primary, member: Member): void {
 async function issueOwed({ parts }: Primary, member: Member): Promise<void> {
   const receipts = parts.owed.take(member)
   if (receipts.length > 0) await member.pipe.ask('issueOwed', receipts)
-}
-
-/** Ready are all or none. */
-export function tellReadiness({ parts, options }: Primary): void {
-  const serving = parts.serving()
-  const isReady = serving.length === options.first.config.workers
-  for (const { pipe } of serving) pipe.tell('ready', isReady)
 }
 
 /** Waits for the end of a worker, ends what it had begun, and replaces it. Never rejects. */

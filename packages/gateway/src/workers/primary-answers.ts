@@ -30,26 +30,31 @@ export function createPrimaryAnswers(
   const { payment, attester } = commons
   return {
     ...member.desk.answers,
-    hello: member.greet,
+    hello: () => {
+      member.greet()
+    },
     identify: (headers) => payment.scheme.identify({ ...headers }),
     refund: (header) => {
       if (payment.refunds === undefined) throw new Error('there are no refunds')
       return payment.refunds.answer(header)
     },
-    confirmSettlement: (message) => {
-      const { signSettlement } = payment
+    confirmSettlement: ({ address, message }) => {
+      const { settlement } = payment
       // The settlement key signs nothing else for a worker.
       const context = Buffer.from(confirmationContexts.settlement)
       const isConfirmation =
         message.length === context.length + keysetAndNonceBytes &&
         Buffer.compare(message.subarray(0, context.length), context) === 0
-      if (signSettlement === undefined || !isConfirmation) {
+      if (settlement === undefined || !isConfirmation) {
         throw new Error('this is no confirmation of a key')
       }
-      return signSettlement(message)
+      return settlement.confirm(address, message)
     },
     attest: ({ reportData, nowMs }) => attester.attest(reportData, nowMs),
-    takeTurn: ({ nowMs, notAfterMs }) => turns.take(member, nowMs, notAfterMs),
+    takeTurn: async ({ nowMs, notAfterMs }) => {
+      const turn = await turns.take(member, nowMs, notAfterMs)
+      return { ...turn, settlement: payment.settlement?.named() }
+    },
     turnDone: (isStored) => turns.end(member, isStored),
     takeSealed: ({ encapsulated, nowMs }) => sealed.take(encapsulated, nowMs),
     findReceipt: (lookup) => findElsewhere(serving(), member, 'findReceipt', lookup),

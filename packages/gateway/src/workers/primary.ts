@@ -21,6 +21,7 @@ import { lastWordsMs, type Primary, type PrimaryOptions } from './primary-state.
 import { reload } from './reload.ts'
 import { makeSharedFiles } from './shared-files.ts'
 import { createSumMetrics } from './sum-metrics.ts'
+import { announceKeys } from './tell-readiness.ts'
 
 /**
  * Runs until SIGTERM or SIGINT (or the parent's end), as one process does. SIGHUP reads the configuration again.
@@ -51,6 +52,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
     reloads = reloads.then(() => reload(primary))
   }
   process.on('SIGHUP', onReload)
+  announceKeys(primary)
   const url = urlOf(config, primary.port)
   process.stdout.write(`${JSON.stringify({ ready: true, url })}\n`)
   log.info({ url, workers: config.workers }, 'gateway is ready')

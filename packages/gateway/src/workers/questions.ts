@@ -3,10 +3,12 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import type { Payee } from '@countersign/protocol/receipt/keyset'
 import type { KeptAnswer } from '../call/answer-cache.ts'
+import type { Commons } from '../create-gateway.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
 import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
+import type { NamedKeys } from '../payment/charge-key/charge-keys.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 import type { StoredReceipt } from '../receipts/receipt-store.ts'
@@ -58,7 +60,11 @@ export type SharedKeys = {
 }
 
 /** A turn to open a keyset. */
-export type TurnAnswer = SharedKeys & { readonly previousKeysetDigest: Uint8Array | undefined }
+export type TurnAnswer = SharedKeys & {
+  readonly previousKeysetDigest: Uint8Array | undefined
+  /** Charge keys of this moment. */
+  readonly settlement: NamedKeys | undefined
+}
 
 /** A receipt, or an answer, that another worker may have. */
 export type Lookup = { readonly id: string; readonly waitMs: number }
@@ -89,7 +95,10 @@ export type PrimaryQuestions = {
   readonly leave: { readonly ask: string; readonly answer: void }
   readonly identify: { readonly ask: PaymentHeaders; readonly answer: string | null }
   readonly refund: { readonly ask: string | undefined; readonly answer: RefundAnswer }
-  readonly confirmSettlement: { readonly ask: Uint8Array; readonly answer: Uint8Array }
+  readonly confirmSettlement: {
+    readonly ask: { readonly address: string; readonly message: Uint8Array }
+    readonly answer: Uint8Array
+  }
   readonly attest: {
     readonly ask: { readonly reportData: Uint8Array; readonly nowMs: number }
     readonly answer: Uint8Array
@@ -110,6 +119,9 @@ export type PrimaryQuestions = {
   readonly owedStored: { readonly ask: string; readonly answer: void }
 }
 
+/** Whether all workers serve, and whether metered calls are sold. */
+export type Readiness = { readonly isReady: boolean; readonly isSelling: boolean }
+
 /** What a worker begins with. */
 export type StartOrder = {
   readonly slot: number
@@ -118,7 +130,8 @@ export type StartOrder = {
   readonly buildDigest: Uint8Array
   readonly attesterKind: string
   readonly payees: readonly Payee[]
-  readonly settlementAddress: string | undefined
+  /** What `GET /v1/terms` answers, and its digest. */
+  readonly operator: Commons['payment']['operator']
   readonly takesRefunds: boolean
   /** Keys that calls may still be sealed to, oldest first. */
   readonly heldHpke: readonly Uint8Array[]
@@ -139,7 +152,7 @@ export type WorkerQuestions = {
     readonly ask: { readonly host: string; readonly port: number }
     readonly answer: void
   }
-  readonly ready: { readonly ask: boolean; readonly answer: void }
+  readonly ready: { readonly ask: Readiness; readonly answer: void }
   readonly holdHpke: { readonly ask: Uint8Array; readonly answer: void }
   readonly renew: { readonly ask: null; readonly answer: void }
   /** Opens another configuration; `adopt` makes it the current one. */

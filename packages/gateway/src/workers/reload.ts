@@ -2,10 +2,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { refuseFixedChange } from '../config/refuse-fixed-change.ts'
 import { checkOffer, openPayerLimits } from '../create-gateway.ts'
+import { reloadChargeKeys } from '../payment/charge-key/reload-keys.ts'
 import { openConfig, type Member } from './member.ts'
-import { quickDeathMs, revive, stopMember, tellReadiness } from './member-life.ts'
+import { quickDeathMs, revive, stopMember } from './member-life.ts'
 import type { Primary } from './primary-state.ts'
 import { makeSharedFiles } from './shared-files.ts'
+import { tellReadiness } from './tell-readiness.ts'
 
 /**
  * Puts another configuration into all workers. When none can open it, the old one stays; a worker that alone cannot is
@@ -17,12 +19,15 @@ export async function reload(primary: Primary): Promise<void> {
   // Who dies meanwhile is replaced by one that begins with what is decided.
   const { promise, resolve: decided } = Promise.withResolvers<void>()
   primary.deciding = promise
+  let keepOldKeys: (() => void) | undefined
   try {
     const loaded = options.load()
     const offerAtMs = Date.now()
     refuseFixedChange(old.loaded.config, loaded.config)
     await checkOffer(loaded.config, environment, offerAtMs)
     makeSharedFiles(loaded.config)
+    const { chargeKeys } = parts.commons.payment
+    keepOldKeys = await reloadChargeKeys(chargeKeys, loaded.config, environment)
     await Promise.all(starting)
     const serving = parts.serving()
     const next = { loaded, offerAtMs }
@@ -40,12 +45,14 @@ export async function reload(primary: Primary): Promise<void> {
     for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
     primary.adopting = adoptAll(canFollow)
     await primary.adopting
+    tellReadiness(primary)
     // Who opened its keyset just before the keys were renewed.
     for (const { pipe } of parts.turns.behind()) pipe.tell('renew', null)
     const digest = Buffer.from(loaded.digest).toString('hex')
     log.info({ digest, workers: serving.length }, 'configuration was reloaded')
     metrics.observeReload('done')
   } catch (error) {
+    keepOldKeys?.()
     log.error({ err: error }, 'configuration was not reloaded, the old one stays')
     metrics.observeReload('refused')
   } finally {

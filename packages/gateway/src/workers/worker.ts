@@ -15,7 +15,7 @@ import { importOpenGradientSigner } from '../profiles/open-gradient-signer.ts'
 import { issueOwedReceipts } from '../receipts/issue-owed-receipts.ts'
 import { closeServing, keepClean } from '../run.ts'
 import { createPipe, type Answers, type Pipe } from './pipe.ts'
-import type { PrimaryQuestions, StartOrder, WorkerQuestions } from './questions.ts'
+import type { PrimaryQuestions, Readiness, StartOrder, WorkerQuestions } from './questions.ts'
 import { createRemotePayment } from './remote-payment.ts'
 
 type PrimaryPipe = Pipe<PrimaryQuestions>
@@ -33,7 +33,7 @@ type Serving = {
 /** Owned by the answers to the primary. */
 type State = {
   serving: Serving | undefined
-  isReady: boolean
+  readiness: Readiness
   exitCode: number
   adopt: (() => void) | undefined
 }
@@ -49,18 +49,18 @@ export function runWorker(environment: Environment): void {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, ignoreSignal)
   const state: State = {
     serving: undefined,
-    isReady: false,
+    readiness: { isReady: false, isSelling: true },
     exitCode: exitOrphan,
     adopt: undefined,
   }
   // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
   process.once('disconnect', () => process.exit(state.exitCode))
   const sealed = createSealedKeys()
-  const isReady = (): boolean => state.isReady
+  const readiness = (): Readiness => state.readiness
   const answers: Answers<WorkerQuestions> = {
     ping: () => undefined,
     start: async (order) => {
-      state.serving = await start(order, { pipe, sealed, environment, isReady })
+      state.serving = await start(order, { pipe, sealed, environment, readiness })
     },
     issueOwed: async (receipts) => {
       const owed = receipts.map((receipt) => ({
@@ -124,7 +124,7 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       if (order.slot === 0) serving.stopCleaning = keepClean(live)
     },
     ready: (value) => {
-      state.isReady = value
+      state.readiness = value
     },
     renew: async () => {
       await gatewayOf(state).epochs.renew(Date.now())
@@ -139,7 +139,7 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       state.adopt = undefined
     },
     stop: async () => {
-      state.isReady = false
+      state.readiness = { isReady: false, isSelling: false }
       state.exitCode = 0
       const { live, server, stopCleaning } = servingOf(state)
       stopCleaning()
@@ -172,12 +172,12 @@ type Surroundings = {
   readonly pipe: PrimaryPipe
   readonly sealed: OwnSealedKeys
   readonly environment: Environment
-  readonly isReady: () => boolean
+  readonly readiness: () => Readiness
 }
 
 async function start(
   order: StartOrder,
-  { pipe, sealed, environment, isReady }: Surroundings,
+  { pipe, sealed, environment, readiness }: Surroundings,
 ): Promise<Serving> {
   const { slot, loaded, buildDigest } = order
   // Whoever changed the files of a running gateway does not get into it by ending a worker.
@@ -187,7 +187,7 @@ async function start(
   for (const key of order.heldHpke) sealed.replace(importHpkeKey(key))
   const config = shareConfig(loaded.config, slot)
   const log = pino({ level: config.log.level, base: { worker: slot } }, pino.destination(2))
-  const commons = createCommons(order, pipe, sealed)
+  const commons = createCommons(order, pipe, sealed, readiness)
   const first = await createGateway({ config, digest: loaded.digest }, environment, log, commons)
   const live = createLiveGateway(
     first,
@@ -196,13 +196,18 @@ async function start(
     },
     environment,
   )
-  const server = createGatewayServer(live.current, isReady)
+  const server = createGatewayServer(live.current, () => readiness().isReady)
   return { order, live, server, stopCleaning: () => undefined }
 }
 
 /** What exists once is the primary's: here is how it is asked for it. */
-function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys): Commons {
-  const { loaded, payees, settlementAddress, takesRefunds, attesterKind, offerAtMs } = order
+function createCommons(
+  order: StartOrder,
+  pipe: PrimaryPipe,
+  own: OwnSealedKeys,
+  readiness: () => Readiness,
+): Commons {
+  const { loaded, payees, operator, takesRefunds, attesterKind, offerAtMs } = order
   const { openGradientKey } = order
   const { scheme, payerLimits } = createRemotePayment(pipe, loaded.config.payment === 'none')
   const sealed: SealedKeys = {
@@ -213,11 +218,11 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
     payment: {
       scheme,
       payees,
-      settlementAddress,
-      signSettlement:
-        settlementAddress === undefined
-          ? undefined
-          : (message) => pipe.ask('confirmSettlement', message),
+      // A turn brings those that the keyset names.
+      settlement: undefined,
+      chargeKeys: undefined,
+      isSelling: () => readiness().isSelling,
+      operator,
       owedReceipts: () => [],
       refunds: takesRefunds ? { answer: (header) => pipe.ask('refund', header) } : undefined,
       // The primary counts them.
@@ -230,11 +235,16 @@ function createCommons(order: StartOrder, pipe: PrimaryPipe, own: OwnSealedKeys)
     payerLimits,
     takeTurn: async (nowMs, notAfterMs) => {
       const turn = await pipe.ask('takeTurn', { nowMs, notAfterMs })
-      const { tls, hpke, previousKeysetDigest } = turn
+      const { tls, hpke, settlement, previousKeysetDigest } = turn
       return {
         previousKeysetDigest,
         tls: tls && importTlsKey(tls),
         hpke: hpke && importHpkeKey(hpke),
+        settlement: settlement && {
+          ...settlement,
+          confirm: (message) =>
+            pipe.ask('confirmSettlement', { address: settlement.address, message }),
+        },
         done: (isStored) => pipe.ask('turnDone', isStored),
       }
     },

@@ -25,8 +25,12 @@ export type MeteredOperator = {
   readonly settler: Hex
   readonly authorizer: Hex
   readonly settlementKey: Hex
-  /** Registers another settlement key beside those before, and gives it. */
-  attestKey(): Promise<Hex>
+  /** Registers another settlement key beside those before, and gives it; for a day, or until this time on the chain. */
+  attestKey(untilSeconds?: number): Promise<Hex>
+  /** Registers this key beside those before. */
+  trustKey(key: Hex): Promise<void>
+  /** The guardian's word: as if the key had never been trusted. */
+  revokeKey(key: Hex): Promise<void>
   /** What a payer has to know of it beforehand. */
   readonly terms: {
     readonly gatewayId: Hex
@@ -116,6 +120,9 @@ export type MeteredOptions = {
   readonly batch?: Readonly<Record<string, unknown>> | null
   readonly exact?: boolean
   readonly workers?: number
+  /** Keys that sign charges, in place of the settlement key: a file of the operator's. */
+  readonly chargeKeysFile?: string
+  readonly limits?: Readonly<Record<string, number>>
   /** The program, when it is not the sources. */
   readonly program?: string
   /** What `flat` costs; `null`: by its use. */
@@ -147,9 +154,12 @@ export function createMeteredOptions(
     rpcUrl: chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
+  const { chargeKeysFile, limits = {} } = options
   const { flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
+    operator: operator.terms,
+    ...(chargeKeysFile === undefined ? {} : { chargeKeysFile }),
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
     ...(batch === null
@@ -168,6 +178,7 @@ export function createMeteredOptions(
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
     ...(program === undefined ? {} : { program }),
+    limits,
     config: {
       workers,
       listen: { port },
@@ -289,13 +300,19 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
       if (status !== 'success') throw new Error('a transaction of an operator failed')
     }
   }
-  const attest = async (key: Hex) => {
+  const attest = async (key: Hex, untilSeconds?: number) => {
     const { timestamp } = await chain.client.getBlock()
     const from = Number(timestamp)
     const register = encodeFunctionData({
       abi: keyRegistryAbi,
       functionName: 'registerKey',
-      args: [gatewayId, privateKeyToAddress(key), from, from + 86_400, keccak256('0x77')],
+      args: [
+        gatewayId,
+        privateKeyToAddress(key),
+        from,
+        untilSeconds ?? from + 86_400,
+        keccak256('0x77'),
+      ],
     })
     const call = [registry.address, 0n, register, noBytes, noBytes] as const
     const abi = registryTimelockAbi
@@ -318,11 +335,21 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
     settler: contracts.settler.address,
     authorizer: contracts.authorizer.address,
     settlementKey,
-    attestKey: async () => {
+    attestKey: async (untilSeconds) => {
       const key = chain.nextSettlementKey()
-      await send(...(await attest(key)))
+      await send(...(await attest(key, untilSeconds)))
       return key
     },
+    trustKey: async (key) => send(...(await attest(key))),
+    revokeKey: (key) =>
+      send({
+        to: registry.address,
+        data: encodeFunctionData({
+          abi: keyRegistryAbi,
+          functionName: 'revokeKey',
+          args: [gatewayId, privateKeyToAddress(key), 1],
+        }),
+      }),
     terms: { gatewayId, payeeOwner: owner, ...roles },
   }
 }

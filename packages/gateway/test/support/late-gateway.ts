@@ -5,14 +5,15 @@
 import cluster from 'node:cluster'
 
 if (cluster.worker?.id === 2) {
-  const emit = process.emit.bind(process) as (name: string, ...values: unknown[]) => boolean
+  const emit = process.emit.bind(process)
   const allowed = Promise.withResolvers<void>()
   process.on('SIGUSR2', allowed.resolve)
   Object.assign(process, {
-    emit: (name: string, ...values: unknown[]): boolean => {
-      const isAdoption = name === 'message' && JSON.stringify(values).includes('"name":"adopt"')
-      if (!isAdoption) return emit(name, ...values)
-      void allowed.promise.then(() => emit(name, ...values))
+    emit: (...values: unknown[]): unknown => {
+      const emitNow = (): unknown => Reflect.apply(emit, undefined, values)
+      if (values[0] !== 'message') return emitNow()
+      if (!JSON.stringify(values[1]).includes('"name":"adopt"')) return emitNow()
+      void allowed.promise.then(emitNow)
       return true
     },
   })

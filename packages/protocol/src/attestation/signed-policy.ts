@@ -44,12 +44,16 @@ export function signPolicy(
  *
  * @param signers - the keys that are taken, x ‖ y each; none takes nothing.
  * @param nowMs - the verifier's own time: an old policy says what was thought of old code.
- * @throws ProtocolError `cbor-…`, `cose-…`, `signature-invalid`, `policy-signer-unknown`, `policy-expired`.
+ * @param issuedFromSeconds - policies that were signed before are withdrawn: the latest `issuedAtSeconds` that the
+ *   caller has taken of these signers.
+ * @throws ProtocolError `cbor-…`, `cose-…`, `signature-invalid`, `policy-signer-unknown`, `policy-expired`,
+ *   `policy-withdrawn`.
  */
 export async function openSignedPolicy(
   bytes: Uint8Array,
   signers: readonly Uint8Array[],
   nowMs: number,
+  issuedFromSeconds = 0,
 ): Promise<OpenedPolicy> {
   const cose = parseCoseSign1(bytes, maxSignedPolicyBytes)
   const { kid, fields } = parseCoseHeader(cose.protectedBytes, contentType, [cwtClaims])
@@ -64,8 +68,10 @@ export async function openSignedPolicy(
   const refused = await judgeCoseSignature(cose, signer)
   if (refused !== undefined) throw new ProtocolError(refused)
   const nowSeconds = nowMs / 1000
-  // False for a time that is not a number: refused, not passed.
+  // Both are false for a time that is not a number: refused, not passed.
   const holds = terms.issuedAtSeconds <= nowSeconds && nowSeconds < terms.expiresAtSeconds
   if (!holds) throw new ProtocolError('policy-expired')
+  const isCurrent = terms.issuedAtSeconds >= issuedFromSeconds
+  if (!isCurrent) throw new ProtocolError('policy-withdrawn')
   return { ...terms, policyBytes: cose.payloadBytes }
 }

@@ -20,6 +20,7 @@ const table = {
   'channel-payer-is-contract': [402, 'countersign_payer_authorizer_required'],
   'channel-unknown': [402, 'invalid_batch_settlement_evm_channel_not_found'],
   'channel-withdrawing': [402, 'invalid_batch_settlement_evm_insufficient_balance'],
+  'charge-key-untrusted': [503, 'countersign_charge_key_untrusted'],
   'deposit-below-minimum': [402, 'invalid_batch_settlement_evm_deposit_below_min_deposit'],
   'deposit-pending': [503, 'settlement_pending'],
   'deposit-refused': [402, 'invalid_batch_settlement_evm_deposit_simulation_failed'],

@@ -25,6 +25,10 @@ export type Keyset = {
   readonly hpkeKey?: Uint8Array
   /** Every host that calls can be forwarded to, in ascending order. */
   readonly upstreams?: readonly string[]
+  /** SHA-256 of the announced terms of the operator (spec/contracts.md CO7.3). */
+  readonly termsDigest?: Uint8Array
+  /** Charge keys that the gateway holds besides `settlementAddress`. */
+  readonly otherChargeKeys?: readonly string[]
 }
 
 /** Longest life of a keyset (ST4.2). */
@@ -34,6 +38,8 @@ const maxKeysetBytes = 4096
 
 /** Most hosts of a keyset (ST4.1). */
 export const maxUpstreams = 32
+
+const maxOtherChargeKeys = 8
 
 const code: ErrorCode = 'keyset-malformed'
 
@@ -54,6 +60,8 @@ export function encodeKeyset(keyset: Keyset): Uint8Array {
   if (keyset.tlsSpki !== undefined) map.set(11, keyset.tlsSpki)
   if (keyset.hpkeKey !== undefined) map.set(12, keyset.hpkeKey)
   if (keyset.upstreams !== undefined) map.set(13, keyset.upstreams)
+  if (keyset.termsDigest !== undefined) map.set(14, keyset.termsDigest)
+  if (keyset.otherChargeKeys !== undefined) map.set(15, keyset.otherChargeKeys)
   return encodeCbor(map)
 }
 
@@ -63,7 +71,12 @@ export function encodeKeyset(keyset: Keyset): Uint8Array {
  * @throws ProtocolError `keyset-malformed`, `keyset-lifetime`.
  */
 export function parseKeyset(document: Uint8Array): Keyset {
-  const fields = openMap(decode(document), [1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13], code)
+  const fields = openMap(
+    decode(document),
+    [1, 2, 3, 4, 5, 6, 7],
+    [8, 9, 10, 11, 12, 13, 14, 15],
+    code,
+  )
   fields.integer(1, 1, 1)
   const keyset = {
     issuer: fields.text(2, 1, 255),
@@ -78,6 +91,10 @@ export function parseKeyset(document: Uint8Array): Keyset {
     ...(fields.has(11) ? { tlsSpki: fields.bytes(11, 32, 32) } : {}),
     ...(fields.has(12) ? { hpkeKey: fields.bytes(12, 32, 32) } : {}),
     ...(fields.has(13) ? { upstreams: parseHosts(fields.array(13, 1, maxUpstreams)) } : {}),
+    ...(fields.has(14) ? { termsDigest: fields.bytes(14, 32, 32) } : {}),
+    ...(fields.has(15)
+      ? { otherChargeKeys: parseChargeKeys(fields.array(15, 1, maxOtherChargeKeys)) }
+      : {}),
   }
   const lifetimeMs = keyset.notAfterMs - keyset.notBeforeMs
   if (lifetimeMs <= 0 || lifetimeMs > maxKeysetLifetimeMs)
@@ -102,6 +119,12 @@ function parseHosts(values: readonly CborValue[]): readonly string[] {
   })
   if (hosts.length !== values.length || !isAscending) throw new ProtocolError(code)
   return hosts
+}
+
+function parseChargeKeys(values: readonly CborValue[]): readonly string[] {
+  const keys = values.flatMap((value) => textOf(value, 1, 128) ?? [])
+  if (new Set(keys).size !== values.length) throw new ProtocolError(code)
+  return keys
 }
 
 function encodePayee(payee: Payee): CborValue {

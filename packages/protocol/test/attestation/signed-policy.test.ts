@@ -11,6 +11,7 @@ type Case = {
   readonly policy: string
   readonly signers: readonly string[]
   readonly now: number
+  readonly issuedFrom?: number
   readonly expect: { readonly digest?: string; readonly code?: string }
 }
 
@@ -22,9 +23,9 @@ function bytesOf(bytes: Uint8Array | undefined): Uint8Array {
   return bytes
 }
 
-test.each(cases)('$name', async ({ policy, signers, now, expect: wanted }) => {
+test.each(cases)('$name', async ({ policy, signers, now, issuedFrom, expect: wanted }) => {
   const keys = signers.map((key) => bytesOf(fromHex(key)))
-  const opened = openSignedPolicy(bytesOf(fromBase64url(policy)), keys, now)
+  const opened = openSignedPolicy(bytesOf(fromBase64url(policy)), keys, now, issuedFrom)
   if (wanted.code === undefined) {
     expect(toHex(sha256((await opened).policyBytes))).toBe(wanted.digest)
   } else {
@@ -44,6 +45,8 @@ test('gives what was signed, and takes it at no time that is not a number', asyn
   await expect(openSignedPolicy(signed, [signer.publicKey], Number.NaN)).rejects.toMatchObject({
     code: 'policy-expired',
   })
+  const since = openSignedPolicy(signed, [signer.publicKey], 15_000, Number.NaN)
+  await expect(since).rejects.toMatchObject({ code: 'policy-withdrawn' })
 })
 
 test('any single bit that is turned is refused', async () => {

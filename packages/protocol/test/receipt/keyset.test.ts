@@ -27,6 +27,8 @@ const full: Keyset = {
   tlsSpki: zeros(32).fill(5),
   hpkeKey: zeros(32).fill(6),
   upstreams: ['a.example', 'b.example:1'],
+  termsDigest: zeros(32).fill(7),
+  otherChargeKeys: ['0xd', '0xc'],
 }
 const hosts = (count: number): string[] =>
   Array.from({ length: count }, (_, index) => `h${index + 10}`)
@@ -91,7 +93,14 @@ const refused: readonly (readonly [string, Edit])[] = [
   ['an empty upstream', set(13, [''])],
   ['upstreams in another order', set(13, ['b', 'a'])],
   ['an upstream twice', set(13, ['a', 'a'])],
-  ['an unknown key', set(14, zeros(32))],
+  ['a digest of terms of 31 bytes', set(14, zeros(31))],
+  ['a digest of terms of 33 bytes', set(14, zeros(33))],
+  ['no other charge key in a list', set(15, [])],
+  ['nine other charge keys', set(15, hosts(9))],
+  ['an empty charge key', set(15, [''])],
+  ['a charge key of 129 bytes', set(15, ['k'.repeat(129)])],
+  ['a charge key twice', set(15, ['a', 'a'])],
+  ['an unknown key', set(16, zeros(32))],
   ...[1, 2, 3, 4, 5, 6, 7].map((key) => [`no key ${key}`, remove(key)] as const),
 ]
 
@@ -112,6 +121,8 @@ test.each([
   ['a settlement address of 128 bytes', set(10, 'n'.repeat(128))],
   ['32 upstreams', set(13, hosts(32))],
   ['an upstream of 255 bytes', set(13, ['h'.repeat(255)])],
+  ['eight other charge keys', set(15, hosts(8))],
+  ['a charge key of 128 bytes', set(15, ['k'.repeat(128)])],
   ['a life of one millisecond', set(5, 1001)],
 ] as const)('a keyset with %s is taken', (_, edit) => {
   expect(refusalOf(() => parseKeyset(editCbor(encodeKeyset(full), edit)))).toBeUndefined()
@@ -145,7 +156,7 @@ test('a document has at most 4,096 bytes, and its refusal keeps the reason', () 
 
 test('any bytes are a keyset or refused by name', () => {
   const near = fc
-    .tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14), cborValue)
+    .tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16), cborValue)
     .map(([key, value]) => editCbor(encodeKeyset(full), set(key, value)))
   fc.assert(
     fc.property(fc.oneof(bytes, near), (given) => {

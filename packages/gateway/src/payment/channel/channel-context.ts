@@ -47,6 +47,8 @@ export type ChannelContext = {
   readonly sender: Sender
   /** Signs as the receiver authorizer, or as a key that its contract knows. */
   readonly sign: (digest: Uint8Array) => EvmSignature
+  /** The key ends soon and no other one follows: everything is claimed while it can be (spec/payment.md PA28.3). */
+  readonly isRetiring: () => boolean
   /** Whether the receiver authorizer accepts that signature now. */
   readonly isAuthorized: IsAuthorized
   readonly simulate: (call: {

@@ -31,6 +31,8 @@ const gasOfSettle = 150_000n
 /** The manager of one scheme. Its steps never run at the same time. */
 export function createChannelManager(context: ChannelContext): ChannelManager {
   const { ledger, follower, terms, contract: to, claimPolicy, clock, signal, inTurn } = context
+  const select = (all: boolean): ReturnType<typeof selectClaims> =>
+    selectClaims(ledger.state, claimPolicy, clock(), all)
 
   async function step(): Promise<void> {
     // In this order: what a receipt shows, the reading after it shows too.
@@ -38,15 +40,14 @@ export function createChannelManager(context: ChannelContext): ChannelManager {
     await follower.poll()
     retireChannels(context)
     const [fault, ...others] = await resendRefunds(context)
-    await sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), false))
+    await sendClaims(context, select(context.isRetiring()))
     if (others.length > 0) throw new AggregateError([fault, ...others], 'refunds were not sent')
     if (fault !== undefined) throw fault
   }
 
   return {
     step: () => inTurn(step),
-    claimAll: () =>
-      inTurn(() => sendClaims(context, selectClaims(ledger.state, claimPolicy, clock(), true))),
+    claimAll: () => inTurn(() => sendClaims(context, select(true))),
     settle: () =>
       inTurn(async () => {
         const receiver = parseAddress(terms.payTo)

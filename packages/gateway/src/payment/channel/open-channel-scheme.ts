@@ -1,6 +1,7 @@
 /** Puts together what `batch-settlement` needs of this process: ledger, chain, key, contract. */
 import { createBatchDomain } from '@countersign/protocol/payment/channel'
 import type { ChannelTerms } from '@countersign/protocol/payment/channel-payload'
+import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
 import { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
@@ -66,7 +67,8 @@ export async function openChannelScheme(options: ChannelSchemeOptions): Promise<
     signal,
   })
   const { address } = account
-  const parts = { chain, ledger, sender, curve, address, privateKey, signal }
+  const sign = (digest: Uint8Array): EvmSignature => curve.sign(digest, privateKey)
+  const parts = { chain, ledger, sender, curve, address, sign, isRetiring: () => false, signal }
   const context = createChannelContext(options, parts)
   const manager = createChannelManager(context)
   return {
@@ -89,14 +91,16 @@ export type ChannelParts = {
   /** Whose transactions these are. */
   readonly address: Hex
   /** Signs for the receiver authorizer. */
-  readonly privateKey: Uint8Array
+  readonly sign: (digest: Uint8Array) => EvmSignature
+  /** The key ends soon and no other one follows: everything is claimed while it can be. */
+  readonly isRetiring: () => boolean
   readonly signal: AbortSignal
 }
 
 /** Connects a scheme to its parts. @throws RangeError for terms that are none. */
 export function createChannelContext(
   options: Omit<ChannelSchemeOptions, 'rpcUrl' | 'settlementKey' | 'directory' | 'onDiskFault'>,
-  { chain, ledger, sender, curve, address, privateKey, signal }: ChannelParts,
+  { chain, ledger, sender, curve, address, sign, isRetiring, signal }: ChannelParts,
 ): ChannelContext {
   const { terms, clock, depth, claimPolicy, depositTimeoutMs } = options
   const contract = toHexAddress(options.batchContract)
@@ -125,7 +129,8 @@ export function createChannelContext(
       ledger,
       clock,
     }),
-    sign: (digest) => curve.sign(digest, privateKey),
+    sign,
+    isRetiring,
     isAuthorized: createAuthorizerCheck(
       chain.client,
       curve,

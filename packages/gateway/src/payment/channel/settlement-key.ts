@@ -11,6 +11,7 @@ import {
   encodeFunctionData,
   ExecutionRevertedError,
   isHex,
+  toFunctionSelector,
   type PublicClient,
 } from 'viem'
 import type { EvmCurve } from '../evm-curve.ts'
@@ -57,6 +58,27 @@ export function createAuthorizerCheck(
     }
   }
 }
+
+/** Whether the registry does not trust our key, as we or the settler found. */
+export function isKeyRefused(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isKeyRefused)
+  return error instanceof SettlementKeyUntrusted || isUntrustedCharge(error)
+}
+
+/** Whether the settler of `upto` refused a charge for its key. */
+export function isUntrustedCharge(error: unknown): boolean {
+  if (!(error instanceof BaseError)) return false
+  const found = error.walk(
+    (inner) =>
+      typeof inner === 'object' &&
+      inner !== null &&
+      'data' in inner &&
+      inner.data === untrustedCharge,
+  )
+  return found !== null
+}
+
+const untrustedCharge = toFunctionSelector('UntrustedCharge()')
 
 /** Whether the chain executed a call and it failed. */
 export function isRevert(error: unknown): boolean {

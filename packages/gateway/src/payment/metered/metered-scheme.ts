@@ -41,6 +41,8 @@ export type MeteredSchemes = {
   readonly resourceBaseUrl: string
   /** `exact`, and its offer; it takes calls at a fixed price only. */
   readonly exact: ExactBeside | undefined
+  /** Whether the charge key is one to sell by (spec/payment.md PA28.3). */
+  readonly isSelling: () => boolean
 }
 
 /** The fixed-price scheme that stands beside the metered ones. */
@@ -53,10 +55,16 @@ export type ExactBeside = {
 type OfferedCall = {
   readonly request: AdmissionRequest
   readonly offers: CallOffers
+  readonly isSelling: boolean
 }
 
 /** What is kept from call to call. */
-type Kept = { readonly findOffers: OfferCache; readonly vouchers: VoucherMemo }
+type Kept = {
+  readonly findOffers: OfferCache
+  /** While nothing metered is sold. */
+  readonly findExactOffers: OfferCache
+  readonly vouchers: VoucherMemo
+}
 
 /** A scheme of everything that is configured; `close` ends it. */
 export function createMeteredScheme(
@@ -67,6 +75,10 @@ export function createMeteredScheme(
   const terms = { upto: upto?.terms, channel: channel?.terms, resourceBaseUrl }
   const kept: Kept = {
     findOffers: createOfferCache(terms, exact?.offer),
+    findExactOffers: createOfferCache(
+      { upto: undefined, channel: undefined, resourceBaseUrl },
+      exact?.offer,
+    ),
     vouchers: createVoucherMemo(),
   }
   return {
@@ -79,14 +91,19 @@ export function createMeteredScheme(
 
 async function admit(
   schemes: MeteredSchemes,
-  { findOffers, vouchers }: Kept,
+  { findOffers, findExactOffers, vouchers }: Kept,
   request: AdmissionRequest,
 ): Promise<Admission> {
   const { path, priceAtomic, isPricedByUse, headers } = request
   // Nothing can be reserved: PA14.5.
   if (priceAtomic === 0n) return { kind: 'admitted', payment: freePayment }
-  const call: OfferedCall = { request, offers: findOffers(path, priceAtomic, !isPricedByUse) }
+  const isSelling = schemes.isSelling()
+  const find = isSelling ? findOffers : findExactOffers
+  const call: OfferedCall = { request, offers: find(path, priceAtomic, !isPricedByUse), isSelling }
   const given = headers['payment-signature']
+  if (given === undefined && !isSelling && call.offers.exact === undefined) {
+    return refused({ code: 'charge-key-untrusted', detail: '', headers: {} })
+  }
   if (given === undefined) {
     return refused({
       code: 'payment-required',
@@ -127,9 +144,17 @@ async function choose(
 ): Promise<Admission> {
   const presented = parsePaymentHeader(header)
   const scheme = presented.accepted.get('scheme')
-  const { request, offers } = call
+  const { request, offers, isSelling } = call
+  if (!isSelling && (scheme !== 'exact' || schemes.exact === undefined)) {
+    throw new PaymentError('charge-key-untrusted', '')
+  }
   if (scheme === 'exact' && schemes.exact !== undefined) {
     const admission = await schemes.exact.scheme.admit(request)
+    // A credit of `exact` needs no charge key; there is nothing else to offer.
+    const isNothingElse = !isSelling && offers.exact === undefined
+    if (isNothingElse && admission.kind === 'refused') {
+      throw new PaymentError('charge-key-untrusted', '')
+    }
     return offers.exact === undefined ? withoutOffer(call, admission) : admission
   }
   if (scheme === 'upto' && schemes.upto !== undefined && offers.upto !== undefined) {

@@ -9,10 +9,13 @@ import type { UptoTerms } from '@countersign/protocol/payment/upto-payload'
 import { getAddress } from 'viem'
 import { ConfigError } from '../../config/load-config.ts'
 import type { Config } from '../../config/schema.ts'
+import { openAnnouncedOperator, type AnnouncedOperator } from '../announced-operator.ts'
 import type { ChannelContext } from '../channel/channel-context.ts'
 import { createChannelManager, type ChannelManager } from '../channel/channel-manager.ts'
 import { createChannelContext } from '../channel/open-channel-scheme.ts'
 import { createTransactionBook } from '../channel/transaction-book.ts'
+import { createChargeKeys, type ChargeKeys } from '../charge-key/charge-keys.ts'
+import { createKeyRecordReader } from '../charge-key/read-key-records.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
 import type { OnDifference } from '../chain-nodes/agreement.ts'
 import { createChainTerms } from '../chain-nodes/chain-terms.ts'
@@ -41,9 +44,11 @@ export type MeteredSurroundings = {
   readonly onDiskFault: (error: unknown) => void
   /** Told of chain nodes that differ; ignored when absent. */
   readonly onDifference?: OnDifference
-  /** 0x and 64 hex digits each: pays for transactions; signs charges and claims. */
+  /** 0x and 64 hex digits: pays for transactions. */
   readonly settlementKey: string
-  readonly chargeKey: string
+  /** Sign charges and claims (spec/payment.md PA28). */
+  readonly chargeKeys: readonly Hex[]
+  readonly longestCallMs: number
 }
 
 /** The schemes, before they work. */
@@ -53,6 +58,9 @@ export type OpenMetered = {
   readonly channel: ChannelContext | undefined
   readonly manager: ChannelManager | undefined
   readonly sharedSender: SharedSender
+  readonly chargeKeys: ChargeKeys
+  /** What payers are told of the contracts, where that is configured. */
+  readonly operator: AnnouncedOperator | undefined
   /**
    * Begins work on chain: every other ledger has joined the sender. Resolves when the chain was read once, or did not
    * answer: channels are refused until it does.
@@ -86,11 +94,23 @@ export async function openMetered(
   const terms = createTerms({ ...first, network: toNetwork(first.network), resourceBaseUrl: '' })
   const x402 = x402On(terms.chainId)
   if (x402 === undefined) throw new ConfigError('the contracts of x402 are not known there')
-  const { source, fees, finalDepth } = createChainTerms(payment, first.rpcUrl, surroundings.onDifference)
+  const operator = openAnnouncedOperator(payment, x402)
+  const { source, fees, finalDepth } = createChainTerms(
+    payment,
+    first.rpcUrl,
+    surroundings.onDifference,
+  )
   const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
   const { chainId } = terms
+  const chargeKeys = createChargeKeys({
+    keys: surroundings.chargeKeys,
+    curve,
+    read: operator && createKeyRecordReader(chain.client, operator.terms),
+    longestCallMs: surroundings.longestCallMs,
+    clock,
+  })
   const sharedSender = createSharedSender({ chain, chainId, account, signal, ...fees })
   sharedSender.join(createTransactionBook(ledger))
   const parts: Parts = {
@@ -101,7 +121,8 @@ export async function openMetered(
     curve,
     x402,
     address: account.address,
-    privateKey: Buffer.from(surroundings.chargeKey.slice(2), 'hex'),
+    sign: (digest) => chargeKeys.sign(digest),
+    isRetiring: () => chargeKeys.isRetiring(),
     signal,
     clock,
   }
@@ -116,9 +137,16 @@ export async function openMetered(
     channel,
     manager,
     sharedSender,
+    chargeKeys,
+    operator,
     start: async () => {
+      await chargeKeys.refresh().catch(onFault)
       await manager?.step().catch(onFault)
-      working = Promise.all([uptoParts?.start(onFault), runManager(manager, onFault)])
+      working = Promise.all([
+        uptoParts?.start(onFault),
+        runManager(manager, onFault),
+        chargeKeys.run(signal, onFault),
+      ])
     },
     stop: async () => {
       ending.abort(new Error('the gateway is closing'))
@@ -147,7 +175,7 @@ function openUpto(
   config: UptoConfig,
   parts: Parts,
 ): { readonly context: UptoContext; start(onFault: (error: unknown) => void): Promise<void> } {
-  const { chain, ledger, sender, curve, x402, address, privateKey, signal, clock } = parts
+  const { chain, ledger, sender, curve, x402, address, sign, signal, clock } = parts
   const terms: UptoTerms = {
     ...createMeteredTerms(config),
     facilitator: getAddress(config.settler),
@@ -159,7 +187,7 @@ function openUpto(
     sender,
     settler,
     hashCharge: createUptoChargeHasher(terms.chainId, settler),
-    sign: (digest: Uint8Array) => curve.sign(digest, privateKey),
+    sign,
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),

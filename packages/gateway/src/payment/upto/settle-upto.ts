@@ -3,14 +3,8 @@ import { uptoSettlerAbi } from '@countersign/contracts/upto-settler'
 import { encodeEvmSignature, type EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
-import {
-  BaseError,
-  encodeFunctionData,
-  RpcRequestError,
-  toFunctionSelector,
-  type TransactionReceipt,
-} from 'viem'
-import { isRevert } from '../channel/settlement-key.ts'
+import { BaseError, encodeFunctionData, RpcRequestError, type TransactionReceipt } from 'viem'
+import { isRevert, isUntrustedCharge } from '../channel/settlement-key.ts'
 import { applyOwn } from '../channel/channel-context.ts'
 import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent, type Sender } from '../exact/sender.ts'
@@ -52,7 +46,6 @@ export type UptoSettlement = {
 const gas = 250_000n
 /** Each costs us gas. The account of a payer may have code (EIP-7702), which can tell a trial from a block. */
 const maxReverted = 3
-const untrustedCharge = toFunctionSelector('UntrustedCharge()')
 
 /**
  * One step: sends what is charged and not sent, judges what was sent, forgets what can never come again. Rejects when
@@ -130,7 +123,7 @@ async function send(
     await sendJournaled(settlement, { to, data, gas }, { kind: 'upto', payer, nonce }, [])
   } catch (error) {
     // Our own key is not known to our own contract, or the payer's account says so: an alarm.
-    if (isUntrusted(error)) throw error
+    if (isUntrustedCharge(error)) throw error
     if (!isRevert(error)) throw error
     await judgeRefused(settlement, record, chargedAtomic)
   }
@@ -171,18 +164,6 @@ function isExpired({ clock }: UptoSettlement, { permit }: UptoPaymentRecord): bo
 function isAnswered(error: unknown): boolean {
   if (!(error instanceof BaseError)) return false
   return isRevert(error) || error.walk((inner) => inner instanceof RpcRequestError) !== null
-}
-
-function isUntrusted(error: unknown): boolean {
-  if (!(error instanceof BaseError)) return false
-  const found = error.walk(
-    (inner) =>
-      typeof inner === 'object' &&
-      inner !== null &&
-      'data' in inner &&
-      inner.data === untrustedCharge,
-  )
-  return found !== null
 }
 
 async function judgeSent(settlement: UptoSettlement): Promise<void> {

@@ -1,0 +1,109 @@
+/** A gateway with some workers that is paid by vouchers, and calls to it. */
+import { strict as assert } from 'node:assert'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { MeteredNetwork } from '../../packages/gateway/test/payment/metered-network.ts'
+import { nodeCommand } from '../gateway/pinned-process.ts'
+import { model } from '../gateway/wire.ts'
+import { auditGateway } from '../payments/audit-gateway.ts'
+import { chargeOf, depositAtomic } from '../payments/measure-gateway.ts'
+import { openChannels } from '../payments/open-channels.ts'
+import { startPaidGateway } from '../payments/paid-servers.ts'
+import type { JobPayment, PaymentJob, PaymentResult } from '../payments/payment-job.ts'
+import { fetchQuote } from '../payments/sign-payments.ts'
+import { runMeasured, type LoadOutcome } from './load.ts'
+
+/** A gateway under paid load. */
+export type PaidGateway = {
+  readonly pid: number
+  /** @throws Error when an answer or a payment was none or wrong. */
+  readonly send: (seconds: number) => Promise<LoadOutcome>
+  /** @throws AssertionError when calls, receipts and charges do not agree. */
+  readonly stop: () => Promise<void>
+}
+
+const generator = new URL('../payments/payment-generator.ts', import.meta.url)
+const path = '/v1/chat/completions'
+/** Vouchers are signed before the calls; no gateway here answers more. */
+const mostPerSecond = 3000
+
+/** Starts it and opens the channels. Its model is paid by use. */
+export async function startVoucherGateway(
+  network: MeteredNetwork,
+  options: {
+    readonly workers: number
+    readonly channels: number
+    readonly connections: number
+    readonly upstreamPort: number
+    readonly folder: string
+  },
+): Promise<PaidGateway> {
+  const { workers, upstreamPort, folder, connections } = options
+  mkdirSync(folder)
+  const operator = await network.createOperator()
+  const asked = { upstreamPort, folder, profileFolder: undefined, workers, core: 'any' } as const
+  const server = await startPaidGateway(network, operator, asked)
+  const { port, pid } = server
+  const payerKey = network.createChannelPayer()
+  const { accepts } = await fetchQuote({ port, path, shape: 'json', modelName: model })
+  const accepted = accepts.find(({ scheme }) => scheme === 'batch-settlement')
+  assert.ok(accepted, 'no channel is offered')
+  const count = { count: options.channels, depositAtomic }
+  const opened = await openChannels(network.chain, payerKey, accepted, count)
+  // Owned by `send`.
+  const total = { calls: 0, receipts: 0, chargedAtomic: 0 }
+  let channels = opened
+  let isSound = true
+
+  const paymentOf = (signedBefore: number): JobPayment => {
+    const amountAtomic = chargeOf.json
+    return { kind: 'voucher', payerKey, accepted, channels, amountAtomic, signedBefore }
+  }
+  return {
+    pid,
+    send: async (seconds) => {
+      isSound = false
+      const job: PaymentJob = {
+        port,
+        path,
+        shape: 'json',
+        modelName: model,
+        payment: paymentOf(seconds * mostPerSecond),
+        connections,
+        ratePerSecond: null,
+        // The first call on a channel asks the chain for it.
+        warmUpMs: total.calls === 0 ? 3000 : 0,
+        warmUpCalls: total.calls === 0 ? 2 * options.channels : 0,
+        windowMs: seconds * 1000,
+        windows: 1,
+        pids: [],
+        hasReceipts: true,
+      }
+      const file = join(folder, 'job.json')
+      writeFileSync(file, JSON.stringify(job))
+      const [node = '', ...nodeArguments] = nodeCommand(generator, [file])
+      const { output, cpuUs } = await runMeasured(node, nodeArguments)
+      const result: PaymentResult = JSON.parse(output)
+      const { calls, receipts, chargedAtomic, faults, firstFault } = result
+      assert.equal(faults, 0, firstFault ?? 'a fault')
+      total.calls += calls
+      total.receipts += receipts
+      total.chargedAtomic += chargedAtomic
+      channels = channels.map((channel, index) => ({
+        ...channel,
+        chargedAtomic: result.channels[index] ?? channel.chargedAtomic,
+      }))
+      isSound = true
+      const [{ requests, elapsedMs } = { requests: 0, elapsedMs: 1 }] = result.windows
+      const requestsPerSecond = (requests * 1000) / elapsedMs
+      return { requests: calls, requestsPerSecond, generatorCpuUs: cpuUs }
+    },
+    stop: async () => {
+      await server.stop()
+      // What failed says so itself.
+      if (!isSound) return
+      const seen = { payment: 'batch-settlement', ...total } as const
+      await auditGateway(server.dataDir, [seen], paymentOf(0))
+    },
+  }
+}

@@ -1,0 +1,147 @@
+/** Which charge key signs: the rule alone, and its owner with an injected clock (PA28). */
+import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
+import type { Hex } from 'viem'
+import { expect, test } from 'vitest'
+import { createChargeKeys, type ChargeKeys } from '../src/payment/charge-key/charge-keys.ts'
+import { chooseKey } from '../src/payment/charge-key/choose-key.ts'
+import { judgeKey, type KeyRecord } from '../src/payment/charge-key/key-standing.ts'
+import { loadEvmCurve } from '../src/payment/evm-curve.ts'
+
+const curve = await loadEvmCurve()
+const day = 86_400
+const record = (from: number, until: number, revokedAtSeconds = 0): KeyRecord => ({
+  validFromSeconds: from,
+  validUntilSeconds: until,
+  revokedAtSeconds,
+})
+const at = (seconds: number, blockSeconds = seconds) => ({
+  blockSeconds,
+  nowMs: seconds * 1000,
+  horizonMs: 100_000,
+})
+
+test.each([
+  ['never registered', record(0, 0), at(1000), 'untrusted'],
+  ['not begun', record(1001, 1000 + day), at(1000), 'untrusted'],
+  ['begun by the clock, not by the chain', record(1000, 1000 + day), at(1000, 999), 'untrusted'],
+  ['begun by the chain, not by the clock', record(1000, 1000 + day), at(999, 1000), 'untrusted'],
+  ['begun', record(1000, 1000 + day), at(1000), 'good'],
+  ['long enough for a call', record(0, 1101), at(1000), 'good'],
+  ['not long enough', record(0, 1100), at(1000), 'trusted'],
+  ['not long enough by the chain', record(0, 1101), at(999, 1001), 'trusted'],
+  ['its last second', record(0, 1001), at(1000), 'trusted'],
+  ['ended', record(0, 1000), at(1000), 'settling'],
+  ['the last second of its grace', record(0, 1000), at(1000 + 172_799), 'settling'],
+  ['beyond its grace', record(0, 1000), at(1000 + 172_800), 'untrusted'],
+  ['revoked from the beginning', record(0, day, 1), at(1000), 'untrusted'],
+  ['to be revoked soon', record(0, day, 1050), at(1000), 'trusted'],
+  ['to be revoked later', record(0, day, 1101), at(1000), 'good'],
+  ['ended, to be revoked within its grace', record(0, 1000, 1100), at(1050), 'settling'],
+  ['ended, revoked within its grace', record(0, 1000, 1100), at(1100), 'untrusted'],
+  ['revoked at its end: no grace', record(0, 1000, 1000), at(1000), 'untrusted'],
+] as const)('a key that is %s', (_, given, moment, standing) => {
+  expect(judgeKey(given, moment)).toBe(standing)
+})
+
+test('of good keys the one that ends last signs, else the one that is nearest to good', () => {
+  const [a, b, c]: readonly Hex[] = ['0xa', '0xb', '0xc']
+  if (a === undefined || b === undefined || c === undefined) throw new Error('no keys')
+  const choose = (records: readonly (readonly [Hex, KeyRecord])[], readAtMs = 1_000_000) =>
+    chooseKey(
+      [a, b, c],
+      { records: new Map(records), blockSeconds: 1000, readAtMs },
+      { nowMs: 1_000_000, horizonMs: 100_000 },
+    )
+  expect(choose([])).toMatchObject({ address: a, standing: 'untrusted', isSelling: false })
+  expect(
+    choose([
+      [a, record(0, 5000)],
+      [b, record(0, 6000)],
+      [c, record(1001, 9000)],
+    ]),
+  ).toEqual({ address: b, standing: 'good', isSelling: true, sellsUntilMs: 1_900_000 })
+  expect(choose([[c, record(0, 1200)]])).toMatchObject({ address: c, sellsUntilMs: 1_100_000 })
+  expect(
+    choose([
+      [a, record(0, 999)],
+      [b, record(0, 1050)],
+    ]),
+  ).toMatchObject({ address: b, standing: 'trusted', isSelling: false })
+  expect(choose([[b, record(0, 999)]])).toMatchObject({ address: b, standing: 'settling' })
+  // What was read a quarter of an hour ago is no reason to sell.
+  expect(choose([[a, record(0, 9000)]], 100_000)).toMatchObject({ isSelling: false })
+})
+
+/** Keys over records that the test changes, at a time that it says. */
+function setUp(count: number): {
+  readonly keys: readonly Hex[]
+  readonly names: readonly Hex[]
+  readonly records: Map<Hex, KeyRecord>
+  readonly charge: ChargeKeys
+  readonly time: { nowMs: number; isDown: boolean }
+  readonly told: () => number
+} {
+  const keys = Array.from({ length: count }, generatePrivateKey)
+  const names = keys.map(privateKeyToAddress)
+  const records = new Map<Hex, KeyRecord>()
+  const time = { nowMs: 1_000_000, isDown: false }
+  let told = 0
+  const charge = createChargeKeys({
+    keys: keys.slice(0, 1),
+    curve,
+    read: async (asked) => {
+      if (time.isDown) throw new Error('the chain is down')
+      const found = asked.map((key) => [key, records.get(key) ?? record(0, 0)] as const)
+      return { records: new Map(found), blockSeconds: Math.floor(time.nowMs / 1000) }
+    },
+    longestCallMs: 40_000,
+    clock: () => time.nowMs,
+  })
+  charge.listen(() => {
+    told += 1
+  })
+  return { keys, names, records, charge, time, told: () => told }
+}
+
+function trust(records: Map<Hex, KeyRecord>, name: Hex | undefined, until: number): void {
+  records.set(`0x${name?.slice(2).toLowerCase()}`, record(1, until))
+}
+
+test('nothing is sold before the registry was asked, nor after it was silent for long', async () => {
+  const { names, records, charge, time, told } = setUp(1)
+  expect(charge.isGood()).toBe(false)
+  trust(records, names[0], 10_000)
+  await charge.refresh()
+  expect([charge.isGood(), told()]).toEqual([true, 1])
+  time.isDown = true
+  await expect(charge.refresh()).rejects.toThrow('down')
+  expect(charge.isGood()).toBe(true)
+  time.nowMs += 900_000
+  expect([charge.isGood(), told()]).toEqual([false, 2])
+  time.isDown = false
+  await charge.refresh()
+  expect([charge.isGood(), told()]).toEqual([true, 3])
+  // A hundred seconds before its end: 40 of the longest call, 60 to settle.
+  time.nowMs = 9_900_000
+  expect([charge.isGood(), charge.isRetiring()]).toEqual([false, true])
+})
+
+test('a key that signs is left out only when another one is good, and a change is taken back', async () => {
+  const { keys, names, records, charge } = setUp(2)
+  const [first = '0x', second = '0x'] = keys
+  trust(records, names[0], 10_000)
+  await charge.refresh()
+  await expect(charge.replace([second], 40_000)).rejects.toThrow('leave it there')
+  expect(charge.named()).toEqual({ address: names[0], others: [] })
+  const undo = await charge.replace([first, second], 40_000)
+  expect(charge.named()).toEqual({ address: names[0], others: [names[1]] })
+  trust(records, names[1], 20_000)
+  await charge.refresh()
+  expect(charge.named()).toEqual({ address: names[1], others: [names[0]] })
+  await charge.replace([second], 40_000)
+  expect(charge.named()).toEqual({ address: names[1], others: [] })
+  expect(charge.isGood()).toBe(true)
+  undo()
+  expect(charge.named()).toEqual({ address: names[0], others: [] })
+  await expect(charge.confirm('0x00', new Uint8Array(1))).rejects.toThrow('not held')
+})
