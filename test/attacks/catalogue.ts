@@ -179,7 +179,7 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
       ['settled often', 'one transaction for a nonce, ever (PA9.1)', facilitator.settleOften],
       [
         'lying node, fees, reorganisations',
-        'fees are bounded; blocks that are taken back are read again (PA9.7, PA21.2)',
+        'fees are bounded; lost blocks are read again; nodes must agree (PA9.7, PA21.2, PA29)',
         lyingNode.lieAboutChain,
       ],
       ['factory in a signature', '65 bytes or nothing (PA7.3, PA15.5)', facilitator.nameFactory],

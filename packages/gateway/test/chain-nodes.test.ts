@@ -77,13 +77,34 @@ test('three nodes: a balance that one of them invents is not believed, and it is
   await expect.poll(() => asked.differences).toEqual([{ node: 2, method: 'eth_call' }])
 })
 
+test('a slow node is waited for where it decides between two that differ', async () => {
+  const asked = await ask(3, 2)
+  const owner = chain.nextPayer().address
+  const expected = await balanceOf(chain.client, owner)
+  const others = Promise.withResolvers<void>()
+  let lied = 0
+  nodeAt(asked, 2).rule = (method) => {
+    if (method !== 'eth_call') return 'forward'
+    lied++
+    // Longer than anybody is waited for who decides nothing.
+    setTimeout(others.resolve, 700)
+    return lies
+  }
+  nodeAt(asked, 3).rule = async (method) => {
+    if (method === 'eth_call') await others.promise
+    return 'forward' as const
+  }
+  expect(await balanceOf(asked.client, owner)).toBe(expected)
+  expect(lied).toBe(1)
+})
+
 test('two nodes that must agree: what one invents is nothing, and said to be a disagreement', async () => {
   const asked = await ask(2, 2)
   nodeAt(asked, 1).rule = (method) => (method === 'eth_call' ? lies : 'forward')
   const read = balanceOf(asked.client, chain.nextPayer().address)
   const error: unknown = await read.catch((cause: unknown) => cause)
   expect(isDisagreement(error)).toBe(true)
-  expect(asked.differences.map(({ node }) => node).toSorted()).toEqual([1, 2])
+  expect(new Set(asked.differences.map(({ node }) => node))).toEqual(new Set([1, 2]))
 })
 
 test('a receipt counts when enough nodes have it, and one that is forged never', async () => {
@@ -145,7 +166,7 @@ test('forks near the head are gone back by, and another chain never counts', asy
     const number = BigInt(block.number)
     if (number <= common) return 'forward'
     const hash = numberToHex(number + 10n ** 20n, { size: 32 })
-    return { result: { ...block, hash } as never }
+    return { result: { ...block, hash } }
   }
   expect(await apart.client.getBlockNumber()).toBe(common)
   expect(apart.differences.length).toBeGreaterThan(0)
@@ -162,7 +183,7 @@ test('forks near the head are gone back by, and another chain never counts', asy
   expect(isDisagreement(error)).toBe(true)
 })
 
-test('without enough nodes there is no answer; with enough the silent one is not waited for twice', async () => {
+test('without enough nodes there is no answer; with enough the silent one holds up nothing', async () => {
   const two = await ask(2, 2)
   nodeAt(two, 1).rule = () => 'drop'
   const error: unknown = await two.client.getBlockNumber().catch((cause: unknown) => cause)
@@ -174,11 +195,10 @@ test('without enough nodes there is no answer; with enough the silent one is not
     held.resolve('forward')
   })
   nodeAt(three, 2).rule = () => held.promise
-  await three.client.getBlockNumber()
-  const started = performance.now()
-  for (let read = 0; read < 5; read++) await three.client.getBlockNumber()
-  // Five times the 300 ms for which it would be waited.
-  expect(performance.now() - started).toBeLessThan(1500)
+  // It answers nothing before the end of the test.
+  for (let read = 0; read < 5; read++) {
+    expect(await three.client.getBlockNumber()).toBe(await chain.client.getBlockNumber())
+  }
 })
 
 test('transactions go to all, and one node that takes them is enough', async () => {
@@ -224,9 +244,10 @@ test('logs of a range end at the agreed head, and a contract that reverts does s
   expect(isDisagreement(error)).toBe(false)
 })
 
+const onDifference = (): void => undefined
+
 test('a rule under which two answers could both be believed is none', () => {
   const urls = ['http://a.test', 'http://b.test']
-  const onDifference = (): void => undefined
   expect(() => createNodesTransport({ urls, agree: 1, onDifference })).toThrow(RangeError)
   expect(() => createNodesTransport({ urls, agree: 3, onDifference })).toThrow(RangeError)
   const twice = ['http://a.test', 'http://a.test', 'http://b.test']

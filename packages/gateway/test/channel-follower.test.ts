@@ -114,6 +114,37 @@ test('a withdrawal in the block after a channel was read and before it is known 
   expect(chain.requests).toBe(before + 1)
 })
 
+test('a withdrawal that one node shows stops the channel as long as that node shows it', async () => {
+  // What enough nodes agree on, and one of them: the same blocks, and one more.
+  const [agreed, own] = [new ForkingChain(), new ForkingChain()]
+  const ledger = createLedger()
+  const { client, contract } = agreed
+  const clock = (): number => agreed.height * 1000
+  const ofNodes = [client, own.client]
+  const follower = createFollower({ client, ofNodes, contract, depth: 1, ledger, clock })
+  const following = { chain: agreed, ledger, follower }
+  for (const chain of [agreed, own]) chain.mine([deposit(100n)])
+  await open(following, channelId)
+  await follower.poll()
+  expect(viewOf(following)).toMatchObject({ depositedAtomic: 100n, withdrawingAtomic: 0n })
+  own.mine([{ kind: 'withdraw', channelId, amount: 60n }])
+  await follower.poll()
+  expect(viewOf(following)).toMatchObject({ depositedAtomic: 100n, withdrawingAtomic: 60n })
+  // Further blocks change nothing about it, nor does the silence of that node about other channels.
+  for (let block = 0; block < 20; block++) for (const chain of [agreed, own]) chain.mine([])
+  await follower.poll()
+  expect(viewOf(following)).toMatchObject({ withdrawingAtomic: 60n })
+  own.reorganise(21)
+  for (let block = 0; block < 22; block++) own.mine([])
+  await follower.poll()
+  expect(viewOf(following)).toMatchObject({ depositedAtomic: 100n, withdrawingAtomic: 0n })
+  // A node that is behind speaks of the past.
+  own.reorganise(30)
+  agreed.mine([deposit(50n)])
+  await follower.poll()
+  expect(viewOf(following)).toMatchObject({ depositedAtomic: 150n, withdrawingAtomic: 0n })
+})
+
 test('a node that stands still shows the time of its newest block', async () => {
   const chain = new ForkingChain()
   const { client, contract } = chain

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
-import { encodeAbiParameters, keccak256, type Hex } from 'viem'
+import { createPublicClient, custom, encodeAbiParameters, keccak256, type Hex } from 'viem'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createExactPayment } from '../src/payment/exact/exact-payment.ts'
 import type { AdmissionRequest, PaymentScheme } from '../src/payment/admission.ts'
@@ -149,34 +149,42 @@ function watchFor(finalDepth: number): {
   readonly watch: SettlementWatch
   readonly asked: () => number
   readonly heard: string[]
-  step(look: SettlementHandlers['look']): Promise<void>
+  readonly step: (look: SettlementHandlers['look']) => Promise<void>
 } {
   let asked = 0
-  const client = {
-    getBlock: (options: object) => {
+  const transport = custom({
+    request: ({
+      method,
+      params,
+    }: {
+      readonly method: string
+      readonly params: readonly unknown[]
+    }) => {
       asked++
-      return chain.client.getBlock(options)
+      return chain.call(method, ...params)
     },
-  } as never
+  })
+  const client = createPublicClient({ transport, cacheTime: 0 })
   const watch = createSettlementWatch(client, finalDepth)
   const heard: string[] = []
   const told = {
-    gone: (key: string) => heard.push(`gone ${key}`),
-    final: (key: string) => heard.push(`final ${key}`),
+    gone: (key: string) => void heard.push(`gone ${key}`),
+    final: (key: string) => void heard.push(`final ${key}`),
   }
   return {
     watch,
     heard,
     asked: () => asked,
-    step: (look) => watch.step({ ...told, look } as never),
+    step: (look) => watch.step({ ...told, look }),
   }
+}
+
+function never(): never {
+  throw new Error('nothing is to be looked for')
 }
 
 test('the watch asks nothing while it follows nothing, and twice a step afterwards', async () => {
   const { watch, asked, heard, step } = watchFor(4)
-  const never = (): never => {
-    throw new Error('nothing is to be looked for')
-  }
   await step(never)
   expect(asked()).toBe(0)
   const blockNumber = await chain.client.getBlockNumber()

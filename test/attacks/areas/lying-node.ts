@@ -1,8 +1,18 @@
 /** T40: the node between the server and its chain says what is not so. */
-import { keccak256, parseTransaction, type Hex } from 'viem'
-import { demand, isServed, notRun, passed, tally, type Attack, type Context } from '../attack.ts'
+import { keccak256, parseTransaction, toFunctionSelector, type Hex } from 'viem'
+import {
+  demand,
+  isServed,
+  notRun,
+  passed,
+  tally,
+  type Attack,
+  type Context,
+  type FreshContext,
+} from '../attack.ts'
 import type { RpcRule } from '../drivers/driver.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
+import { createPayer } from '../payers/create-payer.ts'
 import { until } from '../waiting.ts'
 
 /** A million gwei for a unit of gas. */
@@ -10,7 +20,7 @@ const absurdFee = 10n ** 15n
 /** The most that a server may offer on top of what the chain asks for: what a lying node makes it burn. */
 const mostTipPerGas = 10n ** 11n
 
-/** T40: fees that no chain has, and blocks that are taken back. */
+/** T40: fees that no chain has, blocks that are taken back, and two nodes that disagree. */
 export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
   if (fresh === undefined) return notRun('needs a node that lies (driver)')
   const own = await fresh()
@@ -18,16 +28,84 @@ export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
   try {
     const fees = await raiseFees(context)
     const blocks = scheme === 'batch-settlement' ? `; ${await takeBack(context)}` : ''
+    const disagree = await disagreeing(() => fresh({ asksTwoNodes: true }))
     return passed(
-      `${fees}${blocks}`,
-      'two nodes that disagree: one is asked',
+      `${fees}${blocks}; ${disagree}`,
       ...(scheme === 'batch-settlement'
         ? []
-        : ['a settlement that is taken back after `confirmations` blocks']),
+        : ['a settlement that is taken back: no chain is reorganised over HTTP']),
     )
   } finally {
     await own.stop()
   }
+}
+
+async function disagreeing(start: () => Promise<FreshContext>): Promise<string> {
+  const two = await start()
+  try {
+    return await inventMoney(two.context)
+  } finally {
+    await two.stop()
+  }
+}
+
+const balanceOf = '0x70a08231'
+const allowance = '0xdd62ed3e'
+/** Of a node that says so: an authorization is unused, nothing is being withdrawn, nothing was refunded. */
+const none: ReadonlySet<string> = new Set(
+  [
+    'authorizationState(address,bytes32)',
+    'pendingWithdrawals(bytes32)',
+    'refundNonce(bytes32)',
+  ].map((signature) => toFunctionSelector(signature)),
+)
+const much = (10n ** 15n).toString(16).padStart(64, '0')
+
+/**
+ * One of two nodes says that a payer without money has it, that every transaction would succeed, and that what failed did
+ * not. The payer must get nothing, and others must be served as soon as the nodes agree again.
+ */
+export async function inventMoney(context: Context): Promise<string> {
+  const { driver, scheme } = context
+  if (driver === undefined) throw new Error('no driver')
+  const poor = createPayer(scheme, await driver.createPayerKey(0n))
+  const payment = await poor.sign(await context.quote())
+  let lies = 0
+  driver.rpcRule = async (method, params, forward) => {
+    const lie = inventedAnswer(method, params)
+    if (lie !== undefined) {
+      lies++
+      return lie
+    }
+    const answer = await forward()
+    if (method !== 'eth_getTransactionReceipt' || answer === null) return answer
+    return { ...Object(answer), status: '0x1' }
+  }
+  const { answers, executions } = await context.observe(async () => [await context.send(payment)])
+  driver.rpcRule = undefined
+  demand(lies > 0, 'the server asked the lying node nothing')
+  demand(
+    executions === 0 && !answers.some(isServed),
+    `${executions} executions for money that one of two nodes had invented`,
+  )
+  const later = await until(async () => isServed(await context.send(await context.pay())), 20_000)
+  demand(later, 'nothing was served when the nodes agreed again')
+  const told = answers.map(({ body }) => codeOf(body.toString())).join(' ')
+  return `money that one of two nodes invented bought nothing: ${tally(answers)} ${told}`
+}
+
+function inventedAnswer(method: string, params: readonly unknown[]): string | undefined {
+  if (method !== 'eth_call') return undefined
+  const { data = '', input = data } = Object(params[0])
+  const selector = String(input).slice(0, 10)
+  if (none.has(selector)) return `0x${'0'.repeat(128)}`
+  if (selector === balanceOf || selector === allowance) return `0x${much}`
+  // The slot of a channel: a balance, and nothing claimed. Of a trial run the answer is not looked at.
+  return `0x${much}${'0'.repeat(64)}`
+}
+
+function codeOf(body: string): string {
+  return /"code":"([a-z-]{1,64})"/.exec(body)?.[1] ?? ''
 }
 
 /** The node names an absurd price of gas: the operator must not burn its money for a settlement. */
@@ -61,7 +139,7 @@ async function raiseFees(context: Context): Promise<string> {
 }
 
 /** The node takes back the blocks with a deposit. */
-async function takeBack(context: Context): Promise<string> {
+export async function takeBack(context: Context): Promise<string> {
   const { driver } = context
   if (driver === undefined) throw new Error('no driver')
   const past = rememberHead()

@@ -186,10 +186,9 @@ function manageEpochs(
     return renewal
   }
 
-  /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
-  function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
-    return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
-  }
+  /** The current epoch, where it will do: no promise is made for most calls. */
+  const have = (fromMs: number, untilMs: number): OpenEpoch | Promise<OpenEpoch> =>
+    fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : need(fromMs, untilMs)
 
   /** An epoch that is valid from `fromMs` to `untilMs`. */
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
@@ -225,41 +224,29 @@ function manageEpochs(
     succeed,
     show: () => onShow?.(epoch),
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
-    ...createUses(have, need),
-    attest: async (nonce, nowMs, share) => {
-      const open = await need(nowMs, nowMs)
-      return attestEpoch(open, attester, { nonce, nowMs, share })
-    },
+    ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),
+    current: (nowMs) => need(nowMs, nowMs),
+    sign: (input) => signUnder(have(input.timeMs, input.timeMs), input),
+    attest: async (nonce, nowMs, share) =>
+      attestEpoch(await need(nowMs, nowMs), attester, { nonce, nowMs, share }),
   }
 }
 
-/** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+/** Whether an epoch is valid from `fromMs` to `untilMs`: a clock that was set back would sign before its keyset began. */
 function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
   return fromMs >= notBeforeMs && untilMs <= notAfterMs
 }
 
-/** What the current epoch is for: an epoch that is there is waited for by nobody. */
-function createUses(
-  have: (fromMs: number, untilMs: number) => OpenEpoch | undefined,
-  need: (fromMs: number, untilMs: number) => Promise<OpenEpoch>,
-): Pick<Epochs, 'ready' | 'current' | 'sign'> {
-  return {
-    ready: (nowMs, durationMs) => {
-      const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
-      return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
-    },
-    current: (nowMs) => need(nowMs, nowMs),
-    sign: (input) => {
-      const { timeMs } = input
-      const open = have(timeMs, timeMs)
-      if (open !== undefined) return signNext(open, input)
-      return need(timeMs, timeMs).then((needed) => signNext(needed, input))
-    },
-  }
+function signUnder(
+  open: OpenEpoch | Promise<OpenEpoch>,
+  input: CallPayloadInput,
+): SignedStatement | Promise<SignedStatement> {
+  if (open instanceof Promise) return open.then((needed) => signNext(needed, input))
+  return signNext(open, input)
 }
 
-function ignore(): void {
-  // Only the end of the wait matters.
+function waitFor(open: OpenEpoch | Promise<OpenEpoch>): Promise<void> | undefined {
+  return open instanceof Promise ? open.then(() => undefined) : undefined
 }
 
 async function attestEpoch(

@@ -79,13 +79,13 @@ export function createSettlementWatch(
 async function lookAtUnsure(
   followed: Map<string, Followed>,
   headNumber: bigint,
-  { look, gone }: SettlementHandlers,
+  handlers: SettlementHandlers,
 ): Promise<void> {
   let looks = 0
   for (const [key, each] of followed) {
     if (each.blockNumber !== undefined) continue
     if (looks++ === looksPerStep) return
-    const found = await look(key, each.transaction)
+    const found = await handlers.look(key, each.transaction)
     if (found.kind === 'there') {
       const { blockNumber = headNumber, transaction = each.transaction } = found
       // In a block above the head that the next step compares: it could be replaced without being noticed.
@@ -94,7 +94,7 @@ async function lookAtUnsure(
       each.goneLooks = 0
     } else if (found.kind === 'gone' && ++each.goneLooks === looksUntilGone) {
       followed.delete(key)
-      gone(key)
+      handlers.gone(key)
     }
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createPublicClient, http, keccak256, toHex, type Hex, type PublicClient } from 'viem'
-import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
+import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { findAnvil } from '../../../contracts/src/chain/anvil-binary.ts'
 import { encodeGenesis } from '../../../contracts/src/chain/genesis-file.ts'
 import { blockGasLimit } from '../../../contracts/src/chain/genesis.ts'
@@ -97,10 +97,9 @@ function balancesOf(
   payers: readonly Hex[],
   senders: readonly Hex[],
 ): Parameters<typeof encodeGenesis>[0] {
-  const addressOf = (key: Hex): PrivateKeyAccount['address'] => privateKeyToAccount(key).address
   return {
-    usdcAtomic: new Map(payers.map((key) => [addressOf(key), payerBalanceAtomic])),
-    wei: new Map(senders.map((key) => [addressOf(key), 10n ** 18n])),
+    usdcAtomic: new Map(payers.map((key) => [privateKeyToAddress(key), payerBalanceAtomic])),
+    wei: new Map(senders.map((key) => [privateKeyToAddress(key), 10n ** 18n])),
   }
 }
 

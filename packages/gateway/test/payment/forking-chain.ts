@@ -115,24 +115,33 @@ export class ForkingChain {
       throw new Error('the node is away')
     }
     await Promise.resolve()
+    if (method === 'eth_blockNumber') return numberToHex(this.height)
     if (method === 'eth_getBlockByNumber') return toRpcBlock(this.#head())
     if (method === 'eth_getBlockByHash') {
       const block = this.#blocks.find(({ hash }) => hash === params[0])
       return block === undefined ? null : toRpcBlock(block)
     }
     if (method === 'eth_getLogs') {
-      const block = this.#blocks.find(({ hash }) => hash === Object(params[0]).blockHash)
-      if (block === undefined) throw new Error('unknown block')
-      return block.changes.flatMap((change, index) => {
-        return change.kind === 'silent-refund' ? [] : toRpcLog(block, change, change.kind, index)
-      })
+      const { blockHash, fromBlock } = Object(params[0])
+      const blocks = this.#blocks.filter(({ hash, number }) =>
+        blockHash === undefined ? BigInt(number) >= BigInt(fromBlock) : hash === blockHash,
+      )
+      if (blocks.length === 0) throw new Error('unknown block')
+      return blocks.flatMap((block) =>
+        block.changes.flatMap((change, index) =>
+          change.kind === 'silent-refund' ? [] : [toRpcLog(block, change, change.kind, index)],
+        ),
+      )
     }
     if (method === 'eth_call') return this.#call(Object(params[0]).data, String(params[1]))
     throw new Error(`not answered: ${method}`)
   }
 
   #call(data: Hex, blockNumber: string): Hex {
-    const block = this.#blocks.find(({ number }) => numberToHex(number) === blockNumber)
+    const block =
+      blockNumber === 'latest'
+        ? this.#head()
+        : this.#blocks.find(({ number }) => numberToHex(number) === blockNumber)
     if (block === undefined) throw new Error('BlockOutOfRange')
     const { functionName, args } = decodeFunctionData({ abi: batchSettlementAbi, data })
     const slot = [...block.slots].find(([id]) => id === args?.[0])?.[1] ?? empty

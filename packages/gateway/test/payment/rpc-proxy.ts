@@ -9,7 +9,7 @@ export type Verdict =
   | 'forward'
   | 'drop'
   | 'forward-then-drop'
-  | { readonly result: string | null }
+  | { readonly result: string | object | null }
   | { readonly error: { readonly code: number; readonly message: string } }
 
 /** A running proxy. */

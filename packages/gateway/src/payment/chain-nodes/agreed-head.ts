@@ -15,7 +15,7 @@ export type AgreedHead = {
 
 const method = 'eth_getBlockByNumber'
 /** Nodes follow different forks near the head for a while. */
-const blocksBack = 8n
+const blocksBack = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n]
 
 /** @throws NodesDisagree; what a node answered when too few did. */
 export async function findAgreedHead(group: NodeGroup): Promise<AgreedHead> {
@@ -44,7 +44,7 @@ async function askHead(node: ChainNode): Promise<Said> {
 /** In falling order: the newest that enough nodes can know, then where slower ones are, then before a fork. */
 function candidates(highest: bigint, numbers: readonly bigint[]): readonly bigint[] {
   const lowest = numbers.at(-1) ?? highest
-  const before = Array.from({ length: Number(blocksBack) }, (_, back) => lowest - BigInt(back + 1))
+  const before = blocksBack.map((back) => lowest - back)
   const all = [highest, ...numbers, ...before].filter((n) => n <= highest && n >= 0n)
   return [...new Set(all)].toSorted(descending)
 }

@@ -28,7 +28,7 @@ export async function askAlike(
   const isUnknown = nullIsUnknown.has(method)
   const said = await gather(
     asked,
-    group.agree,
+    'all',
     async (node) => toSilence(await node.ask(method, params), isUnknown),
     (so) => findAgreed(group, method, so) !== undefined,
     (all) => {

@@ -96,7 +96,7 @@ function closed(): Admission {
 
 /** Whether it answers, and is the right one. @throws ConfigError */
 async function isRight(client: PublicClient, expected: ExpectedChain): Promise<boolean> {
-  const chainId = Number(expected.network.slice('eip155:'.length))
+  const chainId = +expected.network.slice('eip155:'.length)
   try {
     const found = await client.getChainId()
     if (found !== chainId) {

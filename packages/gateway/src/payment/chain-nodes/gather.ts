@@ -6,12 +6,13 @@ import type { ChainNode, Said } from './chain-node.ts'
 const graceMs = 300
 
 /**
- * What the nodes said. Ends when nobody is waited for any more: all have answered; or `enough` says so; or `agree` of
- * them have answered and the rest is late. `whenAll` gets the answers of everybody, in the end.
+ * What the nodes said. Ends when nobody is waited for any more: all have answered; or `enough` says so; or, where
+ * `agree` answers of any kind suffice, so many are there and the rest is late. With `all` the late ones are waited for: they may
+ * decide between those that differ. `whenAll` gets the answers of everybody, in the end.
  */
 export async function gather(
   nodes: readonly ChainNode[],
-  agree: number,
+  agree: number | 'all',
   ask: (node: ChainNode) => Promise<Said>,
   enough: (said: readonly Said[]) => boolean,
   whenAll: (said: readonly Said[]) => void = () => undefined,
@@ -25,9 +26,10 @@ export async function gather(
 
   const look = (): void => {
     const answered = said.filter(({ kind }) => kind !== 'silent').length
+    const isMany = agree !== 'all' && answered >= agree
     const isOthersLate = isGraceOver || [...pending].every(({ isLate }) => isLate)
-    if (pending.size === 0 || enough(said) || (answered >= agree && isOthersLate)) done.resolve()
-    else if (answered >= agree) void waitOnce()
+    if (pending.size === 0 || enough(said) || (isMany && isOthersLate)) done.resolve()
+    else if (isMany) void waitOnce()
   }
   // Owned here: the timer runs once at most.
   let waiting: Promise<void> | undefined
@@ -50,9 +52,11 @@ export async function gather(
       look()
     }),
   )
-  void all.then(() => {
+  void tellAll()
+  async function tellAll(): Promise<void> {
+    await all
     whenAll(said)
-  })
+  }
   look()
   await done.promise
   ending.abort()

@@ -3,6 +3,7 @@ import { createPublicClient, custom, http, type PublicClient, type Transport } f
 import { askAlike, describeFailure, type NodeGroup, type OnDifference } from './agreement.ts'
 import { findAgreedHead, type AgreedHead } from './agreed-head.ts'
 import { createChainNode, rpcErrorOf, type Said } from './chain-node.ts'
+import { readMember } from './compared-members.ts'
 import { gather } from './gather.ts'
 
 /** The nodes of a chain. */
@@ -88,7 +89,7 @@ function createHeads(group: NodeGroup): Heads {
       const known = hashes.get(number)
       if (known !== undefined) return known
       const block = await askAlike(group, group.nodes, 'eth_getBlockByNumber', [number, false])
-      return String(Object(block).hash)
+      return String(readMember(block, 'hash'))
     },
     namers: () => nodes,
   }
@@ -160,16 +161,16 @@ async function askLogs(
   heads: Heads,
   params: readonly unknown[],
 ): Promise<unknown> {
-  const filter: Readonly<Record<string, unknown>> = { ...Object(params[0]) }
-  if (filter['blockHash'] !== undefined) {
+  const [filter] = params
+  if (readMember(filter, 'blockHash') !== undefined) {
     return askAlike(group, heads.namers(), 'eth_getLogs', params)
   }
   const head = await heads.newest()
-  const named = filter['toBlock']
+  const named = readMember(filter, 'toBlock')
   const isBeyond =
     typeof named !== 'string' || !named.startsWith('0x') || BigInt(named) > head.number
   const toBlock = isBeyond ? `0x${head.number.toString(16)}` : named
-  return askAlike(group, head.nodes, 'eth_getLogs', [{ ...filter, toBlock }])
+  return askAlike(group, head.nodes, 'eth_getLogs', [Object.assign({}, filter, { toBlock })])
 }
 
 /** The most that enough nodes name at least: one alone can neither raise it nor, where there are more than enough, lower it. */
@@ -200,7 +201,7 @@ const alreadyKnown = /already known|already imported|already exists|known transa
 async function sendToAll(group: NodeGroup, params: readonly unknown[]): Promise<unknown> {
   const said = await gather(
     group.nodes,
-    group.nodes.length,
+    'all',
     (node) => node.ask('eth_sendRawTransaction', params),
     (so) => so.some(isTaken),
   )

@@ -42,16 +42,17 @@ export async function lessen(
   const own = await readOwnAnswers(ofNodes, agreedHead, (client) =>
     readSlot(client, contract, channelId),
   )
-  let slot = agreed
+  let { withdrawingAtomic, withdrawRequestedAtSeconds, balanceAtomic } = agreed
   for (const each of own) {
-    if (each.withdrawingAtomic > slot.withdrawingAtomic) {
-      const { withdrawingAtomic, withdrawRequestedAtSeconds } = each
-      slot = { ...slot, withdrawingAtomic, withdrawRequestedAtSeconds }
+    if (each.withdrawingAtomic > withdrawingAtomic) {
+      ;({ withdrawingAtomic, withdrawRequestedAtSeconds } = each)
     }
-    // What was claimed stays in the balance, whoever says otherwise.
-    const { balanceAtomic: named } = each
-    const balanceAtomic = named > agreed.claimedAtomic ? named : agreed.claimedAtomic
-    if (balanceAtomic < slot.balanceAtomic) slot = { ...slot, balanceAtomic }
+    if (each.balanceAtomic < balanceAtomic) ({ balanceAtomic } = each)
   }
-  return { slot, isLess: slot !== agreed }
+  // What was claimed stays in the balance, whoever says otherwise.
+  if (balanceAtomic < agreed.claimedAtomic) balanceAtomic = agreed.claimedAtomic
+  const isLess =
+    withdrawingAtomic > agreed.withdrawingAtomic || balanceAtomic < agreed.balanceAtomic
+  const slot = { ...agreed, withdrawingAtomic, withdrawRequestedAtSeconds, balanceAtomic }
+  return { slot, isLess }
 }
