@@ -159,7 +159,8 @@ export function createMeteredOptions(
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
     operator: operator.terms,
-    ...(chargeKeysFile === undefined ? {} : { chargeKeysFile }),
+    // JSON has no undefined: absent when it is not given.
+    chargeKeysFile,
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
     ...(batch === null
