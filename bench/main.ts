@@ -2,10 +2,12 @@
 import { parseArgs } from 'node:util'
 import { benchAttestation } from './attestation/bench-attestation.ts'
 import { benchGateway } from './gateway/bench-gateway.ts'
+import { compareTrees } from './gateway/compare-trees.ts'
 import { benchPayments } from './payments/bench-payments.ts'
 import { benchWorkers } from './workers/bench-workers.ts'
 
 const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET]…
+       npm run bench -- gateway --against FOLDER
        npm run bench -- attestation [--json] [--quick]
        npm run bench -- payments [--json] [--quick] [--only WAY]… [--profile FOLDER]
        npm run bench -- workers [--json] [--quick] [--only WAY]…
@@ -20,6 +22,7 @@ workers      completed calls a second and CPU per call with one and two workers 
              workers: one short round, nothing written
 --only       measures these targets only, without writing a result; payments: none, unpaid, api-key,
              batch-settlement, upto, exact, stock, steps; workers: none, api-key, batch-settlement
+--against    gateway: CPU per call of this tree and of the one in that folder in turns, two minutes; nothing written
 --profile    payments: writes CPU profiles of the gateway there, and no result`
 const exitUsage = 64
 
@@ -29,14 +32,17 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
     profile: { type: 'string' },
+    against: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
   allowPositionals: true,
 })
 
 if (values.help) process.stdout.write(`${usage}\n`)
-else if (positionals.length === 1 && positionals[0] === 'gateway') await benchGateway(values)
-else if (positionals.length === 1 && positionals[0] === 'attestation')
+else if (positionals.length === 1 && positionals[0] === 'gateway') {
+  if (values.against === undefined) await benchGateway(values)
+  else await compareTrees(values.against)
+} else if (positionals.length === 1 && positionals[0] === 'attestation')
   await benchAttestation(values)
 else if (positionals.length === 1 && positionals[0] === 'payments') await benchPayments(values)
 else if (positionals.length === 1 && positionals[0] === 'workers') await benchWorkers(values)

@@ -1,11 +1,13 @@
-/** Sealed messages and answers of attestation, changed at random: both verifiers say the same. */
+/** Sealed messages, answers of attestation and sets of evidence, changed at random: both verifiers say the same. */
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { fromBase64url, toBase64url } from '@countersign/protocol/bytes/text-encoding'
 import { expect, test } from 'vitest'
 import { findPython, judgeWithPython } from './differential/python-verifier.ts'
 import { mutateBytes } from './tampering/mutate.ts'
 import { chooseSeed, createRandom, type Random } from './tampering/random.ts'
 import { judgeStoredAnswer, type StoredAnswerCase } from './vectors/attestation-answer.ts'
+import { expandSetCases, judgeStoredSet, type CompactSetCase } from './vectors/evidence-set-case.ts'
 import { openStored, type StoredSealedCase } from './vectors/sealed-case.ts'
 
 const python = findPython()
@@ -14,6 +16,8 @@ const isFull = process.env['COUNTERSIGN_TAMPERING'] === 'full'
 const rounds = isFull ? 2000 : 150
 const sealed: readonly StoredSealedCase[] = JSON.parse(read('sealed'))
 const answers: readonly StoredAnswerCase[] = JSON.parse(read('attestations'))
+const compactSets: readonly CompactSetCase[] = JSON.parse(read('evidence-sets'))
+const sets = expandSetCases(compactSets)
 
 test('both say the same about sealed messages', async ({ skip }) => {
   if (python === undefined) return skip(missing)
@@ -41,6 +45,26 @@ test('both say the same about answers of attestation', async ({ skip }) => {
   const theirs = await judge(python, cases)
   const differ = cases.flatMap(({ name }, at) =>
     JSON.stringify(ours[at]) === JSON.stringify(theirs[at])
+      ? []
+      : [`${name}: ${JSON.stringify(ours[at])} ≠ ${JSON.stringify(theirs[at])}`],
+  )
+  console.log(`COUNTERSIGN_TEST_SEED=${random.seed}`)
+  expect(differ.slice(0, 3), `seed ${random.seed}, ${differ.length} differ`).toEqual([])
+  expect(new Set(ours.map((end) => JSON.stringify(end))).size).toBeGreaterThan(10)
+}, 300_000)
+
+test('both say the same about sets of evidence', async ({ skip }) => {
+  if (python === undefined) return skip(missing)
+  const random = createRandom(chooseSeed())
+  const cases = Array.from({ length: rounds }, () => {
+    const given = random.pick(sets)
+    return { ...given, data: mutate(given.data, random) }
+  })
+  const ours: unknown[] = []
+  for (const given of cases) ours.push(await judgeStoredSet(given))
+  const theirs = await judge(python, cases)
+  const differ = cases.flatMap(({ name }, at) =>
+    isDeepStrictEqual(ours[at], theirs[at])
       ? []
       : [`${name}: ${JSON.stringify(ours[at])} ≠ ${JSON.stringify(theirs[at])}`],
   )

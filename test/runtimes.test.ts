@@ -120,17 +120,17 @@ test.each([
   [
     'every platform',
     `export { verifyEvidence, createEvidenceVerifier } from '@countersign/protocol/attestation/verify-evidence'`,
-    30_000,
+    24_500,
   ],
   [
     'SEV-SNP alone',
     `export { appraiseSevSnp } from '@countersign/protocol/attestation/sev-snp/appraise-sev-snp'`,
-    9000,
+    6100,
   ],
   [
     'SGX and TDX alone',
     `export { appraiseSgx, appraiseTdx } from '@countersign/protocol/attestation/dcap/appraise-dcap'`,
-    12_000,
+    9400,
   ],
 ])('the verifier of evidence of %s stays below its size', async (name, entry, most) => {
   const { length } = gzipSync(await bundleForBrowsers(entry, { minify: true }), { level: 9 })

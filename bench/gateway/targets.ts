@@ -40,7 +40,7 @@ export type Target = {
 }
 
 const budgetAtomic = '1000000000000'
-const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
+const thisTree = new URL('../../', import.meta.url)
 const peers = join(import.meta.dirname, '../peers/node_modules')
 const portkeyMain = join(peers, '@portkey-ai/gateway/build/start-server.js')
 const apiKeyAdmin = new URL('../../packages/gateway/src/payment/api-key-admin.ts', import.meta.url)
@@ -73,12 +73,15 @@ export async function startTarget(
   }
 }
 
-async function startGateway(
+/** Starts the gateway of this tree, or of another one, with a folder of its own. */
+export async function startGateway(
   name: TargetName,
   upstreamPort: number,
   parent: string,
   { hasReceipts, hasApiKey }: { readonly hasReceipts: boolean; readonly hasApiKey: boolean },
+  tree: URL = thisTree,
 ): Promise<Target> {
+  const gatewayMain = new URL('packages/gateway/src/main.ts', tree)
   const folder = join(parent, name)
   const dataDir = join(folder, 'data')
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })

@@ -1,7 +1,7 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
 import type { MoodyToken } from './drivers/accounts.ts'
-import type { Driver } from './drivers/driver.ts'
+import type { Driver, NarrowTerms } from './drivers/driver.ts'
 import type { Payment, Quote, PaidRequest } from './wire.ts'
 
 /** Payment schemes that can be attacked. */
@@ -79,9 +79,7 @@ export type Context = {
   /** An ordinary paid call, so that the payer knows again what was charged. */
   settleUp(): Promise<void>
   /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
-  readonly fresh: (() => Promise<FreshContext>) | undefined
-  /** The same with a server that asks two nodes, of which the suite can make one lie. */
-  readonly freshWithTwoNodes: (() => Promise<FreshContext>) | undefined
+  readonly fresh: ((narrow?: NarrowTerms) => Promise<FreshContext>) | undefined
   /** The same with an asset that can become what tokens can become (T19). */
   readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */

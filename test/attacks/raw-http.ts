@@ -39,3 +39,22 @@ export function sendRaw(
     socket.write(body)
   })
 }
+
+/** Sends the head of a request and half of its body, and stays; the function that is returned leaves. */
+export function openHalf(url: string, request: PaidRequest, payment: string): () => void {
+  const { host, hostname, port } = new URL(url)
+  const body = Buffer.from(request.body)
+  const head = [
+    `POST ${request.path} HTTP/1.1`,
+    `host: ${host}`,
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    `payment-signature: ${payment}`,
+  ].join('\r\n')
+  const socket = connect(Number(port === '' ? 80 : port), hostname)
+  // Being thrown out is no fault of the server.
+  socket.on('error', () => undefined)
+  socket.write(`${head}\r\n\r\n`)
+  socket.write(body.subarray(0, body.length >> 1))
+  return () => socket.destroy()
+}

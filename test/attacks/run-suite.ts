@@ -39,7 +39,7 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
 }
 
 // Some attacks kill the server, or change its token, a dozen times.
-const patienceMs = 300_000
+const patienceMs = 600_000
 
 /** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
@@ -141,11 +141,7 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     fresh:
       driver?.fresh === undefined
         ? undefined
-        : async () => startFresh(options, await driver.fresh?.()),
-    freshWithTwoNodes:
-      driver?.freshWithTwoNodes === undefined
-        ? undefined
-        : async () => startFresh(options, await driver.freshWithTwoNodes?.()),
+        : async (narrow) => startFresh(options, await driver.fresh?.(narrow)),
     moody:
       driver?.withMoodyToken === undefined
         ? undefined

@@ -1,7 +1,7 @@
 /** Options of countersignFetch, and what follows from them. */
 import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
-import type { AttestKeyset } from './attested/keyset-attester.ts'
+import type { AttestKeyset } from './attested/attest-keyset.ts'
 import { ClientError } from './errors.ts'
 import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
 import { createPriceCheck, type PriceBounds, type PriceCheck } from './pay/advertised-prices.ts'

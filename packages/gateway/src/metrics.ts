@@ -1,8 +1,8 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
-import { usageKinds, type UsageKind } from '@countersign/protocol/receipt/usage-kinds'
+import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 import type { UsageCounts } from './metering/usage.ts'
-import { TalliedHistogram, type DurationTally } from './telemetry/tallied-histogram.ts'
+import { createCallTallies, type Tally } from './telemetry/call-tallies.ts'
 
 /** A call that was sent upstream. Label values come from the configuration and from closed sets, never from callers. */
 export type ObservedCall = {
@@ -72,69 +72,23 @@ export async function sumCounters(
   return await AggregatorRegistry.aggregate(counted).getMetricsAsJSON()
 }
 
-const durations = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300, 900]
-
 /** Metrics of one gateway. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const counters = createCounters(registers)
   const gauges = createGauges(registers)
-  const duration = new TalliedHistogram({
-    name: 'countersign_call_duration_seconds',
-    help: 'From the first byte of a request to its statement.',
-    labelNames: ['wire'],
-    buckets: durations,
-    registers,
-  })
-  const firstByte = new TalliedHistogram({
-    name: 'countersign_upstream_first_byte_seconds',
-    help: 'From sending to the head of the answer of an upstream.',
-    labelNames: ['upstream'],
-    buckets: durations,
-    registers,
-  })
-  // Owned here: calls by their labels, since the last rendering.
-  const tallies = new Map<string, Tally>()
-  // Owned here: the tally of the last call, which is mostly that of the next one.
-  let latest: Tally | undefined
-
-  function findTally(labels: TallyLabels): Tally {
-    if (latest !== undefined && isFor(latest, labels)) return latest
-    const key = keyOf(labels)
-    latest = tallies.get(key) ?? openTally(key, labels)
-    return latest
-  }
-
-  function openTally(key: string, labels: TallyLabels): Tally {
-    const { wire, model, upstream, state, served, meteringSource } = labels
-    const tally = {
-      labels: { wire, model, upstream, state, served, meteringSource },
-      calls: 0,
-      charged: 0,
-      usage: {},
-      duration: duration.tally({ wire }),
-      firstByte: firstByte.tally({ upstream }),
-    }
-    tallies.set(key, tally)
-    return tally
-  }
-
+  const tallies = createCallTallies(registers)
+  // Owned here: what was added to the counter.
+  const counted = new Map<number, number>()
   const bringUpToDate = (now: PresentState): void => {
-    countDifferences(counters, now)
-    for (const tally of tallies.values()) countTally(counters, tally)
+    countDifferences(counters, counted, now)
+    for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
 
   return {
-    observeCall(call) {
-      const tally = findTally(call)
-      tally.calls++
-      if (call.chargedAtomic > 0n) tally.charged += Number(call.chargedAtomic)
-      addUsage(tally.usage, call.counts)
-      tally.duration.observe(call.durationMs)
-      if (call.firstByteMs !== undefined) tally.firstByte.observe(call.firstByteMs)
-    },
+    observeCall: tallies.observe,
     observeRefusal(code) {
       counters.refusals.inc({ code })
     },
@@ -156,54 +110,15 @@ export function createMetrics(): Metrics {
   }
 }
 
-type TallyLabels = Pick<
-  ObservedCall,
-  'wire' | 'model' | 'upstream' | 'state' | 'served' | 'meteringSource'
->
-
-/**
- * Calls that have all labels in common. The counters of the library check and sort the labels at each increment: 4 µs a
- * call, so they are told of many calls at once, when somebody asks.
- */
-type Tally = {
-  readonly labels: TallyLabels
-  calls: number
-  charged: number
-  readonly usage: Partial<Record<UsageKind, number>>
-  readonly duration: DurationTally
-  readonly firstByte: DurationTally
-}
-
-function isFor({ labels }: Tally, call: TallyLabels): boolean {
-  return (
-    labels.model === call.model &&
-    labels.state === call.state &&
-    labels.wire === call.wire &&
-    labels.upstream === call.upstream &&
-    labels.served === call.served &&
-    labels.meteringSource === call.meteringSource
-  )
-}
-
-/** No label has a line feed in it. */
-function keyOf({ wire, model, upstream, state, served, meteringSource }: TallyLabels): string {
-  return `${wire}\n${model}\n${upstream}\n${state}\n${served}\n${meteringSource ?? ''}`
-}
-
-function addUsage(usage: Tally['usage'], counts: UsageCounts): void {
-  // Of all kinds an answer has few; each member is one of them.
-  for (const name in counts) {
-    const kind = name as UsageKind
-    const count = counts[kind]
-    if (count !== undefined && count > 0) usage[kind] = (usage[kind] ?? 0) + count
-  }
-}
-
-/** They are counted where the nodes are asked. */
-function countDifferences({ nodeDifferences }: Counters, { unsettled }: PresentState): void {
-  nodeDifferences.reset()
+/** Adds what came since; `counted` is what was added before. */
+function countDifferences(
+  counters: Counters,
+  counted: Map<number, number>,
+  { unsettled }: PresentState,
+): void {
   for (const [node, count] of unsettled.nodeDifferences ?? []) {
-    nodeDifferences.inc({ node: `${node}` }, count)
+    counters.nodeDifferences.inc({ node: `${node}` }, count - (counted.get(node) ?? 0))
+    counted.set(node, count)
   }
 }
 

@@ -15,13 +15,8 @@ import {
 } from '@countersign/protocol/verify/verify-attestation'
 import { createSimulatedAttester } from '../src/enclave/simulated-attester.ts'
 import { createAttestedServer } from '../src/http/attested-server.ts'
-import {
-  createEpochs,
-  epochLifetimeMs,
-  type Epoch,
-  type Epochs,
-  type KeyPlan,
-} from '../src/keys/epochs.ts'
+import { createEpochs, epochLifetimeMs, type Epoch, type Epochs } from '../src/keys/epochs.ts'
+import type { KeyPlan } from '../src/keys/keyset-turn.ts'
 import { createTlsKeys, type TlsKeys } from '../src/keys/tls-keys.ts'
 import { createSettlementAccount } from '../src/payment/exact/sender.ts'
 

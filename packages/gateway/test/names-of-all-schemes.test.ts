@@ -131,6 +131,45 @@ const pairs = [
   ['batch-settlement', 'exact'],
 ] as const
 
+async function payByCredit(setup: Setup): Promise<void> {
+  const body = chatBody('flat', false, 'fails once')
+  for (const scheme of ['upto', 'batch-settlement'] as const) {
+    const id = `a-credit-that-${scheme}-finds`
+    await failOnce(setup, 'exact', body, id)
+    const before = await network.balanceOf(setup.payers.get('exact')?.address ?? '0x')
+    const payment = await sign(setup, scheme, body, id)
+    const served = await post(setup, body, payment)
+    expect(served.status, served.body.toString()).toBe(200)
+    expect(await chargeOf(setup, served, body)).toEqual({ scheme: 'exact', amountAtomic: 700n })
+    expect(await network.balanceOf(setup.payers.get('exact')?.address ?? '0x')).toBe(before)
+    // The payment that came along buys another call.
+    const next = await post(setup, body, { ...payment, extensions: {} })
+    expect(next.status, next.body.toString()).toBe(200)
+    setup.payers.get(scheme)?.hear(next)
+    expect(await chargeOf(setup, next, body)).toEqual({ scheme, amountAtomic: 700n })
+  }
+}
+
+async function payAfterKill(setup: Setup, workers: number): Promise<void> {
+  const body = chatBody('flat', false, 'cut by a kill')
+  const id = `a-name-cut-by-a-kill-of-${workers}`
+  const { answer } = upstream
+  const address = setup.payers.get('exact')?.address ?? '0x'
+  const before = await network.balanceOf(address)
+  const reached = upstream.arrived(upstream.requests.length + 1)
+  upstream.answer = () => undefined
+  const cut = pay(setup, 'exact', body, id)
+  await reached
+  expect(await until(async () => (await network.balanceOf(address)) < before, 20_000)).toBe(true)
+  await kill(setup)
+  expect((await cut).status).toBe(null)
+  upstream.answer = answer
+  const served = await pay(setup, 'upto', body, id)
+  expect(served.status, served.body.toString()).toBe(200)
+  expect(await chargeOf(setup, served, body)).toEqual({ scheme: 'exact', amountAtomic: 700n })
+  expect(await network.balanceOf(address)).toBe(before - 700n)
+}
+
 describe.each([1, 2])('with %i workers', (workers) => {
   let setup: Setup
   beforeAll(async () => {
@@ -170,6 +209,17 @@ describe.each([1, 2])('with %i workers', (workers) => {
     }
   })
 
+  test('a payment that is public tells nobody about names of other schemes', async () => {
+    const body = chatBody('flat', false, 'public by now')
+    const payment = await sign(setup, 'exact', body)
+    expect((await post(setup, body, payment)).status).toBe(200)
+    const id = 'a-name-of-a-metered-call'
+    expect((await pay(setup, 'upto', body, id)).status).toBe(200)
+    const extensions = { 'payment-identifier': { info: { required: false, id } } }
+    const shown = await post(setup, body, { ...payment, extensions })
+    expect([shown.status, codeOf(shown)]).toEqual([402, 'payment-already-used'])
+  })
+
   test('of calls by three schemes that race for a name one is made', async () => {
     for (let round = 0; round < 3; round++) {
       const body = chatBody('flat', false, `round ${round}`)
@@ -194,42 +244,13 @@ describe.each([1, 2])('with %i workers', (workers) => {
   })
 
   test('a credit of exact pays for the call of its name, by whatever scheme it comes again', async () => {
-    const body = chatBody('flat', false, 'fails once')
-    for (const scheme of ['upto', 'batch-settlement'] as const) {
-      const id = `a-credit-that-${scheme}-finds`
-      await failOnce(setup, 'exact', body, id)
-      const before = await network.balanceOf(setup.payers.get('exact')?.address ?? '0x')
-      const payment = await sign(setup, scheme, body, id)
-      const served = await post(setup, body, payment)
-      expect(served.status, served.body.toString()).toBe(200)
-      expect(await chargeOf(setup, served, body)).toEqual({ scheme: 'exact', amountAtomic: 700n })
-      expect(await network.balanceOf(setup.payers.get('exact')?.address ?? '0x')).toBe(before)
-      // The payment that came along buys another call.
-      const next = await post(setup, body, { ...payment, extensions: {} })
-      expect(next.status, next.body.toString()).toBe(200)
-      setup.payers.get(scheme)?.hear(next)
-      expect(await chargeOf(setup, next, body)).toEqual({ scheme, amountAtomic: 700n })
-    }
+    expect.hasAssertions()
+    await payByCredit(setup)
   })
 
   test('a call of exact that kill -9 cuts is a credit of its name for the other schemes', async () => {
-    const body = chatBody('flat', false, 'cut by a kill')
-    const id = `a-name-cut-by-a-kill-of-${workers}`
-    const { answer } = upstream
-    const address = setup.payers.get('exact')?.address ?? '0x'
-    const before = await network.balanceOf(address)
-    const reached = upstream.arrived(upstream.requests.length + 1)
-    upstream.answer = () => undefined
-    const cut = pay(setup, 'exact', body, id)
-    await reached
-    expect(await until(async () => (await network.balanceOf(address)) < before, 20_000)).toBe(true)
-    await kill(setup)
-    expect((await cut).status).toBe(null)
-    upstream.answer = answer
-    const served = await pay(setup, 'upto', body, id)
-    expect(served.status, served.body.toString()).toBe(200)
-    expect(await chargeOf(setup, served, body)).toEqual({ scheme: 'exact', amountAtomic: 700n })
-    expect(await network.balanceOf(address)).toBe(before - 700n)
+    expect.hasAssertions()
+    await payAfterKill(setup, workers)
   })
 })
 

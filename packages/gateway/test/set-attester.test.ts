@@ -192,7 +192,7 @@ test('two sources of one platform, and more than a set can hold, are refused', a
   expect(() => createSetAttester([echo('tpm'), echo('tpm')], options)).toThrow(
     'same-platform-twice',
   )
-  const large = createSetAttester([echo('tpm', 600_000), echo('intel-tdx', 600_000)], options)
+  const large = createSetAttester([echo('tpm', 360_448), echo('intel-tdx', 360_448)], options)
   await expect(large.attest(randomBytes(64), nowMs)).rejects.toMatchObject({
     code: 'attester-malformed',
   })

@@ -25,7 +25,7 @@ beforeAll(async () => {
   gateway = await startGateway({
     program,
     nodeFlags: ['--conditions=source'],
-    limits: { workerTimeoutMs: 2000 },
+    limits: { workerTimeoutMs: 4000 },
     config: {
       workers,
       payment: { apiKeys: { asset: 'credits' } },
@@ -69,7 +69,7 @@ test('a worker whose event loop is blocked is ended and replaced, and what it ha
   process.kill(blocked, 'SIGUSR2')
   await gateway.logged('a worker does not answer and is ended')
   expect(gateway.stderr()).toContain(
-    `"worker":0,"pid":${blocked},"timeoutMs":2000,"msg":"a worker does not answer and is ended"`,
+    `"worker":0,"pid":${blocked},"timeoutMs":4000,"msg":"a worker does not answer and is ended"`,
   )
   await gateway.logged('a worker serves', workers + 1)
   expect([pidOf(0) === blocked, pidOf(1)]).toEqual([false, healthy])

@@ -6,5 +6,5 @@ export const auditSums: Attack = async ({ driver }) => {
   if (driver?.chaos === undefined) {
     return notRun('needs the ledger, the receipts and the chain of the server (driver)')
   }
-  return passed(await driver.chaos(), 'the long runs: npm run chaos, npm run ledger:schedules')
+  return passed(`${await driver.chaos()} (the long runs: npm run chaos, npm run ledger:schedules)`)
 }

@@ -54,7 +54,9 @@ export const presentElsewhere: Attack = async (context) => {
   demand(after.executions === 0, 'a used payment bought a call by another method or host')
   tried.push('body', 'method', 'host')
   const bound = await bindingOf(context, request)
-  if (bound === undefined) without.push('payments cannot be bound to a body')
+  if (context.scheme === 'batch-settlement')
+    tried.push('a voucher has no nonce to bind: it buys one')
+  else if (bound === undefined) without.push('payments cannot be bound to a body')
   else {
     const other = { ...request, body: `${request.body} ` }
     const signed = await context.pay(undefined, bound)

@@ -4,6 +4,7 @@ import { swallowTransactions } from '../drivers/rewriting-rpc.ts'
 import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
 import { createPayer } from '../payers/create-payer.ts'
+import { takeBack } from './lying-node.ts'
 import { until } from '../waiting.ts'
 import { chargedIn } from '../wire.ts'
 
@@ -112,10 +113,14 @@ export const pretendDeposit: Attack = async (context) => {
   })
   driver.rpcRule = undefined
   demand(executions === 0, `${executions} executions before the deposit was in a block`)
-  return passed(
-    `a deposit that the chain never saw: no execution; ${tally(answers)}`,
-    'a deposit taken back by a reorganisation',
-  )
+  const unseen = `a deposit that the chain never saw: no execution; ${tally(answers)}`
+  if (context.fresh === undefined) return passed(unseen, 'a deposit taken back by a reorganisation')
+  const own = await context.fresh()
+  try {
+    return passed(`${unseen}; ${await takeBack(own.context)}`)
+  } finally {
+    await own.stop()
+  }
 }
 
 async function waitForBroadcast(broadcasts: () => readonly string[], more: number): Promise<void> {

@@ -12,14 +12,15 @@ import {
   type Context,
   type Outcome,
 } from '../attack.ts'
-import { sendFrom } from '../drivers/accounts.ts'
-import { RpcDropped, type RpcRule } from '../drivers/driver.ts'
+import { moveAway, sendFrom } from '../drivers/accounts.ts'
+import { RpcDropped, type NarrowTerms, type RpcRule } from '../drivers/driver.ts'
 import { swallowTransactions } from '../drivers/rewriting-rpc.ts'
 import {
   createChannelPayer,
   type ChannelConfig,
   type ChannelPayer,
 } from '../payers/channel-payer.ts'
+import { createPayer } from '../payers/create-payer.ts'
 import { contracts } from '../payers/sign-typed.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
@@ -35,9 +36,10 @@ async function onFresh(
   { fresh }: Context,
   missing: string,
   attack: (context: Context) => Promise<Outcome>,
+  narrow: NarrowTerms = {},
 ): Promise<Outcome> {
   if (fresh === undefined) return notRun(missing)
-  const own = await fresh()
+  const own = await fresh(narrow)
   try {
     return await attack(own.context)
   } finally {
@@ -146,9 +148,55 @@ function standStill(): RpcRule {
 /** T25: the server acts on an old view of the chain. */
 export const staleChain: Attack = async (context) => {
   if (context.scheme === 'exact') return notApplicable('each settlement is read from the chain')
-  return onFresh(context, 'needs control of the chain (driver)', (own) =>
-    own.scheme === 'upto' ? silenceChain(own) : freezeChain(own),
-  )
+  if (context.scheme !== 'upto') {
+    return onFresh(context, 'needs control of the chain (driver)', freezeChain)
+  }
+  const silent = await onFresh(context, 'needs control of the chain (driver)', silenceChain)
+  if (silent.kind !== 'passed') return silent
+  const old = await onFresh(context, 'needs bounds (driver)', showOldBalance, narrowExposure)
+  return old.kind === 'passed' ? passed(`${silent.detail}; ${old.detail}`) : old
+}
+
+/** Two calls of the dearest kind, and as many of the others as their charges leave room for. */
+const narrowExposure = { maxExposureAtomic: '9000' }
+const mostCallsOnCredit = 400
+
+/** A node that shows what the payer had: it costs the operator what one payer may owe, and no more. */
+async function showOldBalance(context: Context): Promise<Outcome> {
+  const { driver } = context
+  if (driver === undefined) return notRun('needs control of the chain (driver)')
+  const key = await driver.createPayerKey()
+  const payer = createPayer('upto', key)
+  const { accepted } = await payer.sign(await context.quote())
+  driver.rpcRule = rememberReads(payer.address)
+  const first = await context.send(await payer.sign(await context.quote()))
+  demand(isServed(first), `the first call was not served: ${tally([first])}`)
+  await moveAway(context.rpcUrl, `0x${accepted.asset.slice(2)}`, key, 90_000n)
+  let owed = 0n
+  let calls = 0
+  for (; calls < mostCallsOnCredit; calls++) {
+    const answer = await context.send(await payer.sign(await context.quote()))
+    if (!isServed(answer)) break
+    owed += (await driver.chargeOf?.(answer)) ?? 0n
+  }
+  driver.rpcRule = undefined
+  const text = `${owed} owed by ${calls} calls behind an old balance`
+  demand(owed <= BigInt(narrowExposure.maxExposureAtomic), text)
+  demand(calls < mostCallsOnCredit, `${text}, and no end`)
+  return passed(`${text}, then refused`)
+}
+
+/** What is read of an account stays as it was; what is tried out fails as it does. */
+function rememberReads(address: Hex): RpcRule {
+  const answers = new Map<string, Promise<unknown>>()
+  return (method, params, forward) => {
+    const key = JSON.stringify(params).toLowerCase()
+    const isRead = method === 'eth_call' && key.includes(address.slice(2).toLowerCase())
+    if (!isRead || key.length > 600) return forward()
+    const known = answers.get(key) ?? forward()
+    answers.set(key, known)
+    return known
+  }
 }
 
 /** A node that says nothing: nobody knows what the payer has. */
@@ -162,10 +210,7 @@ async function silenceChain(context: Context): Promise<Outcome> {
   demand(executions === 0, `executed without a look at the balance: ${tally(answers)}`)
   const later = await context.send(payment)
   demand(isServed(later), `the payment was no good afterwards: ${tally([later])}`)
-  return passed(
-    'no node, no call; served once it answered',
-    'a node that shows an old balance: exposure bounds that (T21)',
-  )
+  return passed('no node, no call; served once it answered')
 }
 
 /** A node that stands still: it does not know that the payer asks for its money back. */

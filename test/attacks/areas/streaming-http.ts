@@ -1,8 +1,18 @@
 /** T31–T37: streams that break, caches, spellings of paths, hostile headers, and what refusing costs. */
 import { createRandom } from '../../../packages/gateway/test/ledger/random.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
-import { demand, isServed, notApplicable, notRun, passed, tally, type Attack } from '../attack.ts'
-import { sendRaw } from '../raw-http.ts'
+import {
+  demand,
+  isServed,
+  notApplicable,
+  notRun,
+  passed,
+  tally,
+  type Attack,
+  type Context,
+} from '../attack.ts'
+import { createPayer } from '../payers/create-payer.ts'
+import { openHalf, sendRaw } from '../raw-http.ts'
 import { encodePayment, type PaidRequest } from '../wire.ts'
 import { demandStillGood } from './binding.ts'
 
@@ -56,11 +66,42 @@ export const breakUpstream: Attack = async (context) => {
     told.push(`${name} charged ${charge}`)
   }
   await context.settleUp()
+  const readers = await standInTheWay(context, driver.requests.slowStream ?? context.request)
   return passed(
-    `${told.join(', ')}; others were served afterwards`,
+    `${told.join(', ')}; others were served afterwards; ${readers}`,
     ...(driver.chargeOf === undefined ? ['nothing says what a failed call was charged'] : []),
-    'slow readers and half-open connections',
   )
+}
+
+/** Callers who do not read their answers, and callers who do not end their requests, stand in nobody's way. */
+async function standInTheWay(context: Context, slow: PaidRequest): Promise<string> {
+  const { driver, scheme, request } = context
+  if (driver === undefined) throw new Error('no driver')
+  const reader = createPayer(scheme, await driver.createPayerKey())
+  const reading = Promise.withResolvers<void>()
+  const payment = await reader.sign(await context.quote(slow))
+  const unread = context.send(payment, slow, { holdUntil: reading.promise })
+  const halves = await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const half = await createPayer(scheme, await driver.createPayerKey()).sign(
+        await context.quote(),
+      )
+      return { half, end: openHalf(context.url, request, encodePayment(half)) }
+    }),
+  )
+  await context.settleUp()
+  for (const { end } of halves) end()
+  reading.resolve()
+  const answer = await unread
+  demand(isServed(answer), `who read late did not get its answer: ${tally([answer])}`)
+  const again = await context.observe(async () => [await context.send(payment, slow)])
+  demand(again.executions === 0, 'the payment of a late reader bought a second call')
+  // Nothing was asked yet by who did not end its request: its payment is as good as new.
+  const [first] = halves
+  if (first === undefined) throw new Error('nobody was half open')
+  const late = await context.send(first.half)
+  demand(isServed(late), `a payment behind half a request was used up: ${tally([late])}`)
+  return 'one who reads late and ten who end no request held nobody up'
 }
 
 /** T33: the first byte of an answer must not outrun the record of its payment. */
@@ -215,5 +256,34 @@ export const costCpu: Attack = async (context) => {
   demand(executions === 0, `${executions} executions for forged payments`)
   const text = `${perCallMs.toFixed(2)} ms of CPU for each of ${count} forged payments`
   demand(perCallMs <= maxCpuMsPerRefusal, `${text}, more than ${maxCpuMsPerRefusal}`)
-  return passed(text, 'limits for each address and channel')
+  if (context.fresh === undefined) return passed(text, 'limits for each address and channel')
+  const own = await context.fresh({ callsPerMinute: 5 })
+  try {
+    return passed(`${text}; ${await exceedLimit(own.context)}`)
+  } finally {
+    await own.stop()
+  }
+}
+
+/** Whoever pays is bounded, too: more calls than five a minute wait, and those of others do not. */
+async function exceedLimit(context: Context): Promise<string> {
+  const { driver, scheme } = context
+  if (driver === undefined) throw new Error('no driver')
+  const payer = createPayer(scheme, await driver.createPayerKey())
+  const statuses: (number | null)[] = []
+  const { executions } = await context.observe(async () => {
+    for (let count = 0; count < 10; count++) {
+      const answer = await context.send(await payer.sign(await context.quote()))
+      payer.hear(answer)
+      statuses.push(answer.status)
+    }
+    return []
+  })
+  const late = statuses.filter((status) => status === 429).length
+  const seen = `${executions} of 10 calls by one payer were made, ${late} told to wait`
+  demand(executions <= 6 && late >= 4, seen)
+  const other = createPayer(scheme, await driver.createPayerKey())
+  const answer = await context.send(await other.sign(await context.quote()))
+  demand(isServed(answer), `the limit of one payer held up another: ${tally([answer])}`)
+  return seen
 }

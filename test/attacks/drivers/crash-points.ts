@@ -65,6 +65,12 @@ function call(original: unknown, owner: unknown, args: readonly unknown[]): unkn
   return Reflect.apply(original, owner, [...args])
 }
 
+function methodOf(owner: object, name: string): unknown {
+  const method: unknown = Reflect.get(owner, name)
+  if (typeof method !== 'function') throw new TypeError(`${name} is no method`)
+  return method
+}
+
 function watchJournal(at: At): void {
   const { write, fdatasync } = fs
   Object.assign(fs, {
@@ -74,20 +80,23 @@ function watchJournal(at: At): void {
 }
 
 function watchDatabases(at: At): void {
-  const open = new WeakSet<object>()
-  const { exec } = DatabaseSync.prototype
-  const { run } = StatementSync.prototype
-  DatabaseSync.prototype.exec = function (sql) {
-    const isCommit = sql === 'COMMIT'
-    if (sql.startsWith('BEGIN')) open.add(DatabaseSync)
-    if (isCommit) at('before a commit')
-    exec.call(this, sql)
-    if (isCommit) at('after a commit')
-    if (isCommit || sql === 'ROLLBACK') open.delete(DatabaseSync)
-  }
+  // Whether a transaction is open: one database at a time has one, and nothing is awaited in it.
+  let isOpen = false
+  const exec = methodOf(DatabaseSync.prototype, 'exec')
+  const run = methodOf(StatementSync.prototype, 'run')
+  Object.assign(DatabaseSync.prototype, {
+    exec(this: DatabaseSync, sql: string): void {
+      const isCommit = sql === 'COMMIT'
+      if (sql.startsWith('BEGIN IMM')) isOpen = true
+      if (isCommit) at('before a commit')
+      call(exec, this, [sql])
+      if (isCommit) at('after a commit')
+      if (isCommit || sql === 'ROLLBACK') isOpen = false
+    },
+  })
   Object.assign(StatementSync.prototype, {
     run(this: StatementSync, ...args: unknown[]): unknown {
-      const isAlone = !open.has(DatabaseSync)
+      const isAlone = !isOpen
       if (isAlone) at('before a row is written')
       const result = call(run, this, args)
       if (isAlone) at('after a row was written')
@@ -123,7 +132,8 @@ function watchUpstream(at: At): void {
 }
 
 function watchAnswers(at: At): void {
-  const { writeHead, end } = ServerResponse.prototype
+  const writeHead = methodOf(ServerResponse.prototype, 'writeHead')
+  const end = methodOf(ServerResponse.prototype, 'end')
   Object.assign(ServerResponse.prototype, {
     writeHead(this: ServerResponse, ...args: unknown[]): unknown {
       at('before the answer')

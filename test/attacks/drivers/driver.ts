@@ -41,6 +41,15 @@ export type RpcRule = (
 /** Thrown by a rule: the connection is closed without an answer. */
 export class RpcDropped extends Error {}
 
+/** What a server may be told: bounds, so that an attack comes to them, and a second node. */
+export type NarrowTerms = {
+  readonly callsPerMinute?: number
+  /** What one payer may owe at once, failed settlements included. */
+  readonly maxExposureAtomic?: string
+  /** It asks two nodes, which must agree: `rpcRule` is that of the first. */
+  readonly asksTwoNodes?: boolean
+}
+
 /** A network for one attack. */
 export type FreshNetwork = {
   readonly url: string
@@ -59,9 +68,9 @@ export type Driver = {
   /** kill -9, and a new start on the same data and the same URL. */
   restart?(): Promise<void>
   /** From now on the server kills itself at this point of its work, counted from 1 (`crash-points.ts`). */
-  armDeath?(point: number): void
+  readonly armDeath?: (point: number) => void
   /** No more; the name of the point at which it died, and it runs again. Waits so long for its death. */
-  disarmDeath?(withinMs: number): Promise<string | undefined>
+  readonly disarmDeath?: (withinMs: number) => Promise<string | undefined>
   /** The URL of a second server of the same operator, with data of its own. */
   secondUrl?(): Promise<string>
   /** A key that holds so much of the asset; Permit2 may take it, and it has gas. */
@@ -87,9 +96,7 @@ export type Driver = {
   /** What the payee of the server has, in the asset. */
   payeeBalance?(): Promise<bigint>
   /** Another network like this one, for an attack that leaves nothing as it was. */
-  fresh?(): Promise<FreshNetwork>
-  /** The same, of which the server asks two nodes that must agree: `rpcRule` is that of the first. */
-  freshWithTwoNodes?(): Promise<FreshNetwork>
+  fresh?(narrow?: NarrowTerms): Promise<FreshNetwork>
   /** Another network like this one, whose asset can become what tokens can become. */
   withMoodyToken?(): Promise<FreshNetwork & { readonly token: MoodyToken }>
   /** Kills, stalls and failures at random; throws when a sum differs. */

@@ -19,7 +19,7 @@ import type { RawResult } from '../../provider/raw-client.ts'
 import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
 import { createDeath, type Death } from './death.ts'
-import type { Driver, SpecialRequests } from './driver.ts'
+import type { Driver, NarrowTerms, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
 
@@ -110,11 +110,15 @@ type Parts = {
   readonly clock: MovedClock
   readonly death: Death
   readonly token: MoodyToken | undefined
+  readonly narrow: NarrowTerms
 }
 
-/** Starts everything; with two nodes, both must agree. */
-export function startOwnNetwork(scheme: string, nodes: 1 | 2 = 1): Promise<AttackedNetwork> {
-  return startNetwork(scheme, () => Promise.resolve(undefined), nodes)
+/** Starts everything. */
+export function startOwnNetwork(
+  scheme: string,
+  narrow: NarrowTerms = {},
+): Promise<AttackedNetwork> {
+  return startNetwork(scheme, () => Promise.resolve(undefined), narrow)
 }
 
 async function startMoodyNetwork(
@@ -132,7 +136,7 @@ async function startMoodyNetwork(
 async function startNetwork(
   scheme: string,
   deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
-  nodes: 1 | 2 = 1,
+  narrow: NarrowTerms = {},
 ): Promise<AttackedNetwork> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
@@ -142,10 +146,21 @@ async function startNetwork(
     startPlainLoopbackProvider({ models: ['flat', 'dear'] }),
     network.createOperator(),
     startRewritingRpc(network.chain.rpcUrl),
-    nodes === 1 ? undefined : startRewritingRpc(network.chain.rpcUrl),
+    narrow.asksTwoNodes === true ? startRewritingRpc(network.chain.rpcUrl) : undefined,
   ])
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = { scheme, network, operator, provider, rpc, honest, clock, death, token }
+  let parts: Parts = {
+    scheme,
+    network,
+    operator,
+    provider,
+    rpc,
+    honest,
+    clock,
+    death,
+    token,
+    narrow,
+  }
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
@@ -163,7 +178,9 @@ async function startNetwork(
       await gateway.kill()
       gateway = await startTarget(parts, folder, port)
     },
-    armDeath: death.arm,
+    armDeath: (point) => {
+      death.arm(point)
+    },
     disarmDeath: async (withinMs) => {
       const point = await death.disarm(withinMs)
       if (point === undefined) return undefined
@@ -186,8 +203,7 @@ async function startNetwork(
       gateway = await startTarget(parts, folder, port)
     },
     payeeBalance: () => (token ?? network).balanceOf(operator.payee),
-    fresh: () => startOwnNetwork(scheme),
-    freshWithTwoNodes: () => startOwnNetwork(scheme, 2),
+    fresh: (terms) => startOwnNetwork(scheme, terms),
     withMoodyToken: () => startMoodyNetwork(scheme),
     createPayerKey: (balance) => createFundedKey(network.chain, balance, token),
     get rpcRule() {
@@ -198,28 +214,42 @@ async function startNetwork(
     },
     broadcasts: () => rpc.broadcasts,
     untilMined: (hash) => network.chain.mined(hash),
-    chargeOf: async (answer) => {
-      const { id, token } = receiptOf(answer.headers)
-      return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
-    },
-    receiptFits: (answer, request, response) => receiptFits(url, answer, request, response),
-    priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
+    ...readsOf(url, scheme),
     cpuSeconds: () => cpuSecondsOf(gateway.pid),
     chaos: () => runShortChaos(parts),
     stop: async () => {
       rpc.rule = undefined
       await gateway.stop()
       await second?.stop()
-      await rpc.stop()
-      await honest?.stop()
-      await provider.stop()
-      await network.chain.stop()
-      clock.stop()
-      death.stop()
+      await stopParts(parts)
       for (const each of [folder, secondFolder]) rmSync(each, { recursive: true, force: true })
     },
   }
   return { url, rpcUrl: network.chain.rpcUrl, request: requestFor(scheme), driver }
+}
+
+async function stopParts({ rpc, honest, provider, network, clock, death }: Parts): Promise<void> {
+  await rpc.stop()
+  await honest?.stop()
+  await provider.stop()
+  await network.chain.stop()
+  clock.stop()
+  death.stop()
+}
+
+/** What receipts say. */
+function readsOf(
+  url: string,
+  scheme: string,
+): Pick<Driver, 'chargeOf' | 'receiptFits' | 'priceOf'> {
+  return {
+    chargeOf: async (answer) => {
+      const { id, token } = receiptOf(answer.headers)
+      return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
+    },
+    receiptFits: (answer, request, response) => receiptFits(url, answer, request, response),
+    priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
+  }
 }
 
 // A gateway of the same operator has contracts of its own: payTo differs (spec/payment.md PA5.4).
@@ -229,8 +259,10 @@ async function startSecond(parts: Parts, folder: string): Promise<RunningGateway
 }
 
 function startTarget(parts: Parts, folder: string, port: number): Promise<RunningGateway> {
-  const { operator, provider, rpc, honest, scheme, clock, death, token } = parts
+  const { operator, provider, rpc, honest, scheme, clock, death, token, narrow } = parts
   const isExact = scheme === 'exact'
+  const { maxExposureAtomic, callsPerMinute } = narrow
+  const exposure = maxExposureAtomic === undefined ? {} : { maxExposureAtomic }
   const onChain = {
     network: 'eip155:84532',
     asset: (token ?? baseSepoliaUsdc).address,
@@ -252,6 +284,7 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
     },
     config: {
       listen: { port },
+      ...(callsPerMinute === undefined ? {} : { limits: { perPayer: { callsPerMinute } } }),
       upstreams: [
         {
           name: 'loopback',
@@ -269,7 +302,7 @@ function startTarget(parts: Parts, folder: string, port: number): Promise<Runnin
       payment: {
         ...(honest === undefined ? {} : { chain: { otherNodes: [honest.url] } }),
         exact: onChain,
-        upto: { ...onChain, settler: operator.settler },
+        upto: { ...onChain, settler: operator.settler, ...exposure },
         batchSettlement: {
           ...onChain,
           receiverAuthorizer: operator.authorizer,

@@ -6,12 +6,7 @@ import type { Keyset } from '@countersign/protocol/receipt/keyset'
 import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { UnderlyingFetch } from '../fetch-options.ts'
 import { askAttestation, type AskSettings } from './ask-attestation.ts'
-
-/** Gives an attested keyset of an origin that fits. `fits`: one that does not is asked for anew, once. */
-export type AttestKeyset = (
-  origin: string,
-  fits: (keyset: Keyset) => boolean,
-) => Promise<Keyset | undefined>
+import type { AttestKeyset } from './attest-keyset.ts'
 
 /** Options of `createKeysetAttester`. */
 export type KeysetAttesterOptions = Partial<

@@ -1,5 +1,5 @@
 /** How `countersign call` pays: an API key, or a wallet by `exact`, by signed maxima or from a channel. */
-import type { AttestKeyset } from '../attested/keyset-attester.ts'
+import type { AttestKeyset } from '../attested/attest-keyset.ts'
 import { createChainReader } from '../chain/chain-reader.ts'
 import type { ApiKeyOptions, UnderlyingFetch, WalletOptions } from '../fetch-options.ts'
 import { openStateFile } from '../files/state-file.ts'

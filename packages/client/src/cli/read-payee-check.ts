@@ -1,5 +1,5 @@
 /** How a command judges who is paid: by terms in a file, by announced terms and a policy in a file, or not at all. */
-import type { AttestKeyset } from '../attested/keyset-attester.ts'
+import type { AttestKeyset } from '../attested/attest-keyset.ts'
 import type { ChainReader } from '../chain/chain-reader.ts'
 import type { UnderlyingFetch } from '../fetch-options.ts'
 import type { PayeeCheck } from '../pay/channel-book.ts'

@@ -10,7 +10,7 @@ import {
   parseOperatorTerms,
   type OperatorTerms,
 } from '@countersign/protocol/payment/operator-terms'
-import type { AttestKeyset } from '../attested/keyset-attester.ts'
+import type { AttestKeyset } from '../attested/attest-keyset.ts'
 import { ClientError } from '../errors.ts'
 import type { UnderlyingFetch } from '../fetch-options.ts'
 import type { Payee, PayeeCheck } from '../pay/channel-book.ts'

@@ -249,7 +249,8 @@ function createStreamHasher(): {
   }
   const chained = (): Omit<HashedStream, 'sha256'> => ({
     chain: chain.current(),
-    digests: chain.events > maxKeptDigests ? noBytes : digests.subarray(0, chain.events * digestBytes),
+    digests:
+      chain.events > maxKeptDigests ? noBytes : digests.subarray(0, chain.events * digestBytes),
   })
   return {
     takeChunk: (chunk) => {

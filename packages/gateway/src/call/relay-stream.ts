@@ -91,12 +91,7 @@ export async function relayStream(
     if (isWithinLimit(running, chunk)) batch.push(chunk)
   }
   running.attempt.exchange?.resume()
-  // Behind the bytes that came with the head of the upstream: then both are one packet.
-  if (relay.hasBegun) {
-    beforeNextRead(() => {
-      if (!running.hasWritten && !running.hasLeft) running.call.response.flushHeaders()
-    })
-  }
+  flushHead(running, relay)
   const ended = await running.attempt.ended
   running.sink = ignore
   // What arrived with the end goes out before it; to a caller who has left nothing goes.
@@ -166,6 +161,13 @@ function recordTranslated(
       },
     },
   }
+}
+
+/** Behind the bytes that came with the head of the upstream: then both are one packet. */
+function flushHead(running: Running, { hasBegun }: Relay): void {
+  beforeNextRead(() => {
+    if (hasBegun && !running.hasWritten && !running.hasLeft) running.call.response.flushHeaders()
+  })
 }
 
 /** Before the process reads or writes again: nothing is delayed. */

@@ -4,7 +4,6 @@ import {
   severalKind,
   type EvidenceSet,
 } from '@countersign/protocol/attestation/evidence-set'
-import { maxEvidenceBytes } from '@countersign/protocol/attestation/limits'
 import { AttestationError } from './attestation-error.ts'
 import { createQueue, type Attester } from './attester.ts'
 import type { EvidenceSource } from './evidence-source.ts'
@@ -15,6 +14,9 @@ export type SetOptions = {
   readonly atLeast: number
   readonly onMissing: (error: AttestationError) => void
 }
+
+// What does not fit into an answer of /v1/attestation, in base64url beside a keyset, is of no use (ST5.7).
+const maxSetBytes = 720_896
 
 /**
  * An attester that asks all sources about the same report data, each once at a time.
@@ -49,7 +51,7 @@ export function createSetAttester(
   }
 }
 
-/** What is no failure of a source is a bug, and closes the gateway as any does. */
+/** What is no failure of a source is a bug, and thrown on. */
 function toAttestationError(reason: unknown): AttestationError {
   if (reason instanceof AttestationError) return reason
   throw reason
@@ -57,7 +59,7 @@ function toAttestationError(reason: unknown): AttestationError {
 
 function encodeBounded(set: EvidenceSet): Uint8Array {
   const bytes = encodeEvidenceSet(set)
-  if (bytes.length > maxEvidenceBytes) {
+  if (bytes.length > maxSetBytes) {
     throw new AttestationError('attester-malformed', 'all evidence together is too large')
   }
   return bytes

@@ -1,6 +1,6 @@
 /** Keyset epochs: the keys that sign, their attestation, and the sequence of statements under each. */
 import { createReportData } from '@countersign/protocol/attestation/report-data'
-import { encodeKeyset, type Keyset, type Payee } from '@countersign/protocol/receipt/keyset'
+import { encodeKeyset, type Payee } from '@countersign/protocol/receipt/keyset'
 import type { CallPayload } from '@countersign/protocol/receipt/payload'
 import {
   createStatementSigner,
@@ -10,14 +10,14 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
-import type { SettlementKeys } from '../payment/charge-key/charge-keys.ts'
+import { createKeys, type KeyPlan, type KeysetTurn, type TakeTurn } from './keyset-turn.ts'
+import { describeKeys } from './name-keys.ts'
 import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
-import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
-import type { KeysetTurn, TakeTurn } from './keyset-turn.ts'
+import type { HpkeKey } from './hpke-key.ts'
 import { createReceiptKey } from './receipt-key.ts'
 import { nativeSha256 } from './native-sha256.ts'
 import type { RandomBytes } from './random-pool.ts'
-import { createTlsKey, type TlsKey } from './tls-key.ts'
+import type { TlsKey } from './tls-key.ts'
 
 /** What is the same in every keyset of this process. */
 export type KeysetTerms = {
@@ -33,15 +33,6 @@ export type KeysetTerms = {
 
 /** What of the terms a new configuration changes. */
 export type TermsOfConfiguration = Pick<KeysetTerms, 'configDigest' | 'upstreams'>
-
-/** Which keys an epoch has besides the one for receipts. */
-export type KeyPlan = {
-  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
-  readonly tlsNames: readonly string[] | undefined
-  readonly sealed: boolean
-  /** Charge keys, which outlive epochs; a keyset names those of the moment when it is opened. */
-  readonly settlement: SettlementKeys | undefined
-}
 
 /** An epoch: what is public of it, and the keys that servers need. */
 export type Epoch = {
@@ -195,10 +186,9 @@ function manageEpochs(
     return renewal
   }
 
-  /** The current epoch, where it is valid from `fromMs` to `untilMs` and not due for renewal: the usual case. */
-  function have(fromMs: number, untilMs: number): OpenEpoch | undefined {
-    return fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : undefined
-  }
+  /** The current epoch, where it will do: no promise is made for most calls. */
+  const have = (fromMs: number, untilMs: number): OpenEpoch | Promise<OpenEpoch> =>
+    fromMs < epoch.renewAtMs && holds(epoch, fromMs, untilMs) ? epoch : need(fromMs, untilMs)
 
   /** An epoch that is valid from `fromMs` to `untilMs`. */
   async function need(fromMs: number, untilMs: number): Promise<OpenEpoch> {
@@ -234,41 +224,29 @@ function manageEpochs(
     succeed,
     show: () => onShow?.(epoch),
     renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
-    ...createUses(have, need),
-    attest: async (nonce, nowMs, share) => {
-      const open = await need(nowMs, nowMs)
-      return attestEpoch(open, attester, { nonce, nowMs, share })
-    },
+    ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),
+    current: (nowMs) => need(nowMs, nowMs),
+    sign: (input) => signUnder(have(input.timeMs, input.timeMs), input),
+    attest: async (nonce, nowMs, share) =>
+      attestEpoch(await need(nowMs, nowMs), attester, { nonce, nowMs, share }),
   }
 }
 
-/** Whether this epoch is valid from `fromMs` to `untilMs`. A clock that was set back would sign before its keyset began. */
+/** Whether an epoch is valid from `fromMs` to `untilMs`: a clock that was set back would sign before its keyset began. */
 function holds({ notBeforeMs, notAfterMs }: OpenEpoch, fromMs: number, untilMs: number): boolean {
   return fromMs >= notBeforeMs && untilMs <= notAfterMs
 }
 
-/** What the current epoch is for: an epoch that is there is waited for by nobody. */
-function createUses(
-  have: (fromMs: number, untilMs: number) => OpenEpoch | undefined,
-  need: (fromMs: number, untilMs: number) => Promise<OpenEpoch>,
-): Pick<Epochs, 'ready' | 'current' | 'sign'> {
-  return {
-    ready: (nowMs, durationMs) => {
-      const untilMs = nowMs + Math.min(durationMs, maxReadyMs)
-      return have(nowMs, untilMs) === undefined ? need(nowMs, untilMs).then(ignore) : undefined
-    },
-    current: (nowMs) => need(nowMs, nowMs),
-    sign: (input) => {
-      const { timeMs } = input
-      const open = have(timeMs, timeMs)
-      if (open !== undefined) return signNext(open, input)
-      return need(timeMs, timeMs).then((needed) => signNext(needed, input))
-    },
-  }
+function signUnder(
+  open: OpenEpoch | Promise<OpenEpoch>,
+  input: CallPayloadInput,
+): SignedStatement | Promise<SignedStatement> {
+  if (open instanceof Promise) return open.then((needed) => signNext(needed, input))
+  return signNext(open, input)
 }
 
-function ignore(): void {
-  // Only the end of the wait matters.
+function waitFor(open: OpenEpoch | Promise<OpenEpoch>): Promise<void> | undefined {
+  return open instanceof Promise ? open.then(() => undefined) : undefined
 }
 
 async function attestEpoch(
@@ -326,33 +304,6 @@ async function openInTurn(
     return epoch
   } finally {
     await turn.done(isStored)
-  }
-}
-
-function createKeys(
-  { tlsNames, sealed, settlement }: KeyPlan,
-  nowMs: number,
-  notAfterMs: number,
-): Pick<KeysetTurn, 'tls' | 'hpke' | 'settlement'> {
-  return {
-    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
-    hpke: sealed ? createHpkeKey() : undefined,
-    settlement: settlement && nameKeys(settlement),
-  }
-}
-
-function nameKeys(keys: SettlementKeys): NamedSettlement {
-  const { address, others } = keys.named()
-  return { address, others, confirm: (message) => keys.confirm(address, message) }
-}
-
-function describeKeys({
-  address: settlementAddress,
-  others,
-}: NamedSettlement): Pick<Keyset, 'settlementAddress' | 'otherChargeKeys'> {
-  return {
-    settlementAddress,
-    ...(others.length === 0 ? {} : { otherChargeKeys: others }),
   }
 }
 

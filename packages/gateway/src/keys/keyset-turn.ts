@@ -1,7 +1,18 @@
-/** A turn to open a keyset: several processes make one chain of them. */
+/** What a keyset is opened with beside its receipt key, here or by a primary for all of its workers. */
+import type { SettlementKeys } from '../payment/charge-key/charge-keys.ts'
 import type { NamedSettlement } from './confirm-keys.ts'
-import type { HpkeKey } from './hpke-key.ts'
-import type { TlsKey } from './tls-key.ts'
+import { createHpkeKey, type HpkeKey } from './hpke-key.ts'
+import { nameKeys } from './name-keys.ts'
+import { createTlsKey, type TlsKey } from './tls-key.ts'
+
+/** Which keys an epoch has besides the one for receipts. */
+export type KeyPlan = {
+  /** Names in the certificate; `undefined` when TLS ends somewhere else. */
+  readonly tlsNames: readonly string[] | undefined
+  readonly sealed: boolean
+  /** Charge keys, which outlive epochs; a keyset names those of the moment when it is opened. */
+  readonly settlement: SettlementKeys | undefined
+}
 
 /** What a keyset is opened with beside its own receipt key. One turn at a time: each keyset names the one before it. */
 export type KeysetTurn = {
@@ -18,3 +29,16 @@ export type KeysetTurn = {
 
 /** Waits for a turn. `notAfterMs`: the end of the keyset that is to be opened. */
 export type TakeTurn = (nowMs: number, notAfterMs: number) => Promise<KeysetTurn>
+
+/** Keys of a process that is alone. */
+export function createKeys(
+  { tlsNames, sealed, settlement }: KeyPlan,
+  nowMs: number,
+  notAfterMs: number,
+): Pick<KeysetTurn, 'tls' | 'hpke' | 'settlement'> {
+  return {
+    tls: tlsNames === undefined ? undefined : createTlsKey(tlsNames, nowMs, notAfterMs),
+    hpke: sealed ? createHpkeKey() : undefined,
+    settlement: settlement && nameKeys(settlement),
+  }
+}

@@ -154,7 +154,7 @@ export function createMeteredOptions(
     rpcUrl: chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
-  const { chargeKeysFile, limits } = options
+  const { chargeKeysFile, limits = {} } = options
   const { flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
@@ -178,7 +178,7 @@ export function createMeteredOptions(
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
     ...(program === undefined ? {} : { program }),
-    ...(limits === undefined ? {} : { limits }),
+    limits,
     config: {
       workers,
       listen: { port },

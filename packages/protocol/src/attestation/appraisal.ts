@@ -197,6 +197,17 @@ export function needResult<T>(result: EvidenceResult<T>): T {
   return result.value
 }
 
+/** How a verifier ended: with claims where the evidence could be read. */
+export function toAppraisal<T>(
+  platform: Platform,
+  { checks }: EvidenceRun,
+  parsed: EvidenceResult<T>,
+  describe: (value: T) => EvidenceClaims,
+): EvidenceAppraisal {
+  const appraisal = { platform, checks }
+  return parsed === undefined ? appraisal : { ...appraisal, claims: describe(parsed.value) }
+}
+
 /** A piece of collateral; without it the check stays open. */
 export function needCollateral({ collateral }: PlatformEvidence, name: string): Uint8Array {
   const bytes = collateral.get(name)

@@ -1,5 +1,5 @@
 /** What a verifier asks of evidence (spec/attestation.md AT8): default deny, and an empty list refuses. */
-import type { CborValue } from '../bytes/cbor-encode.ts'
+import { isCborMap, type CborValue } from '../bytes/cbor-encode.ts'
 import { decodeJson } from '../bytes/json-decode.ts'
 import { openMap, textOf, type MapReader } from '../bytes/map-reader.ts'
 import { fromHex, toHex } from '../bytes/text-encoding.ts'
@@ -115,40 +115,36 @@ export function parseEvidencePolicy(bytes: Uint8Array): EvidencePolicy {
   const json = bytes.length > maxPolicyBytes ? undefined : decodeJson(bytes)
   const fields = openMap(json, members, [], code)
   fields.integer('evidencePolicy', 1, 1)
-  const byPlatform = new Map<Platform, PlatformPolicy>()
-  for (const value of fields.array('platforms', 0, platforms.length)) {
-    const [platform, policy] = parsePlatform(value)
-    if (byPlatform.has(platform)) throw new ProtocolError(code)
-    byPlatform.set(platform, policy)
-  }
+  const listed = fields.array('platforms', 0, platforms.length).map(parsePlatform)
+  const byPlatform = new Map(listed)
+  demand(byPlatform.size === listed.length)
+  const machines =
+    fields.value('machines') === 'any' ? 'any' : parseTexts(fields, 'machines', maxMachines)
   const policy = {
     name: fields.text('name', 1, 64),
     digest: toHex(sha256(bytes)),
     platforms: byPlatform,
     maxAgeMs: fields.value('maxAgeMs') === null ? null : fields.integer('maxAgeMs'),
     maxClockSkewMs: fields.integer('maxClockSkewMs', 0, maxClockSkewMs),
-    machines:
-      fields.value('machines') === 'any'
-        ? ('any' as const)
-        : parseTexts(fields, 'machines', maxMachines),
+    machines,
     minVendors: fields.integer('minVendors', 1, platforms.length),
-  }
-  const isEmpty = byPlatform.size === 0 || (policy.machines !== 'any' && policy.machines.size === 0)
-  if (isEmpty) throw new ProtocolError('policy-empty')
+  } as const
+  demand(byPlatform.size > 0 && (machines === 'any' || machines.size > 0), 'policy-empty')
   return policy
 }
 
 function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
   const fields = openMap(value, platformMembers, optionalMembers, code)
   const platform = oneOf(platforms, fields.value('platform'))
-  const required = identities[platform] ?? []
+  const identity = identities[platform] ?? []
   const measurements = fields.array('measurements', 0, 256).map((entry) => {
-    const values = parseMeasurements(entry)
-    if (!required.every((name) => values.has(name))) throw new ProtocolError(code)
+    const values = parseEntries(entry, parseHex)
+    demand(values.size > 0, 'policy-empty')
+    demand(identity.every((name) => values.has(name)))
     return values
   })
   const roots = parseRoots(fields.value('roots'), platform)
-  if (measurements.length === 0 || roots.size === 0) throw new ProtocolError('policy-empty')
+  demand(measurements.length > 0 && roots.size > 0, 'policy-empty')
   const require = fields.array('require', 0, evidenceCheckIds.length)
   const policy = {
     require: new Set(require.map((id) => oneOf(evidenceCheckIds, id))),
@@ -163,12 +159,12 @@ function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
 function parseRoots(value: CborValue, platform: Platform): ReadonlyMap<string, EvidenceTier> {
   const fields = openMap(value, ['vendor'], listedTiers, code)
   const takesVendor = fields.value('vendor')
-  const isSound = !fields.has('service') || services.has(platform)
-  if (typeof takesVendor !== 'boolean' || !isSound) throw new ProtocolError(code)
+  const takesService = !fields.has('service') || services.has(platform)
+  demand(typeof takesVendor === 'boolean' && takesService)
   const roots = new Map<string, EvidenceTier>()
   for (const tier of listedTiers) {
     for (const digest of optionalTexts(fields, tier)) {
-      if (fromHex(digest)?.length !== 32) throw new ProtocolError(code)
+      demand(fromHex(digest)?.length === 32)
       roots.set(digest, tier)
     }
   }
@@ -181,46 +177,35 @@ function parseRoots(value: CborValue, platform: Platform): ReadonlyMap<string, E
 }
 
 function parseTcb(fields: MapReader): TcbPolicy {
-  const statuses = optionalTexts(fields, 'statuses')
-  const minVersions = new Map<string, ReadonlyMap<string, number>>()
-  for (const [product, versions] of entriesOf(fields, 'minVersions')) {
-    const lowest = new Map<string, number>()
-    for (const [component, version] of textEntries(versions)) {
-      const isByte = typeof version === 'number' && version >= 0 && version <= 255
-      if (!isByte) throw new ProtocolError(code)
-      lowest.set(component, version)
-    }
-    if (lowest.size === 0) throw new ProtocolError('policy-empty')
-    minVersions.set(product, lowest)
-  }
+  const has = (name: string): boolean => fields.has(name)
+  const statuses = Array.from(optionalTexts(fields, 'statuses'))
   return {
-    statuses: new Set(Array.from(statuses, (status) => oneOf(acceptableStatuses, status))),
+    statuses: new Set(statuses.map((status) => oneOf(acceptableStatuses, status))),
     advisories: optionalTexts(fields, 'advisories'),
-    minEvaluationNumber: fields.has('minEvaluationNumber')
-      ? fields.integer('minEvaluationNumber')
-      : 0,
-    minVersions,
+    minEvaluationNumber: has('minEvaluationNumber') ? fields.integer('minEvaluationNumber') : 0,
+    minVersions: has('minVersions')
+      ? parseEntries(fields.value('minVersions'), parseVersions)
+      : new Map(),
   }
 }
 
-function parseMeasurements(value: CborValue): ReadonlyMap<string, string> {
-  const measurements = new Map<string, string>()
-  for (const [name, digest] of textEntries(value)) {
-    const isHex = typeof digest === 'string' && digest !== '' && fromHex(digest) !== undefined
-    if (!isHex) throw new ProtocolError(code)
-    measurements.set(name, digest)
-  }
-  if (measurements.size === 0) throw new ProtocolError('policy-empty')
-  return measurements
+function parseVersions(value: CborValue): ReadonlyMap<string, number> {
+  const lowest = parseEntries(value, (version) => {
+    demand(typeof version === 'number' && version >= 0 && version <= 255)
+    return version
+  })
+  demand(lowest.size > 0, 'policy-empty')
+  return lowest
 }
 
-function entriesOf(fields: MapReader, name: string): readonly (readonly [string, CborValue])[] {
-  return fields.has(name) ? textEntries(fields.value(name)) : []
+function parseHex(value: CborValue): string {
+  demand(typeof value === 'string' && value !== '' && fromHex(value) !== undefined)
+  return value
 }
 
-function textEntries(value: CborValue): readonly (readonly [string, CborValue])[] {
-  if (!(value instanceof Map)) throw new ProtocolError(code)
-  return Array.from(value, ([key, held]) => [String(key), held] as const)
+function parseEntries<T>(value: CborValue, parse: (held: CborValue) => T): ReadonlyMap<string, T> {
+  demand(isCborMap(value))
+  return new Map(Array.from(value, ([name, held]) => [String(name), parse(held)]))
 }
 
 function optionalTexts(fields: MapReader, name: string): ReadonlySet<string> {
@@ -228,16 +213,17 @@ function optionalTexts(fields: MapReader, name: string): ReadonlySet<string> {
 }
 
 function parseTexts(fields: MapReader, name: string, most: number): ReadonlySet<string> {
-  const texts = fields.array(name, 0, most).map((value) => {
-    const text = textOf(value, 1, 256)
-    if (text === undefined) throw new ProtocolError(code)
-    return text
-  })
-  return new Set(texts)
+  return new Set(fields.array(name, 0, most).map((value) => textOf(value, 1, 256) ?? refuse()))
 }
 
 function oneOf<T extends CborValue>(known: readonly T[], value: CborValue): T {
-  const found = known.find((candidate) => candidate === value)
-  if (found === undefined) throw new ProtocolError(code)
-  return found
+  return known.find((candidate) => candidate === value) ?? refuse()
+}
+
+function demand(holds: unknown, refusal?: 'policy-empty'): asserts holds {
+  if (holds !== true) refuse(refusal)
+}
+
+function refuse(refusal: ErrorCode = code): never {
+  throw new ProtocolError(refusal)
 }

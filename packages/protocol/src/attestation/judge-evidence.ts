@@ -13,7 +13,7 @@ import {
   type Platform,
   type Tcb,
 } from './appraisal.ts'
-import { EvidenceError } from './evidence-errors.ts'
+import { refuse, refuseUnless } from './evidence-errors.ts'
 import type { EvidencePolicy, EvidenceTier, PlatformPolicy, TcbPolicy } from './evidence-policy.ts'
 
 /** What the verifier of a platform and the policy do not know. */
@@ -85,8 +85,7 @@ export async function judgeEvidence(
   const run = createEvidenceRun()
   const needClaims = (): EvidenceClaims => need(claims)
   await run.check('platform', () => {
-    if (asked === undefined) throw new EvidenceError('platform-not-allowed')
-    checkPlatform(needClaims(), asked)
+    checkPlatform(asked ?? refuse('platform-not-allowed'), needClaims())
   })
   // A verifier that could not determine the state of the firmware has said so.
   if (!appraisal.checks.some(({ id }) => id === 'tcb')) {
@@ -102,7 +101,7 @@ export async function judgeEvidence(
   })
   await run.check('key-confirmation', () => {
     if (expected.keysConfirmed === undefined) throw new EvidenceNotChecked('not-given')
-    if (!expected.keysConfirmed) throw new EvidenceError('key-not-confirmed')
+    refuseUnless(expected.keysConfirmed, 'key-not-confirmed')
   })
   await run.check('measurement', () => {
     checkMeasurement(needClaims().measurements, need(asked))
@@ -146,51 +145,38 @@ function need<T>(value: T | undefined): T {
   return value
 }
 
-function checkPlatform({ root, settings }: EvidenceClaims, asked: PlatformPolicy): void {
-  if (!asked.roots.has(root)) throw new EvidenceError('root-not-allowed')
-  const refused = settings.find((setting) => !asked.settings.has(setting))
-  if (refused !== undefined) throw new EvidenceError('setting-not-allowed', refused)
+function checkPlatform(asked: PlatformPolicy, { root, settings }: EvidenceClaims): void {
+  refuseUnless(asked.roots.has(root), 'root-not-allowed')
+  for (const name of settings) refuseUnless(asked.settings.has(name), 'setting-not-allowed', name)
 }
 
 function checkTcb(tcb: Tcb, asked: TcbPolicy): void {
-  switch (tcb.kind) {
-    case 'none':
-      throw new EvidenceNotChecked('platform-has-none')
-    case 'unknown':
-      throw new EvidenceNotChecked('blocked')
-    case 'status':
-      checkStatus(tcb, asked)
-      return
-    case 'versions':
-      checkVersions(tcb, asked)
-  }
+  if (tcb.kind === 'status') checkStatus(tcb, asked)
+  else if (tcb.kind === 'versions') checkVersions(tcb, asked)
+  else throw new EvidenceNotChecked(tcb.kind === 'none' ? 'platform-has-none' : 'blocked')
 }
 
 function checkStatus(
   { status, advisories, evaluationNumber }: Tcb & { kind: 'status' },
   asked: TcbPolicy,
 ): void {
-  if (status === 'Revoked') throw new EvidenceError('tcb-revoked')
+  refuseUnless(status !== 'Revoked', 'tcb-revoked')
   // Old statements stay signed: without a minimum, an attacker shows one from before a hole was known.
-  if (evaluationNumber < asked.minEvaluationNumber)
-    throw new EvidenceError('tcb-evaluation-not-allowed')
+  refuseUnless(evaluationNumber >= asked.minEvaluationNumber, 'tcb-evaluation-not-allowed')
   if (status === 'UpToDate') return
-  if (!asked.statuses.has(status)) throw new EvidenceError('tcb-status-not-allowed', status)
-  if (!advisories.every((advisory) => asked.advisories.has(advisory))) {
-    throw new EvidenceError('tcb-advisory-not-allowed')
-  }
+  refuseUnless(asked.statuses.has(status), 'tcb-status-not-allowed', status)
+  const areListed = advisories.every((advisory) => asked.advisories.has(advisory))
+  refuseUnless(areListed, 'tcb-advisory-not-allowed')
 }
 
 function checkVersions(
   { product, versions }: Tcb & { kind: 'versions' },
   { minVersions }: TcbPolicy,
 ): void {
-  const lowest = minVersions.get(product)
-  if (lowest === undefined) throw new EvidenceError('tcb-version-not-allowed', product)
-  for (const [component, version] of lowest) {
+  const code = 'tcb-version-not-allowed'
+  for (const [component, version] of minVersions.get(product) ?? refuse(code, product)) {
     // A component that the platform does not have is below every version.
-    const held = versions.get(component) ?? -1
-    if (held < version) throw new EvidenceError('tcb-version-not-allowed', component)
+    refuseUnless((versions.get(component) ?? -1) >= version, code, component)
   }
 }
 
@@ -198,7 +184,7 @@ function checkBinding({ form, values }: EvidenceBinding, reportData: Uint8Array 
   if (reportData === undefined) throw new EvidenceNotChecked('not-given')
   const carried = { whole: reportData, sha256: sha256(reportData), gpu: gpuNonce(reportData) }[form]
   const isBound = values.some((value) => equalBytes(value, carried))
-  if (!isBound) throw new EvidenceError('binding-mismatch')
+  refuseUnless(isBound, 'binding-mismatch')
 }
 
 function gpuNonce(reportData: Uint8Array): Uint8Array {
@@ -211,11 +197,9 @@ function checkFreshness(
   asOfMs: number,
 ): void {
   if (timeMs === undefined) throw new EvidenceNotChecked('not-given')
-  // Both comparisons are false when a time is not a number: refused, not passed.
-  const hasBegun = timeMs <= asOfMs + maxClockSkewMs
-  if (!hasBegun) throw new EvidenceError('evidence-in-future')
+  refuseUnless(timeMs <= asOfMs + maxClockSkewMs, 'evidence-in-future')
   const isFresh = maxAgeMs === null || timeMs >= asOfMs - maxAgeMs
-  if (!isFresh) throw new EvidenceError('evidence-age-not-allowed')
+  refuseUnless(isFresh, 'evidence-age-not-allowed')
 }
 
 function checkMeasurement(
@@ -225,14 +209,13 @@ function checkMeasurement(
   const isListed = measurements.some((allowed) =>
     Array.from(allowed).every(([name, value]) => measured.get(name) === value),
   )
-  if (!isListed) throw new EvidenceError('measurement-not-allowed')
+  refuseUnless(isListed, 'measurement-not-allowed')
 }
 
 function checkMachine(machine: string | undefined, machines: EvidencePolicy['machines']): void {
   if (machines === 'any') throw new EvidenceNotChecked('any-allowed')
   // Hiding the name is somebody's choice: what names no machine is none of those listed.
-  if (machine === undefined || !machines.has(machine))
-    throw new EvidenceError('machine-not-allowed')
+  refuseUnless(machine !== undefined && machines.has(machine), 'machine-not-allowed')
 }
 
 function conclude(

@@ -11,3 +11,19 @@ test('SHA-256 is that of Node', () => {
     }),
   )
 })
+
+test.each([0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 100_000])(
+  'so is that of %i bytes',
+  (length) => {
+    const given = Uint8Array.from({ length }, (_, place) => place * 7)
+    const before = Uint8Array.from(given)
+    expect(Buffer.from(sha256(given))).toEqual(createHash('sha256').update(given).digest())
+    expect(given).toEqual(before)
+  },
+)
+
+test('a part of a buffer is hashed as if it stood alone', () => {
+  const given = Uint8Array.from({ length: 200 }, (_, place) => place)
+  const part = given.subarray(3, 103)
+  expect(sha256(part)).toEqual(sha256(Uint8Array.from(part)))
+})

@@ -5,12 +5,12 @@ import { createPaymentNonce, hashRequest } from '@countersign/protocol/payment/r
 import type { Address } from 'viem'
 import type { GatewayErrorCode } from '../../errors.ts'
 import type { AdmissionRequest } from '../admission.ts'
-import { createCallName, type CallName } from '../call-names.ts'
+import { createCallName, readCallName, type CallName } from '../call-names.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
 import { judgeName } from '../judge-name.ts'
 import type { ExactContext } from './context.ts'
 import { isLapsed } from './exact-names.ts'
-import { findSettled } from './find-settled.ts'
+import { findSettled, type Settled } from './find-settled.ts'
 import type { PaymentKey, PaymentRecord } from './ledger.ts'
 import type { Quote } from './offer.ts'
 import { withinTime } from './pause.ts'
@@ -39,6 +39,8 @@ type NamedCall = {
   readonly receiptId: string
   readonly identifier: string | undefined
   readonly name: CallName
+  /** Whoever reads the chain can show this payment: a name that it comes with is told nothing. */
+  readonly isPublic?: boolean
 }
 
 type Presented = NamedCall & {
@@ -67,7 +69,7 @@ export async function admitPayment(
   const payment = parsePresentedPayment(header, quote)
   const { authorization, signature } = payment
   const presented: Presented = {
-    ...createCall(authorization.from, request, readIdentifier(payment, request)),
+    ...createCall(authorization.from, request, readName(payment, request)),
     payment,
     isOffered: !request.isPricedByUse,
   }
@@ -96,7 +98,7 @@ export async function admitCredit(
   payer: Address,
   identifier: string,
 ): Promise<Decision> {
-  const call = createCall(payer, request, identifier)
+  const call = createCall(payer, request, createCallName(identifier))
   return inTurn(context, payer, async () => {
     const named = context.ledger.findIdentified(payer, identifier)
     // It was a credit a moment ago, and ended as one.
@@ -120,14 +122,14 @@ async function inTurn(
 function createCall(
   payer: Address,
   { method, path, bodyDigest, receiptId }: AdmissionRequest,
-  identifier: string | undefined,
+  name: CallName,
 ): NamedCall {
   return {
     payer,
     request: hashRequest(method, path, bodyDigest()),
     receiptId: toHex(receiptId),
-    identifier,
-    name: identifier === undefined ? undefined : createCallName(identifier),
+    identifier: name?.text,
+    name,
   }
 }
 
@@ -148,16 +150,13 @@ function payerOf({ from }: Authorization): string {
 }
 
 /** PA4: the identifier inside the payment, else the header. The two never meet. */
-function readIdentifier(payment: PresentedPayment, request: AdmissionRequest): string | undefined {
-  if (payment.identifier.kind === 'given') return `payment:${payment.identifier.id}`
-  const header = readIdempotencyKey(request.headers)
-  if (header.kind === 'malformed') {
-    throw new PaymentRefused(
-      'request-malformed',
-      'Idempotency-Key takes 1 to 255 printable characters.',
-    )
+function readName(payment: PresentedPayment, { headers }: AdmissionRequest): CallName {
+  const isMalformed = readIdempotencyKey(headers).kind === 'malformed'
+  if (isMalformed && payment.identifier.kind === 'none') {
+    const detail = 'Idempotency-Key takes 1 to 255 printable characters.'
+    throw new PaymentRefused('request-malformed', detail)
   }
-  return header.kind === 'given' ? `header:${header.key}` : undefined
+  return readCallName(payment, headers)
 }
 
 /** PA6: a payer that names a request means this very request, and its nonce proves it. */
@@ -173,14 +172,16 @@ function checkBinding({ payment, request }: Presented): void {
 /** In the payer's turn: nobody else changes what is decided on here. */
 async function decide(context: ExactContext, presented: Presented): Promise<Decision> {
   const { payment, request } = presented
-  const elsewhere = findMetered(context, presented)
+  const known = context.ledger.find(keyOf(payment))
+  const bound = payment.binding.kind === 'request'
+  // What was sent to the chain is public, and proves nothing about who shows it: names of metered calls are not told.
+  const isPublic = known !== undefined && known.settlement !== 'none' && !bound
+  const elsewhere = isPublic ? undefined : findMetered(context, presented)
   if (elsewhere !== undefined) return elsewhere
   const named = findNamed(context, presented)
   if (named !== undefined)
     return admitAgain(context, presented, named, 'idempotency-key-in-progress')
-  const known = context.ledger.find(keyOf(payment))
   if (known === undefined) return admitNew(context, presented)
-  const bound = payment.binding.kind === 'request'
   // A bound payment is public once it is on chain; its salt is not.
   if (!equalBytes(known.request, request) || (known.bound && !bound)) {
     throw new PaymentRefused('payment-request-mismatch')
@@ -189,7 +190,8 @@ async function decide(context: ExactContext, presented: Presented): Promise<Deci
     // PA11.2: the signature is public by now, and requests can be guessed.
     throw new PaymentRefused('payment-already-used')
   }
-  return admitAgain(context, presented, known, 'payment-in-progress', mustBeTaken(presented))
+  const call = { ...presented, isPublic }
+  return admitAgain(context, call, known, 'payment-in-progress', mustBeTaken(presented))
 }
 
 /** What was offered earlier holds for money that was taken: else old prices could be hoarded (PA8.6). */
@@ -252,7 +254,10 @@ async function admitAgain(
   const key = keyOf(record)
   const settled = await settleAgain(context, record, otherThanOffered)
   const meanwhile = findMetered(context, call)
-  if (meanwhile !== undefined) return meanwhile
+  if (meanwhile !== undefined) {
+    if (call.isPublic === true) throw new PaymentRefused('idempotency-key-reused')
+    return meanwhile
+  }
   ledger.reopen(key, receiptId, call.identifier)
   noteName(context, call, key)
   const reopened: PaymentRecord = { ...record, use: 'open', receiptId }
@@ -298,10 +303,8 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   const { authorization, signature, binding } = payment
   checkTimes(context, authorization)
   const funds = await reserveFunds(context, authorization)
-  const isNew = funds.kind === 'reserved'
-  const settled = isNew
-    ? ({ settlement: 'none', transaction: undefined, reservedBlock: funds.blockNumber } as const)
-    : await findObserved(context, authorization)
+  const observed =
+    funds.kind === 'reserved' ? undefined : await findObserved(context, authorization)
   const record: PaymentRecord = {
     authorization,
     signature,
@@ -309,7 +312,9 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
     bound: binding.kind === 'request',
     receiptId,
     use: 'open',
-    ...settled,
+    settlement: 'none',
+    transaction: undefined,
+    reservedBlock: funds.kind === 'reserved' ? funds.blockNumber : (observed?.blockNumber ?? 0n),
   }
   const meanwhile = findMetered(context, presented)
   if (meanwhile !== undefined) return meanwhile
@@ -317,6 +322,10 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   // to this request, and nothing was taken.
   context.ledger.reserve(record, identifier, context.clock())
   noteName(context, presented, keyOf(record))
+  // A crash before this finds it again from that block on.
+  if (observed !== undefined) {
+    context.ledger.confirm(keyOf(record), observed.transaction, context.clock())
+  }
   return { kind: 'admitted', record, outcome: context.settler.settle(record, false) }
 }
 
@@ -327,7 +336,7 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
 async function findObserved(
   context: ExactContext,
   authorization: Authorization,
-): Promise<Pick<PaymentRecord, 'settlement' | 'transaction' | 'reservedBlock'>> {
+): Promise<Settled & { readonly kind: 'settled' }> {
   const { chain, terms, ledger, confirmations, notOurs } = context
   const place = `${authorization.from}:${authorization.nonce}`
   const fromBlock = ledger.birthBlock()
@@ -343,8 +352,7 @@ async function findObserved(
     if (notOurs.size < maxNotOurs) notOurs.add(place)
     throw new PaymentRefused('payment-already-used')
   }
-  const { transaction, blockNumber } = found
-  return { settlement: 'confirmed', transaction, reservedBlock: blockNumber }
+  return found
 }
 
 function checkTimes({ clock }: ExactContext, authorization: Authorization): void {

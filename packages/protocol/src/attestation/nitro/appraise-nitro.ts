@@ -6,6 +6,7 @@ import {
   createEvidenceRun,
   EvidenceNotChecked,
   needResult,
+  toAppraisal,
   type Appraiser,
   type EvidenceClaims,
 } from '../appraisal.ts'
@@ -37,8 +38,7 @@ async function appraiseNitro(
     refuseDebug(needResult(report).document)
   })
   await run.check('configuration', () => checkInstance(needResult(report).document))
-  if (report === undefined) return { platform: kind, checks: run.checks }
-  return { platform: kind, checks: run.checks, claims: toClaims(report.value) }
+  return toAppraisal(kind, run, report, toClaims)
 }
 
 function parseReport(raw: Uint8Array, kind: NitroKind): NitroReport {

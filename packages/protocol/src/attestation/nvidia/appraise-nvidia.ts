@@ -6,6 +6,7 @@ import {
   EvidenceNotChecked,
   needCollateral,
   needResult,
+  toAppraisal,
   type Appraiser,
   type EvidenceClaims,
   type PlatformEvidence,
@@ -18,15 +19,13 @@ import { openSequence, type DerReader } from '../x509/der.ts'
 import { octetStringTag, oidTag, sequenceTag } from '../x509/der-numbers.ts'
 import { parsePemCertificates } from '../x509/pem.ts'
 import { parseNvidiaReport, type NvidiaReport } from './report.ts'
+import { decoderIndex, fwidsTag } from './report-numbers.ts'
 
 type GpuReport = SignedReport & { readonly report: NvidiaReport }
 
 // Where a certificate names the firmware: 2.23.133.5.4.1 in Hopper's own form, and DiceTcbInfo, 2.23.133.5.4.1.1.
 const hopperFirmware = '678105050401'
 const diceTcbInfo = '67810505040101'
-const tagFwids = 0xa6
-// What this index measures is off, so that its value says nothing.
-const decoderIndex = 35
 
 /**
  * Appraises the report of one GPU. Collateral: `certificates` (PEM, leaf first), `root-crl` and `intermediate-crl`
@@ -42,8 +41,7 @@ export const appraiseNvidiaGpu: Appraiser = async (evidence, options) => {
   await run.check('configuration', () => {
     checkFirmware(needResult(gpu))
   })
-  if (gpu === undefined) return { platform: 'nvidia-gpu', checks: run.checks }
-  return { platform: 'nvidia-gpu', checks: run.checks, claims: toClaims(gpu.value) }
+  return toAppraisal('nvidia-gpu', run, gpu, toClaims)
 }
 
 function parseGpuReport(evidence: PlatformEvidence): GpuReport {
@@ -80,7 +78,7 @@ function parseTcbInfo(value: Uint8Array): readonly Uint8Array[] {
   const fields = openSequence(value, 'nvidia-malformed')
   const digests: Uint8Array[] = []
   for (let tag = fields.peek(); tag !== undefined; tag = fields.peek()) {
-    if (tag === tagFwids) {
+    if (tag === fwidsTag) {
       for (const entry of fields.open(tag).openAll()) digests.push(readFirmwareId(entry))
     } else fields.take(tag)
   }

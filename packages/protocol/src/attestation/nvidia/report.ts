@@ -4,6 +4,16 @@ import { toHex } from '../../bytes/text-encoding.ts'
 import { openByteReader, type ByteReader } from '../byte-reader.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { gpuDigestBytes, maxGpuReportBytes } from '../limits.ts'
+import {
+  decoderType,
+  driverType,
+  firmwareType,
+  nonceBytes,
+  off,
+  pcieType,
+  signatureBytes,
+  vbiosType,
+} from './report-numbers.ts'
 
 /** What a report says. */
 export type NvidiaReport = {
@@ -26,20 +36,11 @@ export type NvidiaReport = {
 }
 
 const code = 'nvidia-malformed'
-const nonceBytes = 32
-const signatureBytes = 96
 // GET_MEASUREMENTS of SPDM 1.1: signature requested, all measurements.
 const requestHead = '11e001ff'
 const responseHead = '1160'
 // Specification 1 (DMTF), 51 bytes: a type, a length of 48, the digest.
 const blockHead = '013300'
-const isOff = 0x55
-// Types of what NVIDIA adds.
-const driver = 3
-const vbios = 6
-const decoder = 11
-const firmware = 20
-const pcie = 21
 
 /**
  * Parses a request and its response, which together fill the input.
@@ -60,16 +61,16 @@ export function parseNvidiaReport(bytes: Uint8Array): NvidiaReport {
   const signedBytes = copyBytes(bytes, 0, reader.offset())
   const signature = reader.take(signatureBytes)
   reader.end()
-  const firmwareId = opaque.get(firmware) ?? null
+  const firmwareId = opaque.get(firmwareType) ?? null
   refuseUnless(firmwareId === null || firmwareId.length === gpuDigestBytes, code)
   return {
     nonce,
     measurements,
-    driverVersion: parseText(opaque.get(driver)),
-    vbiosVersion: parseVbios(opaque.get(vbios)),
+    driverVersion: parseText(opaque.get(driverType)),
+    vbiosVersion: parseVbios(opaque.get(vbiosType)),
     firmwareId,
-    isDecoderOff: opaque.get(decoder)?.[0] === isOff,
-    isPcieProtected: opaque.has(pcie) && opaque.get(pcie)?.[0] !== isOff,
+    isDecoderOff: opaque.get(decoderType)?.[0] === off,
+    isPcieProtected: opaque.has(pcieType) && opaque.get(pcieType)?.[0] !== off,
     signedBytes,
     signature,
   }

@@ -4,6 +4,7 @@ import {
   createEvidenceRun,
   needCollateral,
   needResult,
+  toAppraisal,
   type AppraisalOptions,
   type EvidenceAppraisal,
   type EvidenceClaims,
@@ -73,13 +74,9 @@ export async function appraiseSevSnp(
   await run.check('configuration', () => {
     refuseUnless((needResult(report).policy & migrationAgent) === 0n, 'migration-enabled')
   })
-  const { checks } = run
-  if (report === undefined) return { platform: 'amd-sev-snp', checks }
-  return {
-    platform: 'amd-sev-snp',
-    checks,
-    claims: claimsOf(report.value, root?.value, chain?.value),
-  }
+  return toAppraisal('amd-sev-snp', run, report, (value) =>
+    claimsOf(value, root?.value, chain?.value),
+  )
 }
 
 function claimsOf(

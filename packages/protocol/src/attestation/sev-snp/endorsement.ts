@@ -5,10 +5,10 @@ import type { Certificate } from '../x509/certificate.ts'
 import { openDer } from '../x509/der.ts'
 import { commonNameOf } from '../x509/name.ts'
 import { toTcbVersions, type SnpProduct, type SnpReport, type TcbComponent } from './report.ts'
+import { ia5StringTag } from './report-numbers.ts'
 
 // 1.3.6.1.4.1.3704.1, in hex as are all names of extensions.
 const prefix = '2b060104019c7801'
-const ia5String = 0x16
 
 /** The extension of each component. */
 const extensionOf: Readonly<Record<TcbComponent, string>> = {
@@ -36,7 +36,7 @@ const products: ReadonlyMap<string, SnpProduct> = new Map([
 export function productOfReport(report: SnpReport, vek: Certificate): SnpProduct {
   const code = 'snp-product-mismatch'
   const fields = openDer(extension(vek, '02') ?? refuse(code), 'certificate-malformed')
-  const name = String(decodeUtf8(fields.take(ia5String).content))
+  const name = String(decodeUtf8(fields.take(ia5StringTag).content))
   fields.finish()
   const endorsed = products.get(name.replace(/-.*/s, '')) ?? refuse(code)
   refuseUnless(endorsed === (report.product ?? endorsed), code)

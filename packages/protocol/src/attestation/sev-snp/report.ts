@@ -2,6 +2,7 @@
 import { concatBytes } from '../../bytes/byte-string.ts'
 import { toHex } from '../../bytes/text-encoding.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { halfBytes, reportBytes, signedBytes, usedBytes } from './report-numbers.ts'
 
 /** Families of processors; each has a root of its own. */
 export type SnpProduct = 'Milan' | 'Genoa' | 'Turin'
@@ -30,10 +31,6 @@ export type SnpReport = {
   readonly measurements: ReadonlyMap<string, string>
 }
 
-const reportBytes = 1184
-const signedBytes = 0x2a0
-const halfBytes = 72
-const coordinateBytes = 48
 /** Bit 17 is always one. */
 const policyOnes = 1n << 17n
 /** Bits 26 to 63 are always zero. */
@@ -118,10 +115,10 @@ export function toTcbVersions(
 
 /** r and s, little-endian, 72 bytes each of which 48 are used; zeros to the end. */
 function parseSignature(bytes: Uint8Array): Uint8Array {
-  const halves = [0, halfBytes].map((at) => bytes.subarray(at, at + coordinateBytes).toReversed())
+  const halves = [0, halfBytes].map((at) => bytes.subarray(at, at + usedBytes).toReversed())
   // Nothing signs the padding: whoever could change it could make two reports of one.
   const isZeroPadded = bytes.every(
-    (byte, at) => byte === 0 || (at < 2 * halfBytes && at % halfBytes < coordinateBytes),
+    (byte, at) => byte === 0 || (at < 2 * halfBytes && at % halfBytes < usedBytes),
   )
   refuseUnless(isZeroPadded, code, 'signature')
   return concatBytes(...halves)

@@ -5,6 +5,7 @@ import {
   EvidenceNotChecked,
   needCollateral,
   needResult,
+  toAppraisal,
   type AppraisalOptions,
   type EvidenceAppraisal,
   type EvidenceClaims,
@@ -13,7 +14,7 @@ import {
 } from '../appraisal.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { claimInteger, claimText } from './claim.ts'
-import { parseKeySet } from './key-set.ts'
+import { parseKeySet, type TokenKey } from './key-set.ts'
 import type { WebToken } from './web-token.ts'
 
 /** A service that judges evidence itself and says so in tokens. */
@@ -53,15 +54,16 @@ export async function appraiseTokens(
   const parsed = await run.check('format', () => {
     const reading = parse(evidence.raw)
     const keys = parseKeySet(needCollateral(evidence, 'key-set'))
+    const keyOf = ({ keyId }: WebToken): TokenKey => keys.get(keyId) ?? refuse('token-key-unknown')
     const signed = reading.tokens.map((token) => ({
       ...token,
-      key: keys.get(token.keyId) ?? refuse('token-key-unknown'),
+      key: keyOf(token),
       issuer: claimText(token.claims, 'iss'),
       issuedAtS: claimInteger(token.claims, 'iat'),
       notBeforeS: token.claims.has('nbf') ? claimInteger(token.claims, 'nbf') : 0,
       expiresAtS: claimInteger(token.claims, 'exp'),
     }))
-    return { reading, signed }
+    return { reading, signed, root: keyOf(reading.tokens[0]).thumbprint }
   })
   await run.check('root', () => {
     for (const { key } of needResult(parsed).signed) {
@@ -96,10 +98,10 @@ export async function appraiseTokens(
   await run.check('configuration', () => {
     needResult(parsed).reading.checkConfiguration()
   })
-  const { checks } = run
-  if (parsed === undefined) return { platform, checks }
-  const { reading, signed } = parsed.value
-  const root = signed[0]?.key.thumbprint ?? ''
-  const timeMs = claimInteger(reading.tokens[0].claims, 'iat') * 1000
-  return { platform, checks, claims: { root, tcb: { kind: 'none' }, timeMs, ...reading.claims } }
+  return toAppraisal(platform, run, parsed, ({ reading, root }) => ({
+    root,
+    tcb: { kind: 'none' },
+    timeMs: claimInteger(reading.tokens[0].claims, 'iat') * 1000,
+    ...reading.claims,
+  }))
 }

@@ -3,6 +3,7 @@ import {
   createEvidenceRun,
   EvidenceNotChecked,
   needResult,
+  toAppraisal,
   type Appraiser,
   type EvidenceClaims,
 } from '../appraisal.ts'
@@ -59,9 +60,7 @@ export const appraiseTpm: Appraiser = async (evidence, { asOfMs, roots }) => {
   await run.check('configuration', () => {
     refuseUnless(isAttestationKey(needResult(quoted).tpm.ak), 'tpm-key')
   })
-  const { checks } = run
-  if (quoted === undefined) return { platform: 'tpm', checks }
-  return { platform: 'tpm', checks, claims: toClaims(quoted.value, endorsement) }
+  return toAppraisal('tpm', run, quoted, (value) => toClaims(value, endorsement))
 }
 
 function toClaims(quoted: QuotedLog, endorsement: TpmEndorsement | undefined): EvidenceClaims {

@@ -77,17 +77,9 @@ export function parseTpmPublic(bytes: Uint8Array): TpmPublic {
  * @throws EvidenceError `tpm-malformed` for a name algorithm other than SHA-256 and SHA-384.
  */
 export async function tpmName({ nameAlgorithm, bytes }: TpmPublic): Promise<Uint8Array> {
+  const hash = tpmHashes.get(nameAlgorithm) ?? refuse(code)
   const algorithm = Uint8Array.of(nameAlgorithm >> 8, nameAlgorithm & 255)
-  return concatBytes(algorithm, await tpmHash(nameAlgorithm, bytes))
-}
-
-/**
- * SHA-256 or SHA-384 by its TPM number.
- *
- * @throws EvidenceError `tpm-malformed` for any other.
- */
-export async function tpmHash(algorithm: number, bytes: Uint8Array): Promise<Uint8Array> {
-  return await digest(tpmHashes.get(algorithm) ?? refuse(code), bytes)
+  return concatBytes(algorithm, await digest(hash, bytes))
 }
 
 /** True for a key that signs only what its own TPM made, and that cannot exist outside of it. */

@@ -13,8 +13,10 @@ export function endsOf(chain: readonly Certificate[]): {
   readonly root: Certificate
   readonly leaf: Certificate
 } {
-  const root = chain[0] ?? refuse('chain-length')
-  return { root, leaf: chain.at(-1) ?? root }
+  const [root] = chain
+  const leaf = chain.at(-1)
+  refuseUnless(root !== undefined && leaf !== undefined, 'chain-length')
+  return { root, leaf }
 }
 
 /**
