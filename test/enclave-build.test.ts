@@ -32,7 +32,7 @@ import { repositoryRoot } from './tools/source-tree.ts'
 
 // More than this nobody reads: raise a cap only with a reason in docs/decisions.
 const maxPackages = 43
-const maxModules = 1350
+const maxModules = 1400
 const maxBytes = 7_800_000
 const maxWorkerBytes = 2_700_000
 

@@ -33,7 +33,8 @@ import {
   type UptoReservation,
 } from '../src/payment/upto/admit-upto-payment.ts'
 import { createUptoUseFinder } from '../src/payment/upto/find-use.ts'
-import { stepUptoSettlements, type UptoSettlement } from '../src/payment/upto/settle-upto.ts'
+import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
+import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
 import { wordOf } from './ledger/sample-events.ts'
 import { payerBalanceAtomic, startTestChain, type TestChain } from './payment/chain-process.ts'
 import {

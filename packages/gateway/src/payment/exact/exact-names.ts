@@ -8,7 +8,8 @@ import {
   type NamedEntry,
   type NamesBeside,
 } from '../call-names.ts'
-import type { Ledger, PaymentKey, PaymentRecord } from './ledger.ts'
+import type { Ledger, PaymentRecord } from './ledger.ts'
+import type { PaymentKey } from './payment-key.ts'
 import { keyOf, type Settler } from './settlement.ts'
 
 /** Names of the last day, by their digest. How each stands is said by its payment. */

@@ -13,10 +13,8 @@ import {
   type Row,
 } from '../database.ts'
 import type { Authorization } from './presented-payment.ts'
+import type { PaymentKey } from './payment-key.ts'
 import { createUnfinal, type UnfinalSettlements } from './unfinal-settlements.ts'
-
-/** A payment is identified by its payer and its EIP-3009 nonce; network and asset are those of the ledger. */
-export type PaymentKey = { readonly payer: Address; readonly nonce: Hex }
 
 /**
  * Whether the payment buys a call. `open`: one is running. `free`: none has used it up; the same request may.

@@ -1,7 +1,8 @@
 /** Brings payments on chain: one settlement for each payment, ever (spec/payment.md PA9). */
 import type { Address, Hex } from 'viem'
 import { ChainUnreachable, isPaidBy, type Chain } from './chain.ts'
-import type { Ledger, PaymentKey, PaymentRecord } from './ledger.ts'
+import type { Ledger, PaymentRecord } from './ledger.ts'
+import type { PaymentKey } from './payment-key.ts'
 import type { Terms } from './offer.ts'
 import { pause } from './pause.ts'
 import type { Sender } from './sender.ts'

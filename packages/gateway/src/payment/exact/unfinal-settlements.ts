@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { getAddress, isHex, type Hex } from 'viem'
 import { DatabaseFault, inTransaction, readText, type Row } from '../database.ts'
-import type { PaymentKey } from './ledger.ts'
+import type { PaymentKey } from './payment-key.ts'
 
 /** The part of the ledger that knows what is not final. */
 export type UnfinalSettlements = {

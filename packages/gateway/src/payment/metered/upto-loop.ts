@@ -1,6 +1,7 @@
 /** Brings charges of `upto` on chain, one step after the other, until the process closes (spec/payment.md PA17.5). */
 import { setTimeout } from 'node:timers/promises'
-import { stepUptoSettlements, type UptoSettlement } from '../upto/settle-upto.ts'
+import { stepUptoSettlements } from '../upto/settle-upto.ts'
+import type { UptoSettlement } from '../upto/upto-settlement.ts'
 
 /** Work in the background. */
 export type UptoLoop = {

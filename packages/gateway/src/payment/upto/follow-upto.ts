@@ -4,7 +4,7 @@ import type { TransactionReceipt } from 'viem'
 import { applyOwn } from '../channel/channel-context.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
 import type { SettlementLook } from '../settlement-watch.ts'
-import type { UptoSettlement } from './settle-upto.ts'
+import type { UptoSettlement } from './upto-settlement.ts'
 
 type IsPaidBy = (
   receipt: TransactionReceipt,

@@ -1,47 +1,17 @@
 /** Charges of `upto` payments are brought on chain, each once (spec/payment.md PA17.5). */
 import { uptoSettlerAbi } from '@countersign/contracts/upto-settler'
-import { encodeEvmSignature, type EvmSignature } from '@countersign/protocol/payment/evm-signature'
+import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import type { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
 import { BaseError, encodeFunctionData, RpcRequestError, type TransactionReceipt } from 'viem'
 import { isRevert, isUntrustedCharge } from '../channel/settlement-key.ts'
 import { applyOwn } from '../channel/channel-context.ts'
 import { sendJournaled } from '../channel/transaction-book.ts'
-import { NotSent, type Sender } from '../exact/sender.ts'
-import type { DurableLedger } from '../ledger/durable-ledger.ts'
+import { NotSent } from '../exact/sender.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { isMoved } from '../moved.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
-import type { SettlementWatch } from '../settlement-watch.ts'
-import type { FindUptoUse } from './find-use.ts'
 import { followUpto } from './follow-upto.ts'
-
-/** What settlements are made with. */
-export type UptoSettlement = {
-  readonly ledger: DurableLedger
-  readonly sender: Sender
-  /** Our settler contract, which the payers named as facilitator. */
-  readonly settler: Hex
-  readonly hashCharge: ReturnType<typeof createUptoChargeHasher>
-  /** Signs as a key that the settler contract knows. */
-  readonly sign: (digest: Uint8Array) => EvmSignature
-  readonly simulate: (call: {
-    readonly to: Hex
-    readonly data: Hex
-    readonly gas: bigint
-  }) => Promise<unknown>
-  /** How often the settlement of a payment has reverted in its block; owned by the steps. */
-  readonly reverted: Map<string, number>
-  /** `createUptoUseFinder`: who settled a payment when it was not us. */
-  readonly findUse: FindUptoUse
-  /** Follows what is settled until it is final; nothing is followed when absent. */
-  readonly watch?: SettlementWatch
-  /** The receipt of a transaction as soon as there is one. */
-  readonly findAnyReceipt?: (hash: Hex) => Promise<TransactionReceipt | undefined>
-  /** The receipt of a transaction, once it has the configured depth. */
-  readonly findReceipt: (hash: Hex) => Promise<TransactionReceipt | undefined>
-  readonly clock: () => number
-}
+import type { UptoSettlement } from './upto-settlement.ts'
 
 const gas = 250_000n
 /** Each costs us gas. The account of a payer may have code (EIP-7702), which can tell a trial from a block. */
