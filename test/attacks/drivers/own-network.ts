@@ -91,7 +91,11 @@ export function forScheme(network: AttackedNetwork, scheme: string): AttackedNet
     upstreamReset,
   }
   const requests = scheme === 'exact' ? fixedOnly : all
-  const driver: Driver = Object.create(network.driver, { requests: { value: requests } })
+  const driver: Driver = Object.create(network.driver, {
+    requests: { value: requests },
+    fresh: { value: (terms?: NarrowTerms) => startOwnNetwork(scheme, terms) },
+    withMoodyToken: { value: () => startMoodyNetwork(scheme) },
+  })
   return { ...network, request: requestFor(scheme), driver }
 }
 
@@ -133,11 +137,9 @@ async function startMoodyNetwork(
   return { ...network, token }
 }
 
-async function startNetwork(
-  scheme: string,
-  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
-  narrow: NarrowTerms = {},
-): Promise<AttackedNetwork> {
+type Deploy = (chain: TestChain) => Promise<MoodyToken | undefined>
+
+async function startParts(scheme: string, deploy: Deploy, narrow: NarrowTerms): Promise<Parts> {
   const clock = createMovedClock()
   const network = await startMeteredNetwork(undefined, clock)
   const token = await deploy(network.chain)
@@ -148,19 +150,17 @@ async function startNetwork(
     startRewritingRpc(network.chain.rpcUrl),
     narrow.asksTwoNodes === true ? startRewritingRpc(network.chain.rpcUrl) : undefined,
   ])
+  return { scheme, network, operator, provider, rpc, honest, clock, death, token, narrow }
+}
+
+async function startNetwork(
+  scheme: string,
+  deploy: Deploy,
+  narrow: NarrowTerms = {},
+): Promise<AttackedNetwork> {
   // Owned here: the key of the operator that the gateway uses now.
-  let parts: Parts = {
-    scheme,
-    network,
-    operator,
-    provider,
-    rpc,
-    honest,
-    clock,
-    death,
-    token,
-    narrow,
-  }
+  let parts = await startParts(scheme, deploy, narrow)
+  const { network, operator, provider, rpc, clock, death, token } = parts
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
   let gateway = await startTarget(parts, folder, 0)
