@@ -79,11 +79,8 @@ beforeAll(async () => {
     facilitator: settler,
     uptoProxy: baseSepoliaX402.uptoPermit2Proxy,
   }
-  const reads = createChain(
-    createTerms({ ...terms, resourceBaseUrl: '' }),
-    chain.rpcUrl,
-    ending.signal,
-  )
+  const { signal } = ending
+  const reads = createChain(createTerms({ ...terms, resourceBaseUrl: '' }), chain.rpcUrl, signal)
   ledger = await openDurableLedger({
     directory,
     clock: Date.now,
@@ -96,7 +93,7 @@ beforeAll(async () => {
     chainId: 84_532,
     account,
     ledger: createTransactionBook(ledger),
-    signal: ending.signal,
+    signal,
   })
   settlement = {
     ledger,
