@@ -24,6 +24,7 @@ import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { reloadChargeKeys } from './payment/charge-key/reload-keys.ts'
+import { nameChargeKeys } from './payment/charge-key/charge-keys.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
 import {
   createOpenGradientSigner,
@@ -86,6 +87,7 @@ export async function createGateway(
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
+  const named = nameChargeKeys(payment)
   const epochs = await openEpochs(
     { config, digest },
     { commons, receipts, random, log, buildDigest },
@@ -119,7 +121,7 @@ export async function createGateway(
     random,
     nowMs,
   }
-  announceKeys(gateway)
+  announceKeys(gateway, named)
   await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
 }
@@ -174,18 +176,27 @@ function describePayment({ payees, operator }: Payment): {
   return operator === undefined ? { payees } : { payees, termsDigest: operator.digest }
 }
 
-/** The keyset names the key that signs: when another one does, the next keyset is opened. */
-function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway): void {
-  let named = ''
-  chargeKeys?.listen(() => {
-    log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
-    const names = JSON.stringify(chargeKeys.named())
-    if (names === named) return
-    named = names
+/**
+ * The keyset names the key that signs: when another one does, the next keyset is opened. `named`: what was read before
+ * the current keyset was opened.
+ */
+function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway, named: string): void {
+  // Owned here: what the current keyset names.
+  let known = named
+  const renew = (): void => {
+    const names = nameChargeKeys({ chargeKeys })
+    if (names === known) return
+    known = names
     epochs.renew(nowMs()).catch((error: unknown) => {
       log.error({ err: error }, 'the keyset of another charge key could not be opened')
     })
+  }
+  chargeKeys?.listen(() => {
+    log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
+    renew()
   })
+  // What changed while evidence was made.
+  renew()
 }
 
 /**
@@ -208,6 +219,7 @@ export async function succeedGateway(
   try {
     // Before the keyset that names them.
     keepOldKeys = await reloadChargeKeys(old.chargeKeys, config, environment)
+    const named = nameChargeKeys(old)
     const change = { configDigest: digest, upstreams: listHosts(config) }
     const epochs = await old.epochs.succeed(change, old.nowMs())
     old.requestMemory.limit(config.limits.maxHeldRequestBytes)
@@ -216,7 +228,7 @@ export async function succeedGateway(
     const isKept = isSame || old.siblings !== undefined
     const payerLimits = isKept ? old.payerLimits : openPayerLimits(config)
     const next = { ...old, ...offer, ...translation, epochs, payerLimits }
-    announceKeys(next)
+    announceKeys(next, named)
     return next
   } catch (error) {
     keepOldKeys?.()

@@ -22,6 +22,7 @@ import { reload } from './reload.ts'
 import { makeSharedFiles } from './shared-files.ts'
 import { createSumMetrics } from './sum-metrics.ts'
 import { announceKeys } from './tell-readiness.ts'
+import { nameChargeKeys } from '../payment/charge-key/charge-keys.ts'
 
 /**
  * Runs until SIGTERM or SIGINT (or the parent's end), as one process does. SIGHUP reads the configuration again.
@@ -35,6 +36,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
   const { members, stopping } = primary
   const { config } = first
   setUpMembers(options.program)
+  const named = nameChargeKeys(primary.parts.commons.payment)
   try {
     const slots = Array.from({ length: config.workers }, (_, slot) => slot)
     const started = await Promise.allSettled(slots.map((slot) => startMember(primary, slot)))
@@ -52,7 +54,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
     reloads = reloads.then(() => reload(primary))
   }
   process.on('SIGHUP', onReload)
-  announceKeys(primary)
+  announceKeys(primary, named)
   const url = urlOf(config, primary.port)
   process.stdout.write(`${JSON.stringify({ ready: true, url })}\n`)
   log.info({ url, workers: config.workers }, 'gateway is ready')

@@ -82,7 +82,11 @@ async function bring(
     const known = context.ledger.state.channels.get(channelId)
     const account = known ?? (await openWhenThere(context, payment))
     const holdsEnough = account !== undefined && account.view.depositedAtomic >= maxClaimableAtomic
-    if (holdsEnough && (await isDeep(context, payment, deposit))) return
+    if (holdsEnough && (await isDeep(context, payment, deposit))) {
+      // Its block may have come since: what the next voucher may claim counts it.
+      await context.follower.poll()
+      return
+    }
     if (performance.now() > until) {
       throw new PaymentError('deposit-pending', 'The deposit is not deep enough in the chain yet.')
     }

@@ -86,6 +86,15 @@ type KeyState = {
   readonly choice: KeyChoice
 }
 
+/** What a keyset would name now, as a text to compare. */
+export function nameChargeKeys({
+  chargeKeys,
+}: {
+  readonly chargeKeys: Pick<ChargeKeys, 'named'> | undefined
+}): string {
+  return JSON.stringify(chargeKeys?.named() ?? null)
+}
+
 const settleMs = 60_000
 const goodPauseMs = 60_000
 const badPauseMs = 1000
