@@ -150,7 +150,8 @@ function joinPairs(
   for (let pair = 0; pair < pairs; pair++) {
     const start = pair * 2 * hashBytes
     // A loop: for a view of the two the engine would take longer.
-    for (let index = 0; index < 2 * hashBytes; index++) node[1 + index] = hashes[start + index] ?? 0
+    for (let index = 0; index < 2 * hashBytes; index++)
+      node[1 + index] = Number(hashes[start + index])
     hashInto(node, hashes, pair * hashBytes)
   }
   if (count % 2 === 0) return pairs
