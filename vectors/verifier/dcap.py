@@ -96,12 +96,12 @@ def judge_validity(endorsed, as_of):
 def judge_revocation(run, endorsed, as_of):
     """AT7.5"""
     (root, authority, processor), _, (_, info_chain), (_, identity_chain) = endorsed
-    root_list, authority_list = parse_list(run.piece("root-crl")), parse_list(run.piece("pck-crl"))
-    check_list(root_list, root, as_of)
-    check_list(authority_list, authority, as_of)
-    for certificate in (authority, info_chain[1], identity_chain[1]):
-        check_not_revoked(root_list, certificate, as_of)
-    check_not_revoked(authority_list, processor, as_of)
+    signers = (info_chain[1], identity_chain[1])
+    for name, issuer, issued in (("root-crl", root, (authority, *signers)), ("pck-crl", authority, (processor,))):
+        listed = parse_list(run.piece(name))
+        check_list(listed, issuer, as_of)
+        for certificate in issued:
+            check_not_revoked(listed, certificate, as_of)
 
 def judge_signature(quote, chain):
     """AT7.6"""

@@ -222,10 +222,8 @@ def judge_piece(piece, policy, as_of, known_since, report_data):
     return {"platform": platform, "verdict": conclude(platform, checks, asked, policy), "tier": tier, "checks": checks}
 
 def rests_on(platform):
-    """AT19.4, but for TPMs, of which none is judged here."""
+    """AT19.4, but for TPMs and tokens, of which none is judged here."""
     vendor = platform.split("-")[0]
-    if vendor == "azure":
-        return {"microsoft"}
     return {vendor, "microsoft"} if platform.endswith("-azure") else {vendor}
 
 def count_vendors(platforms):

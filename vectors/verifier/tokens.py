@@ -54,7 +54,8 @@ def parse_token(data):
 def certified_key(chain):
     """AT11.2: the key in the first certificate, of which nothing else is judged."""
     demand(type(chain) is list and chain and type(chain[0]) is str, "token-keys-malformed")
-    plain = re.sub("={0,2}$", "", chain[0], count=1).replace("+", "-").replace("/", "_")
+    demand(re.fullmatch("[A-Za-z0-9+/]*={0,2}", chain[0]) and len(chain[0]) % 4 == 0, "token-keys-malformed")
+    plain = chain[0].rstrip("=").replace("+", "-").replace("/", "_")
     fields = open_der(strict_base64(plain, "token-keys-malformed"), "token-keys-malformed").open(SEQUENCE)
     for tag in (0xA0, INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE):
         fields.take(tag)

@@ -47,22 +47,34 @@ export async function judgeSet(
  */
 export function countVendors(verdicts: readonly EvidenceVerdict[], tier: EvidenceTier): number {
   const least = tierOrder.indexOf(tier)
-  const own = new Set<string>()
-  const shared = new Set<string>()
-  for (const verdict of verdicts) {
-    if (!isValid(verdict) || tierOrder.findIndex((held) => held === verdict.tier) < least) continue
-    const vendor = vendorOf(verdict)
-    const restsOnMicrosoft = vendor === 'tpm' || verdict.platform.includes('azure')
-    ;(restsOnMicrosoft ? shared : own).add(vendor)
-  }
-  // Of those that all rest on Microsoft one counts, if what else it rests on has not been counted.
-  return own.size + Number(Array.from(shared).some((vendor) => !own.has(vendor)))
+  const strong = verdicts.filter(
+    (verdict) => isValid(verdict) && tierOrder.findIndex((held) => held === verdict.tier) >= least,
+  )
+  return countApart(strong.map(restsOn))
 }
 
-/** The only root of TPMs that is a vendor's is Google's. */
-function vendorOf({ platform, claims }: EvidenceVerdict): string {
-  const isGoogles = vendorRoots.get('tpm')?.some((root) => root === claims?.root)
-  return platform === 'tpm' && isGoogles === true ? 'google' : String(platform.split('-', 1))
+/** The most of them of which no two have a name in common. There are few: every choice is tried. */
+function countApart(all: readonly (readonly string[])[]): number {
+  const [first, ...others] = all
+  if (first === undefined) return 0
+  const apart = others.filter((names) => !names.some((name) => first.includes(name)))
+  return Math.max(countApart(others), 1 + countApart(apart))
+}
+
+/** Whose keys could forge it. */
+function restsOn({ platform, claims }: EvidenceVerdict): readonly string[] {
+  const vendor = String(platform.split('-', 1))
+  // The only root of TPMs that is a vendor's is Google's.
+  const isGoogles = vendorRoots.get('tpm')?.some((root) => root === claims?.root) === true
+  if (vendor === 'tpm') return isGoogles ? ['google'] : ['tpm', 'microsoft']
+  const names = [vendor]
+  if (platform.includes('azure')) names.push('microsoft')
+  // A service believes the report of a processor, whose vendor its token names.
+  for (const setting of claims?.settings ?? []) {
+    if (/^hwmodel .*sev/i.test(setting)) names.push('amd')
+    if (/^hwmodel .*tdx/i.test(setting)) names.push('intel')
+  }
+  return names
 }
 
 function isValid({ verdict }: EvidenceVerdict): boolean {

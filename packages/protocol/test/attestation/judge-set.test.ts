@@ -125,15 +125,15 @@ test('an agreement is worth what the weakest piece is that it needs', async () =
   expect(await judge(2, both, asked)).toMatchObject({ verdict: 'valid', tier: 'simulated' })
 })
 
-type Given = readonly [Platform, EvidenceTier?, root?: string]
+type Given = readonly [Platform, EvidenceTier?, root?: string, hardware?: string]
 
-function verdictOf([platform, tier = 'production', root = '']: Given): EvidenceVerdict {
+function verdictOf([platform, tier = 'production', root = '', hardware]: Given): EvidenceVerdict {
   const claims = {
     root,
     binding: { form: 'whole', values: [] },
     measurements: new Map(),
     tcb: { kind: 'none' },
-    settings: [],
+    settings: hardware === undefined ? [] : [`hwmodel ${hardware}`],
   } as const
   return { verdict: 'valid', policy: '', policyDigest: '', platform, tier, checks: [], claims }
 }
@@ -141,7 +141,13 @@ function verdictOf([platform, tier = 'production', root = '']: Given): EvidenceV
 test.each<[number, readonly Given[]]>([
   [0, []],
   [1, [['intel-tdx'], ['intel-sgx']]],
-  [1, [['nvidia-gpu'], ['nvidia-remote-attestation']]],
+  [1, [['nvidia-gpu'], ['nvidia-remote-attestation', 'production', '', 'GH100 A01 GSP BROM']]],
+  [1, [['amd-sev-snp'], ['azure-attestation', 'production', '', 'sevsnpvm']]],
+  [2, [['intel-tdx'], ['azure-attestation', 'production', '', 'sevsnpvm']]],
+  [1, [['intel-sgx'], ['azure-attestation', 'production', '', 'tdxvm']]],
+  [1, [['intel-tdx'], ['google-confidential-space', 'production', '', 'GCP_INTEL_TDX']]],
+  [2, [['amd-sev-snp'], ['google-confidential-space', 'production', '', 'GCP_INTEL_TDX']]],
+  [1, [['amd-sev-snp'], ['google-confidential-space', 'production', '', 'GCP_AMD_SEV']]],
   [2, [['amd-sev-snp'], ['azure-attestation']]],
   [1, [['amd-sev-snp-azure'], ['azure-attestation']]],
   [1, [['amd-sev-snp-azure'], ['intel-tdx-azure']]],
@@ -169,6 +175,13 @@ test.each<[number, readonly Given[]]>([
   expect(countVendors(verdicts.toReversed(), 'simulated')).toBe(count)
   const bad = verdicts.map((verdict) => ({ ...verdict, verdict: 'incomplete' as const }))
   expect(countVendors(bad, 'simulated')).toBe(0)
+})
+
+test('what says nothing about itself rests on the vendor of its platform', () => {
+  const { claims, ...silent } = verdictOf(['intel-tdx'])
+  expect(claims?.settings).toEqual([])
+  expect(countVendors([silent, verdictOf(['intel-sgx'])], 'production')).toBe(1)
+  expect(countVendors([silent, verdictOf(['aws-nitro'])], 'production')).toBe(2)
 })
 
 test('a tier counts itself and what is stronger, and nothing without one', () => {

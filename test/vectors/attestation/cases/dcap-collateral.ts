@@ -239,6 +239,16 @@ function listCases(): readonly Row[] {
     ['a revoked signer', { rootList: revoking(dcapSerials.signer) }, revoked],
     ['a revoked processor', { pckList: revoking(dcapSerials.processor) }, revoked],
     [
+      'a revoked authority, and no second list',
+      { rootList: revoking(dcapSerials.authority), ...without('pck-crl') },
+      revoked,
+    ],
+    [
+      'a revoked signer, and a second list of no bytes',
+      { rootList: revoking(dcapSerials.signer), collateral: emptied },
+      revoked,
+    ],
+    [
       'a processor that will be revoked',
       { pckList: revoking(dcapSerials.processor, dcapAsOfMs + secondMs) },
     ],

@@ -119,6 +119,10 @@ function keySetCases(): readonly EvidenceCase[] {
     ['a key in no certificate', beside({ kty: 'RSA', kid: 'other', x5c: [] })],
     ['a key in a certificate that is no text', beside({ kty: 'RSA', kid: 'other', x5c: [1] })],
     ['a key in a certificate that is not base64', beside({ kty: 'RSA', kid: 'other', x5c: ['*'] })],
+    [
+      'a key in a certificate in base64url',
+      beside(inBase64url(certifiedJwk(strangerKey, 'other'))),
+    ],
     ['a key in a certificate that is not DER', beside({ kty: 'RSA', kid: 'other', x5c: ['MAA='] })],
   ]
   const good: readonly (readonly [string, ReadonlyMap<string, Uint8Array>])[] = [
@@ -247,4 +251,10 @@ function hmac(message: Uint8Array): Uint8Array {
 
 function raw(text: string): ReadonlyMap<string, Uint8Array> {
   return new Map([['key-set', encodeUtf8(text)]])
+}
+
+/** Its certificate in the other alphabet. */
+function inBase64url(jwk: Json): Json {
+  const text = String(jwk['x5c'])
+  return { ...jwk, x5c: [text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')] }
 }
