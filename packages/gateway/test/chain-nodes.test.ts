@@ -272,3 +272,15 @@ test('a rule under which two answers could both be believed is none', () => {
   const twice = ['http://a.test', 'http://a.test', 'http://b.test']
   expect(() => createNodesTransport({ urls: twice, agree: 2, onDifference })).toThrow(RangeError)
 })
+
+test('an answer that is nested too deep to be compared says nothing, and ends nothing', async () => {
+  const asked = await ask(3, 2)
+  const owner = chain.nextPayer().address
+  const expected = await balanceOf(chain.client, owner)
+  // It can be read, and not written.
+  const text = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
+  nodeAt(asked, 1).rule = (method) => (method === 'eth_call' ? { text } : 'forward')
+  expect(await balanceOf(asked.client, owner)).toBe(expected)
+  nodeAt(asked, 2).rule = (method) => (method === 'eth_call' ? 'drop' : 'forward')
+  await expect(balanceOf(asked.client, owner)).rejects.toThrow()
+})
