@@ -203,3 +203,20 @@ test('what an earlier process settled longer ago than is looked back is final, a
   await stepUntil(settlement, () => settlement.watch?.isFollowed(key) === false)
   expect(stateOf(ledger, 3n)).toBe('settled')
 })
+
+test('a settlement that cannot be looked for holds up no charge that is owed', async () => {
+  const first = await openLedger('four')
+  await charge(first, 4n, 444n)
+  await stepUntil(settlementOf(first), () => stateOf(first, 4n) === 'settled')
+  await first.close()
+  const ledger = await openLedger('four')
+  onTestFinished(() => ledger.close())
+  const refused = new Error('the node reads no range')
+  const settlement = { ...settlementOf(ledger), findUse: () => Promise.reject(refused) }
+  takeUpSettled(settlement)
+  await charge(ledger, 5n, 333n)
+  for (let steps = 0; steps < 10; steps++) {
+    await expect(stepUptoSettlements(settlement)).rejects.toThrow(refused)
+  }
+  expect(stateOf(ledger, 5n)).toBe('settled')
+})
