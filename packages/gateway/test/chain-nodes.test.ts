@@ -285,7 +285,7 @@ test('an answer that is nested too deep to be compared says nothing, and ends no
   nodeAt(asked, 1).rule = (method) => (method === 'eth_call' ? { text } : 'forward')
   expect(await balanceOf(asked.client, owner)).toBe(expected)
   nodeAt(asked, 2).rule = (method) => (method === 'eth_call' ? 'drop' : 'forward')
-  await expect(balanceOf(asked.client, owner)).rejects.toThrow()
+  await expect(balanceOf(asked.client, owner)).rejects.toThrow('disagree')
 })
 
 test('a node that begins to answer and does not end is silent, not waited for for ever', async () => {
