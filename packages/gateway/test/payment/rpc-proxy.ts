@@ -41,7 +41,8 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
         if (verdict === 'drop') return response.destroy()
         if (typeof verdict === 'object') {
           response.writeHead(200, { 'content-type': 'application/json' })
-          if ('text' in verdict) return response.end(`{"jsonrpc":"2.0","id":1,"result":${verdict.text}}`)
+          if ('text' in verdict)
+            return response.end(`{"jsonrpc":"2.0","id":1,"result":${verdict.text}}`)
           return response.end(JSON.stringify({ jsonrpc: '2.0', id, ...verdict }))
         }
         if (method === 'eth_sendRawTransaction') countBroadcast(broadcasts, params[0])
