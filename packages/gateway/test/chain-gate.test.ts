@@ -85,3 +85,18 @@ test('a chain that turns out to be another one sells nothing, and is told of onc
   expect(gate.isOpen()).toBe(false)
   expect(String(told[0]?.message)).toContain('eip155:84532')
 })
+
+test('what is no answer leaves it closed: neither the start nor the process ends by it', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  let asked = 0
+  proxy.rule = () => {
+    asked++
+    return { result: null }
+  }
+  const gate = await open({}, proxy.url)
+  await expect.poll(() => asked, { timeout: 10_000 }).toBe(2)
+  expect(gate.isOpen()).toBe(false)
+  proxy.rule = undefined
+  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+})

@@ -1,7 +1,10 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { createPublicClient, numberToHex, parseAbi, type Hex, type PublicClient } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createChainNode } from '../src/payment/chain-nodes/chain-node.ts'
 import { isDisagreement } from '../src/payment/chain-nodes/nodes-disagree.ts'
 import { createNodesTransport } from '../src/payment/chain-nodes/nodes-transport.ts'
 import { startBareChain, type BareChain } from './payment/bare-chain.ts'
@@ -271,4 +274,32 @@ test('a rule under which two answers could both be believed is none', () => {
   expect(() => createNodesTransport({ urls, agree: 3, onDifference })).toThrow(RangeError)
   const twice = ['http://a.test', 'http://a.test', 'http://b.test']
   expect(() => createNodesTransport({ urls: twice, agree: 2, onDifference })).toThrow(RangeError)
+})
+
+test('an answer that is nested too deep to be compared says nothing, and ends nothing', async () => {
+  const asked = await ask(3, 2)
+  const owner = chain.nextPayer().address
+  const expected = await balanceOf(chain.client, owner)
+  // It can be read, and not written.
+  const text = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
+  nodeAt(asked, 1).rule = (method) => (method === 'eth_call' ? { text } : 'forward')
+  expect(await balanceOf(asked.client, owner)).toBe(expected)
+  nodeAt(asked, 2).rule = (method) => (method === 'eth_call' ? 'drop' : 'forward')
+  await expect(balanceOf(asked.client, owner)).rejects.toThrow('disagree')
+})
+
+test('a node that begins to answer and does not end is silent, not waited for for ever', async () => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).write('{')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const node = createChainNode(`http://127.0.0.1:${address.port}`, 1, 100)
+  expect(await node.ask('eth_chainId', [])).toMatchObject({ kind: 'silent' })
 })

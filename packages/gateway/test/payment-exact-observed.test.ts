@@ -105,6 +105,28 @@ test('a nonce that was used for another payee, or cancelled, buys nothing and is
   expect(looks).toBe(1)
 })
 
+test('what a node that is behind does not find is looked for again', async () => {
+  let nowMs = Date.now()
+  const { scheme, proxy } = await startBornAt(0n, { clock: () => nowMs })
+  const payment = await signStockPayment(scheme, chain.nextPayer(), createRequest({}))
+  await sendAsObserver(chain, payment)
+  let looks = 0
+  proxy.rule = (method) => {
+    if (method !== 'eth_getLogs') return 'forward'
+    looks++
+    return { result: [] }
+  }
+  const present = () => scheme.admit(withPayment(createRequest({}), payment))
+  for (let count = 0; count < 2; count++) {
+    expect(expectRefused(await present()).code).toBe('payment-already-used')
+  }
+  expect(looks).toBe(1)
+  proxy.rule = undefined
+  nowMs += 10_000
+  const admitted = expectAdmitted(await present())
+  expect((await admitted.release()).kind).toBe('released')
+})
+
 test('a settlement by an observer counts at the configured depth, not before', async () => {
   const { scheme } = await startBornAt(0n, { confirmations: 3 })
   const sign = () => signStockPayment(scheme, chain.nextPayer(), createRequest({}))

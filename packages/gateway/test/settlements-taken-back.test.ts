@@ -110,6 +110,20 @@ test('a payer whose money is gone on the other fork has failed to pay', async ()
   await scheme.close()
 })
 
+test('what is no block ends no following', async () => {
+  const options = await createOptions(3)
+  await payOnce(options)
+  let asked = 0
+  options.proxy.rule = (method) => {
+    if (method !== 'eth_getBlockByNumber') return 'forward'
+    return { result: asked++ % 2 === 0 ? {} : { number: 'none' } }
+  }
+  await expect.poll(() => asked, soon).toBeGreaterThan(2)
+  options.proxy.rule = undefined
+  await chain.mine(2)
+  await expect.poll(() => countUnfinal(options), soon).toBe(0)
+})
+
 test('what is final is noted as such', async () => {
   const options = await createOptions(3)
   await payOnce(options)

@@ -183,3 +183,40 @@ test('what is taken back while no process runs is settled by the next one, from 
   await stepUntil(settlementOf(again), () => stateOf(again, 2n) === 'settled')
   expect(await balanceOf(chain, payTo)).toBe(before + 777n)
 })
+
+test('what an earlier process settled longer ago than is looked back is final, and not owed', async () => {
+  const first = await openLedger('three')
+  await charge(first, 3n, 555n)
+  await stepUntil(settlementOf(first), () => stateOf(first, 3n) === 'settled')
+  await first.close()
+  const ledger = await openLedger('three')
+  onTestFinished(() => ledger.close())
+  // Its nonce is used, and no event is found of it: so it is after 100,000 blocks.
+  const findUse = createUptoUseFinder(reads.client, { permit2, settler: payer })
+  const settlement = { ...settlementOf(ledger), findUse }
+  expect(await findUse(payer, 3n)).toEqual({ kind: 'otherwise' })
+  takeUpSettled(settlement)
+  const key = paymentKey(payer, 3n)
+  for (let steps = 0; steps < 4; steps++) await stepUptoSettlements(settlement)
+  expect(stateOf(ledger, 3n)).toBe('settled')
+  await chain.mine(8)
+  await stepUntil(settlement, () => settlement.watch?.isFollowed(key) === false)
+  expect(stateOf(ledger, 3n)).toBe('settled')
+})
+
+test('a settlement that cannot be looked for holds up no charge that is owed', async () => {
+  const first = await openLedger('four')
+  await charge(first, 4n, 444n)
+  await stepUntil(settlementOf(first), () => stateOf(first, 4n) === 'settled')
+  await first.close()
+  const ledger = await openLedger('four')
+  onTestFinished(() => ledger.close())
+  const refused = new Error('the node reads no range')
+  const settlement = { ...settlementOf(ledger), findUse: () => Promise.reject(refused) }
+  takeUpSettled(settlement)
+  await charge(ledger, 5n, 333n)
+  for (let steps = 0; steps < 10; steps++) {
+    await expect(stepUptoSettlements(settlement)).rejects.toThrow(refused)
+  }
+  expect(stateOf(ledger, 5n)).toBe('settled')
+})

@@ -10,6 +10,8 @@ export type Verdict =
   | 'drop'
   | 'forward-then-drop'
   | { readonly result: string | object | null }
+  /** The JSON of a result. */
+  | { readonly text: string }
   | { readonly error: { readonly code: number; readonly message: string } }
 
 /** A running proxy. */
@@ -39,6 +41,8 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
         if (verdict === 'drop') return response.destroy()
         if (typeof verdict === 'object') {
           response.writeHead(200, { 'content-type': 'application/json' })
+          if ('text' in verdict)
+            return response.end(`{"jsonrpc":"2.0","id":1,"result":${verdict.text}}`)
           return response.end(JSON.stringify({ jsonrpc: '2.0', id, ...verdict }))
         }
         if (method === 'eth_sendRawTransaction') countBroadcast(broadcasts, params[0])

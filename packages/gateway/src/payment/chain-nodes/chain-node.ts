@@ -1,5 +1,5 @@
 /** One node of several: what it answers, and what only its silence says. */
-import { BaseError, http, RpcRequestError } from 'viem'
+import { BaseError, http, RpcRequestError, type HttpTransport } from 'viem'
 
 /** A node of the configuration. */
 export type ChainNode = {
@@ -21,9 +21,18 @@ export type Said =
   | { readonly node: ChainNode; readonly kind: 'refused'; readonly error: unknown }
   | { readonly node: ChainNode; readonly kind: 'silent'; readonly error: unknown }
 
+/** Asks once, for so long: also the body of an answer has to be there by then, which viem would wait for for ever. */
+export function createNodeHttp(url: string | undefined, timeoutMs: number): HttpTransport {
+  return http(url, {
+    retryCount: 0,
+    timeout: timeoutMs,
+    fetchFn: (to, init) => fetch(to, { ...init, signal: AbortSignal.timeout(timeoutMs) }),
+  })
+}
+
 /** A node at this URL. */
 export function createChainNode(url: string, number: number, timeoutMs: number): ChainNode {
-  const transport = http(url, { retryCount: 0, timeout: timeoutMs })({})
+  const transport = createNodeHttp(url, timeoutMs)({})
   const node: ChainNode = {
     number,
     isLate: false,

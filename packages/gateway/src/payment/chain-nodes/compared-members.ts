@@ -1,13 +1,18 @@
 /** By what two answers are the same: by the members that decide, not by those in which honest nodes differ. */
 import { rpcErrorOf, type Said } from './chain-node.ts'
 
-/** Equal for equal answers; `undefined` for silence. */
+/** Equal for equal answers; `undefined` for silence, and for what nobody can compare. */
 export function comparedText(method: string, said: Said): string | undefined {
   if (said.kind === 'silent') return undefined
-  if (said.kind === 'refused') {
-    return `refused ${JSON.stringify(rpcErrorOf(said.error)?.data ?? null)}`
+  try {
+    if (said.kind === 'refused') {
+      return `refused ${JSON.stringify(rpcErrorOf(said.error)?.data ?? null)}`
+    }
+    return JSON.stringify(pick(method, said.value)).toLowerCase()
+  } catch {
+    // Deeper than any answer is: it can be read, and not written.
+    return undefined
   }
-  return JSON.stringify(pick(method, said.value)).toLowerCase()
 }
 
 /** A member of an object from outside. */

@@ -2,7 +2,6 @@
 import {
   createPublicClient,
   custom,
-  http,
   isHex,
   keccak256,
   type Hex,
@@ -11,7 +10,7 @@ import {
 } from 'viem'
 import { askAlike, describeFailure, type NodeGroup, type OnDifference } from './agreement.ts'
 import { findAgreedHead, type AgreedHead } from './agreed-head.ts'
-import { createChainNode, rpcErrorOf, type Said } from './chain-node.ts'
+import { createChainNode, createNodeHttp, rpcErrorOf, type Said } from './chain-node.ts'
 import { readMember } from './compared-members.ts'
 import { gather } from './gather.ts'
 
@@ -37,14 +36,14 @@ const requestTimeoutMs = 4000
 export function createChainClients(source: ChainSource): ChainClients {
   const [first, ...others] = source.urls
   if (others.length === 0) {
-    const transport = http(first, { retryCount: 0, timeout: requestTimeoutMs })
+    const transport = createNodeHttp(first, requestTimeoutMs)
     return { client: createPublicClient({ transport }), ofNodes: [] }
   }
   return {
     client: createPublicClient({ transport: createNodesTransport(source), cacheTime: 0 }),
     ofNodes: source.urls.map((url) =>
       createPublicClient({
-        transport: http(url, { retryCount: 0, timeout: requestTimeoutMs }),
+        transport: createNodeHttp(url, requestTimeoutMs),
         cacheTime: 0,
       }),
     ),

@@ -53,6 +53,7 @@ type Presented = NamedCall & {
 /** Time for the payment to reach a block before it expires, as stock facilitators have it. */
 const leastValiditySeconds = 6n
 const waitForFundsMs = 5000
+const lookAgainMs = 10_000
 /** Each has cost its payer a transaction. */
 const maxNotOurs = 10_000
 
@@ -115,9 +116,8 @@ async function inTurn(
   work: () => Promise<Decision>,
 ): Promise<Decision> {
   const decision = await context.turns.run(payer, work)
-  if (decision === undefined)
-    throw new PaymentRefused('overloaded', 'Too many calls of this payer.')
-  return decision
+  if (decision !== undefined) return decision
+  throw new PaymentRefused('overloaded', 'Too many calls of this payer.')
 }
 
 function createCall(
@@ -180,8 +180,8 @@ async function decide(context: ExactContext, presented: Presented): Promise<Deci
   const elsewhere = isPublic ? undefined : findMetered(context, presented)
   if (elsewhere !== undefined) return elsewhere
   const named = findNamed(context, presented)
-  if (named !== undefined)
-    return admitAgain(context, presented, named, 'idempotency-key-in-progress')
+  const inProgress = 'idempotency-key-in-progress'
+  if (named !== undefined) return admitAgain(context, presented, named, inProgress)
   if (known === undefined) return admitNew(context, presented)
   // A bound payment is public once it is on chain; its salt is not.
   if (!equalBytes(known.request, request) || (known.bound && !bound)) {
@@ -319,8 +319,7 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   }
   const meanwhile = findMetered(context, presented)
   if (meanwhile !== undefined) return meanwhile
-  // Durable before the upstream is called and before anything is broadcast: after a crash here the payment is bound
-  // to this request, and nothing was taken.
+  // Durable before the upstream is called and anything is broadcast: a crash here binds the payment, and takes nothing.
   context.ledger.reserve(record, identifier, context.clock())
   noteName(context, presented, keyOf(record))
   // A crash before this finds it again from that block on.
@@ -338,19 +337,20 @@ async function findObserved(
   context: ExactContext,
   authorization: Authorization,
 ): Promise<Settled & { readonly kind: 'settled' }> {
-  const { chain, terms, ledger, confirmations, notOurs } = context
+  const { chain, terms, ledger, confirmations, notOurs, clock } = context
   const place = `${authorization.from}:${authorization.nonce}`
   const fromBlock = ledger.birthBlock()
-  if (fromBlock === undefined || notOurs.has(place)) {
+  if (fromBlock === undefined || (notOurs.get(place) ?? 0) > clock()) {
     throw new PaymentRefused('payment-already-used')
   }
   const found = await findSettled(chain, terms, authorization, { fromBlock, confirmations })
   if (found.kind === 'shallow') {
     throw new PaymentRefused('payment-in-progress', 'Its settlement by somebody else is too new.')
   }
-  if (found.kind === 'otherwise') {
-    // What was used otherwise stays so: it is looked for once.
-    if (notOurs.size < maxNotOurs) notOurs.add(place)
+  if (found.kind !== 'settled') {
+    // What was used otherwise stays so: it is looked for once. What is not found may be, by a node that is not behind.
+    const untilMs = found.kind === 'otherwise' ? Infinity : clock() + lookAgainMs
+    if (notOurs.size < maxNotOurs || notOurs.has(place)) notOurs.set(place, untilMs)
     throw new PaymentRefused('payment-already-used')
   }
   return found

@@ -27,8 +27,8 @@ export type ExactContext = {
   /** Names that our payments have taken, and how those of metered calls stand. */
   readonly names: ExactNames
   readonly meteredNames: ((digest: string) => NamedEntry | undefined) | undefined
-  /** Payments whose nonce was used for something else; owned by the admission. */
-  readonly notOurs: Set<string>
+  /** Payments whose nonce was used for something else, and until when they are not looked for; owned by the admission. */
+  readonly notOurs: Map<string, number>
   readonly confirmations: number
   readonly settle: SettleRule
   readonly settlementTimeoutMs: number

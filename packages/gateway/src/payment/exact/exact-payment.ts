@@ -127,7 +127,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     turns: createPayerTurns(),
     names: createExactNames({ ledger, settler, clock: options.clock }),
     meteredNames: options.meteredNames,
-    notOurs: new Set(),
+    notOurs: new Map(),
     confirmations: options.confirmations ?? 1,
     settle: options.settle,
     settlementTimeoutMs: options.settlementTimeoutMs ?? defaultSettlementTimeoutMs,

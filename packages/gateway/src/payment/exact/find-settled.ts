@@ -4,11 +4,14 @@ import { isPaidBy, type Chain } from './chain.ts'
 import type { Terms } from './offer.ts'
 import type { Authorization } from './presented-payment.ts'
 
-/** `shallow`: its transaction has not the configured depth. `otherwise`: the nonce was used for something else. */
+/**
+ * `shallow`: its transaction has not the configured depth. `otherwise`: the nonce was used for something else. `none`: no
+ * event is found; the nonce was cancelled, or who was asked is behind whoever says that it is used.
+ */
 export type Settled =
   | { readonly kind: 'settled'; readonly transaction: Hex; readonly blockNumber: bigint }
   | { readonly kind: 'shallow' }
-  | { readonly kind: 'otherwise' }
+  | { readonly kind: 'otherwise' | 'none' }
 
 /** What public nodes answer at once, and how often we ask: 100,000 blocks are more than two days. */
 const blocksPerRead = 5000n
@@ -42,7 +45,7 @@ export async function findSettled(
     if (log !== undefined) return judge(log.transactionHash)
     toBlock = range.fromBlock - 1n
   }
-  return { kind: 'otherwise' }
+  return { kind: 'none' }
 
   async function judge(transaction: Hex): Promise<Settled> {
     const receipt = await chain.findReceipt(transaction, confirmations)

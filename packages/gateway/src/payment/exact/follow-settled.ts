@@ -26,7 +26,7 @@ const intervalMs = 1000
  */
 export async function followSettled(options: Options): Promise<void> {
   const { chain, ledger, finalDepth, signal, onFault } = options
-  const watch = createSettlementWatch(chain.client, finalDepth)
+  const watch = createSettlementWatch(createHeadReader(chain), finalDepth)
   const open = new Map<string, PaymentKey>()
   try {
     while (!signal.aborted) {
@@ -54,6 +54,19 @@ export async function followSettled(options: Options): Promise<void> {
     }
   } catch (error) {
     if (!signal.aborted) onFault(error)
+  }
+}
+
+/** Blocks, of which anything that is none is a node that does not answer: it ends no following. */
+function createHeadReader({ client }: Chain): Pick<Chain['client'], 'getBlock'> {
+  return {
+    getBlock: async (block) => {
+      const found = await client.getBlock(block).catch((cause: unknown) => {
+        throw cause instanceof BaseError ? cause : new ChainUnreachable({ cause })
+      })
+      if (typeof found.number === 'bigint') return found
+      throw new ChainUnreachable({ cause: new TypeError('a block has no number') })
+    },
   }
 }
 
@@ -99,6 +112,6 @@ async function look(
 function settleAgain({ ledger, settler }: Options, record: PaymentRecord): void {
   const key = { payer: record.authorization.from, nonce: record.authorization.nonce }
   ledger.revoke(key)
-  // Never rejects. What was delivered is owed until the authorization expires.
-  void settler.settle(ledger.find(key) ?? record, record.use === 'used')
+  // Never rejects. What was delivered, or is being delivered as paid, is owed until the authorization expires.
+  void settler.settle(ledger.find(key) ?? record, record.use !== 'free')
 }

@@ -55,6 +55,8 @@ async function look(
     return { kind: 'there', blockNumber: known.blockNumber }
   }
   const use = await findUse(record.payer, record.permit.nonce)
+  // Of an earlier process, and settled longer ago than is looked back: it is final.
+  if (use.kind === 'otherwise' && transaction === undefined) return { kind: 'there' }
   if (use.kind !== 'settled' || use.amountAtomic !== chargedAtomic) return { kind: 'gone' }
   return { kind: 'there', transaction: use.transaction }
 }

@@ -23,7 +23,9 @@ const maxReverted = 3
  */
 export async function stepUptoSettlements(settlement: UptoSettlement): Promise<void> {
   await judgeSent(settlement)
-  await followUpto(settlement, isPaidBy)
+  const faults: unknown[] = []
+  // What cannot be looked for holds up nothing that is owed.
+  await followUpto(settlement, isPaidBy).catch((error: unknown) => faults.push(error))
   const { payments, transactions } = settlement.ledger.state
   const sent = new Set<string>()
   for (const { purpose } of transactions.values()) {
@@ -32,7 +34,6 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
   // What the chain lost is sent again, the same bytes.
   if (sent.size > 0) await settlement.sender.repair()
   const nowSeconds = BigInt(Math.floor(settlement.clock() / 1000))
-  const faults: unknown[] = []
   for (const [key, record] of payments) {
     const { payer, permit, state } = record
     if (state.kind === 'charged' && !sent.has(key)) {
