@@ -72,6 +72,22 @@ test('while the chain does not answer payments are refused, offers are not; then
   await scheme.close()
 })
 
+test('a node that answers nonsense is one that does not answer', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  let asked = 0
+  const again = Promise.withResolvers<void>()
+  proxy.rule = () => {
+    if (++asked === 2) again.resolve()
+    return { result: null }
+  }
+  const gate = await open({}, proxy.url)
+  expect(gate.isOpen()).toBe(false)
+  await again.promise
+  proxy.rule = undefined
+  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+})
+
 test('a chain that turns out to be another one sells nothing, and is told of once', async () => {
   const proxy = await startRpcProxy(chain.rpcUrl)
   onTestFinished(() => proxy.stop())
