@@ -1,3 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { generatePrivateKey } from 'viem/accounts'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { createPublicClient, http } from 'viem'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -13,6 +16,7 @@ import { createNoPayment } from '../src/payment/none.ts'
 import { startBareChain, type BareChain } from './payment/bare-chain.ts'
 import { createRequest } from './payment/requests.ts'
 import { startRpcProxy } from './payment/rpc-proxy.ts'
+import { createConfig, createGatewayFolder, runToEnd } from './support/start-gateway.ts'
 
 let chain: BareChain
 beforeAll(async () => {
@@ -100,4 +104,22 @@ test('a chain that turns out to be another one sells nothing, and is told of onc
   await expect.poll(() => told.length, { timeout: 10_000 }).toBe(1)
   expect(gate.isOpen()).toBe(false)
   expect(String(told[0]?.message)).toContain('eip155:84532')
+})
+
+test('a start that is refused ends, also while the chain does not answer', async () => {
+  const { network, asset, assetName, assetVersion } = right
+  const { address: payTo } = chain.nextPayer()
+  const exact = { network, asset, assetName, assetVersion, payTo, rpcUrl: 'http://127.0.0.1:1' }
+  const folder = createGatewayFolder()
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true })
+  })
+  const file = join(folder, 'config.json')
+  writeFileSync(file, JSON.stringify(createConfig({ config: { payment: { exact } } })))
+  const ended = await runToEnd(['--config', file], {
+    COUNTERSIGN_SETTLEMENT_KEY: generatePrivateKey(),
+    COUNTERSIGN_CHARGE_KEY: 'nonsense',
+  })
+  expect(ended.stderr).toContain('COUNTERSIGN_CHARGE_KEY must hold')
+  expect(ended.code).toBe(78)
 })
