@@ -204,13 +204,6 @@ function manageEpochs(
     return epoch
   }
 
-  /** One under way was given its keys before: what is new now is in the one after it. */
-  async function renewAnew(nowMs: number): Promise<void> {
-    // Who began it reports its failure.
-    await renewal?.catch(() => undefined)
-    if (!isSucceeded) await renew(nowMs)
-  }
-
   /** Two keysets that name one before them would be a fork: a renewal under way goes first, and none begins after it. */
   async function succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs> {
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
@@ -230,7 +223,11 @@ function manageEpochs(
   return {
     succeed,
     show: () => onShow?.(epoch),
-    renew: renewAnew,
+    renew: async (nowMs) => {
+      // One under way was given its keys before: what is new now is in the one after it. Who began it is told of a fault.
+      await renewal?.catch(() => undefined)
+      if (!isSucceeded) await renew(nowMs)
+    },
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),
     current: (nowMs) => need(nowMs, nowMs),
     sign: (input) => signUnder(have(input.timeMs, input.timeMs), input),
