@@ -151,6 +151,19 @@ test('what is no document of terms is refused', needsAnvil, async () => {
   expect(await refusalOf(judge())).toBe('terms-unavailable')
 })
 
+test('events are not hidden by a block after the deployment', needsAnvil, async () => {
+  const { announce, judge, upto, addresses, reader, wallet, mined } = await openOperator()
+  const abi = registryTimelockAbi
+  const change = encodeFunctionData({ abi, functionName: 'updateDelay', args: [0n] })
+  const call = [addresses.timelock, 0n, change, noBytes, noBytes, 2n] as const
+  const data = encodeFunctionData({ abi, functionName: 'schedule', args: call })
+  await mined(wallet.sendTransaction({ to: addresses.timelock, data }))
+  await mined(wallet.sendTransaction({ to: sender, value: 0n }))
+  announce({ fromBlock: Number(await reader.getBlockNumber()) })
+  expect(await refusalOf(judge())).toBe('registry-changed')
+  expect(await refusalOf(judge({}, upto))).toBe('registry-changed')
+})
+
 test('a delay that is changed later is refused from its announcement on', needsAnvil, async () => {
   const { announce, judge, upto, addresses, wallet, mined } = await openOperator()
   announce({})

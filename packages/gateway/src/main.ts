@@ -118,7 +118,8 @@ try {
   const exitCode = exitCodeOf(error)
   if (exitCode === undefined || !(error instanceof Error)) throw error
   process.stderr.write(`${error.message}\n`)
-  process.exitCode = exitCode
+  // What was opened before would keep the process alive: a chain that is asked again, payments that are settled.
+  process.exit(exitCode)
 }
 
 function exitCodeOf(error: unknown): number | undefined {

@@ -1,3 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { generatePrivateKey } from 'viem/accounts'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { createPublicClient, http } from 'viem'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -13,6 +16,7 @@ import { createNoPayment } from '../src/payment/none.ts'
 import { startBareChain, type BareChain } from './payment/bare-chain.ts'
 import { createRequest } from './payment/requests.ts'
 import { startRpcProxy } from './payment/rpc-proxy.ts'
+import { createConfig, createGatewayFolder, runToEnd } from './support/start-gateway.ts'
 
 let chain: BareChain
 beforeAll(async () => {
@@ -72,6 +76,22 @@ test('while the chain does not answer payments are refused, offers are not; then
   await scheme.close()
 })
 
+test('a node that answers nonsense is one that does not answer', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  let asked = 0
+  const again = Promise.withResolvers<void>()
+  proxy.rule = () => {
+    if (++asked === 2) again.resolve()
+    return { result: null }
+  }
+  const gate = await open({}, proxy.url)
+  expect(gate.isOpen()).toBe(false)
+  await again.promise
+  proxy.rule = undefined
+  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+})
+
 test('a chain that turns out to be another one sells nothing, and is told of once', async () => {
   const proxy = await startRpcProxy(chain.rpcUrl)
   onTestFinished(() => proxy.stop())
@@ -99,4 +119,22 @@ test('what is no answer leaves it closed: neither the start nor the process ends
   expect(gate.isOpen()).toBe(false)
   proxy.rule = undefined
   await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+})
+
+test('a start that is refused ends, also while the chain does not answer', async () => {
+  const { network, asset, assetName, assetVersion } = right
+  const { address: payTo } = chain.nextPayer()
+  const exact = { network, asset, assetName, assetVersion, payTo, rpcUrl: 'http://127.0.0.1:1' }
+  const folder = createGatewayFolder()
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true })
+  })
+  const file = join(folder, 'config.json')
+  writeFileSync(file, JSON.stringify(createConfig({ config: { payment: { exact } } })))
+  const ended = await runToEnd(['--config', file], {
+    COUNTERSIGN_SETTLEMENT_KEY: generatePrivateKey(),
+    COUNTERSIGN_CHARGE_KEY: 'nonsense',
+  })
+  expect(ended.stderr).toContain('COUNTERSIGN_CHARGE_KEY must hold')
+  expect(ended.code).toBe(78)
 })

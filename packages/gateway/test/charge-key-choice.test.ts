@@ -145,3 +145,34 @@ test('a key that signs is left out only when another one is good, and a change i
   expect(charge.named()).toEqual({ address: names[0], others: [] })
   await expect(charge.confirm('0x00', new Uint8Array(1))).rejects.toThrow('not held')
 })
+
+test('an answer about the keys of before takes nothing from those that replaced them', async () => {
+  const [first = '0x', second = '0x']: readonly Hex[] = [generatePrivateKey(), generatePrivateKey()]
+  const asked: { readonly keys: readonly Hex[]; readonly answer: () => void }[] = []
+  const charge = createChargeKeys({
+    keys: [first],
+    curve,
+    read: (keys) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      asked.push({ keys, answer: resolve })
+      const records = new Map(keys.map((key) => [key, record(1, 10_000)]))
+      return promise.then(() => ({ records, blockSeconds: 1000 }))
+    },
+    longestCallMs: 40_000,
+    clock: () => 1_000_000,
+  })
+  const opening = charge.refresh()
+  asked[0]?.answer()
+  await opening
+  const replacing = charge.replace([second], 40_000)
+  await Promise.resolve()
+  const late = charge.refresh()
+  await new Promise(setImmediate)
+  expect(asked.map(({ keys }) => keys.length)).toEqual([1, 1, 1])
+  for (const { answer } of asked.slice(1, 2)) answer()
+  await replacing
+  asked[2]?.answer()
+  await late
+  expect(charge.named().address).toBe(privateKeyToAddress(second))
+  expect(charge.isGood()).toBe(true)
+})

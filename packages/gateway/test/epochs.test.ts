@@ -322,3 +322,46 @@ test('a new keyset signs when its turn says that it may be shown, and that of an
   next.show()
   expect(shown.at(-1)).toBe(stored[2])
 })
+
+test('whoever asks for a new keyset gets one with the keys of that moment, also while another one is opened', async () => {
+  const named: string[] = []
+  // Owned by the test: the keys of now, and who waits for the hardware.
+  let address = '0x0000000000000000000000000000000000000001'
+  let hardware = Promise.resolve()
+  const simulated = createSimulatedAttester(buildDigest)
+  const attester: Attester = {
+    kind: 'simulated',
+    attest: async (reportData, nowMs) => {
+      await hardware
+      return simulated.attest(reportData, nowMs)
+    },
+  }
+  const epochs = await createEpochs(terms, attester, {
+    nowMs: startMs,
+    random: randomBytes,
+    previousKeysetDigest: undefined,
+    plan: {
+      tlsNames: undefined,
+      sealed: false,
+      settlement: {
+        named: () => ({ address, others: [] }),
+        confirm: () => Promise.reject(new Error('nobody asks')),
+      },
+    },
+    onEpoch: (epoch) => {
+      named.push(keysetOf(epoch).settlementAddress ?? '')
+    },
+    onError: (error) => {
+      throw error
+    },
+  })
+  const begun = Promise.withResolvers<void>()
+  hardware = begun.promise
+  const first = epochs.renew(startMs + 1)
+  await new Promise(setImmediate)
+  address = '0x0000000000000000000000000000000000000002'
+  const second = epochs.renew(startMs + 2)
+  begun.resolve()
+  await Promise.all([first, second])
+  expect(named.map((each) => each.slice(-1))).toEqual(['1', '1', '2'])
+})

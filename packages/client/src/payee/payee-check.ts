@@ -138,7 +138,8 @@ async function judgeRegistry(
   // The delay of the channel was judged by the announced one, which has to be the live one.
   const withdrawDelaySeconds = -1
   const roles = { timelock, registry, guardian, proposers, minDelaySeconds, withdrawDelaySeconds }
-  await checkRegistry(reader, { ...roles, fromBlock })
+  const factory = lower(x402Of(operator.network).create2Factory)
+  await checkRegistry(reader, { ...roles, factory, fromBlock })
   await judgePendingOperations(reader, timelock, registry, fromBlock)
 }
 

@@ -10,6 +10,8 @@ import { ClientError } from '../errors.ts'
 /** What a payer expects of it. Addresses are lower case. */
 export type ExpectedRegistry = Parameters<typeof judgeRegistry>[1] & {
   readonly registry: Hex
+  /** The CREATE2 factory. */
+  readonly factory: Hex
   readonly fromBlock: bigint
 }
 
@@ -17,6 +19,8 @@ const roleGranted: Hex = `0x${toHex(hashText('RoleGranted(bytes32,address,addres
 const proposerRole: Hex = `0x${toHex(hashText('PROPOSER_ROLE'))}`
 const adminRole: Hex = `0x${'0'.repeat(64)}`
 const maxGrants = 4096
+// The log of a grant, the topic after role and account.
+const senderTopic = 3
 
 /**
  * Refuses a registry whose roles or delay are not the expected ones.
@@ -33,7 +37,7 @@ export async function checkRegistry(
 
 async function readRegistry(
   reader: ChainReader,
-  { registry, timelock, fromBlock }: ExpectedRegistry,
+  { registry, timelock, factory, fromBlock }: ExpectedRegistry,
 ): Promise<LiveRegistry> {
   const at = async (address: Hex, read: string): Promise<Hex> =>
     toAddress(await readWord(reader, address, read))
@@ -43,7 +47,7 @@ async function readRegistry(
     at(registry, 'registrar()'),
     at(registry, 'guardian()'),
     readWord(reader, timelock, 'getMinDelay()'),
-    readHolders(reader, timelock, fromBlock),
+    readHolders(reader, { timelock, factory, fromBlock }),
   ])
   return {
     owner,
@@ -61,10 +65,15 @@ async function readRegistry(
 /** Who was ever given a role, and still has it. */
 async function readHolders(
   reader: ChainReader,
-  timelock: Hex,
-  fromBlock: bigint,
+  { timelock, factory, fromBlock }: Pick<ExpectedRegistry, 'timelock' | 'factory' | 'fromBlock'>,
 ): Promise<ReadonlyMap<Hex, readonly Hex[]>> {
   const logs = await reader.getLogs(timelock, roleGranted, fromBlock)
+  // The factory deploys, and can do nothing else: a grant by it is one of the constructor.
+  const deployed = BigInt(factory)
+  if (!logs.some(({ topics }) => BigInt(topics[senderTopic] ?? 0) === deployed)) {
+    const detail = `block ${fromBlock} is after the deployment of the timelock`
+    throw new ClientError('registry-changed', { detail })
+  }
   const grants = new Map<string, readonly [role: Hex, account: Hex]>()
   for (const { topics } of logs) {
     const [, role, account] = topics

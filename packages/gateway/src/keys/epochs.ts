@@ -209,8 +209,7 @@ function manageEpochs(
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
     isSucceeded = true
     try {
-      // Who began the renewal reports its failure.
-      await renewal?.catch(() => undefined)
+      await ended(renewal)
       const newTerms = { ...terms, ...change }
       const next = await openAfter(newTerms, nowMs)
       return manageEpochs(next, newTerms, attester, options)
@@ -223,13 +222,19 @@ function manageEpochs(
   return {
     succeed,
     show: () => onShow?.(epoch),
-    renew: (nowMs) => (isSucceeded ? Promise.resolve() : renew(nowMs)),
+    // One under way was given its keys before: what is new now is in the one after it.
+    renew: (nowMs) => ended(renewal).then(() => (isSucceeded ? undefined : renew(nowMs))),
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),
     current: (nowMs) => need(nowMs, nowMs),
     sign: (input) => signUnder(have(input.timeMs, input.timeMs), input),
     attest: async (nonce, nowMs, share) =>
       attestEpoch(await need(nowMs, nowMs), attester, { nonce, nowMs, share }),
   }
+}
+
+/** Whoever began a renewal reports its failure. */
+async function ended(renewal: Promise<void> | undefined): Promise<void> {
+  await renewal?.catch(() => undefined)
 }
 
 /** Whether an epoch is valid from `fromMs` to `untilMs`: a clock that was set back would sign before its keyset began. */

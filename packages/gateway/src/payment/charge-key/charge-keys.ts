@@ -116,7 +116,9 @@ export function createChargeKeys(options: ChargeKeyOptions): ChargeKeys {
   async function readNow(): Promise<void> {
     const { held } = owner.state()
     const found = await read?.(held.map(({ address }) => address))
-    if (found !== undefined) owner.put({ reading: { ...found, readAtMs: clock() } })
+    // Replaced meanwhile: the answer says nothing of the keys of now.
+    if (found === undefined || owner.state().held !== held) return
+    owner.put({ reading: { ...found, readAtMs: clock() } })
   }
 
   async function replace(keys: readonly Hex[], longestCallMs: number): Promise<() => void> {
