@@ -36,7 +36,7 @@ async function call(
 
 /** The one logged request, once it has ended. */
 async function readEntry(): Promise<LoggedRequest> {
-  const log = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   const [entry, ...others] = log
   expect(others).toEqual([])
   if (entry === undefined) throw new Error('Nothing was logged.')

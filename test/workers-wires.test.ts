@@ -56,7 +56,7 @@ beforeAll(async () => {
   translating.reload({ config })
   await translating.logged('configuration was reloaded')
   lines = await open(translating)
-}, 60_000)
+})
 
 afterAll(async () => {
   for (const line of opened) line.close()

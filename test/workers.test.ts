@@ -32,7 +32,7 @@ beforeAll(async () => {
     nodeFlags: ['--conditions=source'],
     config: { workers: 2, listen: { port: 0, tls: { names: ['127.0.0.1'] } } },
   })
-}, 60_000)
+})
 
 afterAll(async () => {
   await disposeGateway(gateway)

@@ -64,7 +64,6 @@ const rawOf = ({ proxy }: { readonly proxy: RpcProxy }): readonly (readonly stri
   ...proxy.broadcasts.values(),
 ]
 const paid = async (): Promise<bigint> => balanceOf(chain, payee)
-const soon = { timeout: 15_000 }
 
 test('a settlement of exact that is taken back is sent again, the same bytes', async () => {
   const before = await paid()
@@ -74,7 +73,7 @@ test('a settlement of exact that is taken back is sent again, the same bytes', a
   await chain.mine(2)
   await chain.reorganise(3)
   expect(await paid()).toBe(before)
-  await expect.poll(paid, soon).toBe(before + price)
+  await expect.poll(paid).toBe(before + price)
   const [sent = []] = rawOf(options)
   expect(sent.length).toBeGreaterThan(1)
   expect(new Set(sent).size).toBe(1)
@@ -83,7 +82,7 @@ test('a settlement of exact that is taken back is sent again, the same bytes', a
   // And again, as long as it is not final.
   await chain.reorganise(1)
   expect(await paid()).toBe(before)
-  await expect.poll(paid, soon).toBe(before + price)
+  await expect.poll(paid).toBe(before + price)
 })
 
 test('what is taken back while no process runs is settled by the next one', async () => {
@@ -94,7 +93,7 @@ test('what is taken back while no process runs is settled by the next one', asyn
   await chain.reorganise(1)
   expect(await paid()).toBe(before)
   openOnce(options)
-  await expect.poll(paid, soon).toBe(before + price)
+  await expect.poll(paid).toBe(before + price)
 })
 
 test('a payer whose money is gone on the other fork has failed to pay', async () => {
@@ -105,7 +104,7 @@ test('a payer whose money is gone on the other fork has failed to pay', async ()
   await chain.call('anvil_rollback', 1)
   await chain.call('anvil_setStorageAt', ...emptied(toHex(String(payer))))
   await chain.mine(2)
-  await expect.poll(() => readState(options)('settlement'), soon).toBe('failed')
+  await expect.poll(() => readState(options)('settlement')).toBe('failed')
   expect(await paid()).toBe(before)
   await scheme.close()
 })
@@ -118,10 +117,10 @@ test('what is no block ends no following', async () => {
     if (method !== 'eth_getBlockByNumber') return 'forward'
     return { result: asked++ % 2 === 0 ? {} : { number: 'none' } }
   }
-  await expect.poll(() => asked, soon).toBeGreaterThan(2)
+  await expect.poll(() => asked).toBeGreaterThan(2)
   options.proxy.rule = undefined
   await chain.mine(2)
-  await expect.poll(() => countUnfinal(options), soon).toBe(0)
+  await expect.poll(() => countUnfinal(options)).toBe(0)
 })
 
 test('what is final is noted as such', async () => {
@@ -130,7 +129,7 @@ test('what is final is noted as such', async () => {
   expect(readState(options)('settlement')).toBe('confirmed')
   expect(countUnfinal(options)).toBe(1)
   await chain.mine(2)
-  await expect.poll(() => countUnfinal(options), soon).toBe(0)
+  await expect.poll(() => countUnfinal(options)).toBe(0)
 })
 
 /** The one payment of a ledger. */

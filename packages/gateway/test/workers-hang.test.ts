@@ -32,7 +32,7 @@ beforeAll(async () => {
       upstreams: [{ name: 'loopback', baseUrl, caFile, models }],
     },
   })
-}, 60_000)
+})
 
 afterAll(async () => {
   await disposeGateway(gateway)
@@ -85,4 +85,4 @@ test('a worker whose event loop is blocked is ended and replaced, and what it ha
   expect(more.filter(({ status }) => status === 200)).toHaveLength(cut.length)
   expect((await callRaw({ url: `${gateway.url}/readyz` })).status).toBe(200)
   for (const line of await openLines(gateway.url, workers)) line.close()
-}, 60_000)
+})

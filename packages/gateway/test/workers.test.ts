@@ -51,7 +51,7 @@ beforeAll(async () => {
   const environment = { COUNTERSIGN_SETTLEMENT_KEY: secret }
   gateway = await startGateway({ ...options(), environment, folder: createGatewayFolder() })
   headers = newKey()
-}, 60_000)
+})
 
 afterAll(async () => {
   await disposeGateway(gateway)
@@ -179,7 +179,7 @@ test('every worker has every receipt: at once, refused ones too, and those of ca
   const running = await fetch(url, { method: 'POST', headers, body: slowStream })
   const { id, token } = receiptOf(Object.fromEntries(running.headers))
   const waited = await Promise.all(
-    Array.from({ length: 12 }, () => fetchReceipt(gateway.url, id, token, 30)),
+    Array.from({ length: 12 }, () => fetchReceipt(gateway.url, id, token, 60)),
   )
   const body = Buffer.from(await running.arrayBuffer())
   const sent = { headers: Object.fromEntries(running.headers), body }
@@ -335,7 +335,7 @@ test('a worker that cannot follow a reload ends its calls, also when the gateway
     expect(trailers['x-receipt-statement']).toMatch(/^[A-Za-z0-9_-]+$/)
   }
   expect(await own.ended).toEqual({ code: 0, signal: null })
-}, 60_000)
+})
 
 test('stops without losing a stream, and nobody serves when the primary was killed', async () => {
   const streams = Array.from({ length: 4 }, () => begin())
@@ -357,4 +357,4 @@ test('stops without losing a stream, and nobody serves when the primary was kill
   // Resolves when standard error is closed: every worker holds it.
   expect(await second.kill()).toEqual({ code: null, signal: 'SIGKILL' })
   expect((await callRaw({ url: `${second.url}/healthz` })).failure).toBe('ECONNREFUSED')
-}, 60_000)
+})

@@ -97,7 +97,7 @@ const meteredModel = (name: string): Readonly<Record<string, unknown>> => ({
 const meteredModels = [
   'loopback-echo',
   'loopback-slow-30',
-  'loopback-slow-300',
+  'loopback-slow-20000',
   'hostile-status-500',
   'hostile-reset',
   'hostile-eof-mid',
@@ -109,7 +109,7 @@ const slowMessages = {
   ...meteredModel('slow-messages'),
   upstream: 'messages',
   provider: 'anthropic',
-  upstreamModel: 'loopback-slow-300',
+  upstreamModel: 'loopback-slow-20000',
 }
 
 /** What a gateway of these tests sells, and how. */
