@@ -123,6 +123,7 @@ test.each([true, false])('stalls after the first piece (stream: %s)', async (str
 test('stalls before the response head', async () => {
   const leave = new AbortController()
   const calling = call('hostile-stall-headers', true, { leaveSignal: leave.signal })
+  await expect.poll(() => provider.log()).toHaveLength(1)
   const whileStalled = await provider.log({ waitUntilIdleMs: 300, atLeast: 1 })
   expect(whileStalled).toMatchObject([{ status: null, end: { kind: 'open' } }])
   leave.abort()

@@ -296,7 +296,7 @@ test('logs the exact request, the response hash and the connection', async () =>
 })
 
 test('logs when a client leaves in the middle of a stream', async () => {
-  const body = JSON.stringify({ model: 'loopback-slow-50', messages, stream: true })
+  const body = JSON.stringify({ model: 'loopback-slow-20000', messages, stream: true })
   const result = await callRaw({
     url: `${provider.url}/chat/completions`,
     caPem: provider.caPem,

@@ -120,7 +120,7 @@ test.each([
     // At once: nothing waits for what is not there yet.
     const kept = await other.call(`/v1/receipts/${id}/upstream-response`, { headers })
     expect(kept.status, kept.body.toString()).toBe(200)
-    const bundle = (await other.call(`/v1/receipts/${id}?wait=10`, { headers })).body
+    const bundle = (await other.call(`/v1/receipts/${id}?wait=60`, { headers })).body
     const { payload, claims } = readReceipt(bundle)
     expect(toHex(payload.keysetDigest)).toBe(maker.keyset)
     expect(claims).toMatchObject({

@@ -37,7 +37,7 @@ const seed = Math.floor(Math.random() * 1_000_000)
 
 test(
   `every sum is the same when a worker dies among paid calls (seed ${seed})`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     const folder = createGatewayFolder()
     try {
