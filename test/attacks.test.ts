@@ -76,5 +76,5 @@ test.each(plans)(
     )
     expect(unjudged.map(({ id }) => id).join(' ')).toBe(notJudged)
   },
-  180_000,
+  900_000,
 )

@@ -140,7 +140,7 @@ test('the bundle alone is a gateway, and its keyset names its own bytes', async 
       createChatBody({ model: 'loopback-echo', stream: true }),
     )
     expect(answer.status).toBe(200)
-    const url = `${gateway.url}/v1/receipts/${String(answer.headers['x-receipt-id'])}?wait=10`
+    const url = `${gateway.url}/v1/receipts/${String(answer.headers['x-receipt-id'])}?wait=60`
     const bundle = new Uint8Array(await (await fetch(url)).arrayBuffer())
     const policy = encodeUtf8(
       JSON.stringify({ ...toJson(defaultPolicy), builds: [build.digest], require: ['build'] }),

@@ -86,7 +86,7 @@ async function readAnswer(
 ): Promise<Answer> {
   const id = headers.get('x-receipt-id') ?? ''
   const token = headers.get('x-receipt-token') ?? ''
-  const url = `${network.baseUrl}/receipts/${id}?wait=10`
+  const url = `${network.baseUrl}/receipts/${id}?wait=60`
   const fetched = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
   const bundle = new Uint8Array(await fetched.arrayBuffer())
   const held = { request: new TextEncoder().encode(request), response: body }

@@ -33,7 +33,7 @@ test('a byte that is turned, lost or added on the way is found', async () => {
   for (const text of ['other bytes', 'other claims']) {
     expect(faults.filter((fault) => fault.includes(text)).length).toBeGreaterThanOrEqual(3)
   }
-}, 60_000)
+})
 
 test('both ways to cut events agree on ten thousand documents', () => {
   const random = createRandom(chooseSeed())

@@ -36,7 +36,7 @@ async function call(
 
 /** The one logged request, once it has ended. */
 async function readEntry(): Promise<LoggedRequest> {
-  const log = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   const [entry, ...others] = log
   expect(others).toEqual([])
   if (entry === undefined) throw new Error('Nothing was logged.')
@@ -161,7 +161,7 @@ test('waits for a slow reader instead of buffering, and loses nothing', async ()
   const calling = call('hostile-many-events-100000', true, { holdUntil: released })
   let before = -1
   let entry: LoggedRequest | undefined
-  const deadlineMs = Date.now() + 20_000
+  const deadlineMs = Date.now() + 60_000
   do {
     before = entry?.bytesWritten ?? -1
     entry = (await provider.log({ waitUntilIdleMs: 50 }))[0]

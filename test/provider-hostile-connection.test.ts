@@ -38,7 +38,7 @@ async function call(
 
 /** The one logged request, once it has ended. */
 async function readEntry(): Promise<LoggedRequest> {
-  const log = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   const [entry, ...others] = log
   expect(others).toEqual([])
   if (entry === undefined) throw new Error('Nothing was logged.')
@@ -123,6 +123,7 @@ test.each([true, false])('stalls after the first piece (stream: %s)', async (str
 test('stalls before the response head', async () => {
   const leave = new AbortController()
   const calling = call('hostile-stall-headers', true, { leaveSignal: leave.signal })
+  await expect.poll(() => provider.log()).toHaveLength(1)
   const whileStalled = await provider.log({ waitUntilIdleMs: 300, atLeast: 1 })
   expect(whileStalled).toMatchObject([{ status: null, end: { kind: 'open' } }])
   leave.abort()
@@ -179,7 +180,7 @@ test('redirects to a path that shows in the log who follows', async () => {
     caPem: provider.caPem,
   })
   expect(followed.status).toBe(404)
-  const log = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 2 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 2 })
   expect(log.map((entry) => entry.path)).toEqual(['/v1/chat/completions', '/v1/redirect-target'])
 })
 
@@ -201,7 +202,7 @@ test('survives all of it in one process', async () => {
   const silent = new Set(['hostile-stall', 'hostile-stall-headers'])
   const models = [...behaviours.keys()].filter((model) => !silent.has(model))
   await Promise.all(models.map(async (model) => call(model, true)))
-  const log = await provider.log({ waitUntilIdleMs: 30_000, atLeast: models.length })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: models.length })
   expect(log.length).toBe(models.length)
   expect(log.filter((entry) => entry.end.kind === 'open')).toEqual([])
   expect((await call('loopback-echo', false)).status).toBe(200)

@@ -274,7 +274,7 @@ test('logs the exact request, the response hash and the connection', async () =>
   const body = JSON.stringify({ model: 'loopback-echo', messages }, null, 3)
   const result = await post(body, { 'X-Mixed-Case': 'Value', cookie: 'a=b' })
   await post(body)
-  const log = await provider.log({ waitUntilIdleMs: 5000 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000 })
   expect(log).toHaveLength(2)
   const [first, second] = log
   expect(first).toMatchObject({
@@ -296,7 +296,7 @@ test('logs the exact request, the response hash and the connection', async () =>
 })
 
 test('logs when a client leaves in the middle of a stream', async () => {
-  const body = JSON.stringify({ model: 'loopback-slow-50', messages, stream: true })
+  const body = JSON.stringify({ model: 'loopback-slow-20000', messages, stream: true })
   const result = await callRaw({
     url: `${provider.url}/chat/completions`,
     caPem: provider.caPem,
@@ -306,7 +306,7 @@ test('logs when a client leaves in the middle of a stream', async () => {
     leaveWhen: (bytesSoFar) => bytesSoFar > 0,
   })
   expect(result.failure).not.toBeNull()
-  const [entry] = await provider.log({ waitUntilIdleMs: 5000 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000 })
   expect(entry?.end.kind).toBe('aborted-by-client')
   expect(entry?.bytesWritten).toBeGreaterThan(0)
   expect(entry?.bytesWritten).toBeLessThan(2000)
@@ -324,14 +324,14 @@ test('logs when a client leaves before its request body is complete', async () =
     leaveOnceSent: true,
   })
   expect((await leaving).failure).not.toBeNull()
-  const [entry] = await provider.log({ waitUntilIdleMs: 5000, atLeast: 1 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   expect(entry?.end.kind).toBe('aborted-by-client')
   expect(entry?.status).toBeNull()
 })
 
 test('waits between the events of a slow stream', async () => {
   await post(JSON.stringify({ model: 'loopback-slow-20', messages, stream: true }))
-  const [entry] = await provider.log({ waitUntilIdleMs: 5000 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000 })
   const end = entry?.end
   // 20 events of 20 ms; a timer may fire a millisecond early.
   expect(end?.kind === 'complete' && end.afterMs).toBeGreaterThan(20 * 19)
@@ -346,7 +346,7 @@ test('serves plain HTTP, keeps the last 1,000 requests and forgets them on reset
       const results = await Promise.all(calls)
       expect(results.every((result) => result.status === 200)).toBe(true)
     }
-    const log = await plain.log({ waitUntilIdleMs: 5000 })
+    const log = await plain.log({ waitUntilIdleMs: 60_000 })
     expect(log).toHaveLength(1000)
     expect(log[0]?.sequence).toBe(13)
     expect(log.at(-1)?.sequence).toBe(1012)

@@ -226,7 +226,7 @@ test('a call that is sent again is not made again', async () => {
   })
   expect(again.status).toBe(409)
   expect(await again.text()).toContain('sealed-replayed')
-  expect(await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })).toHaveLength(1)
+  expect(await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })).toHaveLength(1)
 })
 
 test('somebody on the way who calls the key unknown gets no second call', async () => {
@@ -241,7 +241,7 @@ test('somebody on the way who calls the key unknown gets no second call', async 
   })
   const refused = fetch(`${gateway.url}/v1/chat/completions`, call(false))
   expect(await codeOf(refused)).toContain('sealed-refused')
-  expect(await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })).toHaveLength(1)
+  expect(await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })).toHaveLength(1)
 })
 
 test('a call with an old date is not made: nobody remembers whether it was', async () => {

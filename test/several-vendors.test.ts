@@ -141,7 +141,7 @@ async function payForCall({ network }: Everything): Promise<Uint8Array> {
   await response.text()
   const id = response.headers.get('x-receipt-id') ?? ''
   const authorization = `Bearer ${response.headers.get('x-receipt-token') ?? ''}`
-  const url = `${network.baseUrl}/receipts/${id}?wait=10`
+  const url = `${network.baseUrl}/receipts/${id}?wait=60`
   return new Uint8Array(await (await fetch(url, { headers: { authorization } })).arrayBuffer())
 }
 

@@ -10,7 +10,7 @@ import {
 import { soak } from './campaigns/soak.ts'
 import { chooseSeed } from './tampering/random.ts'
 
-const short = { minutes: 0.15, refusals: 20 }
+const short = { minutes: 0.15, refusals: 20, atLeast: 40 }
 
 test.skipIf(process.platform !== 'linux').each([
   ['one process', 1],
@@ -23,15 +23,14 @@ test.skipIf(process.platform !== 'linux').each([
     expect(report.faults, `seed ${String(report.seed)}`).toEqual([])
     expect(report.failed).toEqual({})
     // A busy machine makes fewer of the 150 and 180.
-    expect(report.left).toBeGreaterThan(20)
-    expect(report.answered).toBeGreaterThan(20 + short.refusals)
+    expect(report.left).toBeGreaterThanOrEqual(short.atLeast)
+    expect(report.answered).toBeGreaterThanOrEqual(short.atLeast + short.refusals)
     expect(report.refused).toBeGreaterThanOrEqual(short.refusals)
     // Those of the keysets, too.
     expect(report.statements).toBe(report.left + report.answered + workers)
     expect(report.processes).toHaveLength(workers === 1 ? 1 : workers + 1)
     for (const { heldMb } of report.processes) expect(heldMb.middle).toBeGreaterThan(0)
   },
-  90_000,
 )
 
 const left = (id: string): SoakCall => ({ kind: 'left', id, token: '' })

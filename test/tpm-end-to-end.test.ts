@@ -88,7 +88,7 @@ async function payForCall({ network }: Everything): Promise<string> {
   expect(await response.text()).toContain('data: [DONE]')
   const id = response.headers.get('x-receipt-id') ?? ''
   const authorization = `Bearer ${response.headers.get('x-receipt-token') ?? ''}`
-  const url = `${network.baseUrl}/receipts/${id}?wait=10`
+  const url = `${network.baseUrl}/receipts/${id}?wait=60`
   const bundle = await (await fetch(url, { headers: { authorization } })).arrayBuffer()
   return Buffer.from(bundle).toString('base64url')
 }

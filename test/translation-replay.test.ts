@@ -57,7 +57,7 @@ async function keepCall(path: string, body: object, leaveAfter?: number): Promis
   })
   const id = String(answer.headers['x-receipt-id'])
   const token = String(answer.headers['x-receipt-token'])
-  const { bundle } = await fetchReceipt(gateway.url, id, token, 10)
+  const { bundle } = await fetchReceipt(gateway.url, id, token, 60)
   const kept = await callRaw({
     url: `${gateway.url}/v1/receipts/${id}/upstream-response`,
     headers: { 'x-receipt-token': token },
@@ -181,7 +181,7 @@ test('an error of the provider is replayed, and a native call has no translation
     body: JSON.stringify({ model: 'claude', max_tokens: 9, messages }),
   })
   const id = String(native.headers['x-receipt-id'])
-  const receipt = await fetchReceipt(gateway.url, id, String(native.headers['x-receipt-token']), 10)
+  const receipt = await fetchReceipt(gateway.url, id, String(native.headers['x-receipt-token']), 60)
   expect(Object.values(statuses(await replayFiles(receipt.bundle, upstream)))).toEqual(
     Array.from({ length: 4 }, () => 'not-checked'),
   )

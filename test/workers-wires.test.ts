@@ -56,7 +56,7 @@ beforeAll(async () => {
   translating.reload({ config })
   await translating.logged('configuration was reloaded')
   lines = await open(translating)
-}, 60_000)
+})
 
 afterAll(async () => {
   for (const line of opened) line.close()
@@ -120,7 +120,7 @@ test.each([
     // At once: nothing waits for what is not there yet.
     const kept = await other.call(`/v1/receipts/${id}/upstream-response`, { headers })
     expect(kept.status, kept.body.toString()).toBe(200)
-    const bundle = (await other.call(`/v1/receipts/${id}?wait=10`, { headers })).body
+    const bundle = (await other.call(`/v1/receipts/${id}?wait=60`, { headers })).body
     const { payload, claims } = readReceipt(bundle)
     expect(toHex(payload.keysetDigest)).toBe(maker.keyset)
     expect(claims).toMatchObject({

@@ -32,7 +32,7 @@ beforeAll(async () => {
     nodeFlags: ['--conditions=source'],
     config: { workers: 2, listen: { port: 0, tls: { names: ['127.0.0.1'] } } },
   })
-}, 60_000)
+})
 
 afterAll(async () => {
   await disposeGateway(gateway)
@@ -130,7 +130,8 @@ test('after half a day both workers offer renewed keys, and who attests at one c
   await gateway.logged('the clock has moved', pids.length)
   // Whoever is asked renews in the background.
   const renewed = new Map<string, string>()
-  for (let tries = 0; renewed.size < 2 && tries < 500; tries++) {
+  const endMs = performance.now() + 60_000
+  while (renewed.size < 2 && performance.now() < endMs) {
     const keyset = await askKeyset()
     if (tlsOf(keyset) !== tlsOf(before)) renewed.set(keyset.digest, tlsOf(keyset))
   }

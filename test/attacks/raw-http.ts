@@ -2,7 +2,7 @@
 import type { PaidRequest } from './wire.ts'
 import { connect } from 'node:net'
 
-const withinMs = 20_000
+const withinMs = 60_000
 
 /** Sends a request with these header lines and gives the status of the answer, 0 when there is none. */
 export function sendRaw(

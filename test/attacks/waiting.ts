@@ -9,10 +9,10 @@ export function pause(milliseconds: number): Promise<void> {
   })
 }
 
-/** Looks until it is so, or the time is over; says whether it is. */
+/** Looks until it is so, or the time is over, which is more than a busy machine needs; says whether it is. */
 export async function until(
   isSo: () => boolean | Promise<boolean>,
-  withinMs = 10_000,
+  withinMs = 60_000,
 ): Promise<boolean> {
   const end = performance.now() + withinMs
   for (;;) {

@@ -167,7 +167,7 @@ async function runCase(
     // What does not end as its wire ends is cut: nobody may take it for whole.
     if (answered.isComplete !== document.isTerminated) fault(campaign, `${where}: other end`)
     const { 'x-receipt-id': id, 'x-receipt-token': token } = answered.headers
-    const url = `${origin}/v1/receipts/${String(id)}?wait=10`
+    const url = `${origin}/v1/receipts/${String(id)}?wait=60`
     const authorization = `Bearer ${String(token)}`
     const fetched = await send(url, 'GET', agent, { authorization })
     if (Number(name) % verifyEvery === 7) {

@@ -53,8 +53,8 @@ export function judgeMemory(
   held: readonly Held[],
   minutes: number,
 ): MemoryReport & { readonly faults: readonly string[] } {
-  const [, middle, end] = thirdsOf(samples, minutes)
-  const [, heldMiddle, heldEnd] = thirdsOf(held, minutes)
+  const [, middle, end] = thirdsOf(samples)
+  const [, heldMiddle, heldEnd] = thirdsOf(held)
   const residentMb = {
     middle: leastOf(middle.map((sample) => sample.residentMb)),
     end: leastOf(end.map((sample) => sample.residentMb)),
@@ -166,14 +166,10 @@ function judgeSequences(statements: readonly KeptStatement[], workers: number): 
   return faults
 }
 
-function thirdsOf<T extends { readonly minute: number }>(
-  looks: readonly T[],
-  minutes: number,
-): readonly [readonly T[], readonly T[], readonly T[]] {
-  const within = (from: number, to: number): readonly T[] =>
-    looks.filter(({ minute }) => minute >= from && minute < to)
-  const third = minutes / 3
-  return [within(0, third), within(third, 2 * third), within(2 * third, Infinity)]
+/** By their count: a machine that stands still for a third of a short run leaves a hole in its time. */
+function thirdsOf<T>(looks: readonly T[]): readonly [readonly T[], readonly T[], readonly T[]] {
+  const [one, two] = [Math.floor(looks.length / 3), Math.floor((2 * looks.length) / 3)]
+  return [looks.slice(0, one), looks.slice(one, two), looks.slice(two)]
 }
 
 /** Slope of the least squares through the least of each window. */

@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly minutes: number
   readonly abortsPerMinute: number
   readonly callsPerMinute: number
+  /** So many of each are begun, also when that takes longer. */
+  readonly atLeast: number
   readonly onCall: (call: SoakCall) => void
 }
 
@@ -92,7 +94,7 @@ const jobs: readonly Job[] = [
 
 /** Runs the load to its end. Resolves when every call has ended. */
 export async function runLoad(options: LoadOptions): Promise<void> {
-  const { minutes, abortsPerMinute, callsPerMinute, random, onCall } = options
+  const { minutes, abortsPerMinute, callsPerMinute, atLeast, random, onCall } = options
   const agent = new Agent({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: 16 })
   const running = new Set<Promise<void>>()
   const begin = (call: Promise<SoakCall>): void => {
@@ -114,7 +116,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
       for (; calls < elapsed * callsPerMinute && isFree(); calls++) {
         begin(makeCall(options.origin, agent, random.pick(jobs)))
       }
-      if (elapsed < minutes) return
+      if (elapsed < minutes || Math.min(aborts, calls) < atLeast) return
       clearInterval(timer)
       resolve()
     }, tickMs)

@@ -60,6 +60,8 @@ export interface SoakOptions {
   readonly workers: number
   /** Refusals made beforehand: as many as the gateway keeps, so that what it keeps of them has its size. */
   readonly refusals: number
+  /** Calls of each kind that are made also when that takes longer; none unless it is said. */
+  readonly atLeast?: number
   readonly onProgress?: (line: string) => void
 }
 
@@ -85,7 +87,7 @@ const upstreamConnections = 32
 
 /** Runs a soak. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const { minutes, seed, workers } = options
+  const { minutes, seed, workers, atLeast = 0 } = options
   const provider = await startLoopbackProvider()
   try {
     const upstreams = everyUpstream(provider).map((upstream) => ({
@@ -104,7 +106,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       await sendRefusals(gateway.url, options.refusals, onCall)
       const random = createRandom(seed)
       const origin = gateway.url
-      const load = { origin, random, minutes, abortsPerMinute, callsPerMinute, onCall }
+      const load = { origin, random, minutes, abortsPerMinute, callsPerMinute, atLeast, onCall }
       const looks = await Promise.race([
         lookWhile({ gateway, watched }, options, () => runLoad(load)),
         failWhenEnded(gateway),
@@ -240,6 +242,11 @@ async function lookWhile(
     clearInterval(timer)
   }
   look()
+  // A short run on a machine that stood still.
+  for (let more = 0; more < 60 && observed.some(({ asked }) => asked.length < 3); more++) {
+    await sleep(lookEveryMs)
+    look()
+  }
   const answers = observed.reduce((all, { asked }) => all + asked.length, 0)
   if (answers > 0) await gateway.logged(heldMark, answers)
   return observed.map(({ pid, samples, asked }) => ({
@@ -265,9 +272,9 @@ function countDescriptors(pid: number): number {
   return readdirSync(`/proc/${String(pid)}/fd`).length
 }
 
-/** Descriptors once the callers' connections are closed at this end too, which takes a moment: ten seconds at most. */
+/** Descriptors once the callers' connections are closed at this end too, which takes a moment: a minute at most. */
 async function countSettled(pid: number, enough: number): Promise<number> {
-  for (let look = 0; look < 100 && countDescriptors(pid) > enough; look++) await sleep(100)
+  for (let look = 0; look < 600 && countDescriptors(pid) > enough; look++) await sleep(100)
   return countDescriptors(pid)
 }
 

@@ -66,7 +66,7 @@ async function judgeReceipt(origin: string, exchange: SeenExchange): Promise<str
   const { 'x-receipt-id': id = '', 'x-receipt-token': token = '' } = exchange.headers
   if (!/^[0-9a-f]{32}$/.test(id)) return 'an answer names no receipt'
   const fetched = await callRaw({
-    url: `${origin}/v1/receipts/${id}?wait=10`,
+    url: `${origin}/v1/receipts/${id}?wait=60`,
     headers: { authorization: `Bearer ${token}` },
   })
   if (fetched.status !== 200) return `the receipt answered ${String(fetched.status)}`

@@ -16,14 +16,15 @@ export default defineConfig({
     execArgv: ['--conditions=source'],
     // Each file may start servers, a chain or a browser: more workers would only take turns.
     maxWorkers: Math.min(8, availableParallelism()),
-    // Generous: a loaded machine is no fault.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 30_000,
+    // Generous: a loaded machine is no fault, nor one that stands still for some seconds.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
+    // Vitest's own second is for pages, not for processes and blocks.
+    expect: { requireAssertions: true, poll: { timeout: 60_000 } },
     retry: 0,
     allowOnly: false,
     passWithNoTests: false,
-    expect: { requireAssertions: true },
     coverage: {
       enabled: false,
       provider: 'v8',

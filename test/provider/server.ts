@@ -34,7 +34,7 @@ export interface LoopbackServerOptions {
 }
 
 const maxBodyBytes = 64 * 1024 * 1024
-const maxIdleWaitMs = 30_000
+const maxIdleWaitMs = 60_000
 
 /** Makes the server, not yet listening. `clock` gives ms since 1970. */
 export function createLoopbackServer(

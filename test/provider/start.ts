@@ -29,7 +29,7 @@ export interface LoopbackProvider {
   readonly url: string
   /**
    * The last 1,000 requests. With `waitUntilIdleMs` it answers as soon as `atLeast` (default 0)
-   * requests have arrived and none is open, at the latest after that time (30 s at most): the way
+   * requests have arrived and none is open, at the latest after that time (60 s at most): the way
    * to wait for an abort to arrive.
    */
   log(options?: {

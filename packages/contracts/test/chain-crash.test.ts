@@ -21,7 +21,7 @@ import {
 const account = privateKeyToAccount(senderKey)
 const funded = `${sender}=1000000000000000000000`
 
-const crashTest = { ...needsAnvil, timeout: 120_000 }
+const crashTest = { ...needsAnvil, timeout: 300_000 }
 
 type Call = (method: string, params: unknown[]) => Promise<unknown>
 
@@ -83,7 +83,7 @@ class Witness {
     const count = this.#acknowledged.size
     const isMined = async (): Promise<boolean> =>
       Number(await call('eth_getTransactionCount', [sender, 'latest'])) === count
-    await vi.waitUntil(isMined, { timeout: 10_000, interval: 20 })
+    await vi.waitUntil(isMined, { timeout: 60_000, interval: 20 })
     for (const hash of this.#acknowledged) {
       const receipt = Object(await call('eth_getTransactionReceipt', [hash]))
       assert.equal(receipt.status, '0x1', hash)
@@ -170,7 +170,7 @@ test('survives kill -9 of the whole chain at random instants', crashTest, async 
     const { blocks } = witness.counts
     await vi.waitUntil(
       async () => Number(await call('eth_blockNumber', [])) >= Math.max(blocks, 1),
-      { timeout: 10_000, interval: 20 },
+      { timeout: 60_000, interval: 20 },
     )
     await witness.checkBlocks(call)
     const raw = await signTransfer(nonce)

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import {
@@ -59,11 +59,22 @@ test('funds accounts on the first start only and keeps them after', needsAnvil, 
   expect(await balances(second.port, payee)).toEqual(['0x7d0', 0n])
 })
 
+/** On a port that the system gives nobody who asks for any: it is still free when it is given up. */
+async function listenBelow(): Promise<{ readonly server: Server; readonly port: number }> {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isTaken = await Promise.race([
+      once(server, 'listening').then(() => false),
+      once(server, 'error').then(() => true),
+    ]).catch(() => true)
+    if (!isTaken) return { server, port }
+  }
+  throw new Error('no port is free')
+}
+
 test('takes the port it is given, and says so when that port is taken', needsAnvil, async () => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+  const { server, port } = await listenBelow()
   const directory = temporaryDirectory()
   const refused = await runProgram(['--data', directory, '--port', String(port)])
   expect(refused.code).toBe(1)

@@ -13,7 +13,7 @@ import {
 
 const account = privateKeyToAccount(senderKey)
 const funded = `${sender}=1000000000000000000`
-const waiting = { timeout: 10_000, interval: 10 }
+const waiting = { timeout: 60_000, interval: 10 }
 
 function signTransfer(nonce: number) {
   return account.signTransaction({

@@ -217,7 +217,7 @@ export function isRunning(pid: number): boolean {
 }
 
 export async function untilGone(pid: number): Promise<void> {
-  await vi.waitUntil(() => !isRunning(pid), { timeout: 10_000, interval: 10 })
+  await vi.waitUntil(() => !isRunning(pid), { timeout: 60_000, interval: 10 })
 }
 
 function findOrUndefined(): string | undefined {

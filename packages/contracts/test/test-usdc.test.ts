@@ -135,10 +135,13 @@ test('refuses the golden payment with any field changed', needsAnvil, async () =
 test('keeps to the time window, both ends excluded', needsAnvil, async () => {
   const { reader } = await openToken()
   // The chain mines one block when it comes up and then has no reason to mine another.
-  const block = await vi.waitUntil(async () => {
-    const newest = await reader.getBlock()
-    return newest.number > 0n ? newest : undefined
-  })
+  const block = await vi.waitUntil(
+    async () => {
+      const newest = await reader.getBlock()
+      return newest.number > 0n ? newest : undefined
+    },
+    { timeout: 60_000, interval: 10 },
+  )
   const cases = [
     {
       validAfter: block.timestamp,

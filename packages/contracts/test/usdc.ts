@@ -70,7 +70,7 @@ export async function openToken() {
   const settled = async (sent: Promise<Hex>) => {
     const hash = await sent
     await vi.waitUntil(() => chain.read('eth_getTransactionReceipt', [hash]), {
-      timeout: 10_000,
+      timeout: 60_000,
       interval: 5,
     })
     return reader.getTransactionReceipt({ hash })

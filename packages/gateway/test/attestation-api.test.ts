@@ -40,7 +40,7 @@ async function serveHelper(): Promise<TextService> {
 }
 
 function attestation(): Readonly<Record<string, unknown>> {
-  return { attestation: { kind: 'nitro-enclave', socketPath, timeoutMs: 2000 } }
+  return { attestation: { kind: 'nitro-enclave', socketPath, timeoutMs: 60_000 } }
 }
 
 test('the attestation names its kind and carries report data for the caller’s nonce', async () => {
@@ -75,7 +75,7 @@ test('without its source a running gateway keeps its keyset, and says that there
   const call = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: '{' })
   expect(call.status).toBe(400)
   expect(call.headers.get('x-receipt-id')).toMatch(/^[0-9a-f]{32}$/)
-  expect(gateway.stderr()).toContain('no evidence could be made')
+  await gateway.logged('no evidence could be made')
 })
 
 test('a gateway without evidence for its keys does not start, and says why', async () => {

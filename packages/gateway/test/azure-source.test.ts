@@ -32,7 +32,7 @@ import {
 import { startSwtpm, swtpmMissing, type RunningSwtpm } from './support/start-swtpm.ts'
 import { writeNv } from './support/write-nv.ts'
 
-const timeoutMs = 10_000
+const timeoutMs = 60_000
 const akHandle = 0x81000003
 const owner = 0x40000001
 const digests = { build: sha256('build'), configuration: sha256('configuration') }

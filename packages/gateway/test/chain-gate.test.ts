@@ -71,7 +71,7 @@ test('while the chain does not answer payments are refused, offers are not; then
   expect(await admitted(scheme, 'payment')).toBe('chain-unreachable')
   expect(await admitted(scheme)).toBe('admitted')
   proxy.rule = undefined
-  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => gate.isOpen()).toBe(true)
   expect(await admitted(scheme, 'payment')).toBe('admitted')
   await scheme.close()
 })
@@ -89,7 +89,7 @@ test('a node that answers nonsense is one that does not answer', async () => {
   expect(gate.isOpen()).toBe(false)
   await again.promise
   proxy.rule = undefined
-  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => gate.isOpen()).toBe(true)
 })
 
 test('a chain that turns out to be another one sells nothing, and is told of once', async () => {
@@ -101,7 +101,7 @@ test('a chain that turns out to be another one sells nothing, and is told of onc
     told.push(error)
   })
   proxy.rule = undefined
-  await expect.poll(() => told.length, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => told.length).toBe(1)
   expect(gate.isOpen()).toBe(false)
   expect(String(told[0]?.message)).toContain('eip155:84532')
 })
@@ -115,10 +115,10 @@ test('what is no answer leaves it closed: neither the start nor the process ends
     return { result: null }
   }
   const gate = await open({}, proxy.url)
-  await expect.poll(() => asked, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => asked).toBeGreaterThan(1)
   expect(gate.isOpen()).toBe(false)
   proxy.rule = undefined
-  await expect.poll(() => gate.isOpen(), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => gate.isOpen()).toBe(true)
 })
 
 test('a start that is refused ends, also while the chain does not answer', async () => {

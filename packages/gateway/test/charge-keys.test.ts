@@ -29,7 +29,7 @@ type Options = Partial<Parameters<typeof startMeteredGateway>[2]>
 let network: MeteredNetwork
 let provider: LoopbackProvider
 // Processes and blocks of a second each, on a machine that may have other work.
-const slow = { timeout: 180_000 }
+const slow = { timeout: 240_000 }
 const claimAtOnce = { maxUnclaimedAtomic: '1' }
 const body = chatBody('loopback-echo', false)
 
@@ -134,7 +134,7 @@ function payOn(key: Hex): {
 
 /** Within a bound, since blocks take a second. */
 async function until(isSo: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const end = performance.now() + 45_000
+  const end = performance.now() + 60_000
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`never: ${what}`)
     await setTimeout(50)

@@ -48,7 +48,8 @@ function configure(more: object = {}): Readonly<Record<string, unknown>> {
       model('asking', { addUsage: true }),
       model('aborted', { onDisconnect: 'abort' }),
       model('brief', { onDisconnect: { drain: { maxMs: 100 } } }),
-      model('impatient', { timeouts: { idleMs: 200 } }),
+      // Also for the upstream, which is this process: longer than it may stand still.
+      model('impatient', { timeouts: { idleMs: 12_000 } }),
       model('capped', { limits: { ...limits, maxChargeAtomic: '100' } }),
       model('flat', { price: { perCallAtomic: '9' }, limits: {} }),
     ],

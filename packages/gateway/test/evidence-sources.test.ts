@@ -29,7 +29,7 @@ import {
   type TextService,
 } from './support/serve-text.ts'
 
-const timeoutMs = 5000
+const timeoutMs = 60_000
 let folder: string
 let socketPath: string
 let service: TextService | undefined

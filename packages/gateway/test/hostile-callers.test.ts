@@ -48,20 +48,22 @@ async function stopReading(origin: string): Promise<FetchedReceipt> {
   const body = createChatBody({ model: 'long', stream: true })
   const response = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', body })
   const { id, token } = receiptOf(Object.fromEntries(response.headers))
-  const receipt = await fetchReceipt(origin, id, token, 20)
+  const receipt = await fetchReceipt(origin, id, token, 60)
   await response.body?.cancel()
   return receipt
 }
 
-test.each([{ totalTimeoutMs: 3000 }, { idleTimeoutMs: 1000 }])(
-  'a caller who stops reading has left, and pays, when %j is over',
-  async (limits) => {
+test('a caller who stops reading has left, and pays, when either time is over', async () => {
+  // The upstream is this process, which may stand still: that alone must not take so long.
+  const times = [{ totalTimeoutMs: 14_000 }, { idleTimeoutMs: 12_000 }]
+  const ends = times.map(async (limits) => {
     const hurried = await startGateway({ provider: upstream, limits })
     const { claims } = await stopReading(hurried.url)
     expect(claims['outcome']).toMatchObject({ state: 'aborted-by-client', error: null })
     await disposeGateway(hurried)
-  },
-)
+  })
+  await Promise.all(ends)
+})
 
 test('request bodies are held up to a sum, and the memory comes back', async () => {
   const limits = { maxRequestBytes: 60_000, maxHeldRequestBytes: 100_000 }
@@ -92,7 +94,7 @@ test.each([
   const answer = await postChat(gateway.url, body)
   expect(answer.failure).not.toBeNull()
   const { id, token } = receiptOf(answer.headers)
-  const { claims } = await fetchReceipt(gateway.url, id, token, 20)
+  const { claims } = await fetchReceipt(gateway.url, id, token, 60)
   expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'answer-malformed' })
 })
 
@@ -146,7 +148,7 @@ test('an error of the provider stays one when the caller leaves at once', async 
   const body = createChatBody({ model: 'fails', stream: true })
   const answer = await postChat(gateway.url, body, { leaveWhen: () => true })
   const { id, token } = receiptOf(answer.headers)
-  const { claims } = await fetchReceipt(gateway.url, id, token, 10)
+  const { claims } = await fetchReceipt(gateway.url, id, token, 60)
   expect(claims['outcome']).toMatchObject({ state: 'upstream-error', error: 'error-in-stream' })
 })
 

@@ -75,7 +75,7 @@ function remember({ payload }: FetchedReceipt): bigint {
 
 async function receiptOfCall(answer: RawResult): Promise<FetchedReceipt> {
   const { id } = receiptOf(answer.headers)
-  return fetchReceipt(gateway.url, id, null, 10)
+  return fetchReceipt(gateway.url, id, null, 60)
 }
 
 /** What the stock client does with an answer that it did not fetch itself. */
@@ -231,7 +231,7 @@ test('a stock client gets back by GET what it did not use', async () => {
 
 test('kill -9 in the middle of a stream: the voucher is used up, and the next call goes on', async () => {
   const client = createMeteredClient(network, network.createChannelPayer(), 'batch-settlement')
-  const body = chatBody('loopback-slow-300', true, 'one two three four five six seven eight')
+  const body = chatBody('loopback-slow-20000', true, 'one two three four five six seven eight')
   const payment = await signFor(client, gateway, body)
   const dying = Promise.withResolvers<void>()
   const calling = post(gateway, body, payment, {
@@ -252,7 +252,7 @@ test('kill -9 in the middle of a stream: the voucher is used up, and the next ca
   const response = await paidFetch(url, { method: 'POST', body: next })
   expect(response.status, await response.clone().text()).toBe(200)
   const { id } = receiptOf(Object.fromEntries(response.headers))
-  remember(await fetchReceipt(gateway.url, id, null, 10))
+  remember(await fetchReceipt(gateway.url, id, null, 60))
 })
 
 test('charged = receipts = claimed ≤ deposited, on every channel, without a gap', async () => {
@@ -268,7 +268,7 @@ test('charged = receipts = claimed ≤ deposited, on every channel, without a ga
     }
     const channelId: Hex = `0x${channel}`
     for (let look = 0; (await network.channelOf(channelId))[1] !== total; look++) {
-      if (look > 200) break
+      if (look > 600) break
       // The chain makes a block a second: looking more often only costs.
       await setTimeout(100)
     }

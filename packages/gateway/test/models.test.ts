@@ -51,7 +51,7 @@ beforeAll(async () => {
         meteredModel('house-chat', 'openai', 'loopback-echo'),
         { ...meteredModel('shy-chat', 'openai', 'loopback-echo'), addUsage: false },
         { ...meteredModel('loopback-echo', 'openai', 'loopback-echo'), aliases: [] },
-        meteredModel('house-slow', 'openai', 'loopback-slow-100'),
+        meteredModel('house-slow', 'openai', 'loopback-slow-20000'),
         meteredModel('house-failing', 'openai', 'hostile-status-500'),
         meteredModel('house-claude', 'anthropic', 'loopback-echo'),
         meteredModel('house-gemini', 'google', 'loopback-echo'),
@@ -104,7 +104,7 @@ test.each(aliased)(
     const call = createWireCall(wire, model)
     const answer = await sendWireCall(gateway.url, call, { headers })
     expect(answer, answer.body.toString()).toMatchObject({ status: 200, failure: null })
-    const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+    const [entry] = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
     const received = Buffer.from(entry?.bodyBase64 ?? '', 'base64')
     expect(received.toString()).toBe(call.body.toString().replace(model, 'loopback-echo'))
     expect(entry?.path).toBe(call.path.replace(model, 'loopback-echo'))
@@ -138,7 +138,7 @@ test('puts the name of the model into a form', async () => {
     headers: { ...headers, 'content-type': 'multipart/form-data; boundary=frontier7' },
   })
   expect(answer.status).toBe(200)
-  const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   expect(entry?.bodyBase64).toBe(field('loopback-echo').toString('base64'))
   const { claims } = await expectVerified(gateway.url, answer, body)
   expect(claims).toMatchObject({ forwarded: { transform: 'model-name' } })
@@ -180,7 +180,7 @@ test('charges who leaves for what was seen, by an estimate within what was autho
   const call = createWireCall('chat', 'house-slow', { stream: true, max_tokens: 500 })
   const answer = await sendWireCall(gateway.url, call, {
     headers,
-    leaveWhen: (bytes) => bytes > 1000,
+    leaveWhen: (bytes) => bytes > 0,
   })
   const { claims, payload } = await expectVerified(gateway.url, answer, call.body, {})
   expect(claims).toMatchObject({
@@ -197,7 +197,7 @@ test('charges who leaves for what was seen, by an estimate within what was autho
 test('asks for the usage of a stream that did not, charges by it, and keeps its chunk in the receipt', async () => {
   const call = createWireCall('chat', 'house-chat', { stream: true })
   const answer = await callMetered('chat', 'house-chat', { stream: true })
-  const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   const forwarded = Buffer.from(entry?.bodyBase64 ?? '', 'base64')
   expect(forwarded.toString()).toBe(
     call.body
@@ -228,7 +228,7 @@ test('leaves a stream as it is for who forbids a rewrite, and estimates what it 
   const forbidding = { headers: { ...headers, 'x-countersign-rewrite': 'none' } }
   const answer = await sendWireCall(gateway.url, call, forbidding)
   expect(answer.status, answer.body.toString()).toBe(200)
-  const [entry] = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const [entry] = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   expect(entry?.bodyBase64).toBe(call.body.toString('base64'))
   expect(entry?.headers).not.toHaveProperty('x-countersign-rewrite')
   const { claims } = await expectVerified(gateway.url, answer, call.body)

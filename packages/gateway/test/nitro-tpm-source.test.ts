@@ -26,7 +26,7 @@ import {
 import { expectTaken } from './support/expect-taken.ts'
 
 const nvIndex = 0x01800c51
-const timeoutMs = 5000
+const timeoutMs = 60_000
 const [define, undefine, write, read, nsm] = [0x12a, 0x122, 0x137, 0x14e, 0x20000001]
 let folder: string
 let socketPath: string

@@ -1,7 +1,7 @@
 import { createCallName } from '../src/payment/call-names.ts'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { encodeFunctionData, keccak256 } from 'viem'
+import { encodeFunctionData, keccak256, type Hex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openChannelScheme } from '../src/payment/channel/open-channel-scheme.ts'
@@ -261,7 +261,9 @@ test('a withdrawal that begins stops new calls and is answered by a claim', asyn
 })
 
 test('what does not fit is refused with its code, and leaves nothing behind', async () => {
-  const fixture = await startScheme(chain, { depositTimeoutMs: 1 })
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const fixture = await startScheme(chain, { depositTimeoutMs: 1, rpcUrl: proxy.url })
   const { ledger } = fixture.scheme.context
   const { terms } = fixture.options
   const payer = createChannelPayer(fixture.key, terms)
@@ -298,10 +300,21 @@ test('what does not fit is refused with its code, and leaves nothing behind', as
   // A deposit that is not deep enough in time is not lost: the same payment comes again.
   const offer = offerOf(terms, 100n)
   const deposit = payer.deposit(offer, 100n, 5000n)
+  // The node takes it, and no block does.
+  const held: Hex[] = []
+  proxy.rule = (method, [raw]) => {
+    if (method !== 'eth_sendRawTransaction') return 'forward'
+    const serialized: Hex = `0x${String(raw).slice(2)}`
+    held.push(serialized)
+    return { result: keccak256(serialized) }
+  }
   let admission = await admit(fixture, 100n, () => deposit)
   expect(codeOf(admission)).toBe('deposit-pending')
-  const [sent] = [...ledger.state.transactions.values()]
-  await chain.mined(sent?.hash ?? '')
+  proxy.rule = undefined
+  const [serializedTransaction = '0x'] = held
+  const sent = await chain.client.sendRawTransaction({ serializedTransaction })
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ hash: sent }])
+  await chain.mined(sent)
   admission = await admit(fixture, 100n, () => deposit)
   await expectReservation(admission).charge(1n)
   expect(ledger.state.channels.get(payer.channelId)?.view.depositedAtomic).toBe(5000n)

@@ -265,13 +265,15 @@ test('a settlement that is not confirmed in time goes on, and the same payment i
   })
   expect(await first.complete('unused')).toMatchObject({ amountAtomic: 0n })
   answer?.()
-  const second = await admitWith(scheme, payment)
-  const release = await second.release()
-  if (release.kind === 'refused') expect(release.refusal.code).toBe('payment-settlement-unknown')
-  await second.complete(release.kind === 'released' ? 'used' : 'unused')
-  const last = release.kind === 'released' ? undefined : await admitWith(scheme, payment)
-  await last?.release()
-  await last?.complete('used')
+  // Its block may still be to come: each time it is asked for again 300 ms pass.
+  for (let again = 0, isReleased = false; !isReleased; again++) {
+    if (again > 200) throw new Error('the settlement is never confirmed')
+    const next = await admitWith(scheme, payment)
+    const release = await next.release()
+    isReleased = release.kind === 'released'
+    if (release.kind === 'refused') expect(release.refusal.code).toBe('payment-settlement-unknown')
+    await next.complete(isReleased ? 'used' : 'unused')
+  }
   const used = await scheme.admit(withPayment(createRequest({}), payment))
   expect(expectRefused(used).code).toBe('payment-already-used')
   expect([...proxy.broadcasts.values()].map(({ length }) => length)).toEqual([1])
@@ -292,6 +294,8 @@ test('lost answers and a chain that is away for a moment change nothing', async 
   const admitted = await admitWith(scheme, payment)
   expect((await admitted.release()).kind).toBe('released')
   await admitted.complete('used')
+  // The watch over what is settled begins by itself, and may have asked once by now.
+  seen.delete('eth_getBlockByNumber')
   expect(Math.min(...seen.values())).toBeGreaterThan(1)
   const [broadcasts = []] = proxy.broadcasts.values()
   expect(new Set(broadcasts).size).toBe(1)

@@ -274,6 +274,22 @@ test('the ledger refuses changes from a state in which the payment is not', () =
   expect(ledger.transactionsFrom(0)).toEqual([])
 })
 
+test('a chain that is not heard because this process stood still is asked again', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const { signal } = new AbortController()
+  const reads = createChain(createTerms(createExactOptions(chain)), proxy.url, signal)
+  let asked = 0
+  proxy.rule = () => {
+    if (asked++ > 0) return 'forward'
+    // Longer than a read may take in all.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5200)
+    return 'drop'
+  }
+  expect(await reads.retry(() => reads.client.getChainId())).toBe(84_532)
+  expect(asked).toBe(2)
+})
+
 test('turns of one payer are bounded, and those of others go on', async () => {
   const turns = createPayerTurns()
   const [one, other] = [

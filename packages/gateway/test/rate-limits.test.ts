@@ -70,7 +70,7 @@ test('refuses calls above the rate with a signed 429 that says when to come agai
   expect(upstream.requests).toHaveLength(3)
   const [, , , refused] = answers
   if (refused === undefined) throw new Error('five answers')
-  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(50)
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(20)
   expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60)
   expect(refused.headers['x-should-retry']).toBe('true')
   expect(JSON.parse(refused.body.toString())).toMatchObject({
@@ -94,10 +94,11 @@ test('writes such refusals in the form of each wire', () => {
 })
 
 test('lets a key have its own rate', async () => {
-  const key = createKey({ callsPerMinute: 10 })
+  // One more only after 15 s.
+  const key = createKey({ callsPerMinute: 4 })
   const answers: number[] = []
-  for (let count = 0; count < 11; count++) answers.push((await call(key)).status ?? 0)
-  expect(answers).toEqual([...Array<number>(10).fill(200), 429])
+  for (let count = 0; count < 5; count++) answers.push((await call(key)).status ?? 0)
+  expect(answers).toEqual([200, 200, 200, 200, 429])
 })
 
 test('caps the calls of a key at a time, and gives each place back, however a call ends', async () => {

@@ -14,7 +14,9 @@ import { parseConfig } from '../src/config/load-config.ts'
 import { refuseFixedChange } from '../src/config/refuse-fixed-change.ts'
 import { openApiKeyStore } from '../src/payment/api-key-store.ts'
 import { createChatBody, postChat } from './support/chat-call.ts'
+import { beginStream, events } from './support/chat-events.ts'
 import { expectVerified, type FetchedReceipt } from './support/receipts.ts'
+import { startRecordingUpstream } from './support/recording-upstream.ts'
 import {
   createConfig,
   createGatewayFolder,
@@ -51,6 +53,10 @@ function offering(prices: Readonly<Record<string, string>>, config: object = {})
   }
 }
 
+function toList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
 async function start(options: GatewayOptions): Promise<RunningGateway> {
   const gateway = await startGateway({ ...options, folder: createGatewayFolder() })
   onTestFinished(async () => disposeGateway(gateway))
@@ -77,10 +83,25 @@ async function listed(origin: string): Promise<readonly string[]> {
 }
 
 test('gives new calls the new prices and keyset, and lets streams under way end as they began', async () => {
-  const slow = 'loopback-slow-100'
-  const gateway = await start(
-    offering({ [slow]: '10', 'loopback-echo': '20', 'loopback-gone': '1' }),
-  )
+  const slow = 'held'
+  // Streams that end when the test says so.
+  const release = Promise.withResolvers<void>()
+  const upstream = await startRecordingUpstream(async (response) => {
+    beginStream(response)
+    response.write(events[0])
+    await release.promise
+    response.end(events.slice(1).join(''))
+  })
+  onTestFinished(() => upstream.stop())
+  const offeringBoth = (
+    priceAtomic: string,
+    prices: Readonly<Record<string, string>>,
+  ): GatewayOptions => {
+    const { config } = offering(prices)
+    const held = { name: 'held', baseUrl: upstream.url, models: [{ id: slow, priceAtomic }] }
+    return { config: { ...config, upstreams: [held, ...toList(config?.['upstreams'])] } }
+  }
+  const gateway = await start(offeringBoth('10', { 'loopback-echo': '20', 'loopback-gone': '1' }))
   const headers = createKey(gateway)
   const body = createChatBody({ model: slow, stream: true })
   const streams = Array.from({ length: 4 }, () => {
@@ -99,7 +120,7 @@ test('gives new calls the new prices and keyset, and lets streams under way end 
     return ended
   }
   const answers = collect()
-  gateway.reload(offering({ [slow]: '11', 'loopback-echo': '21', 'loopback-new': '30' }))
+  gateway.reload(offeringBoth('11', { 'loopback-echo': '21', 'loopback-new': '30' }))
   await gateway.logged(done)
   expect(hasEnded).toBe(false)
   expect(await listed(gateway.url)).toEqual([slow, 'loopback-echo', 'loopback-new'])
@@ -107,6 +128,7 @@ test('gives new calls the new prices and keyset, and lets streams under way end 
   const newAnswer = await postChat(gateway.url, newBody, { headers })
   const gone = createChatBody({ model: 'loopback-gone', stream: false })
   expect((await postChat(gateway.url, gone, { headers })).status).toBe(404)
+  release.resolve()
 
   const fresh = await expectVerified(gateway.url, newAnswer, newBody)
   const old = await Promise.all(
@@ -214,6 +236,8 @@ test('uses connections on that a reload does not change, and closes the others',
     })
   })
   server.on('connection', (socket) => sockets.push(socket))
+  // Idle connections end by the gateway alone.
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

@@ -34,6 +34,8 @@ async function openUpstream(): Promise<Upstream> {
       held.push(response)
     } else response.end('whole')
   })
+  // Nothing but the pool ends a connection, however long a test stands still.
+  server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   closers.push(() => {
@@ -82,7 +84,7 @@ function openPool(upstream: Upstream): {
 } {
   const clock = { nowMs: 1000 }
   const pool = createRenewedPool(
-    () => new Pool(upstream.origin, { connections: 1, pipelining: 1 }),
+    () => new Pool(upstream.origin, { connections: 1, pipelining: 1, keepAliveTimeout: 600_000 }),
     () => clock.nowMs,
   )
   closers.push(() => pool.destroy())

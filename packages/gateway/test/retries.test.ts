@@ -56,7 +56,15 @@ beforeAll(async () => {
         { name: 'once', upstream: 'a', ...priced },
         { name: 'closed', upstream: 'closed', ...priced },
         { name: 'silent', upstream: 'silent', ...priced },
-        { name: 'hurried', upstream: 'a', ...priced, retry, timeouts: { totalMs: 300 } },
+        // Long enough for a first attempt in a process that stands still; then it waits for longer.
+        {
+          name: 'hurried',
+          upstream: 'a',
+          ...priced,
+          retry: { attempts: 3, maxDelayMs: 60_000 },
+          timeouts: { totalMs: 12_000 },
+        },
+        { name: 'patient', upstream: 'a', ...priced, retry: { attempts: 3, maxDelayMs: 60_000 } },
         { name: 'impatient', upstream: 'a', ...priced, retry, timeouts: { firstByteMs: 300 } },
         { name: 'restless', upstream: 'a', ...priced, retry, timeouts: { idleMs: 300 } },
       ],
@@ -218,7 +226,7 @@ test('gives a connection its own time, and connects again after it', async () =>
 
 test('ends a call whose time is over while it waits', async () => {
   upstream.answer = (response) => {
-    answerError(response, 503, { 'retry-after': '1' })
+    answerError(response, 503, { 'retry-after': '60' })
   }
   const { answer, claims } = await call('hurried')
   expect(answer.status).toBe(504)
@@ -254,10 +262,10 @@ test('does not ask again, and charges nothing, for a caller who left while it wa
       return
     }
     response.once('finish', refused.resolve)
-    answerError(response, 503, { 'retry-after': '1' })
+    answerError(response, 503, { 'retry-after': '60' })
   }
   const controller = new AbortController()
-  const body = createChatBody({ model: 'm', stream: true })
+  const body = createChatBody({ model: 'patient', stream: true })
   const answer = postChat(gateway.url, body, { headers, leaveSignal: controller.signal })
   await refused.promise
   // When a later call has its answer, the gateway has read the refusal and waits.

@@ -26,7 +26,7 @@ import { startSwtpm, swtpmMissing } from './support/start-swtpm.ts'
 import { createTestChallenger } from './support/test-challenger.ts'
 
 const nowMs = Date.now()
-const timeoutMs = 10_000
+const timeoutMs = 60_000
 const tpmQueue = 17
 let folder: string
 

@@ -28,7 +28,7 @@ type Enrolled = {
   readonly folder: string
 }
 
-const timeoutMs = 10_000
+const timeoutMs = 60_000
 const events = listGatewayEvents(randomBytes(32), randomBytes(32))
 let enrolled: Enrolled | undefined
 

@@ -20,7 +20,7 @@ import type { TpmAddress } from '../src/enclave/tpm/tpm-transport.ts'
 import { startSwtpm, swtpmMissing, type RunningSwtpm } from './support/start-swtpm.ts'
 import { writeNv } from './support/write-nv.ts'
 
-const timeoutMs = 10_000
+const timeoutMs = 60_000
 const nowMs = Date.now()
 const dates = Array.from({ length: 3 }, () => [nowMs - 86_400_000, nowMs + 86_400_000] as const)
 const indexRight = 0x01c10002

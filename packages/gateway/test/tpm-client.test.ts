@@ -38,7 +38,7 @@ afterAll(async () => {
 
 function use<T>(running: RunningSwtpm, task: (tpm: TpmTransport) => Promise<T>): Promise<T> {
   const address: TpmAddress = { kind: 'unix', path: running.socketPath }
-  return withTpm(address, 10_000, task)
+  return withTpm(address, 60_000, task)
 }
 
 test('the endorsement key is the one of the certificate, which the test authority issued', async ({
@@ -161,15 +161,15 @@ test('works the same over a character device', async ({ skip }) => {
   try {
     const address: TpmAddress = { kind: 'device', path: device.path }
     const bySocket = await use(swtpm, (tpm) => readNv(tpm, endorsementCertificateIndex))
-    const byDevice = await withTpm(address, 10_000, (tpm) =>
+    const byDevice = await withTpm(address, 60_000, (tpm) =>
       readNv(tpm, endorsementCertificateIndex),
     )
     expect(bySocket?.length).toBeGreaterThan(800)
     expect(byDevice).toEqual(bySocket)
     const template = endorsementKeyTemplate
-    const key = await withTpm(address, 10_000, (tpm) => createPrimary(tpm, template))
+    const key = await withTpm(address, 60_000, (tpm) => createPrimary(tpm, template))
     expect(key.public.key.kind).toBe('RSA')
-    await withTpm(address, 10_000, (tpm) => flushContext(tpm, key.handle))
+    await withTpm(address, 60_000, (tpm) => flushContext(tpm, key.handle))
   } finally {
     await device.stop()
   }

@@ -39,7 +39,7 @@ afterEach(async () => {
 /** A TPM that gives these answers, one for each command; `undefined` hangs up, an empty one stays silent. */
 async function openScripted(
   answers: readonly (Buffer | undefined)[],
-  timeoutMs = 5000,
+  timeoutMs = 60_000,
 ): Promise<TpmTransport> {
   const path = join(folder, 'tpm.sock')
   let next = 0
@@ -259,16 +259,16 @@ test('a challenger cannot choose where the answer goes, and what it refuses is r
   ]
   for (const [headers, status, code] of answers) {
     const challenger = await serveText({ status, headers, body: 'x' })
-    const asked = createHttpChallenger(`${challenger.url}/`, 5000).challenge(Buffer.of(1))
+    const asked = createHttpChallenger(`${challenger.url}/`, 60_000).challenge(Buffer.of(1))
     await expect(asked).rejects.toMatchObject({ code })
     await challenger.stop()
   }
   const large = await serveText({ status: 200, headers: {}, body: 'x'.repeat(65_537) })
   await expect(
-    createHttpChallenger(large.url, 5000).conclude('0', Buffer.of(1)),
+    createHttpChallenger(large.url, 60_000).conclude('0', Buffer.of(1)),
   ).rejects.toMatchObject({ code: 'attester-malformed' })
   await large.stop()
   await expect(
-    createHttpChallenger(large.url, 5000).conclude('0', Buffer.of(1)),
+    createHttpChallenger(large.url, 60_000).conclude('0', Buffer.of(1)),
   ).rejects.toMatchObject({ code: 'attester-unreachable' })
 })

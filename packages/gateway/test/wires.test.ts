@@ -39,7 +39,7 @@ beforeEach(async () => {
 })
 
 async function readOnlyEntry(): Promise<LoggedRequest> {
-  const log = await provider.log({ waitUntilIdleMs: 10_000, atLeast: 1 })
+  const log = await provider.log({ waitUntilIdleMs: 60_000, atLeast: 1 })
   expect(log).toHaveLength(1)
   const [entry] = log
   if (entry === undefined) throw new Error('Nothing was logged.')
@@ -164,7 +164,7 @@ test.each(['responses', 'messages', 'stream-generate'])(
 test.each(['responses', 'messages', 'stream-generate'])(
   'leaves the provider of %s when its caller leaves',
   async (wire) => {
-    const call = createWireCall(wire, 'loopback-slow-100', { stream: true })
+    const call = createWireCall(wire, 'loopback-slow-20000', { stream: true })
     const answer = await sendWireCall(gateway.url, call, { leaveWhen: (bytes) => bytes > 0 })
     expect(answer.status).toBe(200)
     expect((await readOnlyEntry()).end.kind).toBe('aborted-by-client')

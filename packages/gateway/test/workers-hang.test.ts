@@ -12,7 +12,10 @@ import { openLines } from './support/worker-lines.ts'
 
 const workers = 2
 const program = fileURLToPath(new URL('support/blocking-gateway.ts', import.meta.url))
-const stream = createChatBody({ model: 'loopback-slow-60', stream: true })
+// Under way for 15 s: longer than a machine stands still.
+const stream = createChatBody({ model: 'loopback-slow-800', stream: true })
+/** Longer than the healthy one may stand still. */
+const workerTimeoutMs = 12_000
 const echo = createChatBody({ model: 'loopback-echo', stream: false })
 
 let provider: TlsLoopbackProvider
@@ -25,14 +28,14 @@ beforeAll(async () => {
   gateway = await startGateway({
     program,
     nodeFlags: ['--conditions=source'],
-    limits: { workerTimeoutMs: 4000 },
+    limits: { workerTimeoutMs },
     config: {
       workers,
       payment: { apiKeys: { asset: 'credits' } },
       upstreams: [{ name: 'loopback', baseUrl, caFile, models }],
     },
   })
-}, 60_000)
+})
 
 afterAll(async () => {
   await disposeGateway(gateway)
@@ -69,7 +72,7 @@ test('a worker whose event loop is blocked is ended and replaced, and what it ha
   process.kill(blocked, 'SIGUSR2')
   await gateway.logged('a worker does not answer and is ended')
   expect(gateway.stderr()).toContain(
-    `"worker":0,"pid":${blocked},"timeoutMs":4000,"msg":"a worker does not answer and is ended"`,
+    `"worker":0,"pid":${blocked},"timeoutMs":${workerTimeoutMs},"msg":"a worker does not answer and is ended"`,
   )
   await gateway.logged('a worker serves', workers + 1)
   expect([pidOf(0) === blocked, pidOf(1)]).toEqual([false, healthy])
@@ -85,4 +88,4 @@ test('a worker whose event loop is blocked is ended and replaced, and what it ha
   expect(more.filter(({ status }) => status === 200)).toHaveLength(cut.length)
   expect((await callRaw({ url: `${gateway.url}/readyz` })).status).toBe(200)
   for (const line of await openLines(gateway.url, workers)) line.close()
-}, 60_000)
+})

@@ -72,10 +72,10 @@ export const withdrawMidstream: Attack = async (context) => {
     })
     executed += executions
     return answers.every((answer) => !isServed(answer))
-  }, 8000)
+  }, 30_000)
   demand(isRefused, `${executed} calls were served while a withdrawal was pending`)
   const owed = payer.chargedAtomic()
-  const isClaimed = await until(async () => (await readChannel(rpcUrl, id)).claimed >= owed, 15_000)
+  const isClaimed = await until(async () => (await readChannel(rpcUrl, id)).claimed >= owed)
   demand(isClaimed, `${owed} was charged and not claimed while the withdrawal ran`)
   return passed(`${executed} calls until it was noticed, then refused; ${owed} claimed in time`)
 }
@@ -113,7 +113,7 @@ export const raceRefunds: Attack = async (context) => {
   )
   demand(executions === 0, 'a refund ran a call')
   const { id } = payer.channelOf(offer)
-  await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n, 10_000)
+  await until(async () => (await readChannel(rpcUrl, id)).balance < 20_000n)
   const again = await context.send(refunds[0], desk, get)
   const { balance, claimed } = await readChannel(rpcUrl, id)
   demand(claimed === charged || claimed === 0n, `claimed ${claimed}, charged ${charged}`)

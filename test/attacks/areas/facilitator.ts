@@ -110,7 +110,7 @@ export const poisonBatch: Attack = async (context) => {
   demand(isServed(opening), `the channel could not be opened: ${tally([opening])}`)
   poisoner.hear(opening)
   const { id: first } = poisoner.channelOf(poisonable.accepted)
-  const claims = await until(async () => (await readChannel(rpcUrl, first)).claimed > 0n, 20_000)
+  const claims = await until(async () => (await readChannel(rpcUrl, first)).claimed > 0n)
   if (!claims) return notRun('the server claims nothing within 20 s')
   // v of 0 or 1: some verifiers take it, the contract never does.
   const bad = await poisoner.sign(await context.quote())
@@ -126,7 +126,6 @@ export const poisonBatch: Attack = async (context) => {
   const { id } = payer.channelOf(offerOf.accepted)
   const isClaimed = await until(
     async () => (await readChannel(rpcUrl, id)).claimed >= payer.chargedAtomic(),
-    20_000,
   )
   const how = isServed(taken) ? 'was served' : 'was refused'
   demand(isClaimed, `the bad voucher ${how}, and the good channel was never claimed`)

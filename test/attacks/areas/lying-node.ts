@@ -88,7 +88,7 @@ async function inventMoney(context: Context): Promise<string> {
     executions === 0 && !answers.some(isServed),
     `${executions} executions for money that one of two nodes had invented`,
   )
-  const later = await until(async () => isServed(await context.send(await context.pay())), 20_000)
+  const later = await until(async () => isServed(await context.send(await context.pay())))
   demand(later, 'nothing was served when the nodes agreed again')
   const told = answers.map(({ body }) => codeOf(body.toString())).join(' ')
   return `money that one of two nodes invented bought nothing: ${tally(answers)} ${told}`
@@ -129,11 +129,11 @@ async function raiseFees(context: Context): Promise<string> {
       if (maxPriorityFeePerGas > highest) highest = maxPriorityFeePerGas
     }
     return highest > 10n ** 9n
-  }, 15_000)
+  })
   driver.rpcRule = undefined
   demand(highest <= mostTipPerGas, `${highest / 10n ** 9n} gwei were offered for a unit of gas`)
   demand(isSeen, 'no transaction was sent at the raised fee, and so none was judged')
-  const later = await until(async () => isServed(await context.send(await context.pay())), 20_000)
+  const later = await until(async () => isServed(await context.send(await context.pay())))
   demand(later, 'nothing was served after the fees had fallen')
   return `at a million gwei a tip of ${highest / 10n ** 9n} gwei was offered`
 }
@@ -144,7 +144,7 @@ export async function takeBack(context: Context): Promise<string> {
   if (driver === undefined) throw new Error('no driver')
   const past = rememberHead()
   driver.rpcRule = past.watch
-  const isKnown = await until(() => past.isKnown(), 10_000)
+  const isKnown = await until(() => past.isKnown())
   demand(isKnown, 'the server does not look at the chain')
   driver.rpcRule = undefined
   const payer = createChannelPayer(await driver.createPayerKey(), 20_000n, 9n)
@@ -163,14 +163,14 @@ export async function takeBack(context: Context): Promise<string> {
     })
     executed += executions
     return answers.every((answer) => !isServed(answer))
-  }, 8000)
+  }, 30_000)
   driver.rpcRule = undefined
   demand(isRefused, `${executed} calls were served on a deposit that was taken back`)
   const isBack = await until(async () => {
     const answer = await context.send(await payer.sign(await context.quote()))
     payer.hear(answer)
     return isServed(answer)
-  }, 20_000)
+  })
   demand(isBack, 'the channel was not served again when its deposit was there again')
   return `a deposit that was taken back: ${executed} calls until it was noticed, then none; served when it was there again`
 }

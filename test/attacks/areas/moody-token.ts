@@ -18,7 +18,7 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { chargedIn, type Offer } from '../wire.ts'
 
-const patienceMs = 25_000
+const patienceMs = 60_000
 const feeBasisPoints = 1000n
 
 type Mood = {

@@ -121,7 +121,7 @@ export const raceWithdrawal: Attack = async (context) => {
     await driver.moveClock(withdrawDelaySeconds - 60)
     driver.rpcRule = undefined
     const claimed = async (): Promise<bigint> => (await readChannel(own.rpcUrl, channel.id)).claimed
-    const isClaimed = await until(async () => (await claimed()) >= owed, 30_000)
+    const isClaimed = await until(async () => (await claimed()) >= owed)
     demand(isClaimed, `${owed} was charged and ${await claimed()} claimed in the last minute`)
     await driver.moveClock(withdrawDelaySeconds + 60)
     await ask(own, channel, 'finalizeWithdraw')
@@ -230,7 +230,6 @@ async function freezeChain(context: Context): Promise<Outcome> {
   const owed = channel.payer.chargedAtomic()
   const isClaimed = await until(
     async () => (await readChannel(context.rpcUrl, channel.id)).claimed >= owed,
-    20_000,
   )
   demand(isClaimed, `${owed} was charged and not claimed when the node went on`)
   return passed(`no voucher after a third of the delay; ${owed} claimed when the node went on`)
@@ -263,10 +262,7 @@ export const streamForTenMinutes: Attack = async (context) =>
     const isTaken =
       scheme === 'batch-settlement'
         ? await isClaimedInAll(own, answer)
-        : await until(
-            async () => ((await driver.payeeBalance?.()) ?? 0n) >= before + charged,
-            20_000,
-          )
+        : await until(async () => ((await driver.payeeBalance?.()) ?? 0n) >= before + charged)
     demand(isTaken, `${charged} was charged after eleven minutes, and never taken`)
     return passed(`eleven minutes by the clocks of server and chain: ${charged} charged and taken`)
   })
@@ -277,7 +273,7 @@ async function isClaimedInAll(
 ): Promise<boolean> {
   const { channelId, chargedCumulativeAmount } = Object(settledIn(answer)?.extra?.['channelState'])
   const owed = BigInt(chargedCumulativeAmount)
-  return until(async () => (await readChannel(rpcUrl, channelId)).claimed >= owed, 20_000)
+  return until(async () => (await readChannel(rpcUrl, channelId)).claimed >= owed)
 }
 
 /** T42: the settlement key is replaced while payments are open. */
@@ -300,7 +296,6 @@ export const rotateKey: Attack = async (context) => {
       const owed = channel.payer.chargedAtomic()
       const isClaimed = await until(
         async () => (await readChannel(own.rpcUrl, channel.id)).claimed >= owed,
-        20_000,
       )
       demand(isClaimed, `${owed} was charged under two keys, and not claimed by the second`)
       return passed(`the same channel under two keys: ${owed} claimed by the second`)
@@ -313,7 +308,6 @@ export const rotateKey: Attack = async (context) => {
     const owed = (await Promise.all(charges)).reduce((sum, each) => sum + each, 0n)
     const isTaken = await until(
       async () => ((await driver.payeeBalance?.()) ?? 0n) >= before + owed,
-      20_000,
     )
     demand(isTaken, `${owed} was charged under two keys, and not taken by the second`)
     return passed(`charged under two keys: ${owed} settled by the second`)

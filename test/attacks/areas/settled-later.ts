@@ -9,7 +9,7 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { chargedIn } from '../wire.ts'
 
-const patienceMs = 25_000
+const patienceMs = 60_000
 
 /** A payer of whom nobody else takes anything. */
 type Watched = {

@@ -119,6 +119,6 @@ async function untilMined(wallet: ReturnType<typeof walletOf>, hash: Hex): Promi
     const receipt = await wallet.getTransactionReceipt({ hash }).catch(() => undefined)
     status = receipt?.status ?? ''
     return receipt !== undefined
-  }, 30_000)
+  })
   if (!isMined || status !== 'success') throw new Error(`a transaction failed: ${hash} ${status}`)
 }

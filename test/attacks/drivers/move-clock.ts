@@ -34,7 +34,7 @@ export function createMovedClock(): MovedClock {
       writeFileSync(file, `${seconds}`)
       for (const pid of processes) {
         process.kill(pid, 'SIGUSR2')
-        const isMoved = await until(() => readBack(`${file}.${pid}`) === `${seconds}`, 5000)
+        const isMoved = await until(() => readBack(`${file}.${pid}`) === `${seconds}`)
         if (!isMoved) throw new Error(`process ${pid} did not move its clock`)
       }
     },

@@ -239,7 +239,7 @@ function workOf(provider: LoopbackProvider): Pick<Driver, 'executions' | 'untilI
   return {
     executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
     untilIdle: async () => {
-      await provider.log({ waitUntilIdleMs: 10_000 })
+      await provider.log({ waitUntilIdleMs: 60_000 })
     },
   }
 }
@@ -252,7 +252,7 @@ function readsOf(
   return {
     chargeOf: async (answer) => {
       const { id, token } = receiptOf(answer.headers)
-      return (await fetchReceipt(url, id, token, 10)).payload.charge.amountAtomic
+      return (await fetchReceipt(url, id, token, 60)).payload.charge.amountAtomic
     },
     receiptFits: (answer, request, response) => receiptFits(url, answer, request, response),
     priceOf: (answer) => (scheme === 'exact' ? 300n : priceOf(answer)),
@@ -329,7 +329,7 @@ async function receiptFits(
   response: Uint8Array,
 ): Promise<boolean> {
   const { id, token } = receiptOf(answer.headers)
-  const receipt = await fetchReceipt(url, id, token, 10)
+  const receipt = await fetchReceipt(url, id, token, 60)
   const { checks } = await judge(receipt, { request: Buffer.from(request), response })
   return checks.every(({ status }) => status !== 'failed')
 }

@@ -88,7 +88,7 @@ async function startNetwork(
     requests: requestsFor(scheme),
     executions: async () => (await provider.log()).at(-1)?.sequence ?? 0,
     untilIdle: async () => {
-      await provider.log({ waitUntilIdleMs: 10_000 })
+      await provider.log({ waitUntilIdleMs: 60_000 })
     },
     restart: async () => {
       await end(server.child)

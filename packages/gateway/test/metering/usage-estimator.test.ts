@@ -232,7 +232,7 @@ test('gives no estimate for a job that takes too long, and the others theirs', a
   const job = { request, answer: stream, isStream: true, limits }
   // Millions of events take longer than the time below, by far.
   const long = { ...job, answer: Buffer.alloc(60_000_000, 'a\n\n') }
-  const estimator = open({ timeoutMs: 1000 })
+  const estimator = open({ timeoutMs: 3000 })
   const [first, slow, last] = await Promise.all([
     estimator.estimate(job),
     estimator.estimate(long),

@@ -31,7 +31,11 @@ export async function giveEther(chain: TestChain, address: Hex): Promise<void> {
 
 /** Sends transactions of this account. */
 export function walletOf<T extends Account>(chain: TestChain, account: T) {
-  return createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
+  return createWalletClient({
+    account,
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl, { timeout: 60_000 }),
+  })
 }
 
 /** A contract that answers everything with this error. */

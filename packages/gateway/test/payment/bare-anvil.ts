@@ -22,7 +22,8 @@ export async function startBareAnvil(): Promise<BareAnvil> {
   const args = ['--port', '0', '--chain-id', '84532', '--no-mining', '--block-base-fee-per-gas']
   const child = spawn(findAnvil(process.env), [...args, `${10n ** 9n}`], {
     stdio: ['ignore', 'pipe', 'ignore'],
-    env: { ...process.env, ANVIL_IP_ADDR: '127.0.0.1', NO_COLOR: '1' },
+    // Nobody reads on behind the port: a log would fill the pipe.
+    env: { ...process.env, ANVIL_IP_ADDR: '127.0.0.1', RUST_LOG: 'off', NO_COLOR: '1' },
   })
   const exited = once(child, 'exit')
   let port = ''
@@ -49,5 +50,7 @@ export async function startBareAnvil(): Promise<BareAnvil> {
 }
 
 function createClient(rpcUrl: string) {
-  return createTestClient({ mode: 'anvil', transport: http(rpcUrl) }).extend(publicActions)
+  return createTestClient({ mode: 'anvil', transport: http(rpcUrl, { timeout: 60_000 }) }).extend(
+    publicActions,
+  )
 }

@@ -37,7 +37,10 @@ export async function startBareChain(seed = ''): Promise<BareChain> {
   })
   const exited = once(child, 'exit')
   const rpcUrl = await listening(createInterface(child.stdout))
-  const client: PublicClient = createPublicClient({ transport: http(rpcUrl), cacheTime: 0 })
+  const client: PublicClient = createPublicClient({
+    transport: http(rpcUrl, { timeout: 60_000 }),
+    cacheTime: 0,
+  })
   const call = async (method: string, ...params: readonly unknown[]): Promise<unknown> => {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
     const headers = { 'content-type': 'application/json' }

@@ -68,7 +68,7 @@ export async function startTestChain(
   const exited = once(child, 'exit')
   const [line] = await once(createInterface(child.stdout), 'line')
   const ready: { readonly rpcUrl: string } = JSON.parse(String(line))
-  const client = createPublicClient({ transport: http(ready.rpcUrl) })
+  const client = createPublicClient({ transport: http(ready.rpcUrl, { timeout: 60_000 }) })
   return {
     rpcUrl: ready.rpcUrl,
     pid: child.pid ?? 0,

@@ -97,7 +97,7 @@ const meteredModel = (name: string): Readonly<Record<string, unknown>> => ({
 const meteredModels = [
   'loopback-echo',
   'loopback-slow-30',
-  'loopback-slow-300',
+  'loopback-slow-20000',
   'hostile-status-500',
   'hostile-reset',
   'hostile-eof-mid',
@@ -109,7 +109,7 @@ const slowMessages = {
   ...meteredModel('slow-messages'),
   upstream: 'messages',
   provider: 'anthropic',
-  upstreamModel: 'loopback-slow-300',
+  upstreamModel: 'loopback-slow-20000',
 }
 
 /** What a gateway of these tests sells, and how. */
@@ -277,7 +277,11 @@ export async function signFor(
 async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<MeteredOperator> {
   const settlementKey = chain.nextSettlementKey()
   const account = privateKeyToAccount(chain.nextSettlementKey())
-  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
+  const wallet = createWalletClient({
+    account,
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl, { timeout: 60_000 }),
+  })
   const x402 = baseSepoliaX402
   const { address: owner } = account
   const roles = { minDelaySeconds: 0, proposers: [owner], guardian: owner }
@@ -359,7 +363,7 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
 async function createApprovedPayer(chain: TestChain): Promise<Hex> {
   const key = nextPayerKey(chain)
   const account = privateKeyToAccount(key)
-  const transport = http(chain.rpcUrl)
+  const transport = http(chain.rpcUrl, { timeout: 60_000 })
   const giver = privateKeyToAccount(chain.nextSettlementKey())
   const gas = createWalletClient({ account: giver, chain: baseSepolia, transport })
   await chain.mined(await gas.sendTransaction({ to: account.address, value: 10n ** 16n }))

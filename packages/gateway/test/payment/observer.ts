@@ -14,7 +14,7 @@ export async function sendAsObserver(
   const member = (name: string): string => String(Object(authorization)[name])
   const observer = createWalletClient({
     account: privateKeyToAccount(chain.nextSettlementKey()),
-    transport: http(chain.rpcUrl),
+    transport: http(chain.rpcUrl, { timeout: 60_000 }),
   })
   const transaction = await observer.writeContract({
     chain: null,

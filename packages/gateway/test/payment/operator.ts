@@ -27,7 +27,11 @@ export async function deployOperator(
   payeeOwner: Hex,
 ): Promise<TestOperator> {
   const account = privateKeyToAccount(chain.nextSettlementKey())
-  const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
+  const wallet = createWalletClient({
+    account,
+    chain: baseSepolia,
+    transport: http(chain.rpcUrl, { timeout: 60_000 }),
+  })
   const x402 = baseSepoliaX402
   const roles = { minDelaySeconds: 0, proposers: [account.address], guardian: account.address }
   const { timelock, registry } = planRegistry({ x402, ...roles })

@@ -83,7 +83,7 @@ export async function expectVerified(
   held: Held = { response: answer.body },
 ): Promise<FetchedReceipt> {
   const { id, token } = receiptOf(answer.headers)
-  const receipt = await fetchReceipt(origin, id, token, 10)
+  const receipt = await fetchReceipt(origin, id, token, 60)
   expect(toHex(receipt.payload.id)).toBe(id)
   const verdict = await judge(receipt, { request: Buffer.from(request), ...held })
   const problems = verdict.checks.filter(({ status }) => status === 'failed')

@@ -29,7 +29,7 @@ export function translatedConfig(
       model('claude', 'anthropic', translatedModels.claude),
       model('gemini', 'google', translatedModels.gemini),
       model('gpt', 'openai', translatedModels.gpt),
-      model('slow', 'anthropic', 'loopback-slow-60'),
+      model('slow', 'anthropic', 'loopback-slow-20000'),
       model('failing', 'anthropic', 'hostile-status-429'),
       { ...model('drained', 'anthropic', 'loopback-slow-30'), onDisconnect: { drain: {} } },
     ],

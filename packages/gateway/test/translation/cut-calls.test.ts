@@ -52,6 +52,6 @@ test('who leaves in the middle of a call has left, and no answer was at fault', 
   while (!text.includes('half')) text += new TextDecoder().decode((await reader?.read())?.value)
   left.abort()
   const { id, token } = receiptOf(Object.fromEntries(answer.headers))
-  const { claims } = await fetchReceipt(gateway.url, id, token, 10)
+  const { claims } = await fetchReceipt(gateway.url, id, token, 60)
   expect(claims['outcome']).toMatchObject({ state: 'aborted-by-client', error: null })
 })
