@@ -8,7 +8,7 @@ function answerOf(sizeBytes: number): KeptAnswer {
 }
 
 /** What is kept beside a body of `answerOf`. */
-const headBytes = '["00","t","s"]'.length
+const headBytes = '00\nt\ns'.length
 
 test('gives an answer back until its time is over, and only under its own id', () => {
   const cache = createAnswerCache(1000, 50)

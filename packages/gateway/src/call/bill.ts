@@ -24,6 +24,8 @@ export const maxEstimatedBytes = 8_388_608
 export type Bill = {
   readonly priceAtomic: bigint
   readonly authorisation: Authorisation | undefined
+  /** The prices that were authorised, as the receipt states them. */
+  readonly rates: string | undefined
 }
 
 /** The end of a bill. `claim` is absent where a call costs the same whatever it used. */
@@ -49,9 +51,9 @@ export function createBill(
   forwarded: BilledRequest,
 ): Bill {
   if (route.metering === undefined || meter === undefined) {
-    return { priceAtomic: route.priceAtomic, authorisation: undefined }
+    return { priceAtomic: route.priceAtomic, authorisation: undefined, rates: undefined }
   }
-  const { sheet, limits } = route.metering
+  const { sheet, limits, rates } = route.metering
   const isForm = request.parts.length > 0
   const measure = isForm
     ? measureFormCall(request)
@@ -62,7 +64,8 @@ export function createBill(
   if (measure === 'service-not-priced') throw refuse('service-not-priced')
   const bound = boundUsage(measure, limits)
   const maximumAtomic = computeMaximum(sheet, bound, limits)
-  return { priceAtomic: maximumAtomic, authorisation: { sheet, limits, bound, maximumAtomic } }
+  const authorisation = { sheet, limits, bound, maximumAtomic }
+  return { priceAtomic: maximumAtomic, authorisation, rates }
 }
 
 /** What the provider reads. Where only a name was replaced, the caller's own bytes: callers can work out the bound. */

@@ -115,7 +115,7 @@ async function serveCall(
 /** A credit of a call that cost a fixed price pays for it in full, also where use is metered by now (PA8.6). */
 function fixBill(bill: Bill, { fixedAtomic }: AdmittedPayment): Bill {
   if (fixedAtomic === undefined) return bill
-  return { priceAtomic: fixedAtomic, authorisation: undefined }
+  return { priceAtomic: fixedAtomic, authorisation: undefined, rates: undefined }
 }
 
 async function settleCall(

@@ -8,7 +8,6 @@ import { encodeAmount, type Charge } from '@countersign/protocol/receipt/charge'
 import { createClaimsTree, saltBytes, type ClaimsTree } from '@countersign/protocol/receipt/claims'
 import type { GatewayErrorCode } from '../errors.ts'
 import { nativeSha256, nativeSha256Into } from '../keys/native-sha256.ts'
-import { encodeSheet } from '../metering/price-sheet.ts'
 import { toUsageClaim } from '../metering/usage-claims.ts'
 import { adapterVersion } from '../translation/adapters.ts'
 import { adapterDigest } from '../translation/generated/adapter-digest.ts'
@@ -112,9 +111,7 @@ function addOccasionalClaims(
   { request, forwarded, chosen, bill, settled, exchange }: EndedCall,
 ): void {
   const { model, upstreamModel, upstream } = chosen.route
-  if (bill.authorisation !== undefined) {
-    claims.set('rates', encodeSheet(model, bill.authorisation.sheet))
-  }
+  if (bill.rates !== undefined) claims.set('rates', bill.rates)
   if (exchange.failed.length > 0 || chosen.isChoice) {
     claims.set('attempts', attemptsClaim(upstream.name, exchange.failed))
   }

@@ -74,7 +74,11 @@ const outputNames = [
 ] as const
 const choiceNames = ['n', 'best_of', 'candidateCount', 'candidate_count'] as const
 const configNames = ['generationConfig', 'generation_config'] as const
-const readNames: readonly string[] = [...outputNames, ...choiceNames, ...configNames]
+const readNames: ReadonlySet<string> = new Set([...outputNames, ...choiceNames, ...configNames])
+const lowerReadNames: ReadonlySet<string> = new Set(
+  Array.from(readNames, (name) => name.toLowerCase()),
+)
+const longestReadName = 32
 const plainTiers: ReadonlySet<unknown> = new Set([
   undefined,
   null,
@@ -107,8 +111,8 @@ function limitScopes(
 /** Some providers read "N" as "n". */
 function hasLookalike({ members }: Scope): boolean {
   for (const name of members.keys()) {
-    const lower = name.length > 32 ? name : name.toLowerCase()
-    if (readNames.some((known) => known.toLowerCase() === lower && known !== name)) return true
+    if (name.length > longestReadName || readNames.has(name)) continue
+    if (lowerReadNames.has(name.toLowerCase())) return true
   }
   return false
 }

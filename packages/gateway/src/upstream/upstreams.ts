@@ -4,7 +4,7 @@ import { ConfigError } from '../config/load-config.ts'
 import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
 import type { Catalogue, CatalogueModel } from '../catalogue/catalogue.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
-import { createCallSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import { createCallSheet, encodeSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
 import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
 import type { UpstreamPool } from './renewed-pool.ts'
@@ -23,7 +23,7 @@ export type Route = {
   /** Price of the call alone. */
   readonly priceAtomic: bigint
   /** Prices by use; `undefined` when a call costs the same whatever it uses. */
-  readonly metering: { readonly sheet: PriceSheet; readonly limits: ModelLimits } | undefined
+  readonly metering: RouteMetering | undefined
   /** Whether a chat stream that does not ask for its usage is made to. */
   readonly addUsage: boolean
   readonly behaviour: RouteBehaviour
@@ -33,6 +33,14 @@ export type Route = {
   readonly others: readonly Route[]
   /** Whether callers of another wire may ask for it. */
   readonly isTranslated: boolean
+}
+
+/** What a call costs by its use. */
+type RouteMetering = {
+  readonly sheet: PriceSheet
+  readonly limits: ModelLimits
+  /** The sheet as receipts state it. */
+  readonly rates: string
 }
 
 /** One provider. */
@@ -221,7 +229,7 @@ function toRoute(
     label: name,
     upstreamModel,
     priceAtomic: sheet.perCallAtomic,
-    metering: isMetered(sheet) ? { sheet, limits } : undefined,
+    metering: isMetered(sheet) ? { sheet, limits, rates: encodeSheet(name, sheet) } : undefined,
     addUsage: addUsage ?? upstreamConfig?.addUsage ?? isMetered(sheet),
     behaviour: createRouteBehaviour(config, upstreamConfig ?? {}, behaviour),
     weight: 1,

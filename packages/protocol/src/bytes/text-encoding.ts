@@ -7,6 +7,15 @@ const sextets = Int8Array.from({ length: 128 }, (_, code) =>
 )
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/
 const hexDigits = '0123456789abcdef'
+// By byte.
+const hexPairs = Array.from(
+  { length: 256 },
+  (_, byte) => hexDigits.charAt(byte >> 4) + hexDigits.charAt(byte & 15),
+)
+// By character code, as above.
+const nibbles = Int8Array.from({ length: 128 }, (_, code) =>
+  hexDigits.indexOf(String.fromCharCode(code)),
+)
 
 /** Unpadded base64url. */
 export function toBase64url(bytes: Uint8Array): string {
@@ -53,7 +62,7 @@ export function fromBase64(text: string): Uint8Array | undefined {
 /** Lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += hexDigits.charAt(byte >> 4) + hexDigits.charAt(byte & 15)
+  for (const byte of bytes) text += String(hexPairs[byte])
   return text
 }
 
@@ -62,8 +71,8 @@ export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0) return undefined
   const bytes = new Uint8Array(text.length / 2)
   for (let index = 0; index < bytes.length; index++) {
-    const high = hexDigits.indexOf(text.charAt(2 * index))
-    const low = hexDigits.indexOf(text.charAt(2 * index + 1))
+    const high = nibbles[text.charCodeAt(2 * index)] ?? -1
+    const low = nibbles[text.charCodeAt(2 * index + 1)] ?? -1
     if (high < 0 || low < 0) return undefined
     bytes[index] = (high << 4) | low
   }

@@ -40,6 +40,8 @@ export type VoucherMemo = {
 /** What stands around the two values. */
 type Template = {
   readonly offer: MeteredOffer
+  /** What of the text before the ceiling is not in whole groups of base64. */
+  readonly rest: string
   readonly middle: string
   readonly suffix: string
   readonly read: ReadVoucher
@@ -49,6 +51,8 @@ type Template = {
 const maxHeaderBytes = 8192
 /** Some 2 kB each; beyond them the one that was learnt first is forgotten. */
 const maxTemplates = 4096
+/** Lengths of what stands before the ceiling: payers of one program have one or two. */
+const maxLengths = 8
 const ceilingName = '"maxClaimableAmount"'
 const signatureName = '"signature"'
 const ceilingMark = `${ceilingName}:"`
@@ -58,20 +62,31 @@ const signatureLength = 132
 
 /** A memo that knows nothing. */
 export function createVoucherMemo(): VoucherMemo {
-  // Owned here; by all that stands before the ceiling.
+  // Owned here; by all whole groups of base64 that stand before the ceiling, and how long those are.
   const templates = new Map<string, Template>()
+  const lengths = new Set<number>()
+
+  /** Only what comes behind the known part is decoded: a text has one form in base64, group by group. */
+  function find(header: string, offer: MeteredOffer): VoucherValues | undefined {
+    if (header.length > maxHeaderBytes) return undefined
+    for (const length of lengths) {
+      const template = templates.get(header.slice(0, length))
+      if (template?.offer !== offer) continue
+      const text = decodeCanonical(header.slice(length))
+      const values = text?.startsWith(template.rest) === true ? takeValues(text, template) : undefined
+      if (values !== undefined) return { ...values, read: template.read }
+    }
+    return undefined
+  }
+
   return {
     recall: (header, offer) => {
-      const text = decodeCanonical(header) ?? ''
-      const ceilingAt = text.indexOf(ceilingMark) + ceilingMark.length
-      const template = templates.get(text.slice(0, ceilingAt))
-      if (template?.offer !== offer) return undefined
-      const values = takeValues(text, ceilingAt, template)
+      const values = find(header, offer)
       if (values === undefined) return undefined
       const maxClaimableAtomic = parseDecimal(values.ceiling, channelAmountBits)
       if (maxClaimableAtomic === undefined || !signatureForm.test(values.signature))
         return undefined
-      const { payment, channelIdBytes, mode, isRepeatable } = template.read
+      const { payment, channelIdBytes, mode, isRepeatable } = values.read
       const { config, action } = payment
       const { channelId } = payment.voucher
       const signature = parseEvmSignature(values.signature)
@@ -85,32 +100,49 @@ export function createVoucherMemo(): VoucherMemo {
     },
     learn: (header, offer, read) => {
       if (read.payment.action.kind !== 'voucher' || !read.isRepeatable) return
-      const text = decodeCanonical(header)
+      const text = header.length > maxHeaderBytes ? undefined : decodeCanonical(header)
       const split = text === undefined ? undefined : splitText(text)
       if (split === undefined) return
       const { prefix, middle, suffix } = split
-      if (templates.size >= maxTemplates && !templates.has(prefix)) {
-        const [first] = templates.keys()
-        if (first !== undefined) templates.delete(first)
-      }
-      templates.set(prefix, { offer, middle, suffix, read })
+      const groups = Math.floor(prefix.length / 3)
+      const known = header.slice(0, 4 * groups)
+      makeRoom(lengths, 4 * groups, maxLengths)
+      lengths.add(4 * groups)
+      makeRoom(templates, known, maxTemplates)
+      templates.set(known, { offer, rest: prefix.slice(3 * groups), middle, suffix, read })
     },
   }
 }
 
+/** What came first goes. */
+function makeRoom<T>(
+  kept: Pick<Map<T, unknown>, 'size' | 'has' | 'keys' | 'delete'>,
+  next: T,
+  most: number,
+): void {
+  if (kept.size < most || kept.has(next)) return
+  const [first] = kept.keys()
+  if (first !== undefined) kept.delete(first)
+}
+
 /** The bytes of canonical padded base64, one character each: there is one text for them. */
 function decodeCanonical(header: string): string | undefined {
-  if (header.length > maxHeaderBytes) return undefined
   const bytes = Buffer.from(header, 'base64')
   return bytes.toString('base64') === header ? bytes.toString('latin1') : undefined
+}
+
+type VoucherValues = {
+  readonly ceiling: string
+  readonly signature: string
+  readonly read: ReadVoucher
 }
 
 /** The two values, when nothing else is other than in the template. */
 function takeValues(
   text: string,
-  ceilingAt: number,
-  { middle, suffix }: Template,
-): { readonly ceiling: string; readonly signature: string } | undefined {
+  { rest, middle, suffix }: Template,
+): Pick<VoucherValues, 'ceiling' | 'signature'> | undefined {
+  const ceilingAt = rest.length
   const middleAt = text.indexOf('"', ceilingAt)
   const signatureAt = middleAt + middle.length
   const suffixAt = signatureAt + signatureLength
