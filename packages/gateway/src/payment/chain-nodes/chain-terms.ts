@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../../config/schema.ts'
 import { chainSchema } from '../../config/payment-schema.ts'
 import type { OnDifference } from './agreement.ts'
+import type { StrangerLimits } from '../../limits/read-budget.ts'
 import type { ChainSource } from './nodes-transport.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
@@ -44,6 +45,11 @@ export function createChainTerms(
       maxTipPerGas: BigInt(chain.maxTipPerGasGwei) * weiPerGwei,
     },
   }
+}
+
+/** How often the chain is asked for payers who have shown no money (PA30). */
+export function readStrangerLimits({ chain }: Pick<PaidConfig, 'chain'>): StrangerLimits {
+  return chainSchema.parse(chain ?? {})
 }
 
 /** Counts every difference, and tells of each node once a minute. */
