@@ -97,6 +97,19 @@ test('vouchers of unknown channels are read within the budget, and known channel
   expect(budget.counts.refused).toBe(3)
 })
 
+test('a deposit that comes many times at once is one look', async () => {
+  const budget = budgetOf({ strangersPerMinute: 1, strangersPerAddress: 1 })
+  const fixture = await startScheme(chain, { reads: budget })
+  const payer = createChannelPayer(fixture.key, fixture.options.terms)
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () =>
+      admitFrom(fixture, 'a', (offer) => payer.deposit(offer, 100n, 20_000n)),
+    ),
+  )
+  expect(answers.map(codeOf).toSorted()).toEqual(['admitted', ...Array<string>(19).fill('channel-busy')])
+  expect(budget.counts).toEqual({ permitted: 1, proven: 1, refused: 0 })
+})
+
 test('a channel that held nothing is not read again for the same block, and a deposit into it is seen', async () => {
   const { proxy, reads } = await countReads()
   const now = { ms: Date.now() }

@@ -29,7 +29,7 @@ import {
   type CorrectiveExtra,
 } from './channel-state.ts'
 import { isClaimLate } from './claims.ts'
-import { bringDeposit, checkDepositSigner } from './deposit.ts'
+import { bringDeposit, checkDepositSigner, isDepositUnderWay } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
 import { readVoucher, type ReadVoucher } from './voucher-memo.ts'
 
@@ -260,7 +260,9 @@ async function findAccount(
     const { deposit } = payment.action
     if (!fitsAfter(account, deposit.amountAtomic, event)) return account
     checkDepositSigner(context, payment, deposit)
-    return look(context, call, payment, isKnown, () => bringDeposit(context, payment, deposit))
+    const bring = (): Promise<ChannelAccount> => bringDeposit(context, payment, deposit)
+    if (isDepositUnderWay(context, payment, deposit)) return bring()
+    return look(context, call, payment, isKnown, bring)
   }
   if (known !== undefined) return known
   checkVoucherSigner(context, channelIdBytes, payment)
