@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { baseSepoliaX402 } from '@countersign/contracts/addresses'
 import { planRegistry } from '@countersign/contracts/operator'
+import { startRpcProxy } from '../../gateway/test/payment/rpc-proxy.ts'
 import { encryptKeystore } from '../src/wallet/keystore.ts'
 import { startMeteredFixture, type MeteredFixture } from './kit/metered-fixture.ts'
 import { runInProcess, type Ended } from './kit/run-cli-process.ts'
@@ -130,6 +131,25 @@ test('the receipt is judged by the policy that is given', async () => {
   expect(refused).toMatchObject({ code: 64, out: '' })
 })
 
+test('every node that is named must find right who is paid', async () => {
+  const { rpcUrl } = fixture.network.chain
+  const other = await startRpcProxy(rpcUrl)
+  onTestFinished(() => other.stop())
+  const key = await fixture.network.createPayer()
+  const pay = async (): Promise<Ended> =>
+    call('--upto', '--keystore', await keep(key), ...metered(), '--rpc', other.url)
+  other.rule = (method) => (method === 'eth_getCode' ? { result: '0x' } : 'forward')
+  const before = await fixture.network.balanceOf(privateKeyToAddress(key))
+  expect(await pay()).toMatchObject({ code: 69, err: expect.stringContaining('payee-foreign') })
+  other.rule = (method) => (method === 'eth_chainId' ? { result: '0x1' } : 'forward')
+  expect(await pay()).toMatchObject({ code: 69, err: expect.stringContaining('chain-mismatch') })
+  other.rule = () => 'drop'
+  expect(await pay()).toMatchObject({ code: 69, err: expect.stringContaining('chain-unreachable') })
+  expect(await fixture.network.balanceOf(privateKeyToAddress(key))).toBe(before)
+  other.rule = undefined
+  expect(await pay()).toMatchObject({ code: 0 })
+})
+
 test('options that do not fit together are refused before anything is read', async () => {
   const rpc = ['--rpc', 'http://127.0.0.1:1']
   for (const [options, says] of [
@@ -137,6 +157,8 @@ test('options that do not fit together are refused before anything is read', asy
     [['--upto', '--api-key', 'k'], 'excludes'],
     [['--upto'], '--rpc'],
     [['--upto', ...rpc], '--operator'],
+    [['--upto', ...rpc, ...rpc, '--unchecked'], 'twice'],
+    [['--upto', ...rpc, '--rpc', 'x', '--unchecked'], '--rpc takes a URL'],
     [['--upto', ...rpc, '--operator', terms, '--unchecked'], '--operator'],
     [['--channel', ...rpc, '--unchecked'], '--state'],
     [['--deposit', '1'], '--channel'],

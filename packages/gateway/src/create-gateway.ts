@@ -13,6 +13,7 @@ import { refuseFixedChange } from './config/refuse-fixed-change.ts'
 import type { Config } from './config/schema.ts'
 import type { Attester } from './enclave/attester.ts'
 import { openAttester } from './enclave/open-attester.ts'
+import { createCallerFinder } from './http/caller-address.ts'
 import { computeBuildDigest } from './keys/build-digest.ts'
 import { createEpochs } from './keys/epochs.ts'
 import type { TakeTurn } from './keys/keyset-turn.ts'
@@ -114,6 +115,7 @@ export async function createGateway(
     siblings,
     turns: createTurns(),
     payerLimits,
+    findCaller: createCallerFinder(config.listen.proxies),
     requestMemory,
     metrics,
     telemetry: createTelemetry(config, environment, metrics, log),

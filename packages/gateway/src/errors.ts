@@ -279,6 +279,12 @@ const table = {
     title: 'No such receipt here.',
     hint: 'Receipts are kept for the time in the operator’s configuration.',
   },
+  'unknown-payer-limited': {
+    status: 429,
+    type: 'rate_limit_error',
+    title: 'Too many payments without money behind them were presented.',
+    hint: 'Try again after the time in Retry-After; nothing was charged and nothing was recorded.',
+  },
   'upstream-credentials': {
     status: 502,
     type: 'api_error',

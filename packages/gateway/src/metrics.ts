@@ -14,6 +14,7 @@ export type PresentState = {
     readonly channels: number
     /** How often each chain node differed from the others, since the start. */
     readonly nodeDifferences?: ReadonlyMap<number, number>
+    readonly looks?: Readonly<Record<string, number>>
   }
   readonly upstreams: readonly {
     readonly name: string
@@ -61,7 +62,7 @@ export function createMetrics(): Metrics {
   const gauges = createGauges(registers)
   const tallies = createCallTallies(registers)
   const bringUpToDate = (now: PresentState): void => {
-    countDifferences(counters, now)
+    countReadings(counters, now)
     for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -90,11 +91,13 @@ export function createMetrics(): Metrics {
 }
 
 /** They are counted where the nodes are asked. */
-function countDifferences({ nodeDifferences }: Counters, { unsettled }: PresentState): void {
+function countReadings({ nodeDifferences, looks }: Counters, { unsettled }: PresentState): void {
   nodeDifferences.reset()
   for (const [node, count] of unsettled.nodeDifferences ?? []) {
     nodeDifferences.inc({ node: `${node}` }, count)
   }
+  looks.reset()
+  for (const [result, count] of Object.entries(unsettled.looks ?? {})) looks.inc({ result }, count)
 }
 
 /** Moves what was counted to the counters. */
@@ -139,7 +142,8 @@ type Counters = Readonly<
     | 'usage'
     | 'reloads'
     | 'spans'
-    | 'nodeDifferences',
+    | 'nodeDifferences'
+    | 'looks',
     Counter
   >
 >
@@ -183,6 +187,11 @@ function createCounters(registers: Registry[]): Counters {
       'countersign_chain_node_differences_total',
       'Answers of a chain node that were not those of enough others, by its place in the configuration.',
       ['node'],
+    ),
+    looks: counter(
+      'countersign_payment_lookups_total',
+      'Payments for which the chain was to be asked: permitted, of those proven to have money behind them, and refused.',
+      ['result'],
     ),
     spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
       'result',

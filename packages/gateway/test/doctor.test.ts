@@ -9,6 +9,7 @@ import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/p
 import { examine, formatFindings } from '../src/doctor/run-doctor.ts'
 import type { Finding } from '../src/doctor/finding.ts'
 import { startTestChain, type TestChain } from './payment/chain-process.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
 import { startOtlpCollector } from './support/otlp-collector.ts'
 import { createConfig, createGatewayFolder, runToEnd } from './support/start-gateway.ts'
 
@@ -226,6 +227,49 @@ test.each([
   expect(problems[0]).toBe('warning upstream loopback tls: plain HTTP')
   expect(problems.slice(1)).toEqual([expect.stringMatching(problem)])
   expect(formatFindings(findings, true)).not.toContain(key)
+})
+
+test('tries each of several chain nodes, and names them by number', async () => {
+  const started = await Promise.all([1, 2, 3].map(() => startRpcProxy(chain.rpcUrl)))
+  onTestFinished(async () => {
+    await Promise.all(started.map((node) => node.stop()))
+  })
+  const [first, second, third] = started
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three')
+  const chainId = await chain.client.getChainId()
+  const tried = async (): Promise<readonly string[]> => {
+    const payTo = `0x${'22'.repeat(20)}`
+    const payment = {
+      exact: { network: `eip155:${chainId}`, ...usdc, payTo, rpcUrl: first.url },
+      chain: { otherNodes: [second.url, `${third.url}/secret`] },
+    }
+    const findings = await examineConfig(
+      { upstreams: [loopback()], payment },
+      { ...environment, COUNTERSIGN_SETTLEMENT_KEY: chain.nextSettlementKey() },
+    )
+    expect(formatFindings(findings, false)).not.toContain('secret')
+    return problemsOf(findings)
+  }
+  expect(await tried()).toEqual([])
+  // One that lies about everything does not decide whether the token is the right one.
+  const lie = { result: `0x${'77'.repeat(32)}` }
+  second.rule = (method) => (method === 'eth_call' ? lie : 'forward')
+  expect(await tried()).toEqual([])
+  second.rule = (method) => (method === 'eth_chainId' ? { result: '0x1' } : 'forward')
+  expect(await tried()).toEqual([
+    `warning chain node 2: is of eip155:1, not eip155:${chainId}`,
+  ])
+  second.rule = (_method, params) =>
+    JSON.stringify(params).includes('blockHash')
+      ? { error: { code: -32_602, message: 'no such parameter' } }
+      : 'forward'
+  expect(await tried()).toEqual([
+    expect.stringMatching(/^warning chain node 2: state by block hash: /),
+  ])
+  third.rule = () => 'drop'
+  const problems = await tried()
+  expect(problems).toContainEqual(expect.stringMatching(/^failed chain node 3: /))
+  expect(problems).toContain('failed chain nodes: 1 of 3 are good, 2 must agree')
 })
 
 test('tries the chain, its token and who pays for gas', async () => {

@@ -69,6 +69,7 @@ function call(first: number): CallToAdmit {
     priceAtomic: 10n,
     isPricedByUse: false,
     isStream: false,
+    callerNetwork: '',
   }
 }
 

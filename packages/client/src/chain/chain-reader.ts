@@ -1,10 +1,11 @@
-/** What a payer reads of a chain before it signs. One node is believed; the URL is the payer's own choice, never a gateway's. */
+/** What a payer reads of a chain before it signs. A reader believes one node; the URL is the payer's own choice, never a gateway's. */
 import { decodeJson, type JsonValue } from '@countersign/protocol/bytes/json-decode'
 import { encodeUtf8 } from '@countersign/protocol/bytes/byte-string'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { ClientError } from '../errors.ts'
 import { isJsonArray, isJsonMap } from '../pay/base64-json.ts'
 import { readBounded } from '../read-bounded.ts'
+import { readLogRanges, type AskLogs } from './read-log-ranges.ts'
 
 /** Reads of the latest block. A seam: another node library fits as well. */
 export type ChainReader = {
@@ -31,7 +32,11 @@ export function createChainReader(
   fetch: (url: string, init: RequestInit) => Promise<Response> = (url, init) =>
     globalThis.fetch(url, init),
 ): ChainReader {
-  async function askAny(method: string, params: readonly unknown[]): Promise<JsonValue> {
+  /** `undefined`: it answered, and not with a result that can be read. */
+  async function tryAny(
+    method: string,
+    params: readonly unknown[],
+  ): Promise<JsonValue | undefined> {
     let bytes: Uint8Array | undefined
     try {
       const response = await fetch(rpcUrl, {
@@ -46,7 +51,11 @@ export function createChainReader(
       throw new ClientError('chain-unreachable', { detail: method, cause })
     }
     const json = bytes === undefined ? undefined : decodeJson(bytes)
-    const result = isJsonMap(json) ? json.get('result') : undefined
+    return isJsonMap(json) ? json.get('result') : undefined
+  }
+
+  async function askAny(method: string, params: readonly unknown[]): Promise<JsonValue> {
+    const result = await tryAny(method, params)
     if (result === undefined) throw unreadable(`${method}: no result`)
     return result
   }
@@ -63,21 +72,32 @@ export function createChainReader(
     return `0x${result.slice(2)}`
   }
 
+  async function askNumber(method: string): Promise<bigint> {
+    const result = await ask(method, [])
+    if (!quantityForm.test(result)) throw unreadable(`${method}: no number`)
+    return BigInt(result)
+  }
+
   return {
-    chainId: async () => {
-      const result = await ask('eth_chainId', [])
-      if (!quantityForm.test(result)) throw unreadable('eth_chainId: no number')
-      return BigInt(result)
-    },
+    chainId: () => askNumber('eth_chainId'),
     call: (to, data) => askData('eth_call', [{ to, data }, 'latest']),
     getCode: (address) => askData('eth_getCode', [address, 'latest']),
     getLogs: async (address, topic, fromBlock) => {
-      const filter = { address, topics: [topic], fromBlock: `0x${fromBlock.toString(16)}` }
-      const result = await askAny('eth_getLogs', [filter])
-      if (!isJsonArray(result)) throw unreadable('eth_getLogs: no list')
-      return result.map(readLog)
+      const askRange: AskLogs = async (from, to) => {
+        const end = to === undefined ? {} : { toBlock: toQuantity(to) }
+        const filter = { address, topics: [topic], fromBlock: toQuantity(from), ...end }
+        const result = await tryAny('eth_getLogs', [filter])
+        if (result === undefined || result === null) return undefined
+        if (!isJsonArray(result)) throw unreadable('eth_getLogs: no list')
+        return result.map(readLog)
+      }
+      return readLogRanges(askRange, fromBlock, await askNumber('eth_blockNumber'))
     },
   }
+}
+
+function toQuantity(number: bigint): string {
+  return `0x${number.toString(16)}`
 }
 
 function readLog(value: JsonValue): ChainLog {

@@ -1,11 +1,10 @@
 /** How `countersign call` pays: an API key, or a wallet by `exact`, by signed maxima or from a channel. */
 import type { AttestKeyset } from '../attested/attest-keyset.ts'
-import { createChainReader } from '../chain/chain-reader.ts'
 import type { ApiKeyOptions, UnderlyingFetch, WalletOptions } from '../fetch-options.ts'
 import { openStateFile } from '../files/state-file.ts'
 import { readNetworkKeys } from '../network/network-keys.ts'
 import { parseAtomic, UsageError, type CommandContext } from './command.ts'
-import { readPayeeCheck } from './read-payee-check.ts'
+import { createPayeeReaders, readPayeeCheck, readRpcUrls } from './read-payee-check.ts'
 import { openKeystore } from './wallet-command.ts'
 
 /** Options of the command that say how it pays. */
@@ -19,7 +18,7 @@ export const callPaymentOptions = {
   channel: { type: 'boolean', default: false },
   deposit: { type: 'string' },
   state: { type: 'string' },
-  rpc: { type: 'string' },
+  rpc: { type: 'string', multiple: true },
   operator: { type: 'string' },
   'operator-policy': { type: 'string' },
   unchecked: { type: 'boolean', default: false },
@@ -36,7 +35,8 @@ export const callPaymentHelp = `  --max-price ATOMIC   refuse to pay more than t
   --channel            pay what was used from a channel; needs --state
   --deposit ATOMIC     what a new channel, or one that is used up, is filled with; default 100000 (0.1 USDC)
   --state FILE         keeps channels and what was paid today
-  --rpc URL            a node of the chain; for --upto and --channel
+  --rpc URL            a node of the chain; for --upto and --channel. Given again: others, who must find
+                       right, too, who is paid
   --operator FILE      terms of the gateway (as for countersign channel): who is paid is judged by them; or
   --operator-policy FILE  what the terms must be that the gateway announces and its attested keyset names; or
   --unchecked          pay without judging who is paid`
@@ -52,7 +52,7 @@ export type CallPaymentValues = {
   readonly channel: boolean
   readonly deposit?: string | undefined
   readonly state?: string | undefined
-  readonly rpc?: string | undefined
+  readonly rpc?: readonly string[] | undefined
   readonly operator?: string | undefined
   readonly 'operator-policy'?: string | undefined
   readonly unchecked: boolean
@@ -155,7 +155,7 @@ function checkChain(values: CallPaymentValues, isMetered: boolean): void {
     }
     return
   }
-  if (rpc === undefined || !URL.canParse(rpc)) throw new UsageError('--rpc takes a URL')
+  readRpcUrls(rpc)
   if (ways !== 1) throw new UsageError(`--upto and --channel take one of ${payeeCheckNames}`)
 }
 
@@ -176,10 +176,10 @@ async function readMetered(
   values: CallPaymentValues,
   attestation: CallAttestation,
 ): Promise<Pick<WalletOptions, 'chains' | 'checkPayee' | 'upto' | 'channels'>> {
-  const { rpc = '', upto, deposit } = values
-  const reader = createChainReader(rpc)
+  const { rpc, upto, deposit } = values
+  const { reader, readers } = createPayeeReaders(readRpcUrls(rpc))
   const network = `eip155:${await reader.chainId()}`
-  const checkPayee = await readPayeeCheck(values, { [network]: reader }, attestation)
+  const checkPayee = await readPayeeCheck(values, { [network]: readers }, attestation)
   const depositAtomic =
     deposit === undefined ? defaultDepositAtomic : parseAtomic('--deposit', deposit)
   return {

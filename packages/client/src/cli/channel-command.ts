@@ -28,7 +28,7 @@ import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { toPrintable } from './printable.ts'
 import { countPayeeChecks, payeeCheckNames } from './call-payment.ts'
 
-import { readPayeeCheck } from './read-payee-check.ts'
+import { createPayeeReaders, readPayeeCheck, readRpcUrls } from './read-payee-check.ts'
 import { readEvidenceVerifier, readPolicy } from './verify-command.ts'
 import { openKeystore } from './wallet-command.ts'
 
@@ -45,7 +45,8 @@ charged: give the command once to begin it, and once more after the delay to end
 
   --state FILE          the state of the payer
   --keystore FILE       key of the payer, which also pays for gas
-  --rpc URL             a node of the channel's chain
+  --rpc URL             a node of the channel's chain; given again: others, who must find right, too, who is paid
+                        (top-up)
   --amount ATOMIC       top-up: what to put in; withdraw: what to ask back, default all that is not claimed
   --operator FILE       JSON with the terms of the gateway: network, gatewayId, payeeOwner, proposers, guardian,
                         minDelaySeconds, trustsProposers; who is paid is judged by them before the deposit
@@ -68,7 +69,7 @@ examples:
 type Values = {
   readonly state?: string | undefined
   readonly keystore?: string | undefined
-  readonly rpc?: string | undefined
+  readonly rpc?: readonly string[] | undefined
   readonly amount?: string | undefined
   readonly operator?: string | undefined
   readonly 'operator-policy'?: string | undefined
@@ -83,7 +84,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { values, positionals } = parseCommandLine(args, {
     state: { type: 'string' },
     keystore: { type: 'string' },
-    rpc: { type: 'string' },
+    rpc: { type: 'string', multiple: true },
     amount: { type: 'string' },
     operator: { type: 'string' },
     'operator-policy': { type: 'string' },
@@ -185,7 +186,8 @@ async function judgePayee(
     policy: await readPolicy(values.policy),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   })
-  const readers = { [network]: createChainReader(rpcOf(values)) }
+  const { readers: own } = createPayeeReaders(readRpcUrls(values.rpc))
+  const readers = { [network]: own }
   const check = await readPayeeCheck(values, readers, { attestKeyset })
   if (check === 'unchecked') return
   await check({
@@ -239,9 +241,9 @@ function readChain({ network, channelId }: ChannelRecord, values: Values): Promi
   )
 }
 
+/** The first node reads and sends. */
 function rpcOf({ rpc }: Values): string {
-  if (rpc === undefined || !URL.canParse(rpc)) throw new UsageError('--rpc takes a URL')
-  return rpc
+  return readRpcUrls(rpc)[0]
 }
 
 function formatChannel(record: ChannelRecord, view: ChannelOnChain | undefined): string {

@@ -1,6 +1,7 @@
 /** What the steps of a call share. Made in create-gateway.ts. */
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.ts'
+import type { FindCaller } from '../http/caller-address.ts'
 import type { Epochs } from '../keys/epochs.ts'
 import type { SealedKeys } from '../keys/sealed-keys.ts'
 import type { TlsKeys } from '../keys/tls-keys.ts'
@@ -71,6 +72,8 @@ export type Gateway = {
   /** `undefined` when this process is alone. */
   readonly siblings: Siblings | undefined
   readonly payerLimits: PayerLimits
+  /** From where a call comes. */
+  readonly findCaller: FindCaller
   /** What the request bodies of all calls under way take. */
   readonly requestMemory: MemoryBudget
   readonly metrics: Metrics

@@ -237,6 +237,7 @@ function offerOf(
     priceAtomic,
     isPricedByUse: authorisation !== undefined && isMetered(authorisation.sheet),
     isStream: request.parameters.get('stream') === 'true',
+    caller: () => gateway.findCaller(call.request),
     limits: gateway.payerLimits,
   }
 }

@@ -1,5 +1,6 @@
 /** What the ways to pay must have in common, and which prices each of them can take. */
 import { x402On } from '@countersign/contracts/addresses'
+import { findNodeListFault } from '../payment/chain-nodes/judge-nodes.ts'
 import type { Config } from './schema.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
@@ -53,12 +54,8 @@ function findNodeFault({ exact, upto, batchSettlement, chain }: PaidConfig): str
   const rpcUrl = (exact ?? upto ?? batchSettlement)?.rpcUrl
   if (rpcUrl === undefined) return 'payment.chain is for x402, and none of its schemes is there'
   const { agree, otherNodes, maxFeePerGasGwei, maxTipPerGasGwei } = chain
-  const urls = new Set([rpcUrl, ...otherNodes].map((url) => new URL(url).href))
-  const count = otherNodes.length + 1
-  if (urls.size < count) return 'payment.chain.otherNodes names a node twice, or rpcUrl'
-  if (agree !== undefined && (agree > count || agree * 2 <= count)) {
-    return `payment.chain.agree must be more than half of ${count} nodes, and not more than all`
-  }
+  const fault = findNodeListFault([rpcUrl, ...otherNodes], agree)
+  if (fault !== undefined) return `payment.chain.${fault}`
   return maxTipPerGasGwei > maxFeePerGasGwei
     ? 'payment.chain.maxTipPerGasGwei is more than maxFeePerGasGwei'
     : undefined

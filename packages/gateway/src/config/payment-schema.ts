@@ -48,6 +48,18 @@ export const chainSchema = z.strictObject({
     .max(1_000_000)
     .default(50)
     .describe('What of it may go to whoever makes the block.'),
+  strangersPerMinute: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(600)
+    .describe('Payments a minute, of payers of whom nothing is known, that are looked up in vain.'),
+  strangersPerAddress: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(60)
+    .describe('The same of one address, IPv6 by its first 64 bits.'),
 })
 
 /** `payment.upto`. */

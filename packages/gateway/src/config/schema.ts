@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
 import { attestationSchema } from './attestation-schema.ts'
+import { isNetwork } from '../http/caller-address.ts'
 import { upstreamBehaviour } from './behaviour-schema.ts'
 import { batchSettlementSchema, chainSchema, operatorSchema, uptoSchema } from './payment-schema.ts'
 
@@ -219,6 +220,11 @@ export const configSchema = z.strictObject({
       .boolean()
       .default(true)
       .describe('Takes calls that are encrypted to a key in the keyset (/v1/sealed).'),
+    proxies: z
+      .array(z.string().max(64).refine(isNetwork, 'an address, or a network as 10.0.0.0/8'))
+      .max(64)
+      .default([])
+      .describe('Whose X-Forwarded-For is believed: addresses and networks of proxies in front.'),
   }),
   workers: z
     .int()

@@ -1,10 +1,12 @@
 /** Tries the chain of x402 `exact`: the node, its network, and whether signatures for the token would hold. */
-import { createPublicClient, domainSeparator, http, parseAbi, type PublicClient } from 'viem'
+import { domainSeparator, parseAbi, type PublicClient } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import type { Config } from '../config/schema.ts'
+import { createDoctorClient } from './check-nodes.ts'
 import { codeOf, createFindings, type Finding, type Findings } from './finding.ts'
 
-type Exact = NonNullable<Exclude<Config['payment'], 'none'>['exact']>
+type PaidConfig = Exclude<Config['payment'], 'none'>
+type Exact = NonNullable<PaidConfig['exact']>
 
 const tokenAbi = parseAbi(['function DOMAIN_SEPARATOR() view returns (bytes32)'])
 const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
@@ -12,13 +14,12 @@ const settlementKeyName = 'COUNTERSIGN_SETTLEMENT_KEY'
 /** The findings about the chain. */
 export async function checkChain(
   exact: Exact,
+  chain: Pick<PaidConfig, 'chain'>,
   environment: Readonly<Record<string, string | undefined>>,
   timeoutMs: number,
 ): Promise<readonly Finding[]> {
   const findings = createFindings('chain')
-  const client = createPublicClient({
-    transport: http(exact.rpcUrl, { timeout: timeoutMs, retryCount: 0 }),
-  })
+  const client = createDoctorClient(chain, exact.rpcUrl, timeoutMs)
   if (await judgeNetwork(client, exact, findings)) {
     await judgeToken(client, exact, findings)
     await judgeSettler(client, environment[settlementKeyName], findings)

@@ -1,6 +1,6 @@
 /** Tries the contracts of the metered schemes: whether payers see code, and whether the registry trusts the charge keys. */
 import { x402On } from '@countersign/contracts/addresses'
-import { createPublicClient, http, type PublicClient } from 'viem'
+import type { PublicClient } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -9,6 +9,7 @@ import { judgeKey, type KeyMoment, type KeyRecord } from '../payment/charge-key/
 import { longestCallMs } from '../payment/charge-key/longest-call.ts'
 import { readChargeKeys } from '../payment/charge-key/read-charge-keys.ts'
 import { createKeyRecordReader } from '../payment/charge-key/read-key-records.ts'
+import { createDoctorClient } from './check-nodes.ts'
 import { codeOf, createFindings, type Finding, type Findings } from './finding.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
@@ -32,9 +33,7 @@ export async function checkOperator(
   if (payment === 'none' || metered === undefined) return findings.all
   const operator = openOperator(payment, metered.network, findings)
   if (operator === undefined) return findings.all
-  const client = createPublicClient({
-    transport: http(metered.rpcUrl, { timeout: timeoutMs, retryCount: 0 }),
-  })
+  const client = createDoctorClient(payment, metered.rpcUrl, timeoutMs)
   await judgeContracts(client, payment, operator, findings)
   try {
     const keys = readChargeKeys(config, environment).map(privateKeyToAddress)

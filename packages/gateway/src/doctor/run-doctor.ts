@@ -3,6 +3,7 @@ import { ConfigError, loadConfig, type LoadedConfig } from '../config/load-confi
 import type { Config } from '../config/schema.ts'
 import { checkChain } from './check-chain.ts'
 import { checkAttestation, checkDataFolder, checkPrices, checkTelemetry } from './check-local.ts'
+import { checkNodes } from './check-nodes.ts'
 import { checkOperator } from './check-operator.ts'
 import { checkUpstream } from './check-upstream.ts'
 import { createFindings, type Finding, type FindingStatus } from './finding.ts'
@@ -44,11 +45,20 @@ export async function examine(
     const models = modelsAt(config, upstream.name)
     return checkUpstream({ upstream, models, environment, timeoutMs, nowMs })
   })
-  const exact = payment === 'none' ? undefined : payment.exact
-  const chain = exact === undefined ? [] : [checkChain(exact, environment, timeoutMs)]
+  const chain = payment === 'none' ? [] : checkPaid(payment, environment, timeoutMs)
   const operator = checkOperator(config, { environment, timeoutMs, nowMs })
   const visited = await Promise.all([...visits, ...chain, operator])
   return [...findings.all, ...visited.flat()]
+}
+
+function checkPaid(
+  payment: Exclude<Config['payment'], 'none'>,
+  environment: DoctorSurroundings['environment'],
+  timeoutMs: number,
+): readonly Promise<readonly Finding[]>[] {
+  const { exact } = payment
+  const nodes = checkNodes(payment, timeoutMs)
+  return exact === undefined ? [nodes] : [nodes, checkChain(exact, payment, environment, timeoutMs)]
 }
 
 /** The report: text for people, or JSON. */

@@ -1,7 +1,7 @@
 /** Who asks a facilitator, and what it may (spec/payment.md PA27.9). */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { isIPv6 } from 'node:net'
+import { networkOf } from '../limits/address-network.ts'
 import type { FacilitatorConfig, NetworkConfig, Payees } from './facilitator-config.ts'
 
 /** A server that uses this facilitator. */
@@ -62,15 +62,4 @@ export function mayPay(client: Client, network: NetworkConfig, payTo: string): b
 
 function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
-}
-
-/** A holder of IPv6 addresses has 2^64 of them: they count as one. */
-function networkOf(address: string): string {
-  if (!isIPv6(address) || address.startsWith('::ffff:')) return address
-  const [head = '', tail] = address.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const rest = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = Array.from({ length: 8 - groups.length - rest.length }, () => '0')
-  const all = tail === undefined ? groups : [...groups, ...zeros, ...rest]
-  return `${all.slice(0, 4).join(':')}::`
 }

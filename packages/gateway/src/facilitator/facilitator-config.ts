@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { ConfigError, readConfigJson } from '../config/load-config.ts'
+import { findNodeListFault } from '../payment/chain-nodes/judge-nodes.ts'
 
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,37})$/, 'a whole number')
@@ -14,6 +15,17 @@ const payees = z
 const network = z.strictObject({
   network: z.string().regex(/^eip155:[1-9][0-9]{0,17}$/),
   rpcUrl: z.url({ protocol: /^https?$/ }),
+  otherNodes: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(6)
+    .default([])
+    .describe('Nodes that are asked beside rpcUrl.'),
+  agree: z
+    .int()
+    .min(1)
+    .max(7)
+    .optional()
+    .describe('How many nodes must say the same: more than half, which is the default.'),
   confirmations: z
     .int()
     .min(1)
@@ -115,7 +127,11 @@ export function loadFacilitatorConfig(file: string): FacilitatorConfig {
   refuseTwice(config.networks.map((each) => each.network))
   refuseTwice(config.clients.map((each) => each.name))
   refuseTwice(config.clients.map((each) => each.keySha256))
-  for (const { assets } of config.networks) refuseTwice(assets.map((each) => each.address))
+  for (const { network: name, assets, ...nodes } of config.networks) {
+    refuseTwice(assets.map((each) => each.address))
+    const fault = findNodeListFault([nodes.rpcUrl, ...nodes.otherNodes], nodes.agree)
+    if (fault !== undefined) throw new ConfigError(`${name}: ${fault}`)
+  }
   if (!config.anonymous && config.clients.length === 0) {
     throw new ConfigError('nobody may use this facilitator: name clients, or set anonymous')
   }

@@ -6,6 +6,8 @@ export type FacilitatorState = {
   readonly network: string
   readonly pending: number
   readonly gasToday: bigint
+  /** How often each chain node differed from the others, since the start. */
+  readonly nodeDifferences: ReadonlyMap<number, number>
 }
 
 /** What a facilitator counts. */
@@ -38,12 +40,23 @@ export function createFacilitatorMetrics(): FacilitatorMetrics {
     labelNames: ['network'],
     registers,
   })
+  const differences = new Counter({
+    name: 'countersign_facilitator_chain_node_differences_total',
+    help: 'Answers of a chain node that were not those of enough others, by its place in the configuration.',
+    labelNames: ['network', 'node'],
+    registers,
+  })
   return {
     observe: (operation, result) => {
       requests.inc({ operation, result })
     },
     render: (now) => {
-      for (const { network, pending: count, gasToday } of now) {
+      // They are counted where the nodes are asked.
+      differences.reset()
+      for (const { network, pending: count, gasToday, nodeDifferences } of now) {
+        for (const [node, times] of nodeDifferences) {
+          differences.inc({ network, node: `${node}` }, times)
+        }
         pending.set({ network }, count)
         gas.set({ network }, Number(gasToday))
       }

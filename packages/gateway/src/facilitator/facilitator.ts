@@ -1,9 +1,11 @@
 /** A facilitator for x402 servers: /verify, /settle, /supported (spec/payment.md PA27). */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Logger } from 'pino'
 import { ConfigError } from '../config/load-config.ts'
 import { createPayerLimits, type PayerLimits } from '../limits/payer-limits.ts'
 import { ownDatabase } from '../payment/database.ts'
+import { createDifferenceLog } from '../payment/chain-nodes/chain-terms.ts'
 import { loadEvmCurve } from '../payment/evm-curve.ts'
 import { createClientFinder, type Client, type FindClient } from './clients.ts'
 import type { FacilitatorConfig } from './facilitator-config.ts'
@@ -42,6 +44,8 @@ export type FacilitatorSurroundings = {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly clock: () => number
   readonly onFault: (error: unknown) => void
+  /** Told of chain nodes that differ from the others. */
+  readonly log: Pick<Logger, 'error'>
 }
 
 const reachableForMs = 1000
@@ -54,7 +58,7 @@ const keyName = 'COUNTERSIGN_FACILITATOR_KEY'
  */
 export async function openFacilitator(
   config: FacilitatorConfig,
-  { environment, clock, onFault }: FacilitatorSurroundings,
+  { environment, clock, onFault, log }: FacilitatorSurroundings,
 ): Promise<Facilitator> {
   const key = environment[keyName]
   if (key === undefined || !/^0x[0-9a-f]{64}$/.test(key)) {
@@ -67,7 +71,8 @@ export async function openFacilitator(
   const desks: NetworkDesk[] = []
   try {
     for (const network of config.networks) {
-      desks.push(openNetworkDesk(config, network, { key, curve, clock, onFault }))
+      const differences = createDifferenceLog(log, clock)
+      desks.push(openNetworkDesk(config, network, { key, curve, clock, onFault, differences }))
     }
   } catch (error) {
     await Promise.all(desks.map((desk) => desk.close()))
@@ -88,8 +93,9 @@ export async function openFacilitator(
         network: request.network,
       })),
     present: () =>
-      desks.map(({ network, book }) => ({
+      desks.map(({ network, book, nodeDifferences }) => ({
         network,
+        nodeDifferences,
         pending: book.countPending(undefined),
         gasToday: book.gasOfDay(clock(), undefined),
       })),

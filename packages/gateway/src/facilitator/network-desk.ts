@@ -4,6 +4,8 @@ import { x402On, type X402Deployment } from '@countersign/contracts/addresses'
 import { parseAddress } from '@countersign/protocol/payment/evm-word'
 import { ConfigError } from '../config/load-config.ts'
 import type { EvmCurve } from '../payment/evm-curve.ts'
+import type { DifferenceLog } from '../payment/chain-nodes/chain-terms.ts'
+import { defaultAgree } from '../payment/chain-nodes/judge-nodes.ts'
 import { createChain, type Chain } from '../payment/exact/chain.ts'
 import { createTerms } from '../payment/exact/offer.ts'
 import { createSender, createSettlementAccount } from '../payment/exact/sender.ts'
@@ -26,10 +28,12 @@ export type NetworkDesk = {
   /** EIP-55; the only account that sends. */
   readonly sender: string
   readonly book: SettlementBook
+  /** By the number of the node. */
+  readonly nodeDifferences: ReadonlyMap<number, number>
   /** Leaves nothing behind. @throws what becomes a refusal. */
   verify(request: FacilitatorRequest, client: Client): Promise<AnswerMembers>
   settle(request: FacilitatorRequest, asker: Asker): Promise<Settled>
-  /** Whether the node answers. */
+  /** Whether enough nodes answer. */
   isReachable(): Promise<boolean>
   close(): Promise<void>
 }
@@ -40,6 +44,8 @@ export type DeskSurroundings = {
   readonly key: string
   readonly curve: EvmCurve
   readonly clock: () => number
+  /** Where nodes of this network that differ are told of. */
+  readonly differences: DifferenceLog
   /** Told of faults of background work: the book cannot be written. */
   readonly onFault: (error: unknown) => void
 }
@@ -54,7 +60,7 @@ type Asset = NetworkConfig['assets'][number] & { readonly chain: Chain }
 export function openNetworkDesk(
   config: FacilitatorConfig,
   network: NetworkConfig,
-  { key, curve, clock, onFault }: DeskSurroundings,
+  { key, curve, clock, onFault, differences }: DeskSurroundings,
 ): NetworkDesk {
   const closing = new AbortController()
   const { signal } = closing
@@ -62,12 +68,15 @@ export function openNetworkDesk(
   const chainId = Number(network.network.slice('eip155:'.length))
   const x402 = x402On(chainId)
   if (x402 === undefined) throw new ConfigError(`no x402 contracts are known on ${network.network}`)
+  const urls = [network.rpcUrl, ...network.otherNodes]
+  const { agree = defaultAgree(urls.length) } = network
+  const source = { urls, agree, onDifference: differences.onDifference }
   const assets = new Map(
     network.assets.map((asset) => [
       asset.address.toLowerCase(),
       {
         ...asset,
-        chain: createChain(termsOf(network, asset, asset.address), network.rpcUrl, signal),
+        chain: createChain(termsOf(network, asset, asset.address), source, signal),
       },
     ]),
   )
@@ -98,6 +107,7 @@ export function openNetworkDesk(
     schemes: network.schemes,
     sender: account.address,
     book,
+    nodeDifferences: differences.counts,
     verify: (request, client) => verify(parts, settler, request, client),
     settle: async (request, asker) => {
       const plan = await readPlan(parts, request, asker.client, true)

@@ -28,10 +28,10 @@ export function checkFunds(heldAtomic: bigint, neededAtomic: bigint, reason: str
   }
 }
 
-/** What an account holds of the asset. Rejects with ChainUnreachable. */
+/** What an account holds of the asset; of several nodes the least that one names (PA29.4). Rejects with ChainUnreachable. */
 export function readBalance({ chain, terms }: PlanSurroundings, owner: Hex): Promise<bigint> {
   const read = { address: terms.asset, abi, functionName: 'balanceOf', args: [owner] } as const
-  return chain.retry(() => chain.client.readContract(read))
+  return chain.retry(() => chain.least((client) => client.readContract(read)))
 }
 
 /** @throws RangeError for what is no address: our own mistake. */

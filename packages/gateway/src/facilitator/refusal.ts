@@ -2,6 +2,7 @@
 import type { PaymentCode } from '@countersign/protocol/payment/payment-code'
 import { describePaymentCode, PaymentError } from '@countersign/protocol/payment/payment-code'
 import { BaseError } from 'viem'
+import { isDisagreement } from '../payment/chain-nodes/nodes-disagree.ts'
 import { ChainUnreachable } from '../payment/exact/chain.ts'
 import { PaymentRefused } from '../payment/exact/refused.ts'
 import { MaybeSent, NotSent } from '../payment/exact/sender.ts'
@@ -104,7 +105,9 @@ export function toRefusal(error: unknown, scheme: SchemeName): FacilitatorRefusa
     error instanceof NotSent ||
     error instanceof MaybeSent
   if (!isChain) throw error
-  const message = 'The chain does not answer; nothing was settled.'
+  const message = isDisagreement(error)
+    ? 'The nodes of the chain do not say the same; nothing was settled.'
+    : 'The chain does not answer; nothing was settled.'
   return new FacilitatorRefusal('verification_state_unavailable', message, {
     status: 503,
     retryAfterSeconds: 5,

@@ -18,6 +18,7 @@ export async function runFacilitator(
   const facilitator = await openFacilitator(config, {
     environment,
     clock: Date.now,
+    log,
     onFault: (error) => {
       log.error({ err: error }, 'a settlement is not followed until the next start')
     },

@@ -118,7 +118,9 @@ async function checkPayer(
     chain.retry(() => isPermit2NonceUsed(client, lower(x402.permit2), payer, permit.nonce)),
     readBalance(surroundings, payer),
     chain.retry(() =>
-      client.readContract({ ...read, functionName: 'allowance', args: [payer, x402.permit2] }),
+      chain.least((each) =>
+        each.readContract({ ...read, functionName: 'allowance', args: [payer, x402.permit2] }),
+      ),
     ),
   ])
   if (isUsed) throw new FacilitatorRefusal(used, 'The permit is used.')

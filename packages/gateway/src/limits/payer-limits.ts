@@ -1,4 +1,5 @@
 /** How often, and how often at a time, one payer may call (spec/payment.md PA25). Kept in memory, for so many payers. */
+import { createBucket, takeTokens, waitForTokens, type TokenBucket } from './token-bucket.ts'
 
 /** What one payer may do; absent means: no limit. */
 export type CallLimits = {
@@ -10,7 +11,7 @@ export type CallLimits = {
 
 /** A call that came too early. The headers say when to come again. */
 export type LimitReached = {
-  readonly code: 'rate-limited' | 'concurrency-limited'
+  readonly code: 'rate-limited' | 'concurrency-limited' | 'unknown-payer-limited'
   readonly detail: string
   readonly headers: Readonly<Record<string, string>>
 }
@@ -32,9 +33,8 @@ export type PayerLimits = {
 }
 
 /** Owned by the limits. */
-type Payer = { credit: number; atMs: number; running: number }
+type Payer = TokenBucket & { running: number }
 
-const minuteMs = 60_000
 // Each takes some 200 bytes.
 const maxPayers = 50_000
 const maxSteps = 16
@@ -56,12 +56,14 @@ export function createPayerLimits(general: CallLimits, nowMs: () => number): Pay
       if (callsPerMinute === undefined && concurrentCalls === undefined) return undefined
       const burst = own.burst ?? (own.callsPerMinute === undefined ? general.burst : undefined)
       const most = burst ?? callsPerMinute ?? 0
-      const payer = payers.get(name) ?? { credit: most * minuteMs, atMs: nowMs(), running: 0 }
+      const payer = payers.get(name) ?? { ...createBucket(most, nowMs()), running: 0 }
       touch(payers, name, payer)
       if (payer.running >= (concurrentCalls ?? Infinity)) return tooMany('concurrency-limited', 1)
       if (callsPerMinute !== undefined) {
-        const waitMs = takeCall(payer, callsPerMinute, most, nowMs())
+        const terms = { perMinute: callsPerMinute, most }
+        const waitMs = waitForTokens(payer, terms, nowMs())
         if (waitMs > 0) return tooMany('rate-limited', Math.ceil(waitMs / 1000))
+        takeTokens(payer, terms)
       }
       payer.running++
       places.set(call, payer)
@@ -80,19 +82,6 @@ export function createPayerLimits(general: CallLimits, nowMs: () => number): Pay
 const noLimits: CallLimits = {}
 
 /**
- * Takes a call, or gives the time until there is one. Credit is whole: a minute times the calls of a minute, and a call
- * costs `minuteMs` of it. A clock that goes back gives none.
- */
-function takeCall(payer: Payer, perMinute: number, most: number, nowMs: number): number {
-  const gained = Math.max(0, nowMs - payer.atMs) * perMinute
-  payer.credit = Math.min(most * minuteMs, payer.credit + gained)
-  payer.atMs = nowMs
-  if (payer.credit < minuteMs) return (minuteMs - payer.credit) / perMinute
-  payer.credit -= minuteMs
-  return 0
-}
-
-/**
  * The payer is the latest; of too many the one that has not called for longest is forgotten. Who has a call under way
  * counts as calling: a few long calls at the front must not keep everybody else in memory.
  */
@@ -109,7 +98,8 @@ function touch(payers: Map<string, Payer>, name: string, payer: Payer): void {
   }
 }
 
-function tooMany(code: LimitReached['code'], seconds: number): LimitReached {
+/** How a caller is told when to come again. */
+export function tooMany(code: LimitReached['code'], seconds: number): LimitReached {
   // Clients that retry by themselves do so after this time.
   const headers = { 'retry-after': String(seconds), 'x-should-retry': 'true' }
   return { code, detail: '', headers }

@@ -20,6 +20,8 @@ export type AdmissionRequest = {
   readonly isPricedByUse: boolean
   /** The caller asked for a stream, whose first byte leaves before its charge is known. */
   readonly isStream?: boolean
+  /** The network that the call comes from (http/caller-address.ts); callers without one count as one. */
+  readonly caller?: () => string
   /** Asked once, when the payer is known and before anything is recorded; the caller of `admit` gives the place back. */
   readonly limits?: Pick<PayerLimits, 'enter'>
 }

@@ -6,6 +6,7 @@ import { hexToBytes } from 'viem'
 import type { Payee } from '@countersign/protocol/receipt/keyset'
 import { ConfigError } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
+import { createReadBudget, type ReadBudget } from '../limits/read-budget.ts'
 import type { PaymentScheme } from './admission.ts'
 import { createApiKeyPayment } from './api-key.ts'
 import type { AnnouncedOperator } from './announced-operator.ts'
@@ -20,6 +21,7 @@ import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-g
 import {
   createChainTerms,
   createDifferenceLog,
+  readStrangerLimits,
   type ChainTerms,
   type DifferenceLog,
 } from './chain-nodes/chain-terms.ts'
@@ -127,8 +129,11 @@ async function createX402(
   const settlementKey = readSettlementKey(environment)
   const differences = createDifferenceLog(log, clock)
   const gate = await openGate(payment, differences, log)
+  // One for all schemes: a payer is no more than a key.
+  const reads = createReadBudget(readStrangerLimits(payment), clock)
   const metered = await openMetered(config, payment, {
     onDifference: differences.onDifference,
+    reads,
     clock,
     settlementKey,
     chargeKeys: readChargeKeys(config, environment),
@@ -160,6 +165,7 @@ async function createX402(
         metered,
         terms,
         curve,
+        reads,
         chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
       },
       surroundings,
@@ -173,6 +179,7 @@ async function createX402(
     unsettled: () => ({
       ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
       nodeDifferences: differences.counts,
+      looks: reads.counts,
     }),
     refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
   }
@@ -253,6 +260,7 @@ function createExact(
     readonly metered: OpenMetered | undefined
     readonly terms: MeteredTermsSet
     readonly curve: EvmCurve
+    readonly reads: ReadBudget
     readonly chain: ChainTerms
   },
   { clock, log }: PaymentSurroundings,
@@ -269,6 +277,7 @@ function createExact(
     settlementKey,
     chainTerms: beside.chain,
     curve: beside.curve,
+    reads: beside.reads,
     settle:
       settle === 'before'
         ? { kind: 'before' }

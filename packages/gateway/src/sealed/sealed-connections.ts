@@ -10,13 +10,19 @@ export type SealedClaim = ReadonlyMap<string, CborValue>
 const claims = new WeakMap<Duplex, SealedClaim>()
 const suiteName = 'x25519-sha256-aes128gcm'
 
-/** Both ends of a connection; calls that arrive at `inner` were sealed to this key. */
-export function openSealedConnection(key: HpkeKey): {
+/**
+ * Both ends of a connection; calls that arrive at `inner` were sealed to this key, and come from where the outer call
+ * came from.
+ */
+export function openSealedConnection(
+  key: HpkeKey,
+  caller: string,
+): {
   readonly outer: Duplex
   readonly inner: Duplex
 } {
   const [outer, pipe] = duplexPair()
-  const inner = asSocket(pipe)
+  const inner = Object.assign(asSocket(pipe), { remoteAddress: caller })
   // A pair tells its other side of an end, not of a caller who has left.
   outer.once('close', () => {
     inner.destroy()

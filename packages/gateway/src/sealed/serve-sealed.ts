@@ -41,6 +41,8 @@ const hopFields = new Set([
   'host',
   'expect',
   'proxy-connection',
+  // Who calls is known from the outer call alone.
+  'x-forwarded-for',
 ])
 
 /** Serves sealed calls by the routes that serve open ones. */
@@ -63,7 +65,7 @@ export function createSealedCalls(
         sendProblem(response, refusal ?? 'sealed-key-unknown')
         return
       }
-      await answer(gateway, inner, opened, response)
+      await answer(gateway, inner, { opened, caller: gateway.findCaller(request) }, response)
     } catch (error) {
       refuse(response, error)
     } finally {
@@ -103,12 +105,12 @@ function refuse(response: ServerResponse, error: unknown): void {
 async function answer(
   gateway: Gateway,
   inner: Server,
-  opened: OpenedCall,
+  { opened, caller }: { readonly opened: OpenedCall; readonly caller: string },
   response: ServerResponse,
 ): Promise<void> {
   const responseNonce = Uint8Array.from(gateway.random(responseNonceBytes))
   const cipher = await opened.createCipher(responseNonce)
-  const plain = await callInside(inner, opened, response)
+  const plain = await callInside(inner, opened, caller, response)
   response.on('error', () => plain.destroy())
   response.writeHead(200, {
     'content-type': sealedTypes.response,
@@ -134,9 +136,10 @@ async function answer(
 function callInside(
   inner: Server,
   { request, key }: OpenedCall,
+  caller: string,
   response: ServerResponse,
 ): Promise<IncomingMessage> {
-  const connection = openSealedConnection(key)
+  const connection = openSealedConnection(key, caller)
   inner.emit('connection', connection.inner)
   return new Promise((resolve, reject) => {
     const { method, path, body } = request

@@ -54,10 +54,11 @@ export function createPaymentDesk(
     const callId = toHex(call.receiptId)
     const place = { limits: limits(), id: call.receiptId }
     places.set(callId, place)
-    const { bodyDigest } = call
+    const { bodyDigest, callerNetwork } = call
     const admission = await scheme.admit({
       ...call,
       bodyDigest: () => bodyDigest,
+      caller: () => callerNetwork,
       limits: place.limits,
     })
     if (admission.kind === 'refused') {

@@ -32,6 +32,8 @@ export type CallToAdmit = {
   readonly priceAtomic: bigint
   readonly isPricedByUse: boolean
   readonly isStream: boolean
+  /** The network that the call comes from. */
+  readonly callerNetwork: string
 }
 
 /** What became of it. The call's id names its payment from then on. */

@@ -61,6 +61,7 @@ async function admit(
     priceAtomic,
     isPricedByUse,
     isStream,
+    callerNetwork: request.caller?.() ?? '',
   })
   if (answer.kind === 'refused') hasLeft()
   if (answer.kind !== 'admitted') return answer

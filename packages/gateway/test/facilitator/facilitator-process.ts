@@ -97,6 +97,7 @@ async function serve(
   const facilitator = await openFacilitator(loadFacilitatorConfig(file), {
     environment: { COUNTERSIGN_FACILITATOR_KEY: key },
     clock,
+    log: pino({ level: 'silent' }),
     onFault: (error) => {
       throw error
     },

@@ -123,6 +123,10 @@ export type MeteredOptions = {
   /** Keys that sign charges, in place of the settlement key: a file of the operator's. */
   readonly chargeKeysFile?: string
   readonly limits?: Readonly<Record<string, number>>
+  /** `payment.chain`. */
+  readonly chainTerms?: Readonly<Record<string, unknown>>
+  /** Whose X-Forwarded-For is believed. */
+  readonly proxies?: readonly string[]
   /** The program, when it is not the sources. */
   readonly program?: string
   /** What `flat` costs; `null`: by its use. */
@@ -154,13 +158,14 @@ export function createMeteredOptions(
     rpcUrl: chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
-  const { chargeKeysFile, limits = {} } = options
+  const { chargeKeysFile, limits = {}, chainTerms, proxies = [] } = options
   const { flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
     operator: operator.terms,
     // JSON has no undefined: absent when it is not given.
     chargeKeysFile,
+    chain: chainTerms,
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
     ...(batch === null
@@ -182,7 +187,7 @@ export function createMeteredOptions(
     limits,
     config: {
       workers,
-      listen: { port },
+      listen: { port, proxies },
       upstreams: [
         {
           name: 'loopback',

@@ -3,6 +3,8 @@ import type { Logger } from 'pino'
 import type { Config } from '../../config/schema.ts'
 import { chainSchema } from '../../config/payment-schema.ts'
 import type { OnDifference } from './agreement.ts'
+import type { StrangerLimits } from '../../limits/read-budget.ts'
+import { defaultAgree } from './judge-nodes.ts'
 import type { ChainSource } from './nodes-transport.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
@@ -37,7 +39,7 @@ export function createChainTerms(
   const chain = chainSchema.parse(payment.chain ?? {})
   const urls = [rpcUrl, ...chain.otherNodes]
   return {
-    source: { urls, agree: chain.agree ?? Math.floor(urls.length / 2) + 1, onDifference },
+    source: { urls, agree: chain.agree ?? defaultAgree(urls.length), onDifference },
     finalDepth: chain.finalDepth,
     fees: {
       maxFeePerGas: BigInt(chain.maxFeePerGasGwei) * weiPerGwei,
@@ -46,8 +48,16 @@ export function createChainTerms(
   }
 }
 
+/** How often the chain is asked for payers who have shown no money (PA30). */
+export function readStrangerLimits({ chain }: Pick<PaidConfig, 'chain'>): StrangerLimits {
+  return chainSchema.parse(chain ?? {})
+}
+
 /** Counts every difference, and tells of each node once a minute. */
-export function createDifferenceLog(log: Logger, clock: () => number): DifferenceLog {
+export function createDifferenceLog(
+  log: Pick<Logger, 'error'>,
+  clock: () => number,
+): DifferenceLog {
   // Both owned by `onDifference`.
   const counts = new Map<number, number>()
   const toldAtMs = new Map<number, number>()

@@ -29,7 +29,7 @@ import {
   type CorrectiveExtra,
 } from './channel-state.ts'
 import { isClaimLate } from './claims.ts'
-import { bringDeposit } from './deposit.ts'
+import { bringDeposit, checkDepositSigner, isDepositUnderWay } from './deposit.ts'
 import { openChannel } from './open-channel.ts'
 import { readVoucher, type ReadVoucher } from './voucher-memo.ts'
 
@@ -48,6 +48,8 @@ export type ChannelCall = {
   readonly name?: CallName
   /** Names of `exact`: the book is one (PA4.8). */
   readonly beside?: NamesBeside | undefined
+  /** The network that it was presented from. */
+  readonly caller?: string
   /** Asked once, when the payer is known and before anything is reserved. */
   readonly enter?: EnterPayer
 }
@@ -126,7 +128,9 @@ export async function admitChannelPayment(
     const before = judgeName(context, read, call)
     if (before !== undefined) return before
     // Most channels are known, and wait for nothing.
-    const account = findKnown(context, read) ?? (await findAccount(context, read, event))
+    const found = findKnown(context, read) ?? (await findAccount(context, call, read, event))
+    if ('limited' in found) return found
+    const account = found
     if (isClaimLate(account, context.clock())) {
       throw new PaymentError('channel-chain-stale', 'What the channel owes cannot be claimed.')
     }
@@ -239,23 +243,54 @@ export const leastStrictAtomic = 1n
 /** The record of the channel; one that is not known is read from the chain, after its voucher was verified. */
 async function findAccount(
   context: ChannelContext,
+  call: ChannelCall,
   { payment, channelIdBytes }: ReadVoucher,
   event: CallReserved,
-): Promise<ChannelAccount> {
+): Promise<ChannelAccount | Limited> {
   const { channelId } = payment.voucher
-  const known = context.ledger.state.channels.get(channelId)
+  const { channels, retired } = context.ledger.state
+  const known = channels.get(channelId)
+  const isKnown = known !== undefined || retired.has(channelId)
   if (known === undefined) checkChannelId(context.domain, payment)
   else checkConfig(known, payment)
   if (payment.action.kind === 'deposit') {
     checkVoucherSigner(context, channelIdBytes, payment)
     // Nobody's money is moved for a voucher that will be refused. The refusal is made by the caller's own try.
     const account = known ?? imagineChannel(context, payment)
-    if (!fitsAfter(account, payment.action.deposit.amountAtomic, event)) return account
-    return bringDeposit(context, payment, payment.action.deposit)
+    const { deposit } = payment.action
+    if (!fitsAfter(account, deposit.amountAtomic, event)) return account
+    checkDepositSigner(context, payment, deposit)
+    const bring = (): Promise<ChannelAccount> => bringDeposit(context, payment, deposit)
+    if (isDepositUnderWay(context, payment, deposit)) return bring()
+    return look(context, call, payment, isKnown, bring)
   }
   if (known !== undefined) return known
   checkVoucherSigner(context, channelIdBytes, payment)
-  return openChannel(context, payment.config, channelId)
+  if (context.empty.isEmpty(channelId)) {
+    throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
+  }
+  const open = (): Promise<ChannelAccount> => openChannel(context, payment.config, channelId)
+  // Whoever waits for a reading that is under way causes none.
+  if (context.opening.has(channelId)) return open()
+  return look(context, call, payment, isKnown, open)
+}
+
+type Limited = ChannelAdmission & { readonly kind: 'limited' }
+
+/** PA30: anybody can sign for channels that do not exist, and each makes us ask the chain. */
+async function look(
+  { reads }: ChannelContext,
+  { caller = '' }: ChannelCall,
+  { config: { payerAuthorizer: payer } }: ChannelPayment,
+  isKnown: boolean,
+  ask: () => Promise<ChannelAccount>,
+): Promise<ChannelAccount | Limited> {
+  const permit = reads?.take({ payer, caller, isKnown })
+  if (permit?.kind === 'limited') return permit
+  const account = await ask()
+  // It holds money.
+  permit?.proven()
+  return account
 }
 
 /** A channel that the ledger does not know, before its first deposit. */

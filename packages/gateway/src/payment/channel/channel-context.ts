@@ -10,6 +10,7 @@ import type { createReceiveHasher } from '@countersign/protocol/payment/token-au
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { BaseError, type TransactionReceipt } from 'viem'
 import { isDisagreement } from '../chain-nodes/nodes-disagree.ts'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import { ChainUnreachable } from '../exact/chain.ts'
 import { MaybeSent, NotSent, type Sender } from '../exact/sender.ts'
@@ -17,6 +18,7 @@ import type { ChannelAccount } from '../ledger/channel-account.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerEvent } from '../ledger/ledger.ts'
 import type { ClaimPolicy } from './claims.ts'
+import type { EmptyChannels } from './empty-channels.ts'
 import type { Follower } from './follower.ts'
 import { RefundRefused, SettlementKeyUntrusted, type IsAuthorized } from './settlement-key.ts'
 
@@ -63,6 +65,10 @@ export type ChannelContext = {
   readonly claimPolicy: ClaimPolicy
   /** How long a call waits for its deposit. */
   readonly depositTimeoutMs: number
+  /** How often the chain is asked for payers who have shown no money (PA30); always, when absent. */
+  readonly reads?: ReadBudget | undefined
+  /** Channels that held nothing when they were read; owned by openChannel. */
+  readonly empty: EmptyChannels
   /** Channels that are being read for the first time; owned by openChannel. */
   readonly opening: Map<Hex, Promise<ChannelAccount>>
   /** Whether an authorization is used up, or cancelled. Rejects when the chain does not answer. */

@@ -53,6 +53,15 @@ export async function bringDeposit(
   return account
 }
 
+/** Whether this very deposit is waited for: who waits with it asks nothing. */
+export function isDepositUnderWay(
+  { depositing }: ChannelContext,
+  payment: ChannelPayment,
+  deposit: Deposit,
+): boolean {
+  return depositing.has(keyOf(purposeOf(payment, deposit)))
+}
+
 /** The account of a payer may have code (EIP-7702), which can tell a trial from a block. @throws PaymentError */
 function checkReverted({ reverted, clock }: ChannelContext, payer: Hex): void {
   const atMs = reverted.get(payer)

@@ -13,6 +13,8 @@ export type Follower = {
   poll(): Promise<void>
   /** The newest block that was read; -1 before. */
   headNumber(): bigint
+  /** Its hash: two with one number differ. */
+  headHash(): Hex | undefined
   /** One channel, for the first time. Call `watch` in the same turn as the ledger gets to know it. */
   readChannel(channelId: Hex): Promise<ChainView>
   /** The next reading reads this channel whatever it finds: a block may have come while it was being opened. */
@@ -89,6 +91,7 @@ export function createFollower(options: FollowerOptions): Follower {
     poll,
     lastReadAtMs: () => lastReadAtMs,
     headNumber: () => blocks.at(-1)?.number ?? -1n,
+    headHash: () => blocks.at(-1)?.hash,
     watch: (channelId) => {
       watched.add(channelId)
     },

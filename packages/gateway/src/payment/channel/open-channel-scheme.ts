@@ -5,6 +5,7 @@ import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { parseAddress, type Hex } from '@countersign/protocol/payment/evm-word'
 import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
 import { createReceiveHasher } from '@countersign/protocol/payment/token-authorization'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
 import { createChain, type Chain } from '../exact/chain.ts'
 import { createTerms } from '../exact/offer.ts'
@@ -14,6 +15,7 @@ import { isDepositUsed } from './batch-contract.ts'
 import { createTurns, type ChannelContext } from './channel-context.ts'
 import { createChannelManager, type ChannelManager } from './channel-manager.ts'
 import type { ClaimPolicy } from './claims.ts'
+import { createEmptyChannels } from './empty-channels.ts'
 import { createFollower } from './follower.ts'
 import { createAuthorizerCheck } from './settlement-key.ts'
 import { createTransactionBook } from './transaction-book.ts'
@@ -31,6 +33,8 @@ export type ChannelSchemeOptions = {
   readonly depth: number
   readonly claimPolicy: ClaimPolicy
   readonly depositTimeoutMs: number
+  /** How often the chain is asked for payers who have shown no money; always, when absent. */
+  readonly reads?: ReadBudget
   readonly clock: () => number
   /** Must end the process. */
   readonly onDiskFault: (error: unknown) => void
@@ -105,6 +109,14 @@ export function createChannelContext(
   const { terms, clock, depth, claimPolicy, depositTimeoutMs } = options
   const contract = toHexAddress(options.batchContract)
   const contracts = { token: toHexAddress(terms.asset), permit2: toHexAddress(options.permit2) }
+  const follower = createFollower({
+    client: chain.client,
+    ofNodes: chain.ofNodes,
+    contract,
+    depth,
+    ledger,
+    clock,
+  })
   return {
     terms,
     contract,
@@ -121,14 +133,9 @@ export function createChannelContext(
       chainId: terms.chainId,
       verifyingContract: toHexAddress(terms.asset),
     }),
-    follower: createFollower({
-      client: chain.client,
-      ofNodes: chain.ofNodes,
-      contract,
-      depth,
-      ledger,
-      clock,
-    }),
+    follower,
+    reads: options.reads,
+    empty: createEmptyChannels(follower, clock),
     sign,
     isRetiring,
     isAuthorized: createAuthorizerCheck(

@@ -31,13 +31,14 @@ export async function openChannel(
 }
 
 async function readAndOpen(
-  { follower, ledger }: ChannelContext,
+  { follower, ledger, empty }: ChannelContext,
   config: ChannelConfig,
   channelId: Hex,
 ): Promise<ChannelAccount> {
   const view = await follower.readChannel(channelId)
   // What was claimed stays in the balance: such a channel has nothing left.
   if (view.depositedAtomic <= view.claimedAtomic) {
+    empty.note(channelId, view.blockNumber)
     throw new PaymentError('channel-unknown', 'The channel holds nothing yet.')
   }
   // Vouchers of earlier claims are public, and nobody knows how high they go: each would buy a call again (PA18.8).

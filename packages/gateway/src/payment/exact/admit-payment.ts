@@ -9,8 +9,9 @@ import { createCallName, readCallName, type CallName } from '../call-names.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
 import { judgeName } from '../judge-name.ts'
 import type { ExactContext } from './context.ts'
+import { findObserved } from './observed-payment.ts'
+import { takeLook } from './take-look.ts'
 import { isLapsed } from './exact-names.ts'
-import { findSettled, type Settled } from './find-settled.ts'
 import type { PaymentRecord } from './ledger.ts'
 import type { PaymentKey } from './payment-key.ts'
 import type { Quote } from './offer.ts'
@@ -40,6 +41,8 @@ type NamedCall = {
   readonly receiptId: string
   readonly identifier: string | undefined
   readonly name: CallName
+  /** The network that it was presented from. */
+  readonly caller: string
   /** Whoever reads the chain can show this payment: a name that it comes with is told nothing. */
   readonly isPublic?: boolean
 }
@@ -53,9 +56,6 @@ type Presented = NamedCall & {
 /** Time for the payment to reach a block before it expires, as stock facilitators have it. */
 const leastValiditySeconds = 6n
 const waitForFundsMs = 5000
-const lookAgainMs = 10_000
-/** Each has cost its payer a transaction. */
-const maxNotOurs = 10_000
 
 /**
  * Decides on one payment for one request.
@@ -122,7 +122,7 @@ async function inTurn(
 
 function createCall(
   payer: Address,
-  { method, path, bodyDigest, receiptId }: AdmissionRequest,
+  { method, path, bodyDigest, receiptId, caller }: AdmissionRequest,
   name: CallName,
 ): NamedCall {
   return {
@@ -131,6 +131,7 @@ function createCall(
     receiptId: toHex(receiptId),
     identifier: name?.text,
     name,
+    caller: caller?.() ?? '',
   }
 }
 
@@ -253,7 +254,7 @@ async function admitAgain(
   const { ledger, settler } = context
   const { receiptId } = call
   const key = keyOf(record)
-  const settled = await settleAgain(context, record, otherThanOffered)
+  const settled = await settleAgain(context, call, record, otherThanOffered)
   const meanwhile = findMetered(context, call)
   if (meanwhile !== undefined) {
     if (call.isPublic === true) throw new PaymentRefused('idempotency-key-reused')
@@ -273,6 +274,7 @@ function noteName({ names }: ExactContext, call: NamedCall, key: PaymentKey): vo
 /** The outcome that is known already; undefined when settlement is under way or may begin. */
 async function settleAgain(
   context: ExactContext,
+  call: NamedCall,
   record: PaymentRecord,
   otherThanOffered: string | undefined,
 ): Promise<Outcome | undefined> {
@@ -281,9 +283,11 @@ async function settleAgain(
     return { kind: 'confirmed', transaction }
   }
   if (settlement === 'broadcast' || context.settler.isUnderWay(keyOf(record))) return undefined
+  const permit = takeLook(context, call, { isKnown: true })
   // Reserved before, so whatever used the nonce since was meant for us.
   const elsewhere = await context.settler.findElsewhere(record)
   if (elsewhere.kind === 'known' && elsewhere.outcome.kind === 'confirmed') {
+    permit.proven()
     return elsewhere.outcome
   }
   if (elsewhere.kind === 'shallow') return undefined
@@ -296,6 +300,7 @@ async function settleAgain(
   const funds = await reserveFunds(context, authorization)
   // Between the two looks: the settlement finds out by what.
   if (funds.kind === 'nonce-used') throw new PaymentRefused('payment-settlement-failed')
+  permit.proven()
   return undefined
 }
 
@@ -303,9 +308,13 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   const { payment, request, receiptId, identifier } = presented
   const { authorization, signature, binding } = payment
   checkTimes(context, authorization)
+  const permit = takeLook(context, presented)
   const funds = await reserveFunds(context, authorization)
   const observed =
-    funds.kind === 'reserved' ? undefined : await findObserved(context, authorization)
+    funds.kind === 'reserved'
+      ? undefined
+      : await findObserved(context, authorization, presented, permit)
+  permit.proven()
   const record: PaymentRecord = {
     authorization,
     signature,
@@ -327,33 +336,6 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
     context.ledger.confirm(keyOf(record), observed.transaction, context.clock())
   }
   return { kind: 'admitted', record, outcome: context.settler.settle(record, false) }
-}
-
-/**
- * PA9.8: an observer sent the authorization before we had it. It paid us, and has bought nothing here: what did stands in
- * this ledger, or is older than it.
- */
-async function findObserved(
-  context: ExactContext,
-  authorization: Authorization,
-): Promise<Settled & { readonly kind: 'settled' }> {
-  const { chain, terms, ledger, confirmations, notOurs, clock } = context
-  const place = `${authorization.from}:${authorization.nonce}`
-  const fromBlock = ledger.birthBlock()
-  if (fromBlock === undefined || (notOurs.get(place) ?? 0) > clock()) {
-    throw new PaymentRefused('payment-already-used')
-  }
-  const found = await findSettled(chain, terms, authorization, { fromBlock, confirmations })
-  if (found.kind === 'shallow') {
-    throw new PaymentRefused('payment-in-progress', 'Its settlement by somebody else is too new.')
-  }
-  if (found.kind !== 'settled') {
-    // What was used otherwise stays so: it is looked for once. What is not found may be, by a node that is not behind.
-    const untilMs = found.kind === 'otherwise' ? Infinity : clock() + lookAgainMs
-    if (notOurs.size < maxNotOurs || notOurs.has(place)) notOurs.set(place, untilMs)
-    throw new PaymentRefused('payment-already-used')
-  }
-  return found
 }
 
 function checkTimes({ clock }: ExactContext, authorization: Authorization): void {

@@ -3,6 +3,7 @@ import type { AuthorizationCheck } from './authorization-signature.ts'
 import type { Chain } from './chain.ts'
 import type { NamedEntry } from '../call-names.ts'
 import type { ExactNames } from './exact-names.ts'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { Ledger } from './ledger.ts'
 import type { Terms } from './offer.ts'
 import type { PayerTurns } from './payer-turns.ts'
@@ -29,6 +30,8 @@ export type ExactContext = {
   readonly meteredNames: ((digest: string) => NamedEntry | undefined) | undefined
   /** Payments whose nonce was used for something else, and until when they are not looked for; owned by the admission. */
   readonly notOurs: Map<string, number>
+  /** How often the chain is asked for payers who have shown no money (PA30); without it, always. */
+  readonly reads: ReadBudget | undefined
   readonly confirmations: number
   readonly settle: SettleRule
   readonly settlementTimeoutMs: number

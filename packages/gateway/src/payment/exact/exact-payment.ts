@@ -4,6 +4,7 @@ import type { PaymentRequirements } from '@x402/core/types'
 import { getAddress, type Hex } from 'viem'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { describeGatewayError, type GatewayErrorCode } from '../../errors.ts'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { Admission, AdmissionRequest, PaymentScheme, Refusal } from '../admission.ts'
 import { ownDatabase } from '../database.ts'
 import type { ChainTerms } from '../chain-nodes/chain-terms.ts'
@@ -59,6 +60,8 @@ export type ExactOptions = {
   readonly sharedSender?: SharedSender
   /** How the names of metered calls stand, when other schemes are offered beside this one. */
   readonly meteredNames?: (digest: string) => NamedEntry | undefined
+  /** How often the chain is asked for payers who have shown no money; always, when absent. */
+  readonly reads?: ReadBudget
   /** Told of faults of background work: the ledger cannot be written. Ignored when absent. */
   readonly onFault?: (error: unknown) => void
 }
@@ -128,6 +131,7 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
     names: createExactNames({ ledger, settler, clock: options.clock }),
     meteredNames: options.meteredNames,
     notOurs: new Map(),
+    reads: options.reads,
     confirmations: options.confirmations ?? 1,
     settle: options.settle,
     settlementTimeoutMs: options.settlementTimeoutMs ?? defaultSettlementTimeoutMs,

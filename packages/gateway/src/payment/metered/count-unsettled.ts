@@ -7,6 +7,8 @@ export type Unsettled = {
   readonly channels: number
   /** How often each chain node said something else than the others, by its number. */
   readonly nodeDifferences?: ReadonlyMap<number, number>
+  /** Payments for which the chain was to be asked, by what became of them (PA30). */
+  readonly looks?: Readonly<Record<string, number>>
 }
 
 /** Nothing is open. */

@@ -199,6 +199,7 @@ async function admitUpto(
     requestHash,
     name,
     beside: schemes.exact?.scheme.names,
+    caller: call.request.caller?.() ?? '',
     enter: enterOf(call),
   })
   if (admission.kind === 'admitted') {
@@ -251,6 +252,7 @@ async function admitChannel(
     isStream: request.isStream ?? false,
     name,
     beside: schemes.exact?.scheme.names,
+    ...(request.caller === undefined ? {} : { caller: request.caller() }),
     enter: enterOf(call),
   })
   if (admission.kind === 'limited') return refused(admission.limited)

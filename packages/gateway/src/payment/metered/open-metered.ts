@@ -17,6 +17,7 @@ import { createTransactionBook } from '../channel/transaction-book.ts'
 import { createChargeKeys, type ChargeKeys } from '../charge-key/charge-keys.ts'
 import { createKeyRecordReader } from '../charge-key/read-key-records.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { OnDifference } from '../chain-nodes/agreement.ts'
 import { createChainTerms } from '../chain-nodes/chain-terms.ts'
 import { createChain, type Chain } from '../exact/chain.ts'
@@ -44,6 +45,8 @@ export type MeteredSurroundings = {
   readonly onDiskFault: (error: unknown) => void
   /** Told of chain nodes that differ; ignored when absent. */
   readonly onDifference?: OnDifference
+  /** How often the chain is asked for payers who have shown no money; always, when absent. */
+  readonly reads?: ReadBudget
   /** 0x and 64 hex digits: pays for transactions. */
   readonly settlementKey: string
   /** Sign charges and claims (spec/payment.md PA28). */
@@ -124,6 +127,7 @@ export async function openMetered(
     sign: (digest) => chargeKeys.sign(digest),
     isRetiring: () => chargeKeys.isRetiring(),
     signal,
+    reads: surroundings.reads,
     clock,
   }
   const uptoParts = upto && openUpto(upto, parts)
@@ -161,6 +165,7 @@ type Parts = Parameters<typeof createChannelContext>[1] & {
   readonly curve: EvmCurve
   readonly x402: X402Deployment
   readonly finalDepth: number
+  readonly reads: ReadBudget | undefined
   readonly clock: () => number
 }
 
@@ -207,6 +212,7 @@ function openUpto(
     readFunds: createFundsReader(chain, terms.asset, x402.permit2),
     maxExposureAtomic: BigInt(config.maxExposureAtomic),
     maxTotalExposureAtomic: BigInt(config.maxTotalExposureAtomic),
+    ...(parts.reads === undefined ? {} : { reads: parts.reads }),
     settle: () => {
       loop?.wake()
     },
@@ -243,6 +249,7 @@ function openChannels(config: BatchConfig, parts: Parts): ChannelContext {
       maxTotalUnclaimedAtomic: BigInt(config.maxTotalUnclaimedAtomic),
     },
     depositTimeoutMs: config.depositTimeoutMs,
+    ...(parts.reads === undefined ? {} : { reads: parts.reads }),
     clock,
   }
   return createChannelContext(options, parts)

@@ -22,6 +22,7 @@ import { fromHex } from '@countersign/protocol/bytes/text-encoding'
 import { applyOwn, checkSigner, toPaymentError } from '../channel/channel-context.ts'
 import type { NamedElsewhere } from '../judge-name.ts'
 import type { EnterPayer, LimitReached } from '../../limits/payer-limits.ts'
+import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { EvmCurve } from '../evm-curve.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
@@ -36,6 +37,8 @@ export type UptoContext = {
   readonly ledger: DurableLedger
   /** min(balance, Permit2 allowance) of a payer now. Rejects when the chain does not answer. */
   readonly readFunds: (payer: Hex) => Promise<bigint>
+  /** How often the chain is asked for payers who have shown no money (PA30); always, when absent. */
+  readonly reads?: ReadBudget
   /** The most that one payer may owe at once. */
   readonly maxExposureAtomic: bigint
   /** The most that all payers together may owe at once: addresses cost nothing. A hundred times that of one if absent. */
@@ -57,6 +60,8 @@ export type UptoCall = {
   readonly name?: CallName
   /** Names of `exact`: the book is one (PA4.8). */
   readonly beside?: NamesBeside | undefined
+  /** The network that it was presented from. */
+  readonly caller?: string
   /** Asked once, when the payer is known and before anything is reserved. */
   readonly enter?: EnterPayer
 }
@@ -104,6 +109,9 @@ export async function admitUptoPayment(
     const before = findNamed(ledger, payer, call, context.clock())
     if (before.kind !== 'new') return { ...before, payer }
     checkUnused(ledger, payer, permit.nonce)
+    const isKnown = ledger.state.payers.has(payer)
+    const look = context.reads?.take({ payer, caller: call.caller ?? '', isKnown })
+    if (look?.kind === 'limited') return look
     const fundsAtomic = await readFunds(payer)
     checkTotal(context, permit.amountAtomic)
     // Another call of this name may have been admitted meanwhile.
@@ -121,6 +129,7 @@ export async function admitUptoPayment(
       maxExposureAtomic,
     })
     if (step.kind === 'refused') return refuse(step.code)
+    look?.proven()
     takeName(ledger, payer, call, context.clock())
     await ledger.durable()
     return { kind: 'admitted', reservation: createReservation(context, payment, call.callId) }
