@@ -103,6 +103,7 @@ beforeAll(async () => {
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
     simulate: (call) => chain.client.call({ account: account.address, ...call }),
     reverted: new Map(),
+    later: new Map(),
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),
     clock: Date.now,
@@ -181,14 +182,11 @@ function stateOf(nonce: bigint): string | undefined {
 
 async function settleUntil(
   isDone: () => boolean,
-  step = () => stepUptoSettlements(settlement),
+  step: () => Promise<unknown> = () => stepUptoSettlements(settlement),
 ): Promise<void> {
-  const end = performance.now() + 60_000
-  while (!isDone()) {
+  for (const end = performance.now() + 60_000; !isDone(); await setTimeout(40)) {
     if (performance.now() > end) throw new Error('the chain did not bring it about')
     await step()
-    // The chain makes a block a second: looking more often only costs.
-    await setTimeout(40)
   }
 }
 
@@ -327,7 +325,7 @@ test('a payer whose account answers like our own contract holds up nobody, and i
     settlement.simulate(call.data.includes(hostile.slice(2)) ? { ...call, to: account } : call)
   const asked = { ...settlement, simulate }
   await expect(stepUptoSettlements(asked)).rejects.toThrow(/reverted/i)
-  const step = (): Promise<void> => stepUptoSettlements(asked).catch(() => undefined)
+  const step = (): Promise<unknown> => stepUptoSettlements(asked).catch(() => undefined)
   await settleUntil(() => stateOf(71n) === 'settled', step)
   await stepUptoSettlements({ ...asked, clock: () => Date.now() + 121_000 })
   const owing = ledger.state.payers.get(hostile)
@@ -356,8 +354,8 @@ test('a settlement that reverts in its block again and again is not paid for wit
 
 test('all payers together may not owe more than we risk', async () => {
   const small = { ...context, maxTotalExposureAtomic: 150n }
-  const admitSmall = (nonce: bigint): Promise<UptoAdmission> =>
-    admitUptoPayment(small, {
+  const admitSmall = (nonce: bigint, bounds: UptoContext = small): Promise<UptoAdmission> =>
+    admitUptoPayment(bounds, {
       presented: pay(nonce, 100n),
       offer: createUptoOffer(context.terms, 100n, 'http://x/'),
       callId: `${nonce}`.padStart(32, '0'),
@@ -365,8 +363,10 @@ test('all payers together may not owe more than we risk', async () => {
     })
   const first = expectReservation(await admitSmall(60n))
   expect(codeOf(await admitSmall(61n))).toBe('payer-exposure-exceeded')
+  const few = { ...context, maxUnsettledPayments: ledger.state.open.payments }
+  expect(codeOf(await admitSmall(61n, few))).toBe('payer-exposure-exceeded')
   await first.release()
-  await expectReservation(await admitSmall(61n)).release()
+  await expectReservation(await admitSmall(61n, few)).release()
 })
 
 test('a payment that is bound to a request buys no other', async () => {

@@ -1,160 +1,39 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
-import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
-import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
-import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
-import { keccak256, type Hex } from 'viem'
-import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
-import { loadEvmCurve } from '../src/payment/evm-curve.ts'
-import { createChain, type Chain } from '../src/payment/exact/chain.ts'
-import { createTerms } from '../src/payment/exact/offer.ts'
-import { createSender } from '../src/payment/exact/sender.ts'
-import { openDurableLedger, type DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
 import { paymentKey } from '../src/payment/ledger/ledger.ts'
-import type { UptoPermit } from '../src/payment/ledger/upto-account.ts'
-import { createSettlementWatch } from '../src/payment/settlement-watch.ts'
 import { createUptoUseFinder } from '../src/payment/upto/find-use.ts'
 import { takeUpSettled } from '../src/payment/upto/follow-upto.ts'
 import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
-import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
-import { wordOf } from './ledger/sample-events.ts'
-import { balanceOf, createApprovedPayer } from './payment/approved-payer.ts'
-import { startBareChain, type BareChain } from './payment/bare-chain.ts'
-import { lower } from './payment/channel-payer.ts'
-import { deployOperator, type TestOperator } from './payment/operator.ts'
+import { balanceOf } from './payment/approved-payer.ts'
+import type { BareChain } from './payment/bare-chain.ts'
+import { payTo, permit2, startUptoPlace, stepUntil, type UptoPlace } from './payment/upto-place.ts'
+import type { DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
 
-const payTo = privateKeyToAddress(keccak256('0x55'))
-const permit2 = lower(baseSepoliaX402.permit2)
-const directory = mkdtempSync(join(tmpdir(), 'countersign-taken-'))
-const ending = new AbortController()
-const curve = await loadEvmCurve()
+let place: UptoPlace
 let chain: BareChain
-let reads: Chain
-let operator: TestOperator
-let settlementKey: Hex
-let payerKey: Hex
-let payer: Hex
+let payer: UptoPlace['payer']
 
 beforeAll(async () => {
-  chain = await startBareChain()
-  settlementKey = chain.nextSettlementKey()
-  operator = await deployOperator(chain, keccak256('0x66'), payTo)
-  await operator.registerKey(settlementKey)
-  payerKey = await createApprovedPayer(chain)
-  payer = lower(privateKeyToAddress(payerKey))
-  const { address: asset } = baseSepoliaUsdc
-  reads = createChain(
-    createTerms({
-      network: 'eip155:84532',
-      asset,
-      assetName: 'USDC',
-      assetVersion: '2',
-      payTo,
-      maxTimeoutSeconds: 60,
-      resourceBaseUrl: '',
-    }),
-    chain.rpcUrl,
-    ending.signal,
-  )
+  place = await startUptoPlace()
+  ;({ chain, payer } = place)
 })
-afterAll(async () => {
-  ending.abort()
-  await chain.stop()
-  rmSync(directory, { recursive: true })
-})
+afterAll(() => place.stop())
 
-function openLedger(name: string): Promise<DurableLedger> {
-  return openDurableLedger({
-    directory: join(directory, name),
-    clock: Date.now,
-    onFault: (error) => {
-      throw error
-    },
-  })
-}
-
-function settlementOf(ledger: DurableLedger): UptoSettlement {
-  const account = privateKeyToAccount(settlementKey)
-  const book = createTransactionBook(ledger)
-  const settler = lower(operator.settler)
-  return {
-    ledger,
-    sender: createSender({
-      chain: reads,
-      chainId: 84_532,
-      account,
-      ledger: book,
-      signal: ending.signal,
-    }),
-    settler,
-    hashCharge: createUptoChargeHasher(84_532n, settler),
-    sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
-    simulate: (call) => chain.client.call({ account: account.address, ...call }),
-    reverted: new Map(),
-    findUse: createUptoUseFinder(reads.client, { permit2, settler }),
-    watch: createSettlementWatch(reads.client, 8),
-    findAnyReceipt: (hash) => reads.findReceipt(hash, 1),
-    findReceipt: (hash) => reads.findReceipt(hash, 1),
-    clock: Date.now,
-  }
-}
-
-/** A payment whose call has ended at this charge. */
-async function charge(ledger: DurableLedger, nonce: bigint, amountAtomic: bigint): Promise<void> {
-  const permit = {
-    token: lower(baseSepoliaUsdc.address),
-    amountAtomic: 5000n,
-    spender: lower(baseSepoliaX402.uptoPermit2Proxy),
-    nonce,
-    deadlineSeconds: BigInt(Math.floor(Date.now() / 1000) + 120),
-  }
-  const witness = { to: lower(payTo), facilitator: lower(operator.settler), validAfterSeconds: 0n }
-  const digest = createPermit2Domain(84_532n, permit2).hashUpto(permit, witness)
-  const signature = encodeEvmSignature(curve.sign(digest, Buffer.from(payerKey.slice(2), 'hex')))
-  const signed: UptoPermit = { ...permit, ...witness, signature }
-  const callId = nonce.toString(16).padStart(32, '0')
-  const funds = { fundsAtomic: 50_000n, maxExposureAtomic: 50_000n }
-  ledger.apply({
-    type: 'upto-reserved',
-    payer,
-    permit: signed,
-    callId,
-    requestHash: wordOf(1),
-    ...funds,
-  })
-  ledger.apply({ type: 'upto-charged', payer, nonce, amountAtomic })
-  await ledger.durable()
-}
-
-function stateOf(ledger: DurableLedger, nonce: bigint): string | undefined {
-  return ledger.state.payments.get(paymentKey(payer, nonce))?.state.kind
-}
-
-async function stepUntil(settlement: UptoSettlement, isDone: () => boolean): Promise<void> {
-  const end = performance.now() + 60_000
-  while (!isDone()) {
-    if (performance.now() > end) throw new Error('the chain did not bring it about')
-    await stepUptoSettlements(settlement)
-  }
-}
+const charge = (ledger: DurableLedger, nonce: bigint, amountAtomic: bigint): Promise<void> =>
+  place.charge(ledger, { nonce, amountAtomic })
 
 test('a settlement of upto that is taken back is owed again, and settled once', async () => {
-  const ledger = await openLedger('one')
+  const ledger = await place.openLedger('one')
   onTestFinished(() => ledger.close())
-  const settlement = settlementOf(ledger)
+  const settlement = place.settlementOf(ledger)
   const before = await balanceOf(chain, payTo)
   await charge(ledger, 1n, 1234n)
-  await stepUntil(settlement, () => stateOf(ledger, 1n) === 'settled')
+  await stepUntil(settlement, () => place.stateOf(ledger, 1n) === 'settled')
   expect(await balanceOf(chain, payTo)).toBe(before + 1234n)
   await chain.reorganise(1)
   expect(await balanceOf(chain, payTo)).toBe(before)
-  await stepUntil(settlement, () => stateOf(ledger, 1n) === 'charged')
+  await stepUntil(settlement, () => place.stateOf(ledger, 1n) === 'charged')
   expect(ledger.state.payers.get(payer)?.unsettledAtomic).toBe(1234n)
-  await stepUntil(settlement, () => stateOf(ledger, 1n) === 'settled')
+  await stepUntil(settlement, () => place.stateOf(ledger, 1n) === 'settled')
   expect(await balanceOf(chain, payTo)).toBe(before + 1234n)
   // Final: nobody looks for it any more.
   await chain.mine(8)
@@ -164,60 +43,60 @@ test('a settlement of upto that is taken back is owed again, and settled once', 
 })
 
 test('what is taken back while no process runs is settled by the next one, from its journal', async () => {
-  const first = await openLedger('two')
+  const first = await place.openLedger('two')
   const before = await balanceOf(chain, payTo)
   await charge(first, 2n, 777n)
-  await stepUntil(settlementOf(first), () => stateOf(first, 2n) === 'settled')
+  await stepUntil(place.settlementOf(first), () => place.stateOf(first, 2n) === 'settled')
   await first.close()
   await chain.reorganise(1)
   expect(await balanceOf(chain, payTo)).toBe(before)
-  const ledger = await openLedger('two')
-  expect(stateOf(ledger, 2n)).toBe('settled')
-  const settlement = settlementOf(ledger)
+  const ledger = await place.openLedger('two')
+  expect(place.stateOf(ledger, 2n)).toBe('settled')
+  const settlement = place.settlementOf(ledger)
   takeUpSettled(settlement)
-  await stepUntil(settlement, () => stateOf(ledger, 2n) === 'charged')
+  await stepUntil(settlement, () => place.stateOf(ledger, 2n) === 'charged')
   await ledger.close()
   // And that one dies when it has noticed.
-  const again = await openLedger('two')
+  const again = await place.openLedger('two')
   onTestFinished(() => again.close())
-  expect(stateOf(again, 2n)).toBe('charged')
-  await stepUntil(settlementOf(again), () => stateOf(again, 2n) === 'settled')
+  expect(place.stateOf(again, 2n)).toBe('charged')
+  await stepUntil(place.settlementOf(again), () => place.stateOf(again, 2n) === 'settled')
   expect(await balanceOf(chain, payTo)).toBe(before + 777n)
 })
 
 test('what an earlier process settled longer ago than is looked back is final, and not owed', async () => {
-  const first = await openLedger('three')
+  const first = await place.openLedger('three')
   await charge(first, 3n, 555n)
-  await stepUntil(settlementOf(first), () => stateOf(first, 3n) === 'settled')
+  await stepUntil(place.settlementOf(first), () => place.stateOf(first, 3n) === 'settled')
   await first.close()
-  const ledger = await openLedger('three')
+  const ledger = await place.openLedger('three')
   onTestFinished(() => ledger.close())
   // Its nonce is used, and no event is found of it: so it is after 100,000 blocks.
-  const findUse = createUptoUseFinder(reads.client, { permit2, settler: payer })
-  const settlement = { ...settlementOf(ledger), findUse }
+  const findUse = createUptoUseFinder(place.reads.client, { permit2, settler: payer })
+  const settlement = { ...place.settlementOf(ledger), findUse }
   expect(await findUse(payer, 3n)).toEqual({ kind: 'otherwise' })
   takeUpSettled(settlement)
   const key = paymentKey(payer, 3n)
   for (let steps = 0; steps < 4; steps++) await stepUptoSettlements(settlement)
-  expect(stateOf(ledger, 3n)).toBe('settled')
+  expect(place.stateOf(ledger, 3n)).toBe('settled')
   await chain.mine(8)
   await stepUntil(settlement, () => settlement.watch?.isFollowed(key) === false)
-  expect(stateOf(ledger, 3n)).toBe('settled')
+  expect(place.stateOf(ledger, 3n)).toBe('settled')
 })
 
 test('a settlement that cannot be looked for holds up no charge that is owed', async () => {
-  const first = await openLedger('four')
+  const first = await place.openLedger('four')
   await charge(first, 4n, 444n)
-  await stepUntil(settlementOf(first), () => stateOf(first, 4n) === 'settled')
+  await stepUntil(place.settlementOf(first), () => place.stateOf(first, 4n) === 'settled')
   await first.close()
-  const ledger = await openLedger('four')
+  const ledger = await place.openLedger('four')
   onTestFinished(() => ledger.close())
   const refused = new Error('the node reads no range')
-  const settlement = { ...settlementOf(ledger), findUse: () => Promise.reject(refused) }
+  const settlement = { ...place.settlementOf(ledger), findUse: () => Promise.reject(refused) }
   takeUpSettled(settlement)
   await charge(ledger, 5n, 333n)
   const end = performance.now() + 60_000
-  while (stateOf(ledger, 5n) !== 'settled') {
+  while (place.stateOf(ledger, 5n) !== 'settled') {
     expect(performance.now()).toBeLessThan(end)
     await expect(stepUptoSettlements(settlement)).rejects.toThrow(refused)
   }

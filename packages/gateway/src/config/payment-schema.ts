@@ -78,6 +78,12 @@ export const uptoSchema = z.strictObject({
   maxTotalExposureAtomic: atomic
     .default('1000000000')
     .describe('The most that all payers together may owe at once: addresses cost nothing.'),
+  maxUnsettledPayments: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Payments that may be running or not on chain at once, all payers together.'),
 })
 
 /** `payment.batchSettlement`. */

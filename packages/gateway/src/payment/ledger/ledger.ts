@@ -82,6 +82,8 @@ export type LedgerState = {
   readonly payers: ReadonlyMap<Hex, PayerAccount>
   /** By `paymentKey`. */
   readonly payments: ReadonlyMap<string, UptoPaymentRecord>
+  /** How many of the payments are running, or charged and not settled. */
+  readonly open: { readonly payments: number }
   readonly transactions: ReadonlyMap<Hex, TransactionRecord>
   /** By call id. */
   readonly owedReceipts: ReadonlyMap<string, ChargeRecord>
@@ -110,6 +112,7 @@ export function createLedger(): Ledger {
     retired: new Map(),
     payers: new Map(),
     payments: new Map(),
+    open: { payments: 0 },
     transactions: new Map(),
     owedReceipts: new Map(),
     callNames: createCallNames(),
@@ -127,6 +130,7 @@ type Maps = {
   readonly retired: Map<Hex, RetiredChannel>
   readonly payers: Map<Hex, PayerAccount>
   readonly payments: Map<string, UptoPaymentRecord>
+  readonly open: { payments: number }
   readonly transactions: Map<Hex, TransactionRecord>
   readonly owedReceipts: Map<string, ChargeRecord>
   readonly callNames: CallNames
@@ -196,7 +200,7 @@ function restore(maps: Maps, event: RestoreEvent): ReturnType<Ledger['apply']> {
       maps.payers.set(event.account.payer, event.account)
       return accepted
     case 'payment-restored':
-      maps.payments.set(paymentKey(event.record.payer, event.record.permit.nonce), event.record)
+      putPayment(maps, paymentKey(event.record.payer, event.record.permit.nonce), event.record)
       return accepted
     case 'receipt-owed':
       maps.owedReceipts.set(event.charge.callId, event.charge)
@@ -248,7 +252,7 @@ function applyUpto(maps: Maps, event: UptoEvent): ReturnType<Ledger['apply']> {
   if (step.kind === 'refused') return step
   // Addresses cost nothing: who owes nothing takes no memory.
   put(maps.payers, event.payer, isBlank(step.next.payer) ? undefined : step.next.payer)
-  put(maps.payments, key, step.next.payment)
+  putPayment(maps, key, step.next.payment)
   if (event.type === 'upto-released' && payment !== undefined) {
     endName(maps.callNames, payment.callId, false)
   }
@@ -305,6 +309,20 @@ function dump(maps: Maps): readonly LedgerEvent[] {
       call,
     })),
   ]
+}
+
+function putPayment(
+  { payments, open }: Maps,
+  key: string,
+  record: UptoPaymentRecord | undefined,
+): void {
+  if (isOpen(payments.get(key))) open.payments--
+  if (isOpen(record)) open.payments++
+  put(payments, key, record)
+}
+
+function isOpen(record: UptoPaymentRecord | undefined): boolean {
+  return record?.state.kind === 'running' || record?.state.kind === 'charged'
 }
 
 function put<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {

@@ -196,6 +196,7 @@ function openUpto(
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
+    later: new Map<string, { readonly atMs: number; readonly count: number }>(),
     watch: createSettlementWatch(chain.client, parts.finalDepth),
     findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),
@@ -212,6 +213,7 @@ function openUpto(
     readFunds: createFundsReader(chain, terms.asset, x402.permit2),
     maxExposureAtomic: BigInt(config.maxExposureAtomic),
     maxTotalExposureAtomic: BigInt(config.maxTotalExposureAtomic),
+    maxUnsettledPayments: config.maxUnsettledPayments,
     ...(parts.reads === undefined ? {} : { reads: parts.reads }),
     settle: () => {
       loop?.wake()

@@ -31,12 +31,14 @@ export function startUptoLoop(
     while (!signal.aborted) {
       waking = Promise.withResolvers<void>()
       let isFaulty = false
+      let hasMore = false
       try {
-        await stepUptoSettlements(settlement)
+        hasMore = await stepUptoSettlements(settlement)
       } catch (error) {
         isFaulty = true
         if (!signal.aborted) onFault(error)
       }
+      if (hasMore) continue
       // After a fault nobody hurries: what failed would fail again at once.
       await pauseUntil(isFaulty ? undefined : waking.promise, intervalMs, signal)
     }

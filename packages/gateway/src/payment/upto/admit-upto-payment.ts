@@ -43,6 +43,8 @@ export type UptoContext = {
   readonly maxExposureAtomic: bigint
   /** The most that all payers together may owe at once: addresses cost nothing. A hundred times that of one if absent. */
   readonly maxTotalExposureAtomic?: bigint
+  /** Most payments that are running or not settled, all payers together: more are not on chain in time. */
+  readonly maxUnsettledPayments?: number
   /** Begins the settlement of what was charged; never rejects. */
   readonly settle: (payer: Hex, nonce: bigint) => void
   readonly clock: () => number
@@ -170,9 +172,17 @@ function checkUnused({ state }: DurableLedger, payer: Hex, nonce: bigint): void 
 
 /** Who moves its money before the settlement has a call for nothing, and the next address has the next. */
 function checkTotal(
-  { ledger, maxExposureAtomic, maxTotalExposureAtomic = maxExposureAtomic * 100n }: UptoContext,
+  {
+    ledger,
+    maxExposureAtomic,
+    maxTotalExposureAtomic = maxExposureAtomic * 100n,
+    maxUnsettledPayments = 10_000,
+  }: UptoContext,
   amountAtomic: bigint,
 ): void {
+  if (ledger.state.open.payments >= maxUnsettledPayments) {
+    throw new PaymentError('payer-exposure-exceeded', 'Too many payments are not settled yet.')
+  }
   let owedAtomic = amountAtomic
   // Only who owes something is there.
   for (const { reservedAtomic, unsettledAtomic } of ledger.state.payers.values()) {

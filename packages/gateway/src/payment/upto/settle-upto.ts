@@ -16,40 +16,93 @@ import type { UptoSettlement } from './upto-settlement.ts'
 const gas = 250_000n
 /** Each costs us gas. The account of a payer may have code (EIP-7702), which can tell a trial from a block. */
 const maxReverted = 3
+/** Some hundred a second are signed and taken by a node; more would wait for the next blocks anyway. */
+const maxPerStep = 100
+const firstWaitMs = 1000
+const longestWaitMs = 60_000
+const lastTryMs = 5000
 
 /**
- * One step: sends what is charged and not sent, judges what was sent, forgets what can never come again. Rejects when
- * the chain does not answer; the next step goes on.
+ * One step: judges what was sent, forgets what can never come again, sends what is charged and not sent: what ends first
+ * comes first, and only so much that it is judged soon. True when there is more to send now. Rejects when the chain does
+ * not answer; the next step goes on.
  */
-export async function stepUptoSettlements(settlement: UptoSettlement): Promise<void> {
+export async function stepUptoSettlements(settlement: UptoSettlement): Promise<boolean> {
   await judgeSent(settlement)
   const faults: unknown[] = []
   // What cannot be looked for holds up nothing that is owed.
   await followUpto(settlement, isPaidBy).catch((error: unknown) => faults.push(error))
-  const { payments, transactions } = settlement.ledger.state
-  const sent = new Set<string>()
-  for (const { purpose } of transactions.values()) {
-    if (purpose.kind === 'upto') sent.add(paymentKey(purpose.payer, purpose.nonce))
-  }
+  forgetOver(settlement)
+  const sent = namesOfSent(settlement)
   // What the chain lost is sent again, the same bytes.
   if (sent.size > 0) await settlement.sender.repair()
-  const nowSeconds = BigInt(Math.floor(settlement.clock() / 1000))
-  for (const [key, record] of payments) {
-    const { payer, permit, state } = record
-    if (state.kind === 'charged' && !sent.has(key)) {
-      const fault = await bring(settlement, record, state.chargedAtomic)
-      if (fault !== undefined) faults.push(fault)
-    } else if (
-      isOver(record) &&
-      permit.deadlineSeconds < nowSeconds &&
-      settlement.watch?.isFollowed(key) !== true
-    ) {
-      applyOwn(settlement.ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
-      settlement.reverted.delete(key)
-    }
+  const due = findDue(settlement, sent)
+  for (const { record, chargedAtomic } of due.slice(0, maxPerStep)) {
+    const fault = await bring(settlement, record, chargedAtomic)
+    if (fault !== undefined) faults.push(fault)
   }
   if (faults.length > 1) throw new AggregateError(faults, 'payments were not settled')
   if (faults.length === 1) throw faults[0]
+  return due.length > maxPerStep
+}
+
+function forgetOver({ ledger, watch, reverted, later, clock }: UptoSettlement): void {
+  const nowSeconds = BigInt(Math.floor(clock() / 1000))
+  for (const [key, record] of ledger.state.payments) {
+    const { payer, permit } = record
+    if (
+      !isOver(record) ||
+      permit.deadlineSeconds >= nowSeconds ||
+      watch?.isFollowed(key) === true
+    ) {
+      continue
+    }
+    applyOwn(ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
+    reverted.delete(key)
+    later.delete(key)
+  }
+}
+
+/** The payments of which a transaction is under way. */
+function namesOfSent({ ledger }: UptoSettlement): ReadonlySet<string> {
+  const sent = new Set<string>()
+  for (const { purpose } of ledger.state.transactions.values()) {
+    if (purpose.kind === 'upto') sent.add(paymentKey(purpose.payer, purpose.nonce))
+  }
+  return sent
+}
+
+type DueSettlement = { readonly record: UptoPaymentRecord; readonly chargedAtomic: bigint }
+
+/** By deadline; without what was refused a short while ago. */
+function findDue(
+  { ledger, later, clock }: UptoSettlement,
+  sent: ReadonlySet<string>,
+): readonly DueSettlement[] {
+  const nowMs = clock()
+  const due: DueSettlement[] = []
+  for (const [key, record] of ledger.state.payments) {
+    const { state } = record
+    if (state.kind !== 'charged' || sent.has(key)) continue
+    if ((later.get(key)?.atMs ?? 0) > nowMs) continue
+    due.push({ record, chargedAtomic: state.chargedAtomic })
+  }
+  return due.toSorted((a, b) =>
+    Number(a.record.permit.deadlineSeconds - b.record.permit.deadlineSeconds),
+  )
+}
+
+/**
+ * Its payer cannot be made to pay now: it is tried again after a second, two, four, up to a minute, and shortly before its
+ * end. So those of whom nothing can be had hold up nobody else.
+ */
+function postpone({ later, clock }: UptoSettlement, { payer, permit }: UptoPaymentRecord): void {
+  const key = paymentKey(payer, permit.nonce)
+  const count = (later.get(key)?.count ?? 0) + 1
+  const nowMs = clock()
+  const lastMs = Number(permit.deadlineSeconds) * 1000 - lastTryMs
+  const atMs = nowMs + Math.min(longestWaitMs, firstWaitMs * 2 ** (count - 1))
+  later.set(key, { atMs: lastMs > nowMs ? Math.min(atMs, lastMs) : nowMs + firstWaitMs, count })
 }
 
 function isOver({ state }: UptoPaymentRecord): boolean {
@@ -70,6 +123,7 @@ async function bring(
     return undefined
   } catch (error) {
     if (!isAnswered(error) && !(error instanceof NotSent)) throw error
+    postpone(settlement, record)
     if (!isExpired(settlement, record)) return error
     await judgeRefused(settlement, record, chargedAtomic)
     return undefined
@@ -124,7 +178,7 @@ async function judgeRefused(
   }
   if (use.kind === 'otherwise' || isExpired(settlement, record)) {
     applyOwn(ledger, { type: 'upto-failed', payer, nonce })
-  }
+  } else postpone(settlement, record)
 }
 
 function isExpired({ clock }: UptoSettlement, { permit }: UptoPaymentRecord): boolean {

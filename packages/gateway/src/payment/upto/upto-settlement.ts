@@ -24,6 +24,8 @@ export type UptoSettlement = {
   }) => Promise<unknown>
   /** How often the settlement of a payment has reverted in its block; owned by the steps. */
   readonly reverted: Map<string, number>
+  /** When a payment that could not be settled is tried again, and how often it was refused; owned by the steps. */
+  readonly later: Map<string, { readonly atMs: number; readonly count: number }>
   /** `createUptoUseFinder`: who settled a payment when it was not us. */
   readonly findUse: FindUptoUse
   /** Follows what is settled until it is final; nothing is followed when absent. */
