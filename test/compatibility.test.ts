@@ -28,7 +28,7 @@ beforeAll(async () => {
   const { origin, apiKey } = gateway
   reports = await runClients(origin, apiKey)
   judged = await Promise.all(reports.map(async (report) => judgeCase(origin, report)))
-}, 180_000)
+}, 900_000)
 
 afterAll(async () => {
   await gateway?.stop()
@@ -85,7 +85,7 @@ test('every block of the guides runs and prints what stands under it', async ({ 
     snippets.map(({ name, prints }) => ({ name, printed: prints, fault: null })),
   )
   expect(new Set(snippets.map(({ name }) => name.split(' ')[0])).size).toBeGreaterThanOrEqual(6)
-}, 120_000)
+}, 900_000)
 
 test('a block that does not say what it prints is refused', () => {
   const fence = '```'

@@ -31,7 +31,7 @@ test('both say the same about sealed messages', async ({ skip }) => {
   console.log(`COUNTERSIGN_TEST_SEED=${random.seed}`, [...codes])
   expect(await judge(python, cases), `seed ${random.seed}`).toEqual(ours)
   expect(codes.size).toBeGreaterThan(3)
-}, 300_000)
+}, 900_000)
 
 test('both say the same about answers of attestation', async ({ skip }) => {
   if (python === undefined) return skip(missing)
@@ -51,7 +51,7 @@ test('both say the same about answers of attestation', async ({ skip }) => {
   console.log(`COUNTERSIGN_TEST_SEED=${random.seed}`)
   expect(differ.slice(0, 3), `seed ${random.seed}, ${differ.length} differ`).toEqual([])
   expect(new Set(ours.map((end) => JSON.stringify(end))).size).toBeGreaterThan(10)
-}, 300_000)
+}, 900_000)
 
 test('both say the same about sets of evidence', async ({ skip }) => {
   if (python === undefined) return skip(missing)
@@ -71,7 +71,7 @@ test('both say the same about sets of evidence', async ({ skip }) => {
   console.log(`COUNTERSIGN_TEST_SEED=${random.seed}`)
   expect(differ.slice(0, 3), `seed ${random.seed}, ${differ.length} differ`).toEqual([])
   expect(new Set(ours.map((end) => JSON.stringify(end))).size).toBeGreaterThan(10)
-}, 300_000)
+}, 900_000)
 
 function judge(program: string, cases: readonly object[]): Promise<readonly unknown[]> {
   const lines = cases.map((given) => JSON.stringify({ ...given, expect: undefined }))

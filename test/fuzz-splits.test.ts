@@ -15,7 +15,7 @@ test('however a stream is split, its bytes and the hashes in its receipt are the
   expect(report.bigEvents).toBeGreaterThan(0)
   expect(report.verified).toBeGreaterThan(count / 50)
   expect(Object.keys(report.byKind)).toHaveLength(4)
-}, 120_000)
+}, 900_000)
 
 test('a byte that is turned, lost or added on the way is found', async () => {
   const spoils = [

@@ -71,7 +71,7 @@ test('the same bundle says the same in headless Chromium', async ({ skip }) => {
   )
   expect(report.wrong).toEqual([])
   expect(report).toEqual(expected)
-}, 180_000)
+}, 900_000)
 
 const evidence = new URL('../vectors/attestation/', import.meta.url)
 const evidenceFiles = readdirSync(evidence).map((name) => new URL(name, evidence))
@@ -89,7 +89,7 @@ test('the vectors of evidence come out the same on the oldest Node', async ({ sk
   })
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)
-}, 180_000)
+}, 900_000)
 
 test('the vectors of evidence come out the same in headless Chromium', async ({ skip }) => {
   const program = findChromium()
@@ -104,7 +104,7 @@ test('the vectors of evidence come out the same in headless Chromium', async ({ 
   )
   expect(report.wrong).toEqual([])
   expect(report.outcomes.length).toBeGreaterThan(500)
-}, 180_000)
+}, 900_000)
 
 test('verification for browsers stays below 20 kB gzipped', async () => {
   const minified = await bundleForBrowsers(`export { verify } from '@countersign/protocol'`, {

@@ -101,7 +101,7 @@ async function runProgram(
         ...environment,
       },
       maxBuffer: 64 * 1024 * 1024,
-      timeout: 120_000,
+      timeout: 600_000,
     },
   )
   return stdout

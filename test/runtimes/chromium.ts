@@ -19,7 +19,7 @@ const flags = [
   '--disable-component-update',
   '--disable-sync',
 ]
-const timeoutMs = 120_000
+const timeoutMs = 600_000
 
 /** A page: a module to import, the function of it to call, and texts that the function gets in their order. */
 export interface PageJob {

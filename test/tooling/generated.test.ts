@@ -6,7 +6,7 @@ import { findOrphans, generators, judgeGenerated, writeGenerated } from '../tool
 import { repositoryRoot } from '../tools/source-tree.ts'
 
 // Compiling every contract and signing hundreds of made-up chips and quotes takes its time on a busy machine.
-test('every generated file is what its generator writes now', { timeout: 180_000 }, async () => {
+test('every generated file is what its generator writes now', { timeout: 900_000 }, async () => {
   const all = new Set<string>()
   for (const { name, run } of generators) {
     const files = await run()

@@ -15,7 +15,7 @@ import { readScript } from '../tools/check/tool.ts'
 import { readSourceTree, repositoryRoot } from '../tools/source-tree.ts'
 
 /** These start whole tools beside other tests. */
-vi.setConfig({ testTimeout: 120_000 })
+vi.setConfig({ testTimeout: 600_000 })
 
 /** Configuration of all packages, sources of one: enough for every tool to work as it does on the whole. */
 const copied =

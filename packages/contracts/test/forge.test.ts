@@ -7,7 +7,7 @@ const absence = forge === undefined ? ' (skipped: no forge for this platform)' :
 
 test(
   `every Solidity test passes, ten thousand invariant calls among them, for the committed gas${absence}`,
-  { skip: forge === undefined, timeout: 600_000 },
+  { skip: forge === undefined, timeout: 1_800_000 },
   async () => {
     const report = await runForge(forge ?? '', 'default')
     const failures = [...report.outcomes].filter(([, reason]) => reason !== '')

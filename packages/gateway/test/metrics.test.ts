@@ -100,10 +100,16 @@ test('counts calls by names of the configuration, never by what callers write', 
   expect(await call('loopback-echo')).toBe(200)
   expect(await call('hostile-status-500')).toBe(500)
   expect(await call('../evil')).toBe(400)
-  const text = await scrape()
-  expect(valueOf(text, `countersign_calls_total${labels('house', 'complete')}`)).toBe(2)
-  expect(valueOf(text, `countersign_calls_total${labels('*', 'complete')}`)).toBe(1)
-  expect(valueOf(text, `countersign_calls_total${labels('*', 'upstream-error')}`)).toBe(1)
+  // A call is counted when everything of it is over, which may be after its answer has arrived.
+  let text = ''
+  const countCalls = async (): Promise<readonly number[]> => {
+    text = await scrape()
+    const ends = [labels('house', 'complete'), labels('*', 'complete')]
+    return [...ends, labels('*', 'upstream-error')].map((end) =>
+      valueOf(text, `countersign_calls_total${end}`),
+    )
+  }
+  await expect.poll(countCalls).toEqual([2, 1, 1])
   expect(valueOf(text, 'countersign_refusals_total{code="request-malformed"}')).toBe(1)
   expect(valueOf(text, 'countersign_metered_calls_total{source="provider"}')).toBe(2)
   expect(valueOf(text, 'countersign_served_models_total{model="house",match="renamed"}')).toBe(2)

@@ -282,21 +282,14 @@ export async function signFor(
 async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<MeteredOperator> {
   const settlementKey = chain.nextSettlementKey()
   const account = privateKeyToAccount(chain.nextSettlementKey())
-  const wallet = createWalletClient({
-    account,
-    chain: baseSepolia,
-    transport: http(chain.rpcUrl, { timeout: 60_000 }),
-  })
+  const transport = http(chain.rpcUrl, { timeout: 60_000 })
+  const wallet = createWalletClient({ account, chain: baseSepolia, transport })
   const x402 = baseSepoliaX402
   const { address: owner } = account
   const roles = { minDelaySeconds: 0, proposers: [owner], guardian: owner }
   const { timelock, registry } = planRegistry({ x402, ...roles })
-  const contracts = planOperator({
-    x402,
-    registry: registry.address,
-    gatewayId,
-    payeeOwner: owner,
-  })
+  const { address } = registry
+  const contracts = planOperator({ x402, registry: address, gatewayId, payeeOwner: owner })
   let nonce = 0
   const send = async (
     ...sends: readonly { readonly to: Hex; readonly data: Hex }[]
