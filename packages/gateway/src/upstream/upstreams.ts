@@ -4,7 +4,12 @@ import { ConfigError } from '../config/load-config.ts'
 import { dialectOfKind, type Dialect, type UpstreamKind, type Wire } from '../http/wire-routes.ts'
 import type { Catalogue, CatalogueModel } from '../catalogue/catalogue.ts'
 import type { ModelLimits } from '../metering/bound-price.ts'
-import { createCallSheet, encodeSheet, isMetered, type PriceSheet } from '../metering/price-sheet.ts'
+import {
+  createCallSheet,
+  encodeSheet,
+  isMetered,
+  type PriceSheet,
+} from '../metering/price-sheet.ts'
 import { findAdapter, findTranslatedDialect, type Adapter } from '../translation/adapters.ts'
 import { createRouteBehaviour, type RouteBehaviour } from './route-behaviour.ts'
 import type { UpstreamPool } from './renewed-pool.ts'

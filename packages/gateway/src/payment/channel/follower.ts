@@ -182,7 +182,9 @@ function mayHaveChanged(
   const isTouched = blocks.slice(place + 1).some(({ touched }) => touched.has(channelId))
   // A deposit that was too young then may have come of age.
   const young = blocks.slice(Math.max(0, place + 2 - depth))
-  const isOfAge = young.some(({ deposits }) => deposits.some((each) => each.channelId === channelId))
+  const isOfAge = young.some(({ deposits }) =>
+    deposits.some((each) => each.channelId === channelId),
+  )
   return isTouched || (place < blocks.length - 1 && isOfAge)
 }
 

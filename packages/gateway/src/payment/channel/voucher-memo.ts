@@ -73,7 +73,8 @@ export function createVoucherMemo(): VoucherMemo {
       const template = templates.get(header.slice(0, length))
       if (template?.offer !== offer) continue
       const text = decodeCanonical(header.slice(length))
-      const values = text?.startsWith(template.rest) === true ? takeValues(text, template) : undefined
+      const values =
+        text?.startsWith(template.rest) === true ? takeValues(text, template) : undefined
       if (values !== undefined) return { ...values, read: template.read }
     }
     return undefined
