@@ -5,13 +5,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 export function readCpuUs(pids: readonly number[], hasChildren = true): number {
   let nanoseconds = 0
   for (const pid of hasChildren ? withChildren(pids) : pids) {
-    for (const task of readdirSync(`/proc/${pid}/task`)) {
-      nanoseconds += Number(
-        readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0],
-      )
-    }
+    for (const task of readdirSync(`/proc/${pid}/task`)) nanoseconds += readTask(pid, task)
   }
   return nanoseconds / 1000
+}
+
+/** CPU time of the first threads of these processes and their children, which run JavaScript, microseconds. */
+export function readMainUs(pids: readonly number[]): number {
+  return withChildren(pids).reduce((sum, pid) => sum + readTask(pid, String(pid)), 0) / 1000
 }
 
 /** Resident memory of these processes and their children, bytes. */
@@ -22,6 +23,11 @@ export function readResidentBytes(pids: readonly number[]): number {
     kibibytes += Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0)
   }
   return kibibytes * 1024
+}
+
+/** Nanoseconds. */
+function readTask(pid: number, task: string): number {
+  return Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0])
 }
 
 function withChildren(pids: readonly number[]): readonly number[] {

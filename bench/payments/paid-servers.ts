@@ -25,7 +25,7 @@ export const flatModel = 'bench-flat'
 /** How long a payer waits who withdraws without the server; both servers say the same. */
 const withdrawDelaySeconds = 3600
 
-const gatewayMain = new URL('../../packages/gateway/src/main.ts', import.meta.url)
+const thisTree = new URL('../../', import.meta.url)
 const peers = join(import.meta.dirname, '../peers')
 const stockServer = new URL('../peers/stock-x402-server.mjs', import.meta.url)
 
@@ -42,6 +42,8 @@ export async function startPaidGateway(
     readonly profileFolder: string | undefined
     readonly workers?: number
     readonly core?: Core
+    /** The repository whose gateway it is, when it is not this one. */
+    readonly tree?: URL
   },
 ): Promise<PaidServer & { readonly apiKey: string }> {
   const dataDir = join(options.folder, 'data')
@@ -80,6 +82,7 @@ export async function startPaidGateway(
   const configFile = join(options.folder, 'countersign.config.json')
   writeFileSync(configFile, JSON.stringify(config))
   const apiKey = operator === undefined ? '' : createApiKey(join(dataDir, 'api-keys.db'))
+  const gatewayMain = new URL('packages/gateway/src/main.ts', options.tree ?? thisTree)
   const [node = '', ...command] = nodeCommand(gatewayMain, [
     '--config',
     configFile,

@@ -133,10 +133,11 @@ function startPacing(ratePerSecond: number): NodeJS.Timeout {
   return setInterval(() => {
     const wanted = ((nowUs() - firstUs) * ratePerSecond) / 1_000_000
     for (; sent < wanted; sent++) due.push(firstUs + (sent * 1_000_000) / ratePerSecond)
-    for (let next = idle.pop(); next !== undefined; next = idle.pop()) {
+    // The one that waits longest first: several workers have a part of the connections each.
+    for (let next = idle.shift(); next !== undefined; next = idle.shift()) {
       const dueUs = due.shift()
       if (dueUs === undefined) {
-        idle.push(next)
+        idle.unshift(next)
         return
       }
       send(next, dueUs)

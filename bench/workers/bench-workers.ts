@@ -12,6 +12,7 @@ import { createApiKey } from '../gateway/targets.ts'
 import { model } from '../gateway/wire.ts'
 import { alignColumns, describeRun, formatRecord, saveReport } from '../run-record.ts'
 import { generatorName, sendLoad, type LoadOutcome } from './load.ts'
+import { pacedRate, sendPaced, type PacedOutcome } from './rate.ts'
 import { startVoucherGateway } from './voucher-load.ts'
 
 type Payment = 'none' | 'api-key' | 'batch-settlement'
@@ -20,6 +21,7 @@ type Plan = {
   readonly warmUpSeconds: number
   readonly seconds: number
   readonly rounds: number
+  readonly pacedSeconds: number
   readonly channels: number
 }
 
@@ -27,6 +29,7 @@ type Plan = {
 type Subject = {
   readonly pid: number
   readonly send: (seconds: number) => Promise<LoadOutcome>
+  readonly sendPaced: (seconds: number) => Promise<PacedOutcome>
   readonly stop: () => Promise<void>
 }
 
@@ -47,6 +50,8 @@ type Case = {
   readonly workers: number
   readonly payment: Payment
   readonly rounds: readonly Round[]
+  /** At the rate of the report. */
+  readonly paced: PacedOutcome
   readonly residentBytes: number
 }
 
@@ -71,14 +76,16 @@ export async function benchWorkers(options: {
   readonly only: readonly string[]
 }): Promise<void> {
   const plan = options.quick
-    ? { warmUpSeconds: 2, seconds: 2, rounds: 1, channels: 100 }
-    : { warmUpSeconds: 6, seconds: 5, rounds: 3, channels: 1000 }
+    ? { warmUpSeconds: 2, seconds: 2, rounds: 1, pacedSeconds: 2, channels: 200 }
+    : { warmUpSeconds: 6, seconds: 5, rounds: 3, pacedSeconds: 5, channels: 1000 }
   const folder = mkdtempSync(join(tmpdir(), 'countersign-workers-'))
   const about = describeRun(options.quick)
   const upstream = await startPinned('any', nodeCommand(mockUpstream, []))
   const network = await startMeteredNetwork(balanceAtomic)
   const cases: Case[] = []
+  let direct: PacedOutcome
   try {
+    direct = await measureDirect(Number(upstream.hello['port']), folder, plan)
     for (const payment of payments) {
       if (options.only.length > 0 && !options.only.includes(payment)) continue
       for (const workers of workerCounts) {
@@ -109,12 +116,14 @@ export async function benchWorkers(options: {
     isPinned: false,
     generator: generatorName(),
     connections,
+    pacedRate,
+    direct,
     cases,
   } as const
   process.stdout.write(
     options.json
       ? `${JSON.stringify(report, null, 2)}\n`
-      : `${formatCases(cases)}\nload by ${report.generator}, vouchers by payment-generator.ts, ${connections} connections; ${formatRecord(report)}\n`,
+      : `${formatCases(cases, direct)}\nload by ${report.generator}, vouchers by payment-generator.ts, ${connections} connections; ${formatRecord(report)}\n`,
   )
   if (!options.quick && options.only.length === 0)
     process.stderr.write(`saved ${saveReport(report)}\n`)
@@ -139,13 +148,31 @@ async function startSubject(
   return {
     pid,
     send: (seconds) => sendLoad({ port, headers, connections, folder, seconds }),
+    sendPaced: async (seconds) => {
+      const paid = { kind: 'same', headers, status: 200 } as const
+      const { answeredPerSecond, latency } = await sendPaced(
+        { port, payment: paid, hasReceipts: true, folder },
+        seconds,
+      )
+      return { answeredPerSecond, latency }
+    },
     stop,
   }
 }
 
+/** What the generator and the provider take without a gateway between them. */
+async function measureDirect(port: number, folder: string, plan: Plan): Promise<PacedOutcome> {
+  const free = { kind: 'same', headers: {}, status: 200 } as const
+  const { answeredPerSecond, latency } = await sendPaced(
+    { port, payment: free, hasReceipts: false, folder },
+    plan.pacedSeconds,
+  )
+  return { answeredPerSecond, latency }
+}
+
 async function measureCase(
   { workers, payment }: Pick<Case, 'workers' | 'payment'>,
-  { pid, send, stop }: Subject,
+  { pid, send, sendPaced: sendAtRate, stop }: Subject,
   upstreamPid: number,
   plan: Plan,
 ): Promise<Case> {
@@ -167,7 +194,8 @@ async function measureCase(
         gatewayCores: (gatewayUs * requestsPerSecond) / 1_000_000,
       })
     }
-    return { workers, payment, rounds, residentBytes: readResidentBytes([pid]) }
+    const paced = await sendAtRate(plan.pacedSeconds)
+    return { workers, payment, rounds, paced, residentBytes: readResidentBytes([pid]) }
   } finally {
     await stop()
   }
@@ -204,8 +232,8 @@ function createConfig(workers: number, payment: Payment, upstreamPort: number): 
 }
 
 /** The best round of each case: on a machine that others use too, the rest is theirs. */
-function formatCases(cases: readonly Case[]): string {
-  const rows = cases.map(({ workers, payment, rounds, residentBytes }) => {
+function formatCases(cases: readonly Case[], direct: PacedOutcome): string {
+  const rows = cases.map(({ workers, payment, rounds, paced, residentBytes }) => {
     const [best] = rounds.toSorted((a, b) => b.requestsPerSecond - a.requestsPerSecond)
     if (best === undefined) throw new Error('a case without a round')
     const [one] = cases
@@ -223,6 +251,9 @@ function formatCases(cases: readonly Case[]): string {
       best.upstreamUs.toFixed(0),
       best.generatorUs.toFixed(0),
       (residentBytes / 1_048_576).toFixed(0),
+      toAdded(paced.latency.p50Us, direct.latency.p50Us),
+      toAdded(paced.latency.p99Us, direct.latency.p99Us),
+      paced.answeredPerSecond.toFixed(0),
     ]
   })
   const titles = [
@@ -236,8 +267,17 @@ function formatCases(cases: readonly Case[]): string {
       'provider',
       'generator',
       'RSS',
+      'p50 added',
+      'p99 added',
+      'answered',
     ],
-    ['', '', 'to 1', 'µs', 'primary', 'busy', 'µs', 'µs', 'MB'],
+    ['', '', 'to 1', 'µs', 'primary', 'busy', 'µs', 'µs', 'MB', `ms at ${pacedRate}/s`, 'ms', '/s'],
   ]
-  return alignColumns([...titles, ...rows])
+  const { p50Us, p99Us } = direct.latency
+  const bare = `without a gateway at ${pacedRate}/s: p50 ${toAdded(p50Us, 0)} ms, p99 ${toAdded(p99Us, 0)} ms`
+  return `${alignColumns([...titles, ...rows])}\n${bare}`
+}
+
+function toAdded(us: number, beforeUs: number): string {
+  return ((us - beforeUs) / 1000).toFixed(1)
 }

@@ -1,31 +1,31 @@
 /** A gateway with some workers that is paid by vouchers, and calls to it. */
 import { strict as assert } from 'node:assert'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
 import type { MeteredNetwork } from '../../packages/gateway/test/payment/metered-network.ts'
-import { nodeCommand } from '../gateway/pinned-process.ts'
 import { model } from '../gateway/wire.ts'
 import { auditGateway } from '../payments/audit-gateway.ts'
 import { chargeOf, depositAtomic } from '../payments/measure-gateway.ts'
 import { openChannels } from '../payments/open-channels.ts'
 import { startPaidGateway } from '../payments/paid-servers.ts'
-import type { JobPayment, PaymentJob, PaymentResult } from '../payments/payment-job.ts'
+import type { JobPayment, PaymentResult } from '../payments/payment-job.ts'
 import { fetchQuote } from '../payments/sign-payments.ts'
-import { runMeasured, type LoadOutcome } from './load.ts'
+import type { LoadOutcome } from './load.ts'
+import { pacedCalls, runGenerator, sendPaced, type PacedOutcome } from './rate.ts'
 
 /** A gateway under paid load. */
 export type PaidGateway = {
   readonly pid: number
   /** @throws Error when an answer or a payment was none or wrong. */
   readonly send: (seconds: number) => Promise<LoadOutcome>
+  /** At a rate that leaves room. @throws Error as `send`. */
+  readonly sendPaced: (seconds: number) => Promise<PacedOutcome>
   /** @throws AssertionError when calls, receipts and charges do not agree. */
   readonly stop: () => Promise<void>
 }
 
-const generator = new URL('../payments/payment-generator.ts', import.meta.url)
 const path = '/v1/chat/completions'
 /** Vouchers are signed before the calls; no gateway here answers more. */
-const mostPerSecond = 3000
+const mostPerSecond = 5000
 
 /** Starts it and opens the channels. Its model is paid by use. */
 export async function startVoucherGateway(
@@ -59,11 +59,22 @@ export async function startVoucherGateway(
     const amountAtomic = chargeOf.json
     return { kind: 'voucher', payerKey, accepted, channels, amountAtomic, signedBefore }
   }
+  function account({ calls, receipts, chargedAtomic, channels: charged }: PaymentResult): void {
+    total.calls += calls
+    total.receipts += receipts
+    total.chargedAtomic += chargedAtomic
+    channels = channels.map((channel, index) => ({
+      ...channel,
+      chargedAtomic: charged[index] ?? channel.chargedAtomic,
+    }))
+    isSound = true
+  }
+
   return {
     pid,
     send: async (seconds) => {
       isSound = false
-      const job: PaymentJob = {
+      const { result, cpuUs } = await runGenerator(folder, {
         port,
         path,
         shape: 'json',
@@ -78,25 +89,21 @@ export async function startVoucherGateway(
         windows: 1,
         pids: [],
         hasReceipts: true,
-      }
-      const file = join(folder, 'job.json')
-      writeFileSync(file, JSON.stringify(job))
-      const [node = '', ...nodeArguments] = nodeCommand(generator, [file])
-      const { output, cpuUs } = await runMeasured(node, nodeArguments)
-      const result: PaymentResult = JSON.parse(output)
-      const { calls, receipts, chargedAtomic, faults, firstFault } = result
-      assert.equal(faults, 0, firstFault ?? 'a fault')
-      total.calls += calls
-      total.receipts += receipts
-      total.chargedAtomic += chargedAtomic
-      channels = channels.map((channel, index) => ({
-        ...channel,
-        chargedAtomic: result.channels[index] ?? channel.chargedAtomic,
-      }))
-      isSound = true
+      })
+      account(result)
       const [{ requests, elapsedMs } = { requests: 0, elapsedMs: 1 }] = result.windows
       const requestsPerSecond = (requests * 1000) / elapsedMs
-      return { requests: calls, requestsPerSecond, generatorCpuUs: cpuUs }
+      return { requests: result.calls, requestsPerSecond, generatorCpuUs: cpuUs }
+    },
+    sendPaced: async (seconds) => {
+      isSound = false
+      const payment = paymentOf(pacedCalls(seconds))
+      const { result, ...outcome } = await sendPaced(
+        { port, payment, hasReceipts: true, folder },
+        seconds,
+      )
+      account(result)
+      return outcome
     },
     stop: async () => {
       await server.stop()

@@ -31,7 +31,7 @@ function follow(depth: number): Following {
 async function open({ ledger, follower }: Following, id: Hex): Promise<void> {
   const view = await follower.readChannel(id)
   ledger.apply({ type: 'channel-opened', channelId: id, config: sampleConfig, view })
-  follower.watch(id)
+  follower.watch(id, view)
 }
 
 function viewOf({ ledger }: Following): { readonly depositedAtomic: bigint } | undefined {
@@ -104,7 +104,7 @@ test('a withdrawal in the block after a channel was read and before it is known 
   // Another call, or the manager, reads on: the ledger does not know the channel yet.
   await follower.poll()
   ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
-  follower.watch(channelId)
+  follower.watch(channelId, view)
   chain.failures = 1
   await expect(follower.poll()).rejects.toThrow('the node is away')
   await follower.poll()
@@ -112,6 +112,57 @@ test('a withdrawal in the block after a channel was read and before it is known 
   const before = chain.requests
   await follower.poll()
   expect(chain.requests).toBe(before + 1)
+})
+
+test('a deposit that comes of age after a channel was read and before it is known is not missed', async () => {
+  const following = follow(3)
+  const { chain, ledger, follower } = following
+  chain.mine([deposit(100n)])
+  const view = await follower.readChannel(channelId)
+  expect(view.depositedAtomic).toBe(0n)
+  for (let block = 0; block < 2; block++) chain.mine([])
+  await follower.poll()
+  ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
+  follower.watch(channelId, view)
+  await follower.poll()
+  expect(viewOf(following)?.depositedAtomic).toBe(100n)
+})
+
+test('a deposit that is taken back after a channel was read and before it is known is not missed', async () => {
+  const following = follow(1)
+  const { chain, ledger, follower } = following
+  chain.mine([deposit(100n)])
+  const view = await follower.readChannel(channelId)
+  expect(view.depositedAtomic).toBe(100n)
+  chain.reorganise(1)
+  for (let block = 0; block < 2; block++) chain.mine([])
+  await follower.poll()
+  ledger.apply({ type: 'channel-opened', channelId, config: sampleConfig, view })
+  follower.watch(channelId, view)
+  await follower.poll()
+  expect(viewOf(following)?.depositedAtomic).toBe(0n)
+})
+
+test('a channel of which no block speaks since it was read is not read again', async () => {
+  const following = follow(3)
+  const { chain, follower } = following
+  for (let block = 0; block < 4; block++) chain.mine([])
+  const requestsOf = async (read: () => Promise<unknown>): Promise<number> => {
+    const before = chain.requests
+    await read()
+    return chain.requests - before
+  }
+  // Only the newest block is asked for.
+  await open(following, channelId)
+  expect(await requestsOf(follower.poll)).toBe(1)
+  await open(following, channels[1])
+  chain.mine([deposit(5n, channelId)])
+  // The block, its logs, and three reads of the channel that is touched: none of the other one.
+  expect(await requestsOf(follower.poll)).toBe(5)
+  expect(viewOf(following)?.depositedAtomic).toBe(0n)
+  // Nothing is known of how it was read.
+  follower.watch(channelId)
+  expect(await requestsOf(follower.poll)).toBe(4)
 })
 
 test('a withdrawal that one node shows stops the channel as long as that node shows it', async () => {

@@ -17,8 +17,11 @@ export type Follower = {
   headHash(): Hex | undefined
   /** One channel, for the first time. Call `watch` in the same turn as the ledger gets to know it. */
   readChannel(channelId: Hex): Promise<ChainView>
-  /** The next reading reads this channel whatever it finds: a block may have come while it was being opened. */
-  watch(channelId: Hex): void
+  /**
+   * The next reading reads this channel: a block may have come while it was being opened. With the view that
+   * `readChannel` gave it is spared where the blocks since then are remembered and say nothing of the channel.
+   */
+  watch(channelId: Hex, view?: ChainView): void
   /**
    * Up to when the chain is known, by the clock: when it was last read to its end, and no later than the time of its
    * newest block. A node that stands still answers, too.
@@ -56,13 +59,19 @@ export function createFollower(options: FollowerOptions): Follower {
   let blocks: readonly Block[] = []
   let lastReadAtMs = -Infinity
   let polling: Promise<void> | undefined
-  const watched = new Set<Hex>()
+  const watched = new Map<Hex, ChainView | undefined>()
+  // The block at whose end a channel was read for the first time.
+  const readAt = new WeakMap<ChainView, Hex>()
   // Channels of which one node says less than enough others.
   let alerted: ReadonlySet<Hex> = new Set()
 
   async function readOn(): Promise<void> {
     const startedAtMs = clock()
     const opened = [...watched]
+    const hasChanged = ([id, view]: (typeof opened)[number]): boolean => {
+      const hash = view === undefined ? undefined : readAt.get(view)
+      return hash === undefined || mayHaveChanged(options, next, hash, id)
+    }
     const found = await findNewBlocks(options, blocks)
     const next =
       found === undefined
@@ -72,12 +81,14 @@ export function createFollower(options: FollowerOptions): Follower {
     const alerts = await findAlerts(options, next)
     // What fails now is read by the next poll: neither the blocks nor the watched channels are forgotten.
     const less = new Set<Hex>()
-    for (const channelId of new Set([...dirty, ...opened, ...alerts, ...alerted])) {
+    const changed = opened.filter(hasChanged).map(([channelId]) => channelId)
+    for (const channelId of new Set([...dirty, ...changed, ...alerts, ...alerted])) {
       if (await see(options, next, channelId)) less.add(channelId)
     }
     alerted = less
     blocks = next
-    for (const channelId of opened) watched.delete(channelId)
+    // One that was asked for again meanwhile waits for the next reading.
+    for (const [id, view] of opened) if (watched.get(id) === view) watched.delete(id)
     lastReadAtMs = Math.min(startedAtMs, +`${(next.at(-1)?.timestamp ?? 0n) * 1000n}`)
   }
 
@@ -92,12 +103,15 @@ export function createFollower(options: FollowerOptions): Follower {
     lastReadAtMs: () => lastReadAtMs,
     headNumber: () => blocks.at(-1)?.number ?? -1n,
     headHash: () => blocks.at(-1)?.hash,
-    watch: (channelId) => {
-      watched.add(channelId)
+    watch: (channelId, view) => {
+      watched.set(channelId, view)
     },
     readChannel: async (channelId) => {
       await poll()
-      return (await readView(options, blocks, channelId)).view
+      const head = blocks.at(-1)
+      const { view } = await readView(options, blocks, channelId)
+      if (head !== undefined) readAt.set(view, head.hash)
+      return view
     },
   }
 }
@@ -154,6 +168,27 @@ function dirtyChannels(
     if (refunding !== undefined) dirty.add(channelId)
   }
   return [...dirty].filter((id) => channels.has(id))
+}
+
+/**
+ * Whether a channel can have changed since it was read at this block: what holds for channels that were known all the
+ * time, by the same blocks. Where nodes are compared it is always read.
+ */
+function mayHaveChanged(
+  { depth, ofNodes = [] }: FollowerOptions,
+  blocks: readonly Block[],
+  readAt: Hex,
+  channelId: Hex,
+): boolean {
+  const place = blocks.findIndex(({ hash }) => hash === readAt)
+  if (place === -1 || ofNodes.length > 0) return true
+  const isTouched = blocks.slice(place + 1).some(({ touched }) => touched.has(channelId))
+  // A deposit that was too young then may have come of age.
+  const young = blocks.slice(Math.max(0, place + 2 - depth))
+  const isOfAge = young.some(({ deposits }) =>
+    deposits.some((each) => each.channelId === channelId),
+  )
+  return isTouched || (place < blocks.length - 1 && isOfAge)
 }
 
 /** Known channels that any node shows a loss of; none where there is one node. */

@@ -47,7 +47,7 @@ async function readAndOpen(
   }
   // A withdrawal in a block that came since was no concern of the ledger's yet: the next reading shows it.
   ledger.apply({ type: 'channel-opened', channelId, config, view })
-  follower.watch(channelId)
+  follower.watch(channelId, view)
   const account = ledger.state.channels.get(channelId)
   if (account === undefined) throw new Error('a channel could not be opened')
   return account
