@@ -16,7 +16,10 @@ import {
   type MeteredNetwork,
 } from '../packages/gateway/test/payment/metered-network.ts'
 import { expectVerified } from '../packages/gateway/test/support/receipts.ts'
-import { disposeGateway, type RunningGateway } from '../packages/gateway/test/support/start-gateway.ts'
+import {
+  disposeGateway,
+  type RunningGateway,
+} from '../packages/gateway/test/support/start-gateway.ts'
 
 let network: MeteredNetwork
 let provider: LoopbackProvider

@@ -74,7 +74,7 @@ function expectWhole(from: bigint): void {
   ])
 }
 
-test.each([0n, 1n, 249n, 99_999n, 100_000n, 100_001n, 1_234_567n])(
+test.each([0n, 1n, 249n, 99_999n, 100_000n, 100_001n, 234_567n])(
   'a node that answers 1,000 blocks at a time is asked for no more, after %s blocks',
   async (count) => {
     const from = 7n

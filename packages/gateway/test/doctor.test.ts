@@ -256,9 +256,7 @@ test('tries each of several chain nodes, and names them by number', async () => 
   second.rule = (method) => (method === 'eth_call' ? lie : 'forward')
   expect(await tried()).toEqual([])
   second.rule = (method) => (method === 'eth_chainId' ? { result: '0x1' } : 'forward')
-  expect(await tried()).toEqual([
-    `warning chain node 2: is of eip155:1, not eip155:${chainId}`,
-  ])
+  expect(await tried()).toEqual([`warning chain node 2: is of eip155:1, not eip155:${chainId}`])
   second.rule = (_method, params) =>
     JSON.stringify(params).includes('blockHash')
       ? { error: { code: -32_602, message: 'no such parameter' } }

@@ -106,7 +106,10 @@ test('a deposit that comes many times at once is one look', async () => {
       admitFrom(fixture, 'a', (offer) => payer.deposit(offer, 100n, 20_000n)),
     ),
   )
-  expect(answers.map(codeOf).toSorted()).toEqual(['admitted', ...Array<string>(19).fill('channel-busy')])
+  expect(answers.map(codeOf).toSorted()).toEqual([
+    'admitted',
+    ...Array<string>(19).fill('channel-busy'),
+  ])
   expect(budget.counts).toEqual({ permitted: 1, proven: 1, refused: 0 })
 })
 

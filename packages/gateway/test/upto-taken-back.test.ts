@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
+import { permit2Abi } from '@countersign/contracts/permit2'
 import { encodeEvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { createPermit2Domain } from '@countersign/protocol/payment/permit2'
 import { createUptoChargeHasher } from '@countersign/protocol/payment/upto-charge'
-import { keccak256, type Hex } from 'viem'
+import { createPublicClient, http, keccak256, type Hex } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createTransactionBook } from '../src/payment/channel/transaction-book.ts'
@@ -22,8 +23,9 @@ import { takeUpSettled } from '../src/payment/upto/follow-upto.ts'
 import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
 import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
 import { wordOf } from './ledger/sample-events.ts'
-import { balanceOf, createApprovedPayer } from './payment/approved-payer.ts'
+import { balanceOf, createApprovedPayer, giveEther, walletOf } from './payment/approved-payer.ts'
 import { startBareChain, type BareChain } from './payment/bare-chain.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
 import { lower } from './payment/channel-payer.ts'
 import { deployOperator, type TestOperator } from './payment/operator.ts'
 
@@ -95,6 +97,9 @@ function settlementOf(ledger: DurableLedger): UptoSettlement {
     sign: (digest) => curve.sign(digest, Buffer.from(settlementKey.slice(2), 'hex')),
     simulate: (call) => chain.client.call({ account: account.address, ...call }),
     reverted: new Map(),
+    doubts: new Map(),
+    // What the chain says is believed at once; `certainty` has a test of its own.
+    certainty: { blocks: 0n, ms: 0 },
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     watch: createSettlementWatch(reads.client, 8),
     findAnyReceipt: (hash) => reads.findReceipt(hash, 1),
@@ -194,7 +199,7 @@ test('what an earlier process settled longer ago than is looked back is final, a
   // Its nonce is used, and no event is found of it: so it is after 100,000 blocks.
   const findUse = createUptoUseFinder(reads.client, { permit2, settler: payer })
   const settlement = { ...settlementOf(ledger), findUse }
-  expect(await findUse(payer, 3n)).toEqual({ kind: 'otherwise' })
+  expect(await findUse(payer, 3n)).toMatchObject({ kind: 'otherwise' })
   takeUpSettled(settlement)
   const key = paymentKey(payer, 3n)
   for (let steps = 0; steps < 4; steps++) await stepUptoSettlements(settlement)
@@ -219,4 +224,94 @@ test('a settlement that cannot be looked for holds up no charge that is owed', a
     await expect(stepUptoSettlements(settlement)).rejects.toThrow(refused)
   }
   expect(stateOf(ledger, 5n)).toBe('settled')
+})
+
+/** With the usual certainty, and a clock that a test moves. */
+function doubting(
+  ledger: DurableLedger,
+  client = reads.client,
+): { readonly settlement: UptoSettlement; readonly now: { ms: number }; readonly looks: Hex[] } {
+  const now = { ms: Date.now() }
+  const looks: Hex[] = []
+  const { certainty: _, ...usual } = settlementOf(ledger)
+  const findUse = createUptoUseFinder(client, { permit2, settler: usual.settler })
+  const settlement = {
+    ...usual,
+    clock: () => now.ms,
+    findUse: (...asked: Parameters<typeof findUse>) => {
+      looks.push(asked[0])
+      return findUse(...asked)
+    },
+  }
+  return { settlement, now, looks }
+}
+
+test('a nonce that was used otherwise ends its payment when the chain has said so for blocks and a minute', async () => {
+  const ledger = await openLedger('six')
+  onTestFinished(() => ledger.close())
+  const { settlement, now, looks } = doubting(ledger)
+  await charge(ledger, 6n, 60n)
+  await giveEther(chain, payer)
+  const hash = await walletOf(chain, privateKeyToAccount(payerKey)).writeContract({
+    address: permit2,
+    abi: permit2Abi,
+    functionName: 'invalidateUnorderedNonces',
+    args: [0n, 1n << 6n],
+  })
+  await chain.mined(hash)
+  await stepUptoSettlements(settlement)
+  expect(looks).toHaveLength(1)
+  // It is not looked for in every step.
+  for (let step = 0; step < 5; step++) await stepUptoSettlements(settlement)
+  expect(looks).toHaveLength(1)
+  // Time alone is not enough, nor are blocks.
+  now.ms += 120_000
+  await stepUptoSettlements(settlement)
+  await chain.mine(15)
+  now.ms += 5000
+  await stepUptoSettlements(settlement)
+  expect([looks.length, stateOf(ledger, 6n)]).toEqual([3, 'charged'])
+  await chain.mine(1)
+  now.ms += 4999
+  await stepUptoSettlements(settlement)
+  expect(stateOf(ledger, 6n)).toBe('charged')
+  now.ms += 1
+  await stepUptoSettlements(settlement)
+  expect(stateOf(ledger, 6n)).toBe('failed')
+  expect(ledger.state.payers.get(payer)).toMatchObject({ failedAtomic: 60n })
+  expect(settlement.doubts.size).toBe(0)
+})
+
+test('blocks without time end nothing, and what the node shows late of a settlement counts', async () => {
+  const ledger = await openLedger('seven')
+  onTestFinished(() => ledger.close())
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const client = createPublicClient({ transport: http(proxy.url), cacheTime: 0 })
+  const { settlement, now } = doubting(ledger, client)
+  await charge(ledger, 7n, 70n)
+  const before = await balanceOf(chain, payTo)
+  // A stranger settles it, and the index of events of this node is behind.
+  proxy.rule = (method) => (method === 'eth_getLogs' ? { result: [] } : 'forward')
+  const stranger = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+  let sent: Promise<Hex> | undefined
+  const simulate: UptoSettlement['simulate'] = async (call) => {
+    sent ??= stranger.sendTransaction(call)
+    await chain.mined(await sent)
+    return settlement.simulate(call)
+  }
+  const observed = { ...settlement, simulate }
+  await stepUptoSettlements(observed)
+  expect(await balanceOf(chain, payTo)).toBe(before + 70n)
+  await chain.mine(40)
+  now.ms += 59_999
+  await stepUptoSettlements(observed)
+  expect(stateOf(ledger, 7n)).toBe('charged')
+  expect(settlement.doubts.size).toBe(1)
+  proxy.rule = undefined
+  now.ms += 5000
+  await stepUptoSettlements(observed)
+  expect(stateOf(ledger, 7n)).toBe('settled')
+  expect(settlement.doubts.size).toBe(0)
+  expect(ledger.state.payers.get(payer)?.failedAtomic ?? 0n).toBe(0n)
 })

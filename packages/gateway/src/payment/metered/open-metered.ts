@@ -196,6 +196,7 @@ function openUpto(
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
+    doubts: new Map(),
     watch: createSettlementWatch(chain.client, parts.finalDepth),
     findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),

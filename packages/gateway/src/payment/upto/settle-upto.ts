@@ -9,6 +9,7 @@ import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent } from '../exact/sender.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { isMoved } from '../moved.ts'
+import { isCertain, isWaiting } from './doubt.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
 import { followUpto } from './follow-upto.ts'
 import type { UptoSettlement } from './upto-settlement.ts'
@@ -37,6 +38,7 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
   for (const [key, record] of payments) {
     const { payer, permit, state } = record
     if (state.kind === 'charged' && !sent.has(key)) {
+      if (isWaiting(settlement, key)) continue
       const fault = await bring(settlement, record, state.chargedAtomic)
       if (fault !== undefined) faults.push(fault)
     } else if (
@@ -46,6 +48,7 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<v
     ) {
       applyOwn(settlement.ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
       settlement.reverted.delete(key)
+      settlement.doubts.delete(key)
     }
   }
   if (faults.length > 1) throw new AggregateError(faults, 'payments were not settled')
@@ -110,21 +113,30 @@ async function judgeRefused(
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): Promise<void> {
-  const { ledger, findUse, findReceipt } = settlement
+  const { ledger, findUse, findReceipt, doubts } = settlement
   const { payer, permit } = record
   const { nonce } = permit
+  const key = paymentKey(payer, nonce)
   const use = await findUse(payer, nonce)
   if (use.kind === 'settled') {
+    doubts.delete(key)
     const receipt = await findReceipt(use.transaction)
     if (receipt === undefined) return
     const isPaid = use.amountAtomic === chargedAtomic && isPaidBy(receipt, record, chargedAtomic)
     applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
-    if (isPaid) settlement.watch?.follow(paymentKey(payer, nonce), use.transaction)
+    if (isPaid) settlement.watch?.follow(key, use.transaction)
     return
   }
-  if (use.kind === 'otherwise' || isExpired(settlement, record)) {
+  const verdict = use.kind === 'otherwise' ? 'otherwise' : expiryOf(settlement, record)
+  if (verdict === undefined) doubts.delete(key)
+  // A node that is behind its own head says so of what somebody has settled.
+  else if (isCertain(settlement, key, verdict, use.headNumber)) {
     applyOwn(ledger, { type: 'upto-failed', payer, nonce })
   }
+}
+
+function expiryOf(settlement: UptoSettlement, record: UptoPaymentRecord): 'expired' | undefined {
+  return isExpired(settlement, record) ? 'expired' : undefined
 }
 
 function isExpired({ clock }: UptoSettlement, { permit }: UptoPaymentRecord): boolean {
