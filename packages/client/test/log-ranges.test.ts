@@ -1,6 +1,5 @@
 /** Events are asked for in ranges that a node answers. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createChainReader, type ChainReader } from '@countersign/client'
 import { refusalOf } from './kit/fetch-fixture.ts'
@@ -42,7 +41,8 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-  const { port } = server.address() as AddressInfo
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
   reader = createChainReader(`http://127.0.0.1:${port}`)
 })
 afterAll(() => {

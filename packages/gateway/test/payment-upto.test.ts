@@ -104,7 +104,6 @@ beforeAll(async () => {
     simulate: (call) => chain.client.call({ account: account.address, ...call }),
     reverted: new Map(),
     doubts: new Map(),
-    // What the chain says is believed at once; `certainty` has a test of its own.
     certainty: { blocks: 0n, ms: 0 },
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),

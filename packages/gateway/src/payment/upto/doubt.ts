@@ -1,5 +1,4 @@
 /** What is believed only when the chain says it again and again: that a charge can never be settled (spec/payment.md PA17.5). */
-import type { UptoSettlement } from './upto-settlement.ts'
 
 /** Since when the chain says so. */
 export type Doubt = {
@@ -13,6 +12,13 @@ export type Doubt = {
 /** For how long, and over how many blocks, it has to say so. */
 export type Certainty = { readonly blocks: bigint; readonly ms: number }
 
+/** What is doubted, by the key of the payment, and how long it has to hold. */
+export type Doubts = {
+  readonly doubts: Map<string, Doubt>
+  readonly certainty?: Certainty
+  readonly clock: () => number
+}
+
 /** Nodes behind one address do not agree on the newest block: who is behind has not seen yet what others have. */
 const usual: Certainty = { blocks: 16n, ms: 60_000 }
 /** A search for the event of a settlement is up to twenty reads. */
@@ -20,7 +26,7 @@ const askAgainMs = 5000
 
 /** Notes that the chain says so of this block. True when it has done so for long enough, and never said otherwise since. */
 export function isCertain(
-  { doubts, clock, certainty = usual }: UptoSettlement,
+  { doubts, clock, certainty = usual }: Doubts,
   key: string,
   verdict: Doubt['verdict'],
   headNumber: bigint,
@@ -37,7 +43,10 @@ export function isCertain(
 }
 
 /** Whether it is too early to look again; a clock that went back waits for nothing. */
-export function isWaiting({ doubts, clock }: UptoSettlement, key: string): boolean {
+export function isWaiting(
+  { doubts, clock }: Pick<Doubts, 'doubts' | 'clock'>,
+  key: string,
+): boolean {
   const doubt = doubts.get(key)
   if (doubt === undefined) return false
   const nowMs = clock()
