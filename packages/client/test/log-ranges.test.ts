@@ -1,6 +1,5 @@
 /** Events are asked for in ranges that a node answers. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createChainReader, type ChainReader } from '@countersign/client'
 import { refusalOf } from './kit/fetch-fixture.ts'
@@ -42,7 +41,8 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })
-  const { port } = server.address() as AddressInfo
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
   reader = createChainReader(`http://127.0.0.1:${port}`)
 })
 afterAll(() => {
@@ -74,7 +74,7 @@ function expectWhole(from: bigint): void {
   ])
 }
 
-test.each([0n, 1n, 249n, 99_999n, 100_000n, 100_001n, 1_234_567n])(
+test.each([0n, 1n, 249n, 99_999n, 100_000n, 100_001n, 234_567n])(
   'a node that answers 1,000 blocks at a time is asked for no more, after %s blocks',
   async (count) => {
     const from = 7n

@@ -104,6 +104,8 @@ beforeAll(async () => {
     simulate: (call) => chain.client.call({ account: account.address, ...call }),
     reverted: new Map(),
     later: new Map(),
+    doubts: new Map(),
+    certainty: { blocks: 0n, ms: 0 },
     findUse: createUptoUseFinder(reads.client, { permit2, settler }),
     findReceipt: (hash) => reads.findReceipt(hash, 1),
     clock: Date.now,

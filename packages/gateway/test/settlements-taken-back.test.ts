@@ -1,8 +1,21 @@
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
-import { createPublicClient, custom, encodeAbiParameters, keccak256, type Hex } from 'viem'
+import {
+  createPublicClient,
+  custom,
+  encodeAbiParameters,
+  keccak256,
+  numberToHex,
+  parseAbi,
+  parseSignature,
+  type Hex,
+} from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createChain } from '../src/payment/exact/chain.ts'
+import { findObserved } from '../src/payment/exact/observed-payment.ts'
+import { createTerms } from '../src/payment/exact/offer.ts'
 import { createExactPayment } from '../src/payment/exact/exact-payment.ts'
 import type { AdmissionRequest, PaymentScheme } from '../src/payment/admission.ts'
 import {
@@ -10,6 +23,7 @@ import {
   type SettlementHandlers,
   type SettlementWatch,
 } from '../src/payment/settlement-watch.ts'
+import { walletOf } from './payment/approved-payer.ts'
 import { startBareChain, type BareChain } from './payment/bare-chain.ts'
 import { balanceOf, createExactOptions } from './payment/exact-scheme.ts'
 import { signBoundPayment, withPayment } from './payment/payer.ts'
@@ -263,3 +277,110 @@ test('a fork has what stood in it looked for, and nothing below; gone is what is
   expect(watch.isFollowed('low')).toBe(true)
   expect(heard).toEqual(['gone high'])
 })
+
+test('the use of a nonce is looked for in ranges that public nodes answer', async () => {
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const ranges: bigint[] = []
+  // The chain of this test is short: so much longer is what the node says of it.
+  let longer = 0n
+  proxy.rule = async (method, params) => {
+    const head = await chain.client.getBlockNumber()
+    if (method === 'eth_blockNumber') return { result: numberToHex(head + longer) }
+    if (method !== 'eth_getLogs') return 'forward'
+    const { fromBlock, toBlock } = Object(params[0])
+    // Without an end it would be as long as the chain.
+    const blocks = BigInt(toBlock === 'latest' ? 1n << 60n : toBlock) - BigInt(fromBlock) + 1n
+    ranges.push(blocks)
+    if (blocks > 5000n) return { error: { code: -32_005, message: 'block range is too large' } }
+    return BigInt(fromBlock) > head ? { result: [] } : 'forward'
+  }
+  const closing = new AbortController()
+  onTestFinished(() => {
+    closing.abort()
+  })
+  const options = await createOptions(20)
+  const terms = createTerms(options)
+  const reads = createChain(terms, proxy.url, closing.signal)
+  const account = chain.nextPayer()
+  const fromBlock = await chain.client.getBlockNumber()
+  const authorization = {
+    from: account.address,
+    to: terms.payTo,
+    valueAtomic: price,
+    validAfterSeconds: 0n,
+    validBeforeSeconds: 9_000_000_000n,
+    nonce: keccak256('0x77'),
+  }
+  longer = 5500n
+  expect(await reads.findUse(authorization, fromBlock)).toEqual({ kind: 'none' })
+  // Uses and cancellations, of two ranges.
+  expect(ranges).toEqual([5000n, 5000n, 501n, 501n])
+  ranges.length = 0
+  await cancelAuthorization(account, authorization.nonce)
+  expect(await reads.findUse(authorization, fromBlock)).toEqual({ kind: 'otherwise' })
+  // It is found in the first.
+  expect(ranges).toEqual([5000n, 5000n])
+
+  // What was used otherwise is looked for once, also when many others were before it.
+  const others = Array.from({ length: 10_000 }, (_, place) => [`other ${place}`, Infinity] as const)
+  const notOurs = new Map(others)
+  const context = {
+    chain: reads,
+    terms,
+    confirmations: 1,
+    notOurs,
+    clock: () => 0,
+    reads: undefined,
+  }
+  const look = { proven: () => undefined, giveBack: () => undefined }
+  const presenter = { payer: account.address, caller: '' }
+  const observe = (): Promise<unknown> =>
+    findObserved(
+      { ...context, ledger: { birthBlock: () => fromBlock } },
+      authorization,
+      presenter,
+      look,
+    )
+  ranges.length = 0
+  await expect(observe()).rejects.toMatchObject({ code: 'payment-already-used' })
+  expect(ranges.length).toBeGreaterThan(0)
+  ranges.length = 0
+  await expect(observe()).rejects.toMatchObject({ code: 'payment-already-used' })
+  expect(ranges).toEqual([])
+  expect(notOurs.size).toBe(10_000)
+})
+
+/** By the payer itself, at the cost of somebody else. */
+async function cancelAuthorization(
+  account: ReturnType<BareChain['nextPayer']>,
+  nonce: Hex,
+): Promise<void> {
+  const signature = await account.signTypedData({
+    domain: {
+      name: baseSepoliaUsdc.eip712Name,
+      version: baseSepoliaUsdc.eip712Version,
+      chainId: 84_532,
+      verifyingContract: baseSepoliaUsdc.address,
+    },
+    types: {
+      CancelAuthorization: [
+        { name: 'authorizer', type: 'address' },
+        { name: 'nonce', type: 'bytes32' },
+      ],
+    },
+    primaryType: 'CancelAuthorization',
+    message: { authorizer: account.address, nonce },
+  })
+  const { r, s, v } = parseSignature(signature)
+  const wallet = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+  const hash = await wallet.writeContract({
+    address: baseSepoliaUsdc.address,
+    abi: parseAbi([
+      'function cancelAuthorization(address authorizer, bytes32 nonce, uint8 v, bytes32 r, bytes32 s)',
+    ]),
+    functionName: 'cancelAuthorization',
+    args: [account.address, nonce, Number(v), r, s],
+  })
+  expect((await chain.mined(hash)).status).toBe('success')
+}

@@ -1,11 +1,16 @@
+import { permit2Abi } from '@countersign/contracts/permit2'
+import { createPublicClient, http, type Hex } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { paymentKey } from '../src/payment/ledger/ledger.ts'
 import { createUptoUseFinder } from '../src/payment/upto/find-use.ts'
 import { takeUpSettled } from '../src/payment/upto/follow-upto.ts'
 import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
-import { balanceOf } from './payment/approved-payer.ts'
+import { balanceOf, giveEther, walletOf } from './payment/approved-payer.ts'
 import type { BareChain } from './payment/bare-chain.ts'
+import { startRpcProxy } from './payment/rpc-proxy.ts'
 import { payTo, permit2, startUptoPlace, stepUntil, type UptoPlace } from './payment/upto-place.ts'
+import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
 import type { DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
 
 let place: UptoPlace
@@ -74,7 +79,7 @@ test('what an earlier process settled longer ago than is looked back is final, a
   // Its nonce is used, and no event is found of it: so it is after 100,000 blocks.
   const findUse = createUptoUseFinder(place.reads.client, { permit2, settler: payer })
   const settlement = { ...place.settlementOf(ledger), findUse }
-  expect(await findUse(payer, 3n)).toEqual({ kind: 'otherwise' })
+  expect(await findUse(payer, 3n)).toMatchObject({ kind: 'otherwise' })
   takeUpSettled(settlement)
   const key = paymentKey(payer, 3n)
   for (let steps = 0; steps < 4; steps++) await stepUptoSettlements(settlement)
@@ -100,4 +105,94 @@ test('a settlement that cannot be looked for holds up no charge that is owed', a
     expect(performance.now()).toBeLessThan(end)
     await expect(stepUptoSettlements(settlement)).rejects.toThrow(refused)
   }
+})
+
+/** With the usual certainty, and a clock that a test moves. */
+function doubting(
+  ledger: DurableLedger,
+  client = place.reads.client,
+): { readonly settlement: UptoSettlement; readonly now: { ms: number }; readonly looks: Hex[] } {
+  const now = { ms: Date.now() }
+  const looks: Hex[] = []
+  const { certainty: _, ...usual } = place.settlementOf(ledger)
+  const findUse = createUptoUseFinder(client, { permit2, settler: usual.settler })
+  const settlement = {
+    ...usual,
+    clock: () => now.ms,
+    findUse: (...asked: Parameters<typeof findUse>) => {
+      looks.push(asked[0])
+      return findUse(...asked)
+    },
+  }
+  return { settlement, now, looks }
+}
+
+test('a nonce that was used otherwise ends its payment when the chain has said so for blocks and a minute', async () => {
+  const ledger = await place.openLedger('six')
+  onTestFinished(() => ledger.close())
+  const { settlement, now, looks } = doubting(ledger)
+  await charge(ledger, 6n, 60n)
+  await giveEther(chain, payer)
+  const hash = await walletOf(chain, privateKeyToAccount(place.payerKey)).writeContract({
+    address: permit2,
+    abi: permit2Abi,
+    functionName: 'invalidateUnorderedNonces',
+    args: [0n, 1n << 6n],
+  })
+  await chain.mined(hash)
+  await stepUptoSettlements(settlement)
+  expect(looks).toHaveLength(1)
+  // It is not looked for in every step.
+  for (let step = 0; step < 5; step++) await stepUptoSettlements(settlement)
+  expect(looks).toHaveLength(1)
+  // Time alone is not enough, nor are blocks.
+  now.ms += 120_000
+  await stepUptoSettlements(settlement)
+  await chain.mine(15)
+  now.ms += 5000
+  await stepUptoSettlements(settlement)
+  expect([looks.length, place.stateOf(ledger, 6n)]).toEqual([3, 'charged'])
+  await chain.mine(1)
+  now.ms += 4999
+  await stepUptoSettlements(settlement)
+  expect(place.stateOf(ledger, 6n)).toBe('charged')
+  now.ms += 1
+  await stepUptoSettlements(settlement)
+  expect(place.stateOf(ledger, 6n)).toBe('failed')
+  expect(ledger.state.payers.get(payer)).toMatchObject({ failedAtomic: 60n })
+  expect(settlement.doubts.size).toBe(0)
+})
+
+test('blocks without time end nothing, and what the node shows late of a settlement counts', async () => {
+  const ledger = await place.openLedger('seven')
+  onTestFinished(() => ledger.close())
+  const proxy = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => proxy.stop())
+  const client = createPublicClient({ transport: http(proxy.url), cacheTime: 0 })
+  const { settlement, now } = doubting(ledger, client)
+  await charge(ledger, 7n, 70n)
+  const before = await balanceOf(chain, payTo)
+  // A stranger settles it, and the index of events of this node is behind.
+  proxy.rule = (method) => (method === 'eth_getLogs' ? { result: [] } : 'forward')
+  const stranger = walletOf(chain, privateKeyToAccount(chain.nextSettlementKey()))
+  let sent: Promise<Hex> | undefined
+  const simulate: UptoSettlement['simulate'] = async (call) => {
+    sent ??= stranger.sendTransaction(call)
+    await chain.mined(await sent)
+    return settlement.simulate(call)
+  }
+  const observed = { ...settlement, simulate }
+  await stepUptoSettlements(observed)
+  expect(await balanceOf(chain, payTo)).toBe(before + 70n)
+  await chain.mine(40)
+  now.ms += 59_999
+  await stepUptoSettlements(observed)
+  expect(place.stateOf(ledger, 7n)).toBe('charged')
+  expect(settlement.doubts.size).toBe(1)
+  proxy.rule = undefined
+  now.ms += 5000
+  await stepUptoSettlements(observed)
+  expect(place.stateOf(ledger, 7n)).toBe('settled')
+  expect(settlement.doubts.size).toBe(0)
+  expect(ledger.state.payers.get(payer)?.failedAtomic ?? 0n).toBe(0n)
 })

@@ -83,7 +83,7 @@ export function createChainReader(
     call: (to, data) => askData('eth_call', [{ to, data }, 'latest']),
     getCode: (address) => askData('eth_getCode', [address, 'latest']),
     getLogs: async (address, topic, fromBlock) => {
-      const askRange: AskLogs = async (from, to) => {
+      const askRange: AskLogs<ChainLog> = async (from, to) => {
         const end = to === undefined ? {} : { toBlock: toQuantity(to) }
         const filter = { address, topics: [topic], fromBlock: toQuantity(from), ...end }
         const result = await tryAny('eth_getLogs', [filter])

@@ -1,12 +1,11 @@
 /** All events since a block, asked for in ranges: public nodes answer only so many blocks, or events, at once. */
 import { ClientError } from '../errors.ts'
-import type { ChainLog } from './chain-reader.ts'
 
 /** The events of these blocks, both included; up to the newest when `toBlock` is absent. `undefined`: the node refuses so many. */
-export type AskLogs = (
+export type AskLogs<T> = (
   fromBlock: bigint,
   toBlock: bigint | undefined,
-) => Promise<readonly ChainLog[] | undefined>
+) => Promise<readonly T[] | undefined>
 
 const mostBlocks = 100_000n
 const leastBlocks = 250n
@@ -21,12 +20,12 @@ const answersUntilLonger = 16
  *
  * @throws ClientError `chain-unreachable` when even short ranges are refused, or there is more than anybody can judge.
  */
-export async function readLogRanges(
-  ask: AskLogs,
+export async function readLogRanges<T>(
+  ask: AskLogs<T>,
   fromBlock: bigint,
   headBlock: bigint,
-): Promise<readonly ChainLog[]> {
-  const all: ChainLog[] = []
+): Promise<readonly T[]> {
+  const all: T[] = []
   let from = fromBlock
   let blocks = mostBlocks
   let answered = 0

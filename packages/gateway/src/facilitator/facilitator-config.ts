@@ -32,6 +32,12 @@ const network = z.strictObject({
     .max(1000)
     .default(1)
     .describe('Blocks, the settlement’s own included.'),
+  finalDepth: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(32)
+    .describe('Settlements are followed until their block is this deep; 1 follows none.'),
   schemes: z
     .array(z.enum(['exact', 'upto', 'batch-settlement']))
     .min(1)

@@ -8,6 +8,8 @@ export type FacilitatorState = {
   readonly gasToday: bigint
   /** How often each chain node differed from the others, since the start. */
   readonly nodeDifferences: ReadonlyMap<number, number>
+  /** Settlements that had their depth and vanished, by what became of them. */
+  readonly takenBack: Readonly<Record<string, number>>
 }
 
 /** What a facilitator counts. */
@@ -46,6 +48,12 @@ export function createFacilitatorMetrics(): FacilitatorMetrics {
     labelNames: ['network', 'node'],
     registers,
   })
+  const takenBackTotal = new Counter({
+    name: 'countersign_facilitator_settlements_taken_back_total',
+    help: 'Settlements that a reorganisation took back after they were confirmed; of those, settled again and lost.',
+    labelNames: ['network', 'result'],
+    registers,
+  })
   return {
     observe: (operation, result) => {
       requests.inc({ operation, result })
@@ -53,7 +61,11 @@ export function createFacilitatorMetrics(): FacilitatorMetrics {
     render: (now) => {
       // They are counted where the nodes are asked.
       differences.reset()
-      for (const { network, pending: count, gasToday, nodeDifferences } of now) {
+      takenBackTotal.reset()
+      for (const { network, pending: count, gasToday, nodeDifferences, takenBack } of now) {
+        for (const [result, times] of Object.entries(takenBack)) {
+          takenBackTotal.inc({ network, result }, times)
+        }
         for (const [node, times] of nodeDifferences) {
           differences.inc({ network, node: `${node}` }, times)
         }

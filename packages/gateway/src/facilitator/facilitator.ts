@@ -69,10 +69,14 @@ export async function openFacilitator(
   const owner = ownDatabase(join(config.dataDir, 'facilitator'), 'facilitator')
   const curve = await loadEvmCurve()
   const desks: NetworkDesk[] = []
+  const onTakenBack = (network: string, result: string, hash: string): void => {
+    log.error({ network, result, hash }, 'a settlement was taken back')
+  }
   try {
     for (const network of config.networks) {
       const differences = createDifferenceLog(log, clock)
-      desks.push(openNetworkDesk(config, network, { key, curve, clock, onFault, differences }))
+      const told = { clock, onFault, differences, onTakenBack }
+      desks.push(openNetworkDesk(config, network, { key, curve, ...told }))
     }
   } catch (error) {
     await Promise.all(desks.map((desk) => desk.close()))
@@ -93,8 +97,9 @@ export async function openFacilitator(
         network: request.network,
       })),
     present: () =>
-      desks.map(({ network, book, nodeDifferences }) => ({
+      desks.map(({ network, book, nodeDifferences, takenBack }) => ({
         network,
+        takenBack,
         nodeDifferences,
         pending: book.countPending(undefined),
         gasToday: book.gasOfDay(clock(), undefined),

@@ -20,6 +20,7 @@ import { openSettlementBook, type SettlementBook } from './settlement-book.ts'
 import type { AnswerMembers, Plan, PlanSurroundings } from './settlement-plan.ts'
 import { createSettler, type Asker, type Settled, type Settler } from './settler.ts'
 import { planUpto } from './upto-plan.ts'
+import { watchSettled, type TakenBack } from './watch-settled.ts'
 
 /** A network that is served. */
 export type NetworkDesk = {
@@ -30,6 +31,8 @@ export type NetworkDesk = {
   readonly book: SettlementBook
   /** By the number of the node. */
   readonly nodeDifferences: ReadonlyMap<number, number>
+  /** Settlements that had their depth and vanished, since the start. */
+  readonly takenBack: Readonly<Record<TakenBack, number>>
   /** Leaves nothing behind. @throws what becomes a refusal. */
   verify(request: FacilitatorRequest, client: Client): Promise<AnswerMembers>
   settle(request: FacilitatorRequest, asker: Asker): Promise<Settled>
@@ -46,9 +49,14 @@ export type DeskSurroundings = {
   readonly clock: () => number
   /** Where nodes of this network that differ are told of. */
   readonly differences: DifferenceLog
+  /** Told of settlements that vanish. */
+  readonly onTakenBack: (network: string, result: TakenBack, hash: string) => void
   /** Told of faults of background work: the book cannot be written. */
   readonly onFault: (error: unknown) => void
 }
+
+/** What an earlier process settled so lately is followed again: nobody noted how deep it was. */
+const takenUpMs = 86_400_000
 
 type Asset = NetworkConfig['assets'][number] & { readonly chain: Chain }
 
@@ -60,7 +68,7 @@ type Asset = NetworkConfig['assets'][number] & { readonly chain: Chain }
 export function openNetworkDesk(
   config: FacilitatorConfig,
   network: NetworkConfig,
-  { key, curve, clock, onFault, differences }: DeskSurroundings,
+  { key, curve, clock, onFault, differences, onTakenBack }: DeskSurroundings,
 ): NetworkDesk {
   const closing = new AbortController()
   const { signal } = closing
@@ -88,10 +96,25 @@ export function openNetworkDesk(
     sender: account.address,
   })
   const maxFeePerGas = BigInt(network.maxGasPriceWei)
+  const sender = createSender({ chain, chainId, account, ledger: book, signal, maxFeePerGas })
+  const takenBack = { 'taken-back': 0, 'settled-again': 0, lost: 0 }
+  const watch = watchSettled({
+    chain,
+    sender,
+    finalDepth: network.finalDepth,
+    signal,
+    onTakenBack: (result, hash) => {
+      takenBack[result]++
+      onTakenBack(network.network, result, hash)
+    },
+    onFault,
+  })
+  for (const { id, hash } of book.listMined(clock() - takenUpMs)) watch.follow(id, hash)
   const settler = createSettler({
     chain,
     book,
-    sender: createSender({ chain, chainId, account, ledger: book, signal, maxFeePerGas }),
+    sender,
+    onMined: watch.follow,
     senderAddress: account.address,
     confirmations: network.confirmations,
     maxGasPriceWei: maxFeePerGas,
@@ -108,6 +131,7 @@ export function openNetworkDesk(
     sender: account.address,
     book,
     nodeDifferences: differences.counts,
+    takenBack,
     verify: (request, client) => verify(parts, settler, request, client),
     settle: async (request, asker) => {
       const plan = await readPlan(parts, request, asker.client, true)
@@ -121,6 +145,7 @@ export function openNetworkDesk(
     close: async () => {
       closing.abort(new Error('the facilitator is closing'))
       await settler.stopped()
+      await watch.stopped
       book.close()
     },
   }

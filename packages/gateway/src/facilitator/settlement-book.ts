@@ -61,6 +61,8 @@ export type SettlementBook = SenderBook & {
   finishFree(settlement: NewSettlement, requestName: string | undefined, nowMs: number): void
   /** `hash`: what is answered, which a stranger may have sent. */
   answer(id: string, hash: Hex, requestName: string | undefined): void
+  /** What was mined for us and reserved since this time, the latest of it: a reorganisation may take it back. */
+  listMined(sinceMs: number): readonly { readonly id: string; readonly hash: Hex }[]
   /** Ids of what is signed and not on chain. */
   listBroadcast(): readonly string[]
   countPending(client: string | undefined): number
@@ -127,6 +129,10 @@ export function openSettlementBook(
     transaction: database.prepare(
       `SELECT hash, raw, transaction_nonce FROM settlements WHERE ${ours} AND hash = ?`,
     ),
+    mined: database.prepare(
+      `SELECT id, hash FROM settlements WHERE ${ours} AND state = 'mined' AND day >= ? AND reserved_at >= ?
+       ORDER BY reserved_at DESC LIMIT 10000`,
+    ),
     pending: database.prepare(`SELECT count(*) AS n FROM settlements WHERE ${pending}`),
     pendingOf: database.prepare(
       `SELECT count(*) AS n FROM settlements WHERE ${pending} AND client = ?`,
@@ -154,6 +160,10 @@ export function openSettlementBook(
       const row = select.transaction.get(hash)
       return row === undefined ? undefined : parseTransaction(row)
     },
+    listMined: (sinceMs) =>
+      select.mined
+        .all(dayOf(sinceMs), sinceMs)
+        .map((row) => ({ id: readText(row, 'id'), hash: toHex(readText(row, 'hash')) })),
     listBroadcast: () => select.broadcast.all().map((row) => readText(row, 'id')),
     countPending: (client) =>
       countOf(client === undefined ? select.pending.get() : select.pendingOf.get(client)),

@@ -45,6 +45,8 @@ type Options = {
   readonly maxGasPriceWei: bigint
   readonly limits: SettlementLimits
   readonly settlementTimeoutMs: number
+  /** Told of what has its depth. */
+  readonly onMined: (id: string, hash: Hex) => void
   readonly clock: () => number
   readonly signal: AbortSignal
   readonly onFault: (error: unknown) => void
@@ -269,6 +271,7 @@ async function follow(state: State, id: string): Promise<Outcome> {
       if (receipt !== undefined) {
         const isMined = receipt.status === 'success'
         book.finish(id, isMined ? 'mined' : 'reverted', receipt.gasUsed)
+        if (isMined) state.onMined(id, hash)
         return 'ended'
       }
       if (round % repairEvery === 0) {

@@ -158,7 +158,7 @@ export function createMeteredOptions(
     rpcUrl: chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
-  const { chargeKeysFile, limits = {}, chainTerms, proxies = [] } = options
+  const { chargeKeysFile, limits = {}, chainTerms, proxies } = options
   const { flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {

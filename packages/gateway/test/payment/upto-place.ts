@@ -44,6 +44,7 @@ export type TestCharge = {
 export type UptoPlace = {
   readonly chain: BareChain
   readonly reads: Chain
+  readonly payerKey: Hex
   /** The approved one, in lower case. */
   readonly payer: Hex
   openLedger(name: string): Promise<DurableLedger>
@@ -80,6 +81,7 @@ export async function startUptoPlace(): Promise<UptoPlace> {
   return {
     chain,
     reads,
+    payerKey: approvedKey,
     payer,
     openLedger: (name) =>
       openDurableLedger({
@@ -101,6 +103,9 @@ export async function startUptoPlace(): Promise<UptoPlace> {
         simulate: (call) => chain.client.call({ account: account.address, ...call }),
         reverted: new Map(),
         later: new Map(),
+        doubts: new Map(),
+        // What the chain says is believed at once; `certainty` has a test of its own.
+        certainty: { blocks: 0n, ms: 0 },
         findUse: createUptoUseFinder(reads.client, { permit2, settler }),
         watch: createSettlementWatch(reads.client, 8),
         findAnyReceipt: (hash) => reads.findReceipt(hash, 1),

@@ -111,12 +111,14 @@ export async function isPermit2NonceUsed(
   permit2: Hex,
   owner: Hex,
   nonce: bigint,
+  blockNumber?: bigint,
 ): Promise<boolean> {
   const bitmap = await client.readContract({
     address: permit2,
     abi: permit2Abi,
     functionName: 'nonceBitmap',
     args: [owner, nonce >> 8n],
+    ...(blockNumber === undefined ? {} : { blockNumber }),
   })
   return ((bitmap >> (nonce & 255n)) & 1n) === 1n
 }

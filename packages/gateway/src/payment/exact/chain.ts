@@ -14,6 +14,7 @@ import {
 } from 'viem'
 import { createChainClients, type ChainSource } from '../chain-nodes/nodes-transport.ts'
 import { readOwnAnswers } from '../chain-nodes/own-answers.ts'
+import { rangesSince } from '../log-ranges.ts'
 import type { Terms } from './offer.ts'
 import { createHeadWatcher, type HeadWatcher } from './head-watcher.ts'
 import { pause } from './pause.ts'
@@ -149,7 +150,7 @@ export function createChain(
       return undefined
     },
     findUse: (authorization, fromBlock) =>
-      retry(() => findUse(client, terms, authorization, fromBlock)),
+      findUse({ client, retry }, terms, authorization, fromBlock),
   }
 }
 
@@ -207,21 +208,32 @@ async function findReceipt(
   }
 }
 
+/**
+ * A nonce is used while its authorization holds, soon after it was reserved; it may be cancelled at any time. So the first
+ * blocks are looked through, and the latest.
+ */
 async function findUse(
-  client: PublicClient,
+  { client, retry }: Pick<Chain, 'client' | 'retry'>,
   terms: Terms,
   authorization: Authorization,
   fromBlock: bigint,
 ): Promise<AuthorizationUse> {
-  const range = { address: terms.asset, fromBlock, toBlock: 'latest' } as const
   const args = { authorizer: authorization.from, nonce: authorization.nonce }
-  const [used, cancelled] = await Promise.all([
-    client.getLogs({ ...range, event: events[0], args }),
-    client.getLogs({ ...range, event: cancellation, args }),
-  ])
-  for (const { transactionHash: transaction } of used) {
-    const receipt = await client.getTransactionReceipt({ hash: transaction })
-    if (isPaidBy(terms, authorization, receipt)) return { kind: 'payment', transaction }
+  const head = await retry(() => client.getBlockNumber({ cacheTime: 0 }))
+  for (const range of rangesSince(fromBlock, head)) {
+    const asked = { address: terms.asset, args, ...range }
+    const [used, cancelled] = await retry(() =>
+      Promise.all([
+        client.getLogs({ ...asked, event: events[0] }),
+        client.getLogs({ ...asked, event: cancellation }),
+      ]),
+    )
+    for (const { transactionHash: transaction } of used) {
+      const receipt = await retry(() => client.getTransactionReceipt({ hash: transaction }))
+      if (isPaidBy(terms, authorization, receipt)) return { kind: 'payment', transaction }
+    }
+    // The token takes a nonce once, and a cancelled one never.
+    if (used.length + cancelled.length > 0) return { kind: 'otherwise' }
   }
-  return { kind: used.length + cancelled.length > 0 ? 'otherwise' : 'none' }
+  return { kind: 'none' }
 }

@@ -1,6 +1,7 @@
 /** Finds a payment that somebody else settled before the gateway had it (spec/payment.md PA9.8). */
 import { parseAbiItem, type Hex } from 'viem'
 import { isPaidBy, type Chain } from './chain.ts'
+import { latestRanges } from '../log-ranges.ts'
 import type { Terms } from './offer.ts'
 import type { Authorization } from './presented-payment.ts'
 
@@ -12,10 +13,6 @@ export type Settled =
   | { readonly kind: 'settled'; readonly transaction: Hex; readonly blockNumber: bigint }
   | { readonly kind: 'shallow' }
   | { readonly kind: 'otherwise' | 'none' }
-
-/** What public nodes answer at once, and how often we ask: 100,000 blocks are more than two days. */
-const blocksPerRead = 5000n
-const maxReads = 20
 
 const used = parseAbiItem(
   'event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)',
@@ -35,15 +32,12 @@ export async function findSettled(
 ): Promise<Settled> {
   const { client } = chain
   const args = { authorizer: authorization.from, nonce: authorization.nonce }
-  let toBlock = await chain.retry(() => client.getBlockNumber({ cacheTime: 0 }))
-  for (let read = 0; read < maxReads && toBlock >= fromBlock; read++) {
-    const first = toBlock - blocksPerRead + 1n
-    const range = { fromBlock: first > fromBlock ? first : fromBlock, toBlock }
+  const head = await chain.retry(() => client.getBlockNumber({ cacheTime: 0 }))
+  for (const range of latestRanges(fromBlock, head)) {
     const [log] = await chain.retry(() =>
       client.getLogs({ address: terms.asset, event: used, args, strict: true, ...range }),
     )
     if (log !== undefined) return judge(log.transactionHash)
-    toBlock = range.fromBlock - 1n
   }
   return { kind: 'none' }
 

@@ -58,7 +58,7 @@ export async function followSettled(options: Options): Promise<void> {
 }
 
 /** Blocks, of which anything that is none is a node that does not answer: it ends no following. */
-function createHeadReader({ client }: Chain): Pick<Chain['client'], 'getBlock'> {
+export function createHeadReader({ client }: Chain): Pick<Chain['client'], 'getBlock'> {
   return {
     getBlock: async (block) => {
       const found = await client.getBlock(block).catch((cause: unknown) => {
@@ -71,7 +71,7 @@ function createHeadReader({ client }: Chain): Pick<Chain['client'], 'getBlock'> 
 }
 
 /** The next step asks again: neither a silent node nor several that disagree are a fault of ours. */
-function rethrowUnlessUnread(error: unknown): void {
+export function rethrowUnlessUnread(error: unknown): void {
   if (error instanceof ChainUnreachable || error instanceof BaseError) return
   throw error
 }

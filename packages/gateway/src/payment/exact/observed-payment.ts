@@ -6,6 +6,12 @@ import type { Authorization } from './presented-payment.ts'
 import { PaymentRefused } from './refused.ts'
 import { takeLook, type Look, type Presenter } from './take-look.ts'
 
+/** What the search needs. */
+export type ObservedContext = Pick<
+  ExactContext,
+  'chain' | 'terms' | 'confirmations' | 'notOurs' | 'clock' | 'reads'
+> & { readonly ledger: Pick<ExactContext['ledger'], 'birthBlock'> }
+
 const lookAgainMs = 10_000
 /** What a search of the events of so many blocks counts for. */
 const looksOfSearch = 5
@@ -17,7 +23,7 @@ const maxNotOurs = 10_000
  * this ledger, or is older than it.
  */
 export async function findObserved(
-  context: ExactContext,
+  context: ObservedContext,
   authorization: Authorization,
   presenter: Presenter,
   first: Look,

@@ -18,7 +18,7 @@ const freeLook: Look = { proven: () => undefined, giveBack: () => undefined }
  * @throws PaymentRefused `unknown-payer-limited`
  */
 export function takeLook(
-  { reads }: ExactContext,
+  { reads }: Pick<ExactContext, 'reads'>,
   { payer, caller }: Presenter,
   more: Pick<ChainLook, 'isKnown' | 'count'> = {},
 ): Look {

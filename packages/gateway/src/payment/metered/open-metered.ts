@@ -197,6 +197,7 @@ function openUpto(
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
     later: new Map<string, { readonly atMs: number; readonly count: number }>(),
+    doubts: new Map(),
     watch: createSettlementWatch(chain.client, parts.finalDepth),
     findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),
     findReceipt: (hash: Hex) => chain.findReceipt(hash, config.confirmations),

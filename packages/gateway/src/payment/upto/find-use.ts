@@ -3,18 +3,15 @@ import { uptoSettlerAbi } from '@countersign/contracts/upto-settler'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import { getAbiItem, type PublicClient } from 'viem'
 import { isPermit2NonceUsed } from '../channel/batch-contract.ts'
+import { latestRanges } from '../log-ranges.ts'
 
-/** `otherwise`: cancelled, signed for another transfer, or settled longer ago than is looked back. */
+/** `otherwise`: cancelled, signed for another transfer, or settled longer ago than is looked back; so it is as of this block. */
 export type UptoUse =
   | { readonly kind: 'settled'; readonly transaction: Hex; readonly amountAtomic: bigint }
-  | { readonly kind: 'unused' | 'otherwise' }
+  | { readonly kind: 'unused' | 'otherwise'; readonly headNumber: bigint }
 
 /** Asks for one payment. Rejects when the chain does not answer. */
 export type FindUptoUse = (payer: Hex, nonce: bigint) => Promise<UptoUse>
-
-/** What public nodes answer at once, and how often we ask: 100,000 blocks are more than two days. */
-const blocksPerRead = 5000n
-const maxReads = 20
 
 /**
  * Looks for the event of our settler, which names payer and nonce. Its charge carries our signature, and Permit2 takes
@@ -28,11 +25,11 @@ export function createUptoUseFinder(
 ): FindUptoUse {
   const event = getAbiItem({ abi: uptoSettlerAbi, name: 'ChargeSettled' })
   return async (payer, nonce) => {
-    if (!(await isPermit2NonceUsed(client, permit2, payer, nonce))) return { kind: 'unused' }
-    let toBlock = await client.getBlockNumber({ cacheTime: 0 })
-    for (let read = 0; read < maxReads; read++) {
-      const fromBlock = toBlock >= blocksPerRead ? toBlock - blocksPerRead + 1n : 0n
-      const range = { fromBlock, toBlock }
+    // Both as of one block: else a settlement between the two would be used, and without an event.
+    const headNumber = await client.getBlockNumber({ cacheTime: 0 })
+    const isUsed = await isPermit2NonceUsed(client, permit2, payer, nonce, headNumber)
+    if (!isUsed) return { kind: 'unused', headNumber }
+    for (const range of latestRanges(0n, headNumber)) {
       const [log] = await client.getLogs({
         address: settler,
         event,
@@ -44,9 +41,7 @@ export function createUptoUseFinder(
         const { transactionHash: transaction, args } = log
         return { kind: 'settled', transaction, amountAtomic: args.amount }
       }
-      if (fromBlock === 0n) break
-      toBlock = fromBlock - 1n
     }
-    return { kind: 'otherwise' }
+    return { kind: 'otherwise', headNumber }
   }
 }

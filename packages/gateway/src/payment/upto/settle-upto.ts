@@ -9,6 +9,7 @@ import { sendJournaled } from '../channel/transaction-book.ts'
 import { NotSent } from '../exact/sender.ts'
 import { paymentKey } from '../ledger/ledger.ts'
 import { isMoved } from '../moved.ts'
+import { isCertain, isWaiting } from './doubt.ts'
 import type { UptoPaymentRecord } from '../ledger/upto-account.ts'
 import { followUpto } from './follow-upto.ts'
 import type { UptoSettlement } from './upto-settlement.ts'
@@ -46,7 +47,7 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<b
   return due.length > maxPerStep
 }
 
-function forgetOver({ ledger, watch, reverted, later, clock }: UptoSettlement): void {
+function forgetOver({ ledger, watch, reverted, later, doubts, clock }: UptoSettlement): void {
   const nowSeconds = BigInt(Math.floor(clock() / 1000))
   for (const [key, record] of ledger.state.payments) {
     const { payer, permit } = record
@@ -60,6 +61,7 @@ function forgetOver({ ledger, watch, reverted, later, clock }: UptoSettlement): 
     applyOwn(ledger, { type: 'upto-forgotten', payer, nonce: permit.nonce })
     reverted.delete(key)
     later.delete(key)
+    doubts.delete(key)
   }
 }
 
@@ -75,16 +77,14 @@ function namesOfSent({ ledger }: UptoSettlement): ReadonlySet<string> {
 type DueSettlement = { readonly record: UptoPaymentRecord; readonly chargedAtomic: bigint }
 
 /** By deadline; without what was refused a short while ago. */
-function findDue(
-  { ledger, later, clock }: UptoSettlement,
-  sent: ReadonlySet<string>,
-): readonly DueSettlement[] {
+function findDue(settlement: UptoSettlement, sent: ReadonlySet<string>): readonly DueSettlement[] {
+  const { ledger, later, clock } = settlement
   const nowMs = clock()
   const due: DueSettlement[] = []
   for (const [key, record] of ledger.state.payments) {
     const { state } = record
     if (state.kind !== 'charged' || sent.has(key)) continue
-    if ((later.get(key)?.atMs ?? 0) > nowMs) continue
+    if ((later.get(key)?.atMs ?? 0) > nowMs || isWaiting(settlement, key)) continue
     due.push({ record, chargedAtomic: state.chargedAtomic })
   }
   return due.toSorted((a, b) =>
@@ -164,21 +164,33 @@ async function judgeRefused(
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
 ): Promise<void> {
-  const { ledger, findUse, findReceipt } = settlement
+  const { ledger, findUse, findReceipt, doubts } = settlement
   const { payer, permit } = record
   const { nonce } = permit
+  const key = paymentKey(payer, nonce)
   const use = await findUse(payer, nonce)
   if (use.kind === 'settled') {
+    doubts.delete(key)
     const receipt = await findReceipt(use.transaction)
     if (receipt === undefined) return
     const isPaid = use.amountAtomic === chargedAtomic && isPaidBy(receipt, record, chargedAtomic)
     applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
-    if (isPaid) settlement.watch?.follow(paymentKey(payer, nonce), use.transaction)
+    if (isPaid) settlement.watch?.follow(key, use.transaction)
     return
   }
-  if (use.kind === 'otherwise' || isExpired(settlement, record)) {
+  const verdict = use.kind === 'otherwise' ? 'otherwise' : expiryOf(settlement, record)
+  if (verdict === undefined) {
+    doubts.delete(key)
+    postpone(settlement, record)
+  }
+  // A node that is behind its own head says so of what somebody has settled.
+  else if (isCertain(settlement, key, verdict, use.headNumber)) {
     applyOwn(ledger, { type: 'upto-failed', payer, nonce })
-  } else postpone(settlement, record)
+  }
+}
+
+function expiryOf(settlement: UptoSettlement, record: UptoPaymentRecord): 'expired' | undefined {
+  return isExpired(settlement, record) ? 'expired' : undefined
 }
 
 function isExpired({ clock }: UptoSettlement, { permit }: UptoPaymentRecord): boolean {

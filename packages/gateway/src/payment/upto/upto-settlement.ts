@@ -6,6 +6,7 @@ import type { TransactionReceipt } from 'viem'
 import type { Sender } from '../exact/sender.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { SettlementWatch } from '../settlement-watch.ts'
+import type { Certainty, Doubt } from './doubt.ts'
 import type { FindUptoUse } from './find-use.ts'
 
 /** What settlements are made with. */
@@ -26,6 +27,10 @@ export type UptoSettlement = {
   readonly reverted: Map<string, number>
   /** When a payment that could not be settled is tried again, and how often it was refused; owned by the steps. */
   readonly later: Map<string, { readonly atMs: number; readonly count: number }>
+  /** What is to be said for longer before it is believed, by the key of the payment; owned by the steps. */
+  readonly doubts: Map<string, Doubt>
+  /** For how long; 16 blocks and a minute when absent. */
+  readonly certainty?: Certainty
   /** `createUptoUseFinder`: who settled a payment when it was not us. */
   readonly findUse: FindUptoUse
   /** Follows what is settled until it is final; nothing is followed when absent. */
