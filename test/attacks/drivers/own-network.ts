@@ -32,7 +32,7 @@ export type AttackedNetwork = {
 }
 
 /** Input tokens cost 1.5 atomic units and a bit, output tokens 2. */
-const sheet = { input: '1500001', output: '2000000' }
+export const sheet = { input: '1500001', output: '2000000' }
 const perMillion = 1_000_000n
 
 const fixed = ['flat', 'hostile-header-injection', 'hostile-status-500', 'hostile-reset']
