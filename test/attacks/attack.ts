@@ -1,7 +1,7 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
 import type { MoodyToken } from './drivers/accounts.ts'
-import type { Driver, NarrowTerms } from './drivers/driver.ts'
+import type { Driver, History, NarrowTerms } from './drivers/driver.ts'
 import type { Payment, Quote, PaidRequest } from './wire.ts'
 
 /** Payment schemes that can be attacked. */
@@ -80,6 +80,8 @@ export type Context = {
   settleUp(): Promise<void>
   /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
   readonly fresh: ((narrow?: NarrowTerms) => Promise<FreshContext>) | undefined
+  /** The same on a chain that can take blocks back (T40). */
+  readonly reorganising: (() => Promise<FreshContext & { readonly history: History }>) | undefined
   /** The same with an asset that can become what tokens can become (T19). */
   readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
   /** Runs calls, and says how often the work behind the server was done meanwhile. */

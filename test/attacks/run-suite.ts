@@ -142,6 +142,14 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       driver?.fresh === undefined
         ? undefined
         : async (narrow) => startFresh(options, await driver.fresh?.(narrow)),
+    reorganising:
+      driver?.reorganising === undefined
+        ? undefined
+        : async () => {
+            const network = await driver.reorganising?.()
+            if (network === undefined) throw new Error('the driver starts no other network')
+            return { ...(await startFresh(options, network)), history: network.history }
+          },
     moody:
       driver?.withMoodyToken === undefined
         ? undefined

@@ -11,7 +11,8 @@ import {
 } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { startPlainLoopbackProvider } from '../../provider/start.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
-import type { Driver, SpecialRequests } from './driver.ts'
+import { startForkableChain } from './bare-history.ts'
+import type { Driver, History, SpecialRequests } from './driver.ts'
 import { chat, cpuSecondsOf, priceOf, sheet, type AttackedNetwork } from './own-network.ts'
 import { startRewritingRpc } from './rewriting-rpc.ts'
 import { stockCommand, type StockOptions, type StockRoute } from './stock-options.ts'
@@ -42,14 +43,21 @@ function requestsFor(scheme: string): SpecialRequests {
 
 /** Starts everything. */
 export function startStockNetwork(scheme: string): Promise<AttackedNetwork> {
-  return startNetwork(scheme, () => Promise.resolve(undefined))
+  return startNetwork(scheme, startTestChain, noToken)
+}
+
+async function startForkableNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly history: History }> {
+  const { chain, history } = await startForkableChain()
+  return { ...(await startNetwork(scheme, () => Promise.resolve(chain), noToken)), history }
 }
 
 async function startMoodyNetwork(
   scheme: string,
 ): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
   let token: MoodyToken | undefined
-  const network = await startNetwork(scheme, async (chain) => {
+  const network = await startNetwork(scheme, startTestChain, async (chain) => {
     token = await deployMoodyToken(chain)
     return token
   })
@@ -57,11 +65,15 @@ async function startMoodyNetwork(
   return { ...network, token }
 }
 
+type Deploy = (chain: TestChain) => Promise<MoodyToken | undefined>
+const noToken: Deploy = () => Promise.resolve(undefined)
+
 async function startNetwork(
   scheme: string,
-  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+  startChain: () => Promise<TestChain>,
+  deploy: Deploy,
 ): Promise<AttackedNetwork> {
-  const chain = await startTestChain()
+  const chain = await startChain()
   const token = await deploy(chain)
   const [provider, rpc] = await Promise.all([
     startPlainLoopbackProvider(),
@@ -101,6 +113,7 @@ async function startNetwork(
       second ??= await start(0, chain.nextSettlementKey())
       return second.url
     },
+    reorganising: () => startForkableNetwork(scheme),
     withMoodyToken: () => startMoodyNetwork(scheme),
     createPayerKey: (balance) => createFundedKey(chain, balance, token),
     get rpcRule() {
