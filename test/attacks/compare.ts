@@ -35,16 +35,17 @@ const servers: Readonly<Record<string, (scheme: Scheme) => Promise<AttackedNetwo
 
 /** Runs the attacks on both and writes results and table; attacks that were not chosen keep what was seen before. */
 export async function writeComparison(options: CompareOptions): Promise<void> {
-  const results = readResults()
   for (const [name, start] of Object.entries(servers)) {
     for (const scheme of options.schemes) {
       const seen = await attack(await start(scheme), scheme, options)
+      // Read only now: another process may be at another scheme.
+      const results = readResults()
       const byScheme = (results[name] ??= {})
       byScheme[scheme] = { ...byScheme[scheme], ...seen }
       writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
     }
   }
-  writeFileSync(documentFile, withTable(readFileSync(documentFile, 'utf8'), results))
+  writeFileSync(documentFile, withTable(readFileSync(documentFile, 'utf8'), readResults()))
 }
 
 /** What was seen the last time. */

@@ -39,7 +39,7 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
 }
 
 // Some attacks kill the server, or change its token, a dozen times.
-const patienceMs = 600_000
+const patienceMs = 900_000
 
 /** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {

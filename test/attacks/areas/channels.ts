@@ -206,7 +206,7 @@ export const overlapVouchers: Attack = async (context) => {
   for (const answer of answers) payer.hear(answer)
   const served = answers.filter(isServed).length
   const rise = payer.chargedAtomic() - before
-  demand(executions <= 1, `${executions} executions where one ceiling covers one call`)
+  demand(executions === 1, `${executions} executions where one ceiling covers one call`)
   demand(executions === served, `${executions} executions, ${served} charged`)
   demand(rise <= BigInt(offer.amount) * 2n, `charged ${rise} for one call`)
   const { id } = payer.channelOf(offer)

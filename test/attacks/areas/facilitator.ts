@@ -40,14 +40,10 @@ async function loseOne(context: Context, driver: Driver): Promise<Outcome> {
   const first = await context.send(payment)
   driver.rpcRule = undefined
   demand(lost > 0, 'no transaction was sent')
-  const next = await Promise.all(
-    Array.from({ length: 3 }, async () => context.send(await context.pay())),
-  )
-  demand(
-    next.some(isServed),
-    `after one lost transaction nothing is settled: ${tally([first, ...next])}`,
-  )
-  return passed(`one transaction lost; ${tally([first, ...next])}`)
+  const others = []
+  for (let count = 0; count < 3; count++) others.push(await context.send(await context.pay()))
+  demand(others.every(isServed), `after one lost transaction others failed: ${tally(others)}`)
+  return passed(`one transaction lost: its call ${tally([first])}, others ${tally(others)}`)
 }
 
 /** T39: many settlements of one payment. */
@@ -63,7 +59,7 @@ export const settleOften: Attack = async (context) => {
   const broadcasts = (): readonly string[] => broadcastsOf(driver, payment)
   await until(() => broadcasts().length > 0, 5000)
   const raw = new Set(broadcasts())
-  demand(raw.size <= 1, `${raw.size} transactions for one payment: ${tally(answers)}`)
+  demand(raw.size === 1, `${raw.size} transactions for one payment: ${tally(answers)}`)
   return passed(`${count} at once: ${raw.size} transaction; ${tally(answers)}`)
 }
 
@@ -129,6 +125,6 @@ export const poisonBatch: Attack = async (context) => {
     20_000,
   )
   const how = isServed(taken) ? 'was served' : 'was refused'
-  demand(isClaimed, `the bad voucher ${how}, and the good channel was never claimed`)
+  demand(isClaimed, `the bad voucher ${how}, and the good channel was not claimed within 20 s`)
   return passed(`the bad voucher ${how}; the good channel was claimed`)
 }

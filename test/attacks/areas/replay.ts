@@ -232,7 +232,7 @@ export const loseSettlement: Attack = async (context) => {
     return [await first, during, await context.send(payment)]
   })
   const different = new Set(answers.filter(isServed).map(({ body }) => body.toString('base64')))
-  demand(executions <= 1, `${executions} executions for one payment: ${tally(answers)}`)
+  demand(executions === 1, `${executions} executions for one payment: ${tally(answers)}`)
   demand(different.size <= 1, 'one payment bought two answers')
   const raw = new Set(driver.broadcasts().slice(sent))
   return passed(`1 execution; ${raw.size} transactions signed; ${tally(answers)}`)

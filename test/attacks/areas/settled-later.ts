@@ -18,6 +18,8 @@ import { until } from '../waiting.ts'
 import { chargedIn, type Payment } from '../wire.ts'
 
 const patienceMs = 25_000
+/** viem waits 180 s for the receipt of a transaction that is lost. */
+const givingUpMs = 200_000
 
 /** A payer of whom nobody else takes anything. */
 export type Watched = {
@@ -116,6 +118,14 @@ async function onWatched(
   }
 }
 
+/** By itself, or with the settlement of one call more, as late as a lost transaction may be given up. */
+async function isTakenAtLast(payer: Watched): Promise<boolean> {
+  const isTaken = async (): Promise<boolean> => (await payer.taken()) >= payer.charged()
+  if (await until(isTaken, patienceMs)) return true
+  await payer.call()
+  return until(isTaken, givingUpMs)
+}
+
 /** T19: the settlement "succeeds", and no token moved. */
 export function settleNothing(context: Context, driver: Driver): Promise<Outcome> {
   return onWatched(context, driver, async (payer) => {
@@ -125,9 +135,8 @@ export function settleNothing(context: Context, driver: Driver): Promise<Outcome
     const isAsked = await until(() => lie.asked() > 0, patienceMs)
     demand(isAsked, 'the server never looked for its settlement')
     driver.rpcRule = undefined
-    const isTaken = await until(async () => (await payer.taken()) >= payer.charged(), patienceMs)
     demand(
-      isTaken,
+      await isTakenAtLast(payer),
       `${payer.charged()} was charged; after a receipt without its event ${await payer.taken()} was taken, and no more`,
     )
     return passed(
@@ -193,9 +202,8 @@ export function loseSettlements(context: Context, driver: Driver): Promise<Outco
     demand(served > 0, 'after one lost transaction nothing was served')
     const isSent = await until(() => lost > 0, patienceMs)
     demand(isSent, 'no settlement was sent')
-    const isTaken = await until(async () => (await payer.taken()) >= payer.charged(), patienceMs)
     demand(
-      isTaken,
+      await isTakenAtLast(payer),
       `${payer.charged()} was charged; after a lost transaction ${await payer.taken()} was taken, and no more`,
     )
     return passed(`one transaction lost: ${payer.charged()} of ${served} calls taken all the same`)

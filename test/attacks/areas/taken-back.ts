@@ -1,12 +1,5 @@
 /** T40: the chain itself takes back the blocks in which the server was paid. */
-import {
-  demand,
-  isServed,
-  tally,
-  type Context,
-  type FreshContext,
-  type Payer,
-} from '../attack.ts'
+import { demand, isServed, tally, type Context, type FreshContext, type Payer } from '../attack.ts'
 import type { Hex } from 'viem'
 import { payerBalanceAtomic } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { moveAway } from '../drivers/accounts.ts'
@@ -86,7 +79,10 @@ async function sendDepositAgain(own: Forkable): Promise<string> {
   }, patienceMs)
   demand(isThere, 'a deposit that was taken back did not come again, nor did another one')
   const isPaid = await until(async () => (await claimed()) >= payer.chargedAtomic(), patienceMs)
-  demand(isPaid, `${await claimed()} of ${payer.chargedAtomic()} was claimed of a deposit that came again`)
+  demand(
+    isPaid,
+    `${await claimed()} of ${payer.chargedAtomic()} was claimed of a deposit that came again`,
+  )
   return `a deposit that the chain took back: it came again, and all ${payer.chargedAtomic()} was claimed`
 }
 
@@ -102,7 +98,10 @@ async function spendDeposit(own: Forkable): Promise<string> {
   if ((await balance()) > 0n) throw new Error('the deposit came again although its money is gone')
   demand(isOver, `${executed} calls were served on a deposit that was taken back and spent`)
   // Nothing of it holds up others.
-  const isServing = await until(async () => isServed(await context.send(await context.pay())), patienceMs)
+  const isServing = await until(
+    async () => isServed(await context.send(await context.pay())),
+    patienceMs,
+  )
   demand(isServing, 'nobody else was served afterwards')
   return `one whose payer then spent the money: ${executed} calls until it was noticed, then none`
 }

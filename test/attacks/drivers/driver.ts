@@ -11,6 +11,8 @@ export type SpecialRequests = {
   readonly otherPrice?: PaidRequest
   /** A stream of many pieces, some time apart. */
   readonly slowStream?: PaidRequest
+  /** A stream of more pieces than its ceiling pays for; nobody counts them. */
+  readonly flood?: PaidRequest
   /** An answer in one piece that takes some time. */
   readonly slowAnswer?: PaidRequest
   /** A stream that the upstream cuts in the middle. */

@@ -39,7 +39,13 @@ const perMillion = 1_000_000n
 
 const fixed = ['flat', 'hostile-header-injection', 'hostile-status-500', 'hostile-reset']
 /** Metered, but for `exact`, which is offered for fixed prices only. */
-const metered = ['loopback-echo', 'hostile-usage', 'hostile-eof-mid', 'loopback-slow-300']
+const metered = [
+  'loopback-echo',
+  'hostile-usage',
+  'hostile-eof-mid',
+  'loopback-slow-300',
+  'hostile-many-events-3000',
+]
 
 /** A chat call of a model. */
 export function chat(model: string, stream: boolean, prompt = 'hello'): PaidRequest {
@@ -72,7 +78,12 @@ function requestsFor(scheme: string): SpecialRequests {
     injectedHeaders: chat('hostile-header-injection', false),
     refund: { path: '/v1/payments/refund', body: '' },
     plainTwin: chat('flat', false),
-    ...(isExact ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    ...(isExact
+      ? {}
+      : {
+          lyingUsage: chat('hostile-usage', false),
+          flood: chat('hostile-many-events-3000', true),
+        }),
     ...(scheme === 'upto' ? { freeOfCharge: chat('hostile-eof-mid', true, prompt) } : {}),
   }
 }

@@ -35,7 +35,12 @@ function requestsFor(scheme: string): SpecialRequests {
     injectedHeaders: chat('hostile-header-injection', false),
     plainTwin: chat('loopback-echo', false),
     refund: { path: '/v1/refund', body: '' },
-    ...(scheme === 'exact' ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    ...(scheme === 'exact'
+      ? {}
+      : {
+          lyingUsage: chat('hostile-usage', false),
+          flood: chat('hostile-many-events-3000', true),
+        }),
     // A cut stream counts nothing: the handler charges 0.
     ...(scheme === 'exact' ? {} : { freeOfCharge: chat('hostile-eof-mid', true, prompt) }),
   }
