@@ -28,6 +28,8 @@ export type Area =
 export type Outcome =
   | { readonly kind: 'passed'; readonly detail: string; readonly without: readonly string[] }
   | { readonly kind: 'failed'; readonly detail: string }
+  /** The attack could not be carried through: nothing is known. */
+  | { readonly kind: 'broken-off'; readonly detail: string }
   | { readonly kind: 'not-applicable'; readonly detail: string }
   | { readonly kind: 'not-run'; readonly detail: string }
 
@@ -97,7 +99,7 @@ export type Observed = {
   readonly executions: number
 }
 
-/** One attack. It throws AttackFailed, or returns what it found. */
+/** One attack. It throws AttackFailed where the server did what it must not do, or returns what it found. */
 export type Attack = (context: Context) => Promise<Outcome>
 
 /** Thrown where the server did what it must not do. */

@@ -106,7 +106,9 @@ function cell(byScheme: Results[string] | undefined, id: string): string {
     const seen = byScheme?.[scheme]?.[id]
     if (seen === undefined || seen.verdict === 'not-applicable') continue
     const text =
-      seen.verdict === 'failed' ? `**failed** (${clean(seen.detail)})` : verdicts[seen.verdict]
+      seen.verdict === 'failed' || seen.verdict === 'broken-off'
+        ? `${verdicts[seen.verdict]} (${clean(seen.detail)})`
+        : verdicts[seen.verdict]
     const key = text ?? seen.verdict
     groups.set(key, [...(groups.get(key) ?? []), names[scheme]])
   }
@@ -116,6 +118,8 @@ function cell(byScheme: Results[string] | undefined, id: string): string {
 
 const verdicts: Readonly<Record<string, string>> = {
   passed: 'passed',
+  failed: '**failed**',
+  'broken-off': 'broken off',
   'passed-in-part': 'passed in part',
   'not-run': 'not run',
 }

@@ -41,7 +41,7 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
 // Some attacks kill the server, or change its token, a dozen times.
 const patienceMs = 900_000
 
-/** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
+/** Runs them. An attack that throws anything but AttackFailed was broken off: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
   const results: AttackResult[] = []
   for (const { run, mechanism: _, ...entry } of catalogue) {
@@ -60,7 +60,7 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   const plain = createContext(options, () => Promise.resolve())
   // Once for each attack, when it makes its first call.
   let prepared: Promise<void> | undefined
-  const context = createContext(options, () => (prepared ??= prepare(plain)))
+  const context = createContext(options, () => (prepared ??= prepareFirst(plain)))
   const late = Promise.withResolvers<Outcome>()
   const timer = setTimeout(() => {
     late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
@@ -70,10 +70,20 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   } catch (error) {
     if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
     const text = error instanceof Error ? error.message : String(error)
-    return { kind: 'failed', detail: `the attack broke off: ${text.slice(0, 300)}` }
+    return { kind: 'broken-off', detail: text.slice(0, 300) }
   } finally {
     clearTimeout(timer)
     if (context.driver !== undefined) context.driver.rpcRule = undefined
+  }
+}
+
+/** An attack that could not begin says nothing. */
+async function prepareFirst(context: Context): Promise<void> {
+  try {
+    await prepare(context)
+  } catch (error) {
+    if (!(error instanceof AttackFailed)) throw error
+    throw new Error(`before the attack: ${error.message}`, { cause: error })
   }
 }
 

@@ -21,6 +21,7 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Offer } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { openByCall } from './open-by-call.ts'
 
 /** Refunds are asked for by GET: stock clients do. */
 const get = { method: 'GET' }
@@ -236,9 +237,6 @@ async function openChannel(
   key: `0x${string}`,
 ): Promise<{ readonly payer: ChannelPayer; readonly offer: Offer }> {
   const payer = createChannelPayer(key, 20_000n)
-  const payment = await payer.sign(await context.quote())
-  const answer = await context.send(payment)
-  demand(isServed(answer), `the channel could not be opened: ${tally([answer])}`)
-  payer.hear(answer)
-  return { payer, offer: payment.accepted }
+  const { accepted } = await openByCall(context, payer)
+  return { payer, offer: accepted }
 }

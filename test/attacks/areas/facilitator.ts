@@ -18,6 +18,7 @@ import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Payment } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
 import { revertSettlement } from './moody-token.ts'
+import { openByCall } from './open-by-call.ts'
 import { loseFirst, loseSettlements } from './settled-later.ts'
 
 /** T38: a transaction that was lost holds up no other. */
@@ -101,10 +102,7 @@ export const poisonBatch: Attack = async (context) => {
   if (driver === undefined) return notRun('needs payers of its own (driver)')
   const [poor, good] = await Promise.all([driver.createPayerKey(), driver.createPayerKey()])
   const poisoner = createChannelPayer(poor, 20_000n)
-  const poisonable = await poisoner.sign(await context.quote())
-  const opening = await context.send(poisonable)
-  demand(isServed(opening), `the channel could not be opened: ${tally([opening])}`)
-  poisoner.hear(opening)
+  const poisonable = await openByCall(context, poisoner)
   const { id: first } = poisoner.channelOf(poisonable.accepted)
   const claims = await until(async () => (await readChannel(rpcUrl, first)).claimed > 0n, 20_000)
   if (!claims) return notRun('the server claims nothing within 20 s')
@@ -115,11 +113,7 @@ export const poisonBatch: Attack = async (context) => {
   const poisoned = withSignature(bad, `${signature.slice(0, 130)}0${v}`)
   const taken = await context.send(encodePayment(poisoned))
   const payer = createChannelPayer(good, 20_000n)
-  const offerOf = await payer.sign(await context.quote())
-  const answer = await context.send(offerOf)
-  demand(isServed(answer), `the good channel was not served: ${tally([answer])}`)
-  payer.hear(answer)
-  const { id } = payer.channelOf(offerOf.accepted)
+  const { id } = payer.channelOf((await openByCall(context, payer)).accepted)
   const isClaimed = await until(
     async () => (await readChannel(rpcUrl, id)).claimed >= payer.chargedAtomic(),
     20_000,

@@ -15,6 +15,7 @@ import { createChannelPayer } from '../payers/channel-payer.ts'
 import { createPayer } from '../payers/create-payer.ts'
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
+import { openByCall } from './open-by-call.ts'
 import { chargedIn, type Payment } from '../wire.ts'
 
 const patienceMs = 25_000
@@ -72,13 +73,12 @@ async function watchAccount(context: Context, driver: Driver, key: Hex): Promise
 async function watchChannel(context: Context, key: Hex): Promise<Watched> {
   const payer = createChannelPayer(key, 20_000n)
   const paying = createCaller(context, payer)
-  const call = async (): Promise<boolean> => isServed(await paying.call())
   // The deposit comes first: it is another transaction.
-  demand(await call(), 'the channel could not be opened')
-  const { id } = payer.channelOf((await payer.sign(await context.quote())).accepted)
+  const { id } = payer.channelOf((await openByCall(context, payer)).accepted)
   const taken = async (): Promise<bigint> => (await readChannel(context.rpcUrl, id)).claimed
   const isClaiming = await until(async () => (await taken()) > 0n, patienceMs)
   if (!isClaiming) throw new NothingClaimed()
+  const call = async (): Promise<boolean> => isServed(await paying.call())
   return { ...paying, call, charged: () => payer.chargedAtomic(), taken }
 }
 

@@ -8,6 +8,7 @@ import { createChannelPayer, type ChannelPayer } from '../payers/channel-payer.t
 import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import type { Offer } from '../wire.ts'
+import { openByCall } from './open-by-call.ts'
 import { watchPayer } from './settled-later.ts'
 
 /** A network whose chain can be reorganised. */
@@ -70,18 +71,21 @@ export async function takeBackDeposit(own: Forkable): Promise<string> {
 
 async function sendDepositAgain(own: Forkable): Promise<string> {
   const { context, history } = own
-  const { payer, before, claimed, balance } = await openTwice(own, await keyOf(context))
+  const { payer, before, onChain } = await openTwice(own, await keyOf(context))
   await history.takeBackTo(before)
   const isThere = await until(async () => {
     // The server sends it again, or the payer another one.
     if (!isServed(await call(context, payer))) payer.refill()
-    return (await balance()) >= depositAtomic
+    return (await onChain()).balance >= depositAtomic
   }, patienceMs)
   demand(isThere, 'a deposit that was taken back did not come again, nor did another one')
-  const isPaid = await until(async () => (await claimed()) >= payer.chargedAtomic(), patienceMs)
+  const isPaid = await until(
+    async () => (await onChain()).claimed >= payer.chargedAtomic(),
+    patienceMs,
+  )
   demand(
     isPaid,
-    `${await claimed()} of ${payer.chargedAtomic()} was claimed of a deposit that came again`,
+    `${(await onChain()).claimed} of ${payer.chargedAtomic()} was claimed of a deposit that came again`,
   )
   return `a deposit that the chain took back: it came again, and all ${payer.chargedAtomic()} was claimed`
 }
@@ -89,13 +93,14 @@ async function sendDepositAgain(own: Forkable): Promise<string> {
 async function spendDeposit(own: Forkable): Promise<string> {
   const { context, history } = own
   const key = await keyOf(context)
-  const { payer, before, offer, balance } = await openTwice(own, key)
+  const { payer, before, offer, onChain } = await openTwice(own, key)
   await withoutTransactions(driverOf(context), async () => {
     await history.takeBackTo(before)
     await moveAway(context.rpcUrl, `0x${offer.asset.slice(2)}`, key, payerBalanceAtomic)
   })
   const { executed, isOver } = await callUntilRefused(context, payer)
-  if ((await balance()) > 0n) throw new Error('the deposit came again although its money is gone')
+  if ((await onChain()).balance > 0n)
+    throw new Error('the deposit came again although its money is gone')
   demand(isOver, `${executed} calls were served on a deposit that was taken back and spent`)
   // Nothing of it holds up others.
   const isServing = await until(
@@ -111,26 +116,22 @@ type Opened = {
   readonly offer: Offer
   /** The height at which nothing of the channel was there. */
   readonly before: bigint
-  balance(): Promise<bigint>
-  claimed(): Promise<bigint>
+  readonly onChain: () => ReturnType<typeof readChannel>
 }
 
 /** A channel that was opened by one call and has paid for another. */
 async function openTwice({ context, history }: Forkable, key: Hex): Promise<Opened> {
   const payer = createChannelPayer(key, depositAtomic)
-  const { accepted } = await payer.sign(await context.quote())
-  const { id } = payer.channelOf(accepted)
   const before = await history.height()
-  for (const name of ['the channel could not be opened', 'a voucher was not served']) {
-    const answer = await call(context, payer)
-    demand(isServed(answer), `${name}: ${tally([answer])}`)
-  }
+  const { accepted } = await openByCall(context, payer)
+  const { id } = payer.channelOf(accepted)
+  const answer = await call(context, payer)
+  demand(isServed(answer), `a voucher was not served: ${tally([answer])}`)
   return {
     payer,
     offer: accepted,
     before,
-    balance: async () => (await readChannel(context.rpcUrl, id)).balance,
-    claimed: async () => (await readChannel(context.rpcUrl, id)).claimed,
+    onChain: () => readChannel(context.rpcUrl, id),
   }
 }
 

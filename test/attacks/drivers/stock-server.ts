@@ -84,7 +84,7 @@ async function answer(context: Context, { path, upstream, offer }: StockRoute): 
   // The middleware holds a paid answer until it is settled: nothing is lost by reading it whole here.
   const text = await response.text()
   setSettlementOverrides(context, { amount: costOf(text) })
-  return context.newResponse(text, Object(status), Object.fromEntries(headers))
+  return context.newResponse(text, new Response(null, { status, headers }))
 }
 
 /** By the price sheet, rounded up. */
