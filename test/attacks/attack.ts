@@ -54,6 +54,8 @@ export type Payer = {
   sign(quote: Quote, changes?: SignChanges): Promise<Payment>
   /** What an answer said about what was charged. */
   hear(answer: RawResult): void
+  /** Of a channel: the next payment brings a deposit of its own. */
+  refill?(): void
 }
 
 /** What every attack is given. */
@@ -86,8 +88,14 @@ export type Context = {
   readonly reorganising: (() => Promise<FreshContext & { readonly history: History }>) | undefined
   /** The same with an asset that can become what tokens can become (T19). */
   readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
-  /** Runs calls, and says how often the work behind the server was done meanwhile. */
-  observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
+  /**
+   * Runs calls, and says how often the work behind the server was done meanwhile. `known`: answers that were bought before, so
+   * that without a driver the same again is no other execution.
+   */
+  observe(
+    calls: () => Promise<readonly RawResult[]>,
+    known?: readonly RawResult[],
+  ): Promise<Observed>
 }
 
 /** A context that only one attack uses. */

@@ -77,6 +77,17 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   }
 }
 
+/** Makes one ordinary paid call; why it was refused, where it was. */
+export async function checkOrdinaryCall(options: SuiteOptions): Promise<string | undefined> {
+  try {
+    await prepare(createContext(options, () => Promise.resolve()))
+    return undefined
+  } catch (error) {
+    if (error instanceof AttackFailed) return error.message
+    throw error
+  }
+}
+
 /** An attack that could not begin says nothing. */
 async function prepareFirst(context: Context): Promise<void> {
   try {
@@ -94,7 +105,8 @@ async function prepare(context: Context): Promise<void> {
     if (isServed(answer)) return
     const { status } = answer
     const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
-    // A channel whose state the payer does not know is corrected once.
+    if (error.endsWith('exceeds_balance')) context.payer.refill?.()
+    // A channel whose state the payer does not know is corrected once; an empty one is filled.
     demand(
       attempt < 2 && status === 402,
       `an ordinary payment was refused: ${tally([answer])} ${error}`,
@@ -137,13 +149,13 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     send,
     quote,
     pay: async (target, changes) => payer.sign(await quote(target), changes),
-    observe: async (calls) => {
+    observe: async (calls, known = []) => {
       await ready()
       const before = await driver?.executions()
       const answers = await calls()
       const after = await driver?.executions()
       if (before === undefined || after === undefined) {
-        return { answers, executions: differentAnswers(answers) }
+        return { answers, executions: differentAnswers(answers, known) }
       }
       return { answers, executions: after - before }
     },
@@ -194,6 +206,9 @@ function isFrom({ address }: Payer, payload: Readonly<Record<string, unknown>>):
 }
 
 // Without a counter an execution shows itself only by an answer of its own.
-function differentAnswers(answers: readonly RawResult[]): number {
-  return new Set(answers.filter(isServed).map(({ body }) => body.toString('base64'))).size
+function differentAnswers(answers: readonly RawResult[], known: readonly RawResult[]): number {
+  const bodies = (of: readonly RawResult[]): readonly string[] =>
+    of.filter(isServed).map(({ body }) => body.toString('base64'))
+  const before = new Set(bodies(known))
+  return new Set(bodies(answers).filter((body) => !before.has(body))).size
 }

@@ -73,12 +73,17 @@ async function sendDepositAgain(own: Forkable): Promise<string> {
   const { context, history } = own
   const { payer, before, onChain } = await openTwice(own, await keyOf(context))
   await history.takeBackTo(before)
+  let served = 0
   const isThere = await until(async () => {
     // The server sends it again, or the payer another one.
-    if (!isServed(await call(context, payer))) payer.refill()
+    if (isServed(await call(context, payer))) served++
+    else payer.refill()
     return (await onChain()).balance >= depositAtomic
   }, patienceMs)
-  demand(isThere, 'a deposit that was taken back did not come again, nor did another one')
+  demand(
+    isThere,
+    `${served} calls were served on a deposit that was taken back and did not come again`,
+  )
   const isPaid = await until(
     async () => (await onChain()).claimed >= payer.chargedAtomic(),
     patienceMs,
