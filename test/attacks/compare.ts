@@ -99,9 +99,9 @@ const names: Readonly<Record<Scheme, string>> = {
   'batch-settlement': 'batch',
 }
 
-/** Schemes with the same verdict are named together; a failure says what was seen. */
+/** Schemes with the same verdict are named together; a failure says what was seen, with the figures of the first of them. */
 function cell(byScheme: Results[string] | undefined, id: string): string {
-  const groups = new Map<string, string[]>()
+  const groups = new Map<string, { readonly text: string; readonly list: string[] }>()
   for (const scheme of schemes) {
     const seen = byScheme?.[scheme]?.[id]
     if (seen === undefined || seen.verdict === 'not-applicable') continue
@@ -109,11 +109,13 @@ function cell(byScheme: Results[string] | undefined, id: string): string {
       seen.verdict === 'failed' || seen.verdict === 'broken-off'
         ? `${verdicts[seen.verdict]} (${clean(seen.detail)})`
         : verdicts[seen.verdict]
-    const key = text ?? seen.verdict
-    groups.set(key, [...(groups.get(key) ?? []), names[scheme]])
+    const key = (text ?? seen.verdict).replaceAll(/[\d.]+/g, '#')
+    const group = groups.get(key) ?? { text: text ?? seen.verdict, list: [] }
+    group.list.push(names[scheme])
+    groups.set(key, group)
   }
   if (groups.size === 0) return 'not applicable'
-  return [...groups].map(([text, list]) => `${list.join(', ')}: ${text}`).join('; ')
+  return [...groups.values()].map(({ text, list }) => `${list.join(', ')}: ${text}`).join('; ')
 }
 
 const verdicts: Readonly<Record<string, string>> = {
