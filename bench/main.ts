@@ -16,7 +16,7 @@ const usage = `Usage: npm run bench -- gateway [--json] [--quick] [--only TARGET
 
 gateway      CPU per call, latency and lag of the gateway, next to plain relays in the same run
 attestation  time to appraise evidence of real hardware, by platform, and the size of all verifiers
-payments     CPU per paid call in every way to pay, next to the stock x402 server (npm ci --prefix bench/peers)
+payments     CPU per paid call in every way to pay, next to the stock x402 server
 workers      completed calls a second and CPU per call with one and two workers on all cores; by wrk where it is installed
 --json       prints the whole result instead of a table
 --quick      gateway: less than 40 s instead of less than 4 minutes, nothing written to bench/results/;

@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { catalogue } from './attacks/catalogue.ts'
+import { parseOptions, usage, UsageError } from './attacks/attack-options.ts'
 import { readResults, withTable } from './attacks/compare.ts'
 import { encodePayment } from './attacks/wire.ts'
 
@@ -39,8 +40,15 @@ test('every failure of ours is named among the known gaps', () => {
   expect(failed.filter((id) => !new RegExp(`\\b${id}\\b`).test(gaps))).toEqual([])
 })
 
-/** Serves whatever carries a payment, and counts. */
-async function startGullible(): Promise<string> {
+/** A chain on which everybody has enough of everything. */
+function answerRpc(body: string): string {
+  const { id, method }: { id: unknown; method: string } = JSON.parse(body)
+  const result = method === 'eth_chainId' ? '0x14a34' : `0x${'f'.repeat(64)}`
+  return JSON.stringify({ jsonrpc: '2.0', id, result })
+}
+
+/** Serves whatever carries a payment, or nothing; is a node of a chain, too. */
+async function startShop(isGullible: boolean): Promise<string> {
   let served = 0
   const quote = {
     x402Version: 2,
@@ -58,11 +66,16 @@ async function startGullible(): Promise<string> {
     ],
   }
   const server = createServer((request, response) => {
-    const isPaid = request.headers['payment-signature'] !== undefined
-    const headers = isPaid ? {} : { 'payment-required': encodePayment(quote) }
-    request.resume().on('end', () => {
-      response.writeHead(isPaid ? 200 : 402, headers)
-      response.end(isPaid ? `answer ${served++}` : '{}')
+    let body = ''
+    const isServed = request.headers['payment-signature'] !== undefined && isGullible
+    const headers = isServed ? {} : { 'payment-required': encodePayment(quote) }
+    request.on('data', (chunk: Buffer) => {
+      body += chunk.toString()
+    })
+    request.on('end', () => {
+      const isRpc = request.url === '/rpc'
+      response.writeHead(isServed || isRpc ? 200 : 402, headers)
+      response.end(isRpc ? answerRpc(body) : isServed ? `answer ${served++}` : '{}')
     })
   })
   server.listen(0, '127.0.0.1')
@@ -77,50 +90,89 @@ async function startGullible(): Promise<string> {
 
 async function runProgram(
   ...args: readonly string[]
-): Promise<{ readonly code: unknown; readonly text: string }> {
+): Promise<{ readonly code: unknown; readonly text: string; readonly errors: string }> {
   const env = { ...process.env, PAYER: `0x${'3'.repeat(64)}` }
   const child = spawn(process.execPath, ['--conditions=source', program, ...args], { env })
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => {
     text += chunk.toString()
   })
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString()
+  })
   const [code] = await once(child, 'close')
-  return { code, text }
+  return { code, text, errors }
 }
 
-const aim = ['--rpc-url', 'http://127.0.0.1:9', '--payer-key-env', 'PAYER', '--scheme', 'exact']
+/** Options that aim at a server, and at a node of its chain. */
+function aimAt(url: string, rpcUrl = `${url}/rpc`): readonly string[] {
+  const payer = ['--payer-key-env', 'PAYER', '--scheme', 'exact']
+  return ['--url', url, '--path', '/paid', '--body', '{}', '--rpc-url', rpcUrl, ...payer]
+}
+
+const nowhere = 'http://127.0.0.1:9'
 
 test('the program finds what a gullible server allows, and ends with 1', async () => {
-  const url = await startGullible()
-  const only = ['--only', 'T1,T2,T3,T10,T14,T34,T44,T47', '--repeats', '5', '--json']
-  const { code, text } = await runProgram(
-    '--url',
-    url,
-    '--path',
-    '/paid',
-    '--body',
-    '{}',
-    ...aim,
-    ...only,
-  )
+  const only = ['--only', 'T1,T2,T3,T6,T10,T14,T34,T35,T44,T47', '--repeats', '5', '--json']
+  const { code, text } = await runProgram(...aimAt(await startShop(true)), ...only)
   const { results }: { results: { id: string; verdict: string }[] } = JSON.parse(text)
   const verdicts = results.map(({ id, verdict }) => `${id} ${verdict}`)
   expect(verdicts).toEqual([
     'T1 failed',
     'T2 failed',
     'T3 not-run',
+    'T6 failed',
     'T10 failed',
     'T14 failed',
     'T34 failed',
+    'T35 passed-in-part',
     'T44 passed',
     'T47 not-run',
   ])
   expect(code).toBe(1)
 })
 
-test('wrong options end with 2 before anything is sent', async () => {
-  expect(await runProgram('--url', 'http://127.0.0.1:9', '--scheme', 'free')).toMatchObject({
-    code: 2,
+test.each([
+  [['--scheme', 'free'], '--scheme must be'],
+  [['--only', 'T48'], 'there is no attack "T48"'],
+  [['--nonsense'], "Unknown option '--nonsense'"],
+  [['exact'], "Unexpected argument 'exact'"],
+  [['--compare', '--stock'], 'exclude one another'],
+  [['--path', '/paid'], '--path needs --url'],
+  [['--url', 'shop.example'], '--scheme is missing'],
+  [['--url', 'shop.example', '--scheme', 'exact'], '--url must be a URL'],
+  [[...aimAt(nowhere), '--path', 'paid'], '--path must begin with /'],
+  [[...aimAt(nowhere), '--body-file', 'x'], 'one of --body and --body-file'],
+  [[...aimAt(nowhere), '--payer-key-file', 'x'], 'one of --payer-key-env and'],
+  [[...aimAt(nowhere), '--payer-key-env', 'NOBODY'], 'there is no variable NOBODY'],
+  [[...aimAt(nowhere), '--payer-key-env', 'SHORT'], 'the variable SHORT must hold 0x'],
+  [[...aimAt(nowhere), '--repeats', '0'], '--repeats must be'],
+])('refuses the options %j', (words, message) => {
+  const environment = { PAYER: `0x${'3'.repeat(64)}`, SHORT: '0x3' }
+  expect(() => parseOptions(words, environment)).toThrow(UsageError)
+  expect(() => parseOptions(words, environment)).toThrow(message)
+})
+
+test('wrong options end with 2 and the help, before anything is sent', async () => {
+  const { code, text, errors } = await runProgram('--nonsense')
+  expect({ code, text }).toEqual({ code: 2, text: '' })
+  expect(errors).toContain(usage)
+})
+
+test('what cannot be attacked is said in a line, and ends with 3', async () => {
+  const gullible = await startShop(true)
+  const stubborn = await startShop(false)
+  const reasons = {
+    'does not answer (ECONNREFUSED)': aimAt(nowhere),
+    'offers exact, and not upto': [...aimAt(gullible), '--scheme', 'upto'],
+    'does not answer eth_chainId': aimAt(gullible, nowhere),
+    'an ordinary payment was refused: 1 × 402': aimAt(stubborn),
+  }
+  const runs = Object.entries(reasons).map(async ([reason, words]) => {
+    const { code, text, errors } = await runProgram(...words)
+    expect(errors, reason).toContain(reason)
+    expect({ code, text }, reason).toEqual({ code: 3, text: '' })
   })
-  expect(await runProgram('--only', 'T48')).toMatchObject({ code: 2, text: '' })
+  await Promise.all(runs)
 })

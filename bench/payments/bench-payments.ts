@@ -78,7 +78,6 @@ export async function benchPayments(options: {
     await upstream.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-  const { stock } = measured
   const report: PaymentReport = {
     benchmark: 'payments',
     ...about,
@@ -86,20 +85,17 @@ export async function benchPayments(options: {
     ratePerSecond: plan.ratePerSecond,
     gas: readGasPerCall(),
     steps: measured.steps,
-    absent: stock === undefined ? ['stock'] : [],
-    cases: [...measured.cases, ...(stock ?? [])],
+    cases: measured.cases,
   }
   process.stdout.write(
     options.json ? `${JSON.stringify(report, null, 2)}\n` : formatPayments(report),
   )
   const isWhole = options.only.length === 0 && options.profile === undefined
-  if (!options.quick && isWhole && stock !== undefined)
-    process.stderr.write(`saved ${saveReport(report)}\n`)
+  if (!options.quick && isWhole) process.stderr.write(`saved ${saveReport(report)}\n`)
 }
 
 type Measured = {
   readonly cases: readonly CaseReport[]
-  readonly stock: readonly CaseReport[] | undefined
   readonly steps: StepReport | null
 }
 
@@ -107,9 +103,9 @@ async function measureAll(run: BenchRun, only: readonly string[]): Promise<Measu
   const steps = run.wants('steps') ? await measureSteps(run) : null
   const unpaid = await measureUnpaidGateway(run)
   if (only.length > 0 && only.every((name) => name === 'steps' || name === 'none')) {
-    return { cases: unpaid, stock: undefined, steps }
+    return { cases: unpaid, steps }
   }
   const paid = await measureGateway(run)
-  const stock = run.wants('stock') ? await measureStock(run, paid.meteredAtomic) : undefined
-  return { cases: [...unpaid, ...paid.cases], stock, steps }
+  const stock = run.wants('stock') ? await measureStock(run, paid.meteredAtomic) : []
+  return { cases: [...unpaid, ...paid.cases, ...stock], steps }
 }

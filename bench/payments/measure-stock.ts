@@ -12,29 +12,22 @@ import {
 } from './measure-case.ts'
 import { chargeOf, depositAtomic } from './measure-gateway.ts'
 import { openChannels } from './open-channels.ts'
-import { prices, startStockServer } from './paid-servers.ts'
+import { prices, startStockServer, stockRoutes } from './paid-servers.ts'
 import type { JobPayment } from './payment-job.ts'
 import { createPayers, fetchQuote, signPayments } from './sign-payments.ts'
 import { waitForBalance } from './wait-for-balance.ts'
 
-type StockServer = NonNullable<Awaited<ReturnType<typeof startStockServer>>>
+type StockServer = Awaited<ReturnType<typeof startStockServer>>
 
-const routes = {
-  none: 'free',
-  unpaid: 'batch',
-  'batch-settlement': 'batch',
-  upto: 'upto',
-  exact: 'exact',
-}
+const routes = { ...stockRoutes, unpaid: stockRoutes['batch-settlement'] }
 
-/** `undefined` when it is not installed. */
+/** Measures all of them. */
 export async function measureStock(
   run: BenchRun,
   meteredAtomic: string,
-): Promise<readonly CaseReport[] | undefined> {
+): Promise<readonly CaseReport[]> {
   const { upstreamPort, network } = run
   const server = await startStockServer(network, { upstreamPort, meteredAtomic })
-  if (server === undefined) return undefined
   const cases: CaseReport[] = []
   try {
     for (const shape of ['json', 'burst'] as const) {
@@ -108,7 +101,7 @@ function caseOf(
   payment: keyof typeof routes,
   shape: PaymentCase['shape'],
 ): PaymentCase {
-  const path = `/${routes[payment]}`
+  const path = routes[payment]
   const pids = [pid]
   return { server: 'stock', payment, shape, port, path, modelName: model, pids, hasReceipts: false }
 }

@@ -1,5 +1,5 @@
-/** The servers that are paid: this gateway, and the stock x402 server where it is installed. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+/** The servers that are paid: this gateway, and the stock x402 server. */
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { privateKeyToAddress } from 'viem/accounts'
@@ -11,6 +11,7 @@ import {
 } from '../gateway/pinned-process.ts'
 import { createApiKey } from '../gateway/targets.ts'
 import { model } from '../gateway/wire.ts'
+import { stockCommand, type StockRoute } from '../../test/attacks/drivers/stock-options.ts'
 import type {
   MeteredNetwork,
   MeteredOperator,
@@ -26,8 +27,6 @@ export const flatModel = 'bench-flat'
 const withdrawDelaySeconds = 3600
 
 const thisTree = new URL('../../', import.meta.url)
-const peers = join(import.meta.dirname, '../peers')
-const stockServer = new URL('../peers/stock-x402-server.mjs', import.meta.url)
 
 /** A running server. */
 export type PaidServer = PinnedProcess & { readonly port: number; readonly dataDir: string }
@@ -100,27 +99,51 @@ export async function startPaidGateway(
   return { ...child, port, dataDir, apiKey }
 }
 
-/** The stock server and its facilitator in one process; `undefined` when it is not installed. */
+/** Paths of the stock server, by what they cost. */
+export const stockRoutes = {
+  none: '/free',
+  'batch-settlement': '/batch',
+  upto: '/upto',
+  exact: '/exact',
+} as const
+
+/** The stock server and its facilitator in one process: the program that the attack suite attacks. */
 export async function startStockServer(
   network: MeteredNetwork,
   options: { readonly upstreamPort: number; readonly meteredAtomic: string },
-): Promise<(PaidServer & { readonly payTo: `0x${string}` }) | undefined> {
-  if (!existsSync(join(peers, 'node_modules/@x402/hono'))) return undefined
+): Promise<PaidServer & { readonly payTo: `0x${string}` }> {
   const payTo = privateKeyToAddress(network.createChannelPayer())
-  const settings = {
-    upstream: `http://127.0.0.1:${options.upstreamPort}/v1/chat/completions`,
-    rpcUrl: network.chain.rpcUrl,
-    payTo,
-    asset: baseSepoliaUsdc.address,
-    settlementKey: network.chain.nextSettlementKey(),
-    authorizerKey: network.chain.nextSettlementKey(),
-    withdrawDelaySeconds,
-    prices: { ...prices, metered: options.meteredAtomic },
-  }
+  const { meteredAtomic } = options
+  const upstream = `http://127.0.0.1:${options.upstreamPort}/v1/chat/completions`
+  const route = (path: string, offer: StockRoute['offer']): StockRoute => ({
+    method: 'POST',
+    path,
+    offer,
+    upstream,
+  })
+  const { none, upto, exact, 'batch-settlement': batch } = stockRoutes
   const child = await startPinned(1, [
     process.execPath,
-    stockServer.pathname,
-    JSON.stringify(settings),
+    ...stockCommand({
+      port: 0,
+      rpcUrl: network.chain.rpcUrl,
+      asset: baseSepoliaUsdc.address,
+      payTo,
+      facilitatorKey: network.chain.nextSettlementKey(),
+      authorizerKey: network.chain.nextSettlementKey(),
+      withdrawDelaySeconds,
+      nonces: 'in-turn',
+      routes: [
+        route(none, 'free'),
+        route(batch, { scheme: 'batch-settlement', amountAtomic: meteredAtomic }),
+        route(upto, { scheme: 'upto', amountAtomic: meteredAtomic }),
+        route(exact, { scheme: 'exact', amountAtomic: prices.flat }),
+      ],
+      prices: {
+        inputPerMillionAtomic: `${prices.input}000000`,
+        outputPerMillionAtomic: `${prices.output}000000`,
+      },
+    }),
   ])
   return { ...child, port: Number(child.hello['port']), dataDir: '', payTo }
 }

@@ -14,8 +14,6 @@ export type PaymentReport = RunRecord & {
   readonly gas: GasPerCall
   /** Payment without HTTP; null when it was not measured. */
   readonly steps: StepReport | null
-  /** Servers that are not installed here. */
-  readonly absent: readonly 'stock'[]
   readonly cases: readonly CaseReport[]
 }
 
@@ -59,16 +57,15 @@ export function readGasPerCall(): GasPerCall {
 
 /** A table with one line for each case. What is added is against the same server without payment. */
 export function formatPayments(report: PaymentReport): string {
-  const { cases, gas, absent, steps } = report
+  const { cases, gas, steps } = report
   const rows = [
     titles.map(([first]) => first),
     titles.map(([, second]) => second),
     ...cases.map((each) => toRow(each, cases)),
   ]
-  const missing = absent.length === 0 ? '' : `Not installed: ${absent.join(', ')}.\n`
   const costs = `gas per call, 100 channels of 100 calls: ${gas.claimed.toFixed(0)} to claim, ${gas.settled.toFixed(0)} with the payout`
   const scale = `${report.channels} channels, ${report.ratePerSecond}/s at the rate`
-  return `${alignColumns(rows)}\n${steps === null ? '' : formatSteps(steps)}${missing}${costs}\n${scale}; ${formatRecord(report)}\n`
+  return `${alignColumns(rows)}\n${steps === null ? '' : formatSteps(steps)}${costs}\n${scale}; ${formatRecord(report)}\n`
 }
 
 function formatSteps({ voucherUs, stepsUs, refusedUs }: StepReport): string {

@@ -1,7 +1,7 @@
 /** What an attack is, what it may use, and what it can find. */
 import type { RawCall, RawResult } from '../provider/raw-client.ts'
 import type { MoodyToken } from './drivers/accounts.ts'
-import type { Driver, NarrowTerms } from './drivers/driver.ts'
+import type { Driver, History, NarrowTerms } from './drivers/driver.ts'
 import type { Payment, Quote, PaidRequest } from './wire.ts'
 
 /** Payment schemes that can be attacked. */
@@ -28,6 +28,8 @@ export type Area =
 export type Outcome =
   | { readonly kind: 'passed'; readonly detail: string; readonly without: readonly string[] }
   | { readonly kind: 'failed'; readonly detail: string }
+  /** The attack could not be carried through: nothing is known. */
+  | { readonly kind: 'broken-off'; readonly detail: string }
   | { readonly kind: 'not-applicable'; readonly detail: string }
   | { readonly kind: 'not-run'; readonly detail: string }
 
@@ -52,6 +54,8 @@ export type Payer = {
   sign(quote: Quote, changes?: SignChanges): Promise<Payment>
   /** What an answer said about what was charged. */
   hear(answer: RawResult): void
+  /** Of a channel: the next payment brings a deposit of its own. */
+  refill?(): void
 }
 
 /** What every attack is given. */
@@ -80,10 +84,18 @@ export type Context = {
   settleUp(): Promise<void>
   /** The same on a network of its own, for an attack that leaves nothing as it was; absent without a driver. */
   readonly fresh: ((narrow?: NarrowTerms) => Promise<FreshContext>) | undefined
+  /** The same on a chain that can take blocks back (T40). */
+  readonly reorganising: (() => Promise<FreshContext & { readonly history: History }>) | undefined
   /** The same with an asset that can become what tokens can become (T19). */
   readonly moody: (() => Promise<FreshContext & { readonly token: MoodyToken }>) | undefined
-  /** Runs calls, and says how often the work behind the server was done meanwhile. */
-  observe(calls: () => Promise<readonly RawResult[]>): Promise<Observed>
+  /**
+   * Runs calls, and says how often the work behind the server was done meanwhile. `known`: answers that were bought before, so
+   * that without a driver the same again is no other execution.
+   */
+  observe(
+    calls: () => Promise<readonly RawResult[]>,
+    known?: readonly RawResult[],
+  ): Promise<Observed>
 }
 
 /** A context that only one attack uses. */
@@ -95,7 +107,7 @@ export type Observed = {
   readonly executions: number
 }
 
-/** One attack. It throws AttackFailed, or returns what it found. */
+/** One attack. It throws AttackFailed where the server did what it must not do, or returns what it found. */
 export type Attack = (context: Context) => Promise<Outcome>
 
 /** Thrown where the server did what it must not do. */

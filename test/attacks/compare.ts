@@ -35,16 +35,17 @@ const servers: Readonly<Record<string, (scheme: Scheme) => Promise<AttackedNetwo
 
 /** Runs the attacks on both and writes results and table; attacks that were not chosen keep what was seen before. */
 export async function writeComparison(options: CompareOptions): Promise<void> {
-  const results = readResults()
   for (const [name, start] of Object.entries(servers)) {
     for (const scheme of options.schemes) {
       const seen = await attack(await start(scheme), scheme, options)
+      // Read only now: another process may be at another scheme.
+      const results = readResults()
       const byScheme = (results[name] ??= {})
       byScheme[scheme] = { ...byScheme[scheme], ...seen }
       writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
     }
   }
-  writeFileSync(documentFile, withTable(readFileSync(documentFile, 'utf8'), results))
+  writeFileSync(documentFile, withTable(readFileSync(documentFile, 'utf8'), readResults()))
 }
 
 /** What was seen the last time. */
@@ -98,23 +99,29 @@ const names: Readonly<Record<Scheme, string>> = {
   'batch-settlement': 'batch',
 }
 
-/** Schemes with the same verdict are named together; a failure says what was seen. */
+/** Schemes with the same verdict are named together; a failure says what was seen, with the figures of the first of them. */
 function cell(byScheme: Results[string] | undefined, id: string): string {
-  const groups = new Map<string, string[]>()
+  const groups = new Map<string, { readonly text: string; readonly list: string[] }>()
   for (const scheme of schemes) {
     const seen = byScheme?.[scheme]?.[id]
     if (seen === undefined || seen.verdict === 'not-applicable') continue
     const text =
-      seen.verdict === 'failed' ? `**failed** (${clean(seen.detail)})` : verdicts[seen.verdict]
-    const key = text ?? seen.verdict
-    groups.set(key, [...(groups.get(key) ?? []), names[scheme]])
+      seen.verdict === 'failed' || seen.verdict === 'broken-off'
+        ? `${verdicts[seen.verdict]} (${clean(seen.detail)})`
+        : verdicts[seen.verdict]
+    const key = (text ?? seen.verdict).replaceAll(/[\d.]+/g, '#')
+    const group = groups.get(key) ?? { text: text ?? seen.verdict, list: [] }
+    group.list.push(names[scheme])
+    groups.set(key, group)
   }
   if (groups.size === 0) return 'not applicable'
-  return [...groups].map(([text, list]) => `${list.join(', ')}: ${text}`).join('; ')
+  return [...groups.values()].map(({ text, list }) => `${list.join(', ')}: ${text}`).join('; ')
 }
 
 const verdicts: Readonly<Record<string, string>> = {
   passed: 'passed',
+  failed: '**failed**',
+  'broken-off': 'broken off',
   'passed-in-part': 'passed in part',
   'not-run': 'not run',
 }

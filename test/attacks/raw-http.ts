@@ -1,17 +1,27 @@
 /** Requests as bytes: header names twice, in any case, with any white space, and paths that no client would send. */
 import type { PaidRequest } from './wire.ts'
-import { connect } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 const withinMs = 60_000
+const mostChars = 1_000_000
 
-/** Sends a request with these header lines and gives the status of the answer, 0 when there is none. */
+/** Of an answer: its status, 0 when there is none, and what came after its head, as it came. */
+export type RawAnswer = { readonly status: number; readonly body: string }
+
+/** The status says that the call was served. */
+export function isOk({ status }: RawAnswer): boolean {
+  return status >= 200 && status < 300
+}
+
+/** Sends a request with these header lines. */
 export function sendRaw(
   url: string,
   request: PaidRequest,
   lines: readonly string[],
   options: { readonly method?: string; readonly host?: string } = {},
-): Promise<number> {
-  const { host, hostname, port } = new URL(url)
+): Promise<RawAnswer> {
+  const { host } = new URL(url)
   const body = Buffer.from(request.body)
   const method = options.method ?? 'POST'
   const head = [
@@ -23,17 +33,19 @@ export function sendRaw(
     ...lines,
   ].join('\r\n')
   return new Promise((resolve) => {
-    const socket = connect(Number(port === '' ? 80 : port), hostname)
+    const socket = open(url)
     let text = ''
     const finish = (): void => {
       socket.destroy()
-      resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0))
+      const head = text.indexOf('\r\n\r\n')
+      const body = head === -1 ? '' : text.slice(head + 4)
+      resolve({ status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), body })
     }
     socket.setTimeout(withinMs, finish)
     socket.on('error', finish)
     socket.on('close', finish)
     socket.on('data', (chunk: Buffer) => {
-      text = (text + chunk.toString('latin1')).slice(0, 20)
+      text = (text + chunk.toString('latin1')).slice(0, mostChars)
     })
     socket.write(`${head}\r\n\r\n`)
     socket.write(body)
@@ -42,7 +54,7 @@ export function sendRaw(
 
 /** Sends the head of a request and half of its body, and stays; the function that is returned leaves. */
 export function openHalf(url: string, request: PaidRequest, payment: string): () => void {
-  const { host, hostname, port } = new URL(url)
+  const { host } = new URL(url)
   const body = Buffer.from(request.body)
   const head = [
     `POST ${request.path} HTTP/1.1`,
@@ -51,10 +63,26 @@ export function openHalf(url: string, request: PaidRequest, payment: string): ()
     `content-length: ${body.length}`,
     `payment-signature: ${payment}`,
   ].join('\r\n')
-  const socket = connect(Number(port === '' ? 80 : port), hostname)
+  const socket = open(url)
   // Being thrown out is no fault of the server.
   socket.on('error', () => undefined)
   socket.write(`${head}\r\n\r\n`)
   socket.write(body.subarray(0, body.length >> 1))
   return () => socket.destroy()
+}
+
+function open(url: string): Socket {
+  const { protocol, hostname, port } = new URL(url)
+  // An address of IPv6 stands in brackets in a URL only.
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (protocol === 'https:') {
+    const servername = isIP(host) === 0 ? { servername: host } : {}
+    return connectTls({
+      host,
+      port: Number(port || 443),
+      ALPNProtocols: ['http/1.1'],
+      ...servername,
+    })
+  }
+  return connect(Number(port || 80), host)
 }

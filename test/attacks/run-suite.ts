@@ -39,9 +39,9 @@ export type AttackResult = Omit<CatalogueEntry, 'run' | 'mechanism'> & {
 }
 
 // Some attacks kill the server, or change its token, a dozen times.
-const patienceMs = 600_000
+const patienceMs = 900_000
 
-/** Runs them. An attack that throws anything but AttackFailed has failed, too: nothing was proven. */
+/** Runs them. An attack that throws anything but AttackFailed was broken off: nothing was proven. */
 export async function runSuite(options: SuiteOptions): Promise<readonly AttackResult[]> {
   const results: AttackResult[] = []
   for (const { run, mechanism: _, ...entry } of catalogue) {
@@ -60,7 +60,7 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   const plain = createContext(options, () => Promise.resolve())
   // Once for each attack, when it makes its first call.
   let prepared: Promise<void> | undefined
-  const context = createContext(options, () => (prepared ??= prepare(plain)))
+  const context = createContext(options, () => (prepared ??= prepareFirst(plain)))
   const late = Promise.withResolvers<Outcome>()
   const timer = setTimeout(() => {
     late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
@@ -70,10 +70,31 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   } catch (error) {
     if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
     const text = error instanceof Error ? error.message : String(error)
-    return { kind: 'failed', detail: `the attack broke off: ${text.slice(0, 300)}` }
+    return { kind: 'broken-off', detail: text.slice(0, 300) }
   } finally {
     clearTimeout(timer)
     if (context.driver !== undefined) context.driver.rpcRule = undefined
+  }
+}
+
+/** Makes one ordinary paid call; why it was refused, where it was. */
+export async function checkOrdinaryCall(options: SuiteOptions): Promise<string | undefined> {
+  try {
+    await prepare(createContext(options, () => Promise.resolve()))
+    return undefined
+  } catch (error) {
+    if (error instanceof AttackFailed) return error.message
+    throw error
+  }
+}
+
+/** An attack that could not begin says nothing. */
+async function prepareFirst(context: Context): Promise<void> {
+  try {
+    await prepare(context)
+  } catch (error) {
+    if (!(error instanceof AttackFailed)) throw error
+    throw new Error(`before the attack: ${error.message}`, { cause: error })
   }
 }
 
@@ -84,7 +105,8 @@ async function prepare(context: Context): Promise<void> {
     if (isServed(answer)) return
     const { status } = answer
     const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
-    // A channel whose state the payer does not know is corrected once.
+    if (error.endsWith('exceeds_balance')) context.payer.refill?.()
+    // A channel whose state the payer does not know is corrected once; an empty one is filled.
     demand(
       attempt < 2 && status === 402,
       `an ordinary payment was refused: ${tally([answer])} ${error}`,
@@ -127,13 +149,13 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
     send,
     quote,
     pay: async (target, changes) => payer.sign(await quote(target), changes),
-    observe: async (calls) => {
+    observe: async (calls, known = []) => {
       await ready()
       const before = await driver?.executions()
       const answers = await calls()
       const after = await driver?.executions()
       if (before === undefined || after === undefined) {
-        return { answers, executions: differentAnswers(answers) }
+        return { answers, executions: differentAnswers(answers, known) }
       }
       return { answers, executions: after - before }
     },
@@ -142,6 +164,14 @@ function createContext(options: SuiteOptions, ready: () => Promise<void>): Conte
       driver?.fresh === undefined
         ? undefined
         : async (narrow) => startFresh(options, await driver.fresh?.(narrow)),
+    reorganising:
+      driver?.reorganising === undefined
+        ? undefined
+        : async () => {
+            const network = await driver.reorganising?.()
+            if (network === undefined) throw new Error('the driver starts no other network')
+            return { ...(await startFresh(options, network)), history: network.history }
+          },
     moody:
       driver?.withMoodyToken === undefined
         ? undefined
@@ -176,6 +206,9 @@ function isFrom({ address }: Payer, payload: Readonly<Record<string, unknown>>):
 }
 
 // Without a counter an execution shows itself only by an answer of its own.
-function differentAnswers(answers: readonly RawResult[]): number {
-  return new Set(answers.filter(isServed).map(({ body }) => body.toString('base64'))).size
+function differentAnswers(answers: readonly RawResult[], known: readonly RawResult[]): number {
+  const bodies = (of: readonly RawResult[]): readonly string[] =>
+    of.filter(isServed).map(({ body }) => body.toString('base64'))
+  const before = new Set(bodies(known))
+  return new Set(bodies(answers).filter((body) => !before.has(body))).size
 }

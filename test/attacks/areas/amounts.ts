@@ -53,7 +53,8 @@ export const writeAmounts: Attack = async (context) => {
 export const exceedCeiling: Attack = async (context) => {
   const { driver } = context
   const charges: string[] = []
-  const requests = [context.request, driver?.requests.slowStream, driver?.requests.plainTwin]
+  const { slowStream, plainTwin, flood } = driver?.requests ?? {}
+  const requests = [context.request, slowStream, plainTwin, flood]
   for (const request of requests) {
     if (request === undefined) continue
     const payment = await context.pay(request)
@@ -111,8 +112,8 @@ export const checkRounding: Attack = async (context) => {
   demand(isServed(answer), `the call was not served: ${tally([answer])}`)
   const charge = await chargeOf(context, answer, 0n)
   const price = driver.priceOf(answer)
-  demand(charge <= price, `charged ${charge}, used ${price} (${request.path})`)
-  return passed(`charged ${charge}, rounded up from the exact price to ${price}`)
+  demand(charge === price, `charged ${charge}, used ${price} (${request.path})`)
+  return passed(`charged ${charge}, the exact price rounded up once`)
 }
 
 /** T19: the token says yes and moves nothing. */

@@ -12,7 +12,7 @@ import {
 } from '../attack.ts'
 import { createExactPayer } from '../payers/single-payers.ts'
 import { bindingOf } from '../payers/bind-request.ts'
-import { sendRaw } from '../raw-http.ts'
+import { isOk, sendRaw } from '../raw-http.ts'
 import { encodePayment, memberOf, withAccepted, type Payment, type PaidRequest } from '../wire.ts'
 
 /** T9: another route, model, method, body or host. */
@@ -47,7 +47,10 @@ export const presentElsewhere: Attack = async (context) => {
   )
   const lines = [`payment-signature: ${encodePayment(payment)}`]
   const after = await context.observe(async () => {
-    for (const method of ['PUT', 'PATCH']) await sendRaw(context.url, request, lines, { method })
+    for (const method of ['PUT', 'PATCH']) {
+      const answer = await sendRaw(context.url, request, lines, { method })
+      demand(!isOk(answer), `a used payment was answered by ${answer.status} for ${method}`)
+    }
     await sendRaw(context.url, request, lines, { host: 'other.example' })
     return []
   })

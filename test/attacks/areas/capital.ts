@@ -24,6 +24,7 @@ export const overdraw: Attack = async (context) => {
   const { answers, executions } = await context.observe(() =>
     Promise.all(payments.map((payment) => context.send(payment))),
   )
+  demand(executions > 0, `nothing was served, with money for ${affordable}: ${tally(answers)}`)
   // A charge below its maximum leaves money for another: what counts is what runs on credit.
   const served = answers.filter(isServed)
   const known = served.map(chargedIn)

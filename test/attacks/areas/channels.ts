@@ -21,6 +21,7 @@ import { readChannel } from '../read-chain.ts'
 import { until } from '../waiting.ts'
 import { encodePayment, signatureOf, withSignature, type Offer } from '../wire.ts'
 import { demandStillGood, refusedAll } from './binding.ts'
+import { openByCall } from './open-by-call.ts'
 
 /** Refunds are asked for by GET: stock clients do. */
 const get = { method: 'GET' }
@@ -206,7 +207,7 @@ export const overlapVouchers: Attack = async (context) => {
   for (const answer of answers) payer.hear(answer)
   const served = answers.filter(isServed).length
   const rise = payer.chargedAtomic() - before
-  demand(executions <= 1, `${executions} executions where one ceiling covers one call`)
+  demand(executions === 1, `${executions} executions where one ceiling covers one call`)
   demand(executions === served, `${executions} executions, ${served} charged`)
   demand(rise <= BigInt(offer.amount) * 2n, `charged ${rise} for one call`)
   const { id } = payer.channelOf(offer)
@@ -236,9 +237,6 @@ async function openChannel(
   key: `0x${string}`,
 ): Promise<{ readonly payer: ChannelPayer; readonly offer: Offer }> {
   const payer = createChannelPayer(key, 20_000n)
-  const payment = await payer.sign(await context.quote())
-  const answer = await context.send(payment)
-  demand(isServed(answer), `the channel could not be opened: ${tally([answer])}`)
-  payer.hear(answer)
-  return { payer, offer: payment.accepted }
+  const { accepted } = await openByCall(context, payer)
+  return { payer, offer: accepted }
 }

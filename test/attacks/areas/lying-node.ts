@@ -14,30 +14,29 @@ import type { RpcRule } from '../drivers/driver.ts'
 import { createChannelPayer } from '../payers/channel-payer.ts'
 import { createPayer } from '../payers/create-payer.ts'
 import { until } from '../waiting.ts'
+import { takeBackDeposit, takeBackSettlement } from './taken-back.ts'
 
-/** A million gwei for a unit of gas. */
-const absurdFee = 10n ** 15n
+/** Two thousand gwei for a unit of gas: what the account of the server can just pay. */
+const absurdFee = 2n * 10n ** 12n
+const feeQuestions: ReadonlySet<string> = new Set(['eth_gasPrice', 'eth_maxPriorityFeePerGas'])
 /** The most that a server may offer on top of what the chain asks for: what a lying node makes it burn. */
 const mostTipPerGas = 10n ** 11n
 
-/** T40: fees that no chain has, blocks that are taken back, and two nodes that disagree. */
-export const lieAboutChain: Attack = async ({ fresh, scheme }) => {
-  if (fresh === undefined) return notRun('needs a node that lies (driver)')
-  const own = await fresh()
-  const { context } = own
+/** T40: blocks that are taken back, fees that no chain has, and two nodes that disagree. */
+export const lieAboutChain: Attack = async ({ fresh, reorganising, scheme }) => {
+  if (reorganising === undefined) return notRun('needs a chain that takes blocks back (driver)')
+  const own = await reorganising()
+  const seen: string[] = []
   try {
-    const fees = await raiseFees(context)
-    const blocks = scheme === 'batch-settlement' ? `; ${await takeBack(context)}` : ''
-    const disagree = await disagreeing(() => fresh({ asksTwoNodes: true }))
-    return passed(
-      `${fees}${blocks}; ${disagree}`,
-      ...(scheme === 'batch-settlement'
-        ? []
-        : ['a settlement that is taken back: no chain is reorganised over HTTP']),
-    )
+    seen.push(await takeBackSettlement(own))
+    if (scheme === 'batch-settlement') seen.push(await takeBackDeposit(own))
+    seen.push(await raiseFees(own.context))
   } finally {
     await own.stop()
   }
+  if (fresh === undefined) return passed(seen.join('; '), 'a server that asks two nodes')
+  seen.push(await disagreeing(() => fresh({ asksTwoNodes: true })))
+  return passed(seen.join('; '))
 }
 
 async function disagreeing(start: () => Promise<FreshContext>): Promise<string> {
@@ -115,7 +114,7 @@ async function raiseFees(context: Context): Promise<string> {
   const before = driver.broadcasts().length
   // Fees that were read before may be used for some seconds.
   driver.rpcRule = (method, _, forward) =>
-    method === 'eth_gasPrice' ? Promise.resolve(`0x${absurdFee.toString(16)}`) : forward()
+    feeQuestions.has(method) ? Promise.resolve(`0x${absurdFee.toString(16)}`) : forward()
   const payer =
     scheme === 'batch-settlement'
       ? createChannelPayer(await driver.createPayerKey(), 20_000n)
@@ -135,7 +134,7 @@ async function raiseFees(context: Context): Promise<string> {
   demand(isSeen, 'no transaction was sent at the raised fee, and so none was judged')
   const later = await until(async () => isServed(await context.send(await context.pay())))
   demand(later, 'nothing was served after the fees had fallen')
-  return `at a million gwei a tip of ${highest / 10n ** 9n} gwei was offered`
+  return `at two thousand gwei a tip of ${highest / 10n ** 9n} gwei was offered`
 }
 
 /** The node takes back the blocks with a deposit. */

@@ -10,7 +10,7 @@ import {
   type Attack,
   type Context,
 } from '../attack.ts'
-import { sendRaw } from '../raw-http.ts'
+import { isOk, sendRaw } from '../raw-http.ts'
 import { pause, until } from '../waiting.ts'
 import type { RawResult } from '../../provider/raw-client.ts'
 import type { Driver } from '../drivers/driver.ts'
@@ -33,10 +33,11 @@ export const replayAfterSettle: Attack = async (context) => {
   const payment = await context.pay()
   const first = await context.send(payment)
   demand(isServed(first), `the first call was not served: ${tally([first])}`)
-  const { answers, executions } = await context.observe(async () => [
+  const again = async (): Promise<readonly RawResult[]> => [
     await context.send(payment),
     await context.send(payment),
-  ])
+  ]
+  const { answers, executions } = await context.observe(again, [first])
   demand(executions === 0, `${executions} executions after the settlement: ${tally(answers)}`)
   const others = answers.filter((each) => isServed(each) && !each.body.equals(first.body))
   demand(others.length === 0, 'a used payment got another answer')
@@ -164,10 +165,11 @@ export const reuseName: Attack = async (context) => {
   demand(isServed(first), `a named call was not served: ${tally([first])}`)
   const other = { ...context.request, body: `${context.request.body} ` }
   const same = await context.pay(undefined, { extensions: info })
-  const { answers, executions } = await context.observe(async () => [
+  const again = async (): Promise<readonly RawResult[]> => [
     await context.send(await context.pay(other, { extensions: info }), other),
     await context.send(same),
-  ])
+  ]
+  const { answers, executions } = await context.observe(again, [first])
   const [conflict, stored] = answers
   demand(executions === 0, `${executions} executions under a used name`)
   demand(conflict?.status === 409, `another body under the name: ${conflict?.status}, not 409`)
@@ -190,10 +192,16 @@ export const spellHeader: Attack = async (context) => {
     [`PAYMENT-SIGNATURE: ${value},${value}`],
     [`payment-signature: ${value.replace(/=+$/, '')}`],
   ]
-  const { executions } = await context.observe(async () => {
-    for (const lines of spellings) await sendRaw(context.url, context.request, lines)
+  // Without a counter every answer of its own is an execution.
+  const bodies = new Set<string>()
+  const seen = await context.observe(async () => {
+    for (const lines of spellings) {
+      const answer = await sendRaw(context.url, context.request, lines)
+      if (isOk(answer)) bodies.add(answer.body)
+    }
     return []
   })
+  const executions = context.driver === undefined ? bodies.size : seen.executions
   demand(
     executions <= 1,
     `${executions} executions for one payment in ${spellings.length} spellings`,
@@ -232,7 +240,7 @@ export const loseSettlement: Attack = async (context) => {
     return [await first, during, await context.send(payment)]
   })
   const different = new Set(answers.filter(isServed).map(({ body }) => body.toString('base64')))
-  demand(executions <= 1, `${executions} executions for one payment: ${tally(answers)}`)
+  demand(executions === 1, `${executions} executions for one payment: ${tally(answers)}`)
   demand(different.size <= 1, 'one payment bought two answers')
   const raw = new Set(driver.broadcasts().slice(sent))
   return passed(`1 execution; ${raw.size} transactions signed; ${tally(answers)}`)

@@ -12,8 +12,9 @@ import {
   type Context,
 } from '../attack.ts'
 import { createPayer } from '../payers/create-payer.ts'
-import { openHalf, sendRaw } from '../raw-http.ts'
-import { encodePayment, type PaidRequest } from '../wire.ts'
+import { isOk, openHalf, sendRaw } from '../raw-http.ts'
+import { until } from '../waiting.ts'
+import { encodePayment, quoteIn, type PaidRequest } from '../wire.ts'
 import { demandStillGood } from './binding.ts'
 
 /** T31: the caller leaves after each piece of the stream. */
@@ -68,7 +69,7 @@ export const breakUpstream: Attack = async (context) => {
   await context.settleUp()
   const readers = await standInTheWay(context, driver.requests.slowStream ?? context.request)
   return passed(
-    `${told.join(', ')}; others were served afterwards; ${readers}`,
+    [...told, 'others were served afterwards', readers].join('; '),
     ...(driver.chargeOf === undefined ? ['nothing says what a failed call was charged'] : []),
   )
 }
@@ -99,8 +100,14 @@ async function standInTheWay(context: Context, slow: PaidRequest): Promise<strin
   // Nothing was asked yet by who did not end its request: its payment is as good as new.
   const [first] = halves
   if (first === undefined) throw new Error('nobody was half open')
-  const late = await context.send(first.half)
-  demand(isServed(late), `a payment behind half a request was used up: ${tally([late])}`)
+  let late = await context.send(first.half)
+  // It may still be held for the call that never came.
+  await until(async () => {
+    if (!isServed(late)) late = await context.send(first.half)
+    return isServed(late)
+  })
+  const why = quoteIn(late)?.error ?? ''
+  demand(isServed(late), `a payment behind half a request was used up: ${tally([late])} ${why}`)
   return 'one who reads late and ten who end no request held nobody up'
 }
 
@@ -126,8 +133,8 @@ export const killAfterFirstByte: Attack = async (context) => {
   const { answers, executions } = await context.observe(async () => [
     await context.send(payment, slow),
   ])
-  demand(executions === 0, 'the payment of a stream that had begun bought another')
   const when = isBuffered ? 'the whole answer came in one piece' : 'its answer was cut'
+  demand(executions === 0, `killed when ${when}: its payment bought another`)
   return passed(`killed when ${when}: no second execution; ${tally(answers)}`)
 }
 
@@ -182,6 +189,8 @@ export const spellPath: Attack = async (context) => {
   demand(executions === 0, `${executions} executions without any payment`)
   return passed(
     `${paths.length} paths, ${methods.length} methods, ${overrides.length} headers: none`,
+    // OPTIONS and GET may be answered by other things than the paid one.
+    ...(context.driver === undefined ? ['what other methods did: needs a counter (driver)'] : []),
   )
 }
 
@@ -190,9 +199,9 @@ async function expectUnserved(
   request: PaidRequest,
   lines: readonly string[],
 ): Promise<void> {
-  const status = await sendRaw(url, request, lines)
-  const isOk = status >= 200 && status < 300
-  demand(!isOk, `${request.path} ${lines.join(' ')} was served without payment: ${status}`)
+  const answer = await sendRaw(url, request, lines)
+  const { status } = answer
+  demand(!isOk(answer), `${request.path} ${lines.join(' ')} was served without payment: ${status}`)
 }
 
 /** T36: headers that are too big, too deep, or not what they say. */
@@ -218,9 +227,10 @@ export const sendGarbage: Attack = async (context) => {
   }
   const { executions } = await context.observe(async () => {
     for (const [name, value] of Object.entries(hostile)) {
-      const status = await sendRaw(context.url, context.request, [`payment-signature: ${value}`])
-      demand(status < 200 || status >= 300, `${name} was served`)
-      demand(status < 500, `${name} was answered by ${status}`)
+      const lines = [`payment-signature: ${value}`]
+      const answer = await sendRaw(context.url, context.request, lines)
+      demand(!isOk(answer), `${name} was served`)
+      demand(answer.status < 500, `${name} was answered by ${answer.status}`)
     }
     return []
   })
@@ -239,23 +249,27 @@ const maxCpuMsPerRefusal = 3
 export const costCpu: Attack = async (context) => {
   const { driver } = context
   if (driver?.cpuSeconds === undefined) return notRun('needs the CPU time of the server (driver)')
+  const cpuSeconds = (): number => driver.cpuSeconds?.() ?? 0
   const random = createRandom(context.seed)
-  const count = Math.max(200, context.repeats)
-  const forged = await context.pay(undefined, { forged: true })
-  const headers = Array.from({ length: 20 }, () =>
-    encodePayment({ ...forged, accepted: { ...forged.accepted, amount: `${random.below(1e9)}` } }),
+  const forged = await Promise.all(
+    Array.from({ length: 20 }, () => context.pay(undefined, { forged: true })),
   )
-  const before = driver.cpuSeconds()
-  const { executions } = await context.observe(async () => {
-    for (let index = 0; index < count; index += headers.length) {
-      await Promise.all(headers.map((each) => context.send(each)))
-    }
-    return []
-  })
-  const perCallMs = ((driver.cpuSeconds() - before) * 1000) / count
-  demand(executions === 0, `${executions} executions for forged payments`)
-  const text = `${perCallMs.toFixed(2)} ms of CPU for each of ${count} forged payments`
-  demand(perCallMs <= maxCpuMsPerRefusal, `${text}, more than ${maxCpuMsPerRefusal}`)
+  const misquoted = forged.map((each) =>
+    encodePayment({ ...each, accepted: { ...each.accepted, amount: `${random.below(1e9)}` } }),
+  )
+  const told: string[] = []
+  for (const [name, headers] of [
+    ['another amount', misquoted],
+    ['a forged signature', forged.map(encodePayment)],
+  ] as const) {
+    // The first round warms the server up.
+    await costOfRefusing(context, cpuSeconds, headers)
+    const perCallMs = await costOfRefusing(context, cpuSeconds, headers)
+    const text = `${perCallMs.toFixed(2)} ms of CPU for each payment with ${name}`
+    demand(perCallMs <= maxCpuMsPerRefusal, `${text}, more than ${maxCpuMsPerRefusal}`)
+    told.push(text)
+  }
+  const text = told.join(', ')
   if (context.fresh === undefined) return passed(text, 'limits for each address and channel')
   const own = await context.fresh({ callsPerMinute: 5 })
   try {
@@ -263,6 +277,26 @@ export const costCpu: Attack = async (context) => {
   } finally {
     await own.stop()
   }
+}
+
+/** CPU of the server, in milliseconds, for each of these payments. */
+async function costOfRefusing(
+  context: Context,
+  cpuSeconds: () => number,
+  headers: readonly string[],
+): Promise<number> {
+  const count = Math.max(200, context.repeats)
+  const before = cpuSeconds()
+  const { executions, answers } = await context.observe(async () => {
+    const all: RawResult[] = []
+    for (let index = 0; index < count; index += headers.length) {
+      all.push(...(await Promise.all(headers.map((each) => context.send(each)))))
+    }
+    return all
+  })
+  demand(executions === 0, `${executions} executions for forged payments`)
+  demand(!answers.some(isServed), `a forged payment was served: ${tally(answers)}`)
+  return ((cpuSeconds() - before) * 1000) / answers.length
 }
 
 /** Whoever pays is bounded, too: more calls than five a minute wait, and those of others do not. */

@@ -11,6 +11,8 @@ export type SpecialRequests = {
   readonly otherPrice?: PaidRequest
   /** A stream of many pieces, some time apart. */
   readonly slowStream?: PaidRequest
+  /** A stream of more pieces than its ceiling pays for; nobody counts them. */
+  readonly flood?: PaidRequest
   /** An answer in one piece that takes some time. */
   readonly slowAnswer?: PaidRequest
   /** A stream that the upstream cuts in the middle. */
@@ -58,6 +60,13 @@ export type FreshNetwork = {
   readonly driver: Driver
 }
 
+/** The newest blocks of a chain that can take them back. */
+export type History = {
+  height(): Promise<bigint>
+  /** Other blocks follow this one now; the transactions of those that stood there are forgotten. */
+  takeBackTo(height: bigint): Promise<void>
+}
+
 /** A test network. */
 export type Driver = {
   readonly requests: SpecialRequests
@@ -97,6 +106,8 @@ export type Driver = {
   payeeBalance?(): Promise<bigint>
   /** Another network like this one, for an attack that leaves nothing as it was. */
   fresh?(narrow?: NarrowTerms): Promise<FreshNetwork>
+  /** Another network like this one, whose chain takes blocks back. */
+  reorganising?(): Promise<FreshNetwork & { readonly history: History }>
   /** Another network like this one, whose asset can become what tokens can become. */
   withMoodyToken?(): Promise<FreshNetwork & { readonly token: MoodyToken }>
   /** Kills, stalls and failures at random; throws when a sum differs. */

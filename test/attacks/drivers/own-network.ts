@@ -4,6 +4,7 @@ import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
 import { readFileSync, rmSync } from 'node:fs'
 import { runChaos } from '../../../packages/gateway/test/chaos/chaos.ts'
 import {
+  createMeteredNetwork,
   startMeteredNetwork,
   type MeteredNetwork,
   type MeteredOperator,
@@ -18,8 +19,9 @@ import { startPlainLoopbackProvider, type LoopbackProvider } from '../../provide
 import type { RawResult } from '../../provider/raw-client.ts'
 import type { TestChain } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
+import { startForkableChain } from './bare-history.ts'
 import { createDeath, type Death } from './death.ts'
-import type { Driver, NarrowTerms, SpecialRequests } from './driver.ts'
+import type { Driver, History, NarrowTerms, SpecialRequests } from './driver.ts'
 import { createMovedClock, gatewayWithClock, type MovedClock } from './move-clock.ts'
 import { startRewritingRpc, type RewritingRpc } from './rewriting-rpc.ts'
 
@@ -32,12 +34,18 @@ export type AttackedNetwork = {
 }
 
 /** Input tokens cost 1.5 atomic units and a bit, output tokens 2. */
-const sheet = { input: '1500001', output: '2000000' }
+export const sheet = { input: '1500001', output: '2000000' }
 const perMillion = 1_000_000n
 
 const fixed = ['flat', 'hostile-header-injection', 'hostile-status-500', 'hostile-reset']
 /** Metered, but for `exact`, which is offered for fixed prices only. */
-const metered = ['loopback-echo', 'hostile-usage', 'hostile-eof-mid', 'loopback-slow-300']
+const metered = [
+  'loopback-echo',
+  'hostile-usage',
+  'hostile-eof-mid',
+  'loopback-slow-300',
+  'hostile-many-events-3000',
+]
 
 /** A chat call of a model. */
 export function chat(model: string, stream: boolean, prompt = 'hello'): PaidRequest {
@@ -70,7 +78,12 @@ function requestsFor(scheme: string): SpecialRequests {
     injectedHeaders: chat('hostile-header-injection', false),
     refund: { path: '/v1/payments/refund', body: '' },
     plainTwin: chat('flat', false),
-    ...(isExact ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    ...(isExact
+      ? {}
+      : {
+          lyingUsage: chat('hostile-usage', false),
+          flood: chat('hostile-many-events-3000', true),
+        }),
     ...(scheme === 'upto' ? { freeOfCharge: chat('hostile-eof-mid', true, prompt) } : {}),
   }
 }
@@ -94,6 +107,7 @@ export function forScheme(network: AttackedNetwork, scheme: string): AttackedNet
   const driver: Driver = Object.create(network.driver, {
     requests: { value: requests },
     fresh: { value: (terms?: NarrowTerms) => startOwnNetwork(scheme, terms) },
+    reorganising: { value: () => startForkableNetwork(scheme) },
     withMoodyToken: { value: () => startMoodyNetwork(scheme) },
   })
   return { ...network, request: requestFor(scheme), driver }
@@ -122,26 +136,44 @@ export function startOwnNetwork(
   scheme: string,
   narrow: NarrowTerms = {},
 ): Promise<AttackedNetwork> {
-  return startNetwork(scheme, () => Promise.resolve(undefined), narrow)
+  return startNetwork(scheme, { deploy: noToken, narrow })
+}
+
+async function startForkableNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly history: History }> {
+  const { chain, history } = await startForkableChain()
+  return { ...(await startNetwork(scheme, { deploy: noToken, narrow: {}, chain })), history }
 }
 
 async function startMoodyNetwork(
   scheme: string,
 ): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
   let token: MoodyToken | undefined
-  const network = await startNetwork(scheme, async (chain) => {
+  const deploy: Deploy = async (chain) => {
     token = await deployMoodyToken(chain)
     return token
-  })
+  }
+  const network = await startNetwork(scheme, { deploy, narrow: {} })
   if (token === undefined) throw new Error('no token')
   return { ...network, token }
 }
 
 type Deploy = (chain: TestChain) => Promise<MoodyToken | undefined>
+const noToken: Deploy = () => Promise.resolve(undefined)
 
-async function startParts(scheme: string, deploy: Deploy, narrow: NarrowTerms): Promise<Parts> {
+/** What is not as usual. */
+type Setup = {
+  readonly deploy: Deploy
+  readonly narrow: NarrowTerms
+  /** Instead of the embedded one. */
+  readonly chain?: TestChain
+}
+
+async function startParts(scheme: string, { deploy, narrow, chain }: Setup): Promise<Parts> {
   const clock = createMovedClock()
-  const network = await startMeteredNetwork(undefined, clock)
+  const network =
+    chain === undefined ? await startMeteredNetwork(undefined, clock) : createMeteredNetwork(chain)
   const token = await deploy(network.chain)
   const death = createDeath()
   const [provider, operator, rpc, honest] = await Promise.all([
@@ -153,13 +185,9 @@ async function startParts(scheme: string, deploy: Deploy, narrow: NarrowTerms): 
   return { scheme, network, operator, provider, rpc, honest, clock, death, token, narrow }
 }
 
-async function startNetwork(
-  scheme: string,
-  deploy: Deploy,
-  narrow: NarrowTerms = {},
-): Promise<AttackedNetwork> {
+async function startNetwork(scheme: string, setup: Setup): Promise<AttackedNetwork> {
   // Owned here: the key of the operator that the gateway uses now.
-  let parts = await startParts(scheme, deploy, narrow)
+  let parts = await startParts(scheme, setup)
   const { network, operator, provider, rpc, clock, death, token } = parts
   const folder = createGatewayFolder()
   // Owned here: the process that runs now, and a second gateway once it was asked for.
@@ -201,6 +229,7 @@ async function startNetwork(
     },
     payeeBalance: () => (token ?? network).balanceOf(operator.payee),
     fresh: (terms) => startOwnNetwork(scheme, terms),
+    reorganising: () => startForkableNetwork(scheme),
     withMoodyToken: () => startMoodyNetwork(scheme),
     createPayerKey: (balance) => createFundedKey(network.chain, balance, token),
     get rpcRule() {

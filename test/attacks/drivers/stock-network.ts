@@ -2,8 +2,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { baseSepoliaUsdc } from '@countersign/contracts/addresses'
+import type { Hex } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
 import {
   startTestChain,
@@ -11,11 +11,12 @@ import {
 } from '../../../packages/gateway/test/payment/chain-process.ts'
 import { startPlainLoopbackProvider } from '../../provider/start.ts'
 import { createFundedKey, deployMoodyToken, type MoodyToken } from './accounts.ts'
-import type { Driver, SpecialRequests } from './driver.ts'
-import { chat, cpuSecondsOf, priceOf, type AttackedNetwork } from './own-network.ts'
+import { startForkableChain } from './bare-history.ts'
+import type { Driver, History, SpecialRequests } from './driver.ts'
+import { chat, cpuSecondsOf, priceOf, sheet, type AttackedNetwork } from './own-network.ts'
 import { startRewritingRpc } from './rewriting-rpc.ts'
+import { stockCommand, type StockOptions, type StockRoute } from './stock-options.ts'
 
-const program = fileURLToPath(new URL('stock-server.ts', import.meta.url))
 const prompt = 'one two three four five six seven eight'
 
 function requestsFor(scheme: string): SpecialRequests {
@@ -34,7 +35,12 @@ function requestsFor(scheme: string): SpecialRequests {
     injectedHeaders: chat('hostile-header-injection', false),
     plainTwin: chat('loopback-echo', false),
     refund: { path: '/v1/refund', body: '' },
-    ...(scheme === 'exact' ? {} : { lyingUsage: chat('hostile-usage', false) }),
+    ...(scheme === 'exact'
+      ? {}
+      : {
+          lyingUsage: chat('hostile-usage', false),
+          flood: chat('hostile-many-events-3000', true),
+        }),
     // A cut stream counts nothing: the handler charges 0.
     ...(scheme === 'exact' ? {} : { freeOfCharge: chat('hostile-eof-mid', true, prompt) }),
   }
@@ -42,14 +48,21 @@ function requestsFor(scheme: string): SpecialRequests {
 
 /** Starts everything. */
 export function startStockNetwork(scheme: string): Promise<AttackedNetwork> {
-  return startNetwork(scheme, () => Promise.resolve(undefined))
+  return startNetwork(scheme, startTestChain, noToken)
+}
+
+async function startForkableNetwork(
+  scheme: string,
+): Promise<AttackedNetwork & { readonly history: History }> {
+  const { chain, history } = await startForkableChain()
+  return { ...(await startNetwork(scheme, () => Promise.resolve(chain), noToken)), history }
 }
 
 async function startMoodyNetwork(
   scheme: string,
 ): Promise<AttackedNetwork & { readonly token: MoodyToken }> {
   let token: MoodyToken | undefined
-  const network = await startNetwork(scheme, async (chain) => {
+  const network = await startNetwork(scheme, startTestChain, async (chain) => {
     token = await deployMoodyToken(chain)
     return token
   })
@@ -57,27 +70,34 @@ async function startMoodyNetwork(
   return { ...network, token }
 }
 
+type Deploy = (chain: TestChain) => Promise<MoodyToken | undefined>
+const noToken: Deploy = () => Promise.resolve(undefined)
+
 async function startNetwork(
   scheme: string,
-  deploy: (chain: TestChain) => Promise<MoodyToken | undefined>,
+  startChain: () => Promise<TestChain>,
+  deploy: Deploy,
 ): Promise<AttackedNetwork> {
-  const chain = await startTestChain()
+  const chain = await startChain()
   const token = await deploy(chain)
   const [provider, rpc] = await Promise.all([
     startPlainLoopbackProvider(),
     startRewritingRpc(chain.rpcUrl),
   ])
   const authorizerKey = chain.nextSettlementKey()
-  const start = (port: number, facilitatorKey: string): ReturnType<typeof startServer> =>
+  const start = (port: number, facilitatorKey: Hex): ReturnType<typeof startServer> =>
     startServer({
-      scheme,
       port,
       rpcUrl: rpc.url,
-      providerUrl: provider.url,
       asset: (token ?? baseSepoliaUsdc).address,
       payTo: privateKeyToAddress(authorizerKey),
       facilitatorKey,
       authorizerKey,
+      nonces: 'asked',
+      routes: routesOf(scheme, provider.url),
+      prices: { inputPerMillionAtomic: sheet.input, outputPerMillionAtomic: sheet.output },
+      // Charges are claimed as they come, as our own network does.
+      ...(scheme === 'batch-settlement' ? { claimEverySeconds: 2 } : {}),
     })
   const firstKey = chain.nextSettlementKey()
   // Owned here: the process that runs now, and a second one once it was asked for.
@@ -98,6 +118,7 @@ async function startNetwork(
       second ??= await start(0, chain.nextSettlementKey())
       return second.url
     },
+    reorganising: () => startForkableNetwork(scheme),
     withMoodyToken: () => startMoodyNetwork(scheme),
     createPayerKey: (balance) => createFundedKey(chain, balance, token),
     get rpcRule() {
@@ -122,12 +143,24 @@ async function startNetwork(
   return { url, rpcUrl: chain.rpcUrl, request: chat('loopback-echo', false), driver }
 }
 
+/** Metered routes cost at most 4000, others 300; a dearer one stands for another price. */
+function routesOf(scheme: string, providerUrl: string): readonly StockRoute[] {
+  const isMetered = scheme !== 'exact'
+  const usual = { scheme, amountAtomic: isMetered ? '4000' : '300' }
+  const dear = { scheme, amountAtomic: isMetered ? '5000' : '400' }
+  const chatUrl = `${providerUrl}/chat/completions`
+  return [
+    { method: 'POST', path: '/v1/chat/completions', offer: usual, upstream: chatUrl },
+    { method: 'POST', path: '/v1/responses', offer: usual, upstream: `${providerUrl}/responses` },
+    { method: 'POST', path: '/dear/v1/chat/completions', offer: dear, upstream: chatUrl },
+    { method: 'GET', path: '/v1/refund', offer: usual, upstream: 'none' },
+  ]
+}
+
 async function startServer(
-  options: Record<string, unknown>,
+  options: StockOptions,
 ): Promise<{ readonly url: string; readonly child: ChildProcess }> {
-  const child = spawn(process.execPath, ['--conditions=source', program, JSON.stringify(options)], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = spawn(process.execPath, stockCommand(options), { stdio: ['pipe', 'pipe', 'pipe'] })
   let errors = ''
   child.stderr.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-10_000)

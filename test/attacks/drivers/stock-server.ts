@@ -1,12 +1,11 @@
 /**
- * The stock x402 server of `@x402/hono` 2.27 with the stock facilitator in the same process, as its documentation shows it:
- * `stock-server.ts OPTIONS-JSON`. The handler passes the call to an upstream and its answer on, headers included.
+ * The stock x402 server: `@x402/hono` 2.27 with the schemes and the facilitator of `@x402/evm`, unmodified, behind
+ * `@hono/node-server`: `stock-server.ts OPTIONS-JSON`. The attacks and the benchmarks run this one program. Facilitator and
+ * server share a process, which is the cheapest way to run them.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
+import { serve } from '@hono/node-server'
 import { x402Facilitator } from '@x402/core/facilitator'
-import type { FacilitatorClient, RoutesConfig } from '@x402/core/server'
-import { x402ResourceServer } from '@x402/core/server'
+import { x402ResourceServer, type FacilitatorClient, type RouteConfig } from '@x402/core/server'
 import type { Network } from '@x402/core/types'
 import { toFacilitatorEvmSigner } from '@x402/evm'
 import { BatchSettlementEvmScheme as BatchFacilitator } from '@x402/evm/batch-settlement/facilitator'
@@ -15,148 +14,127 @@ import { ExactEvmScheme as ExactFacilitator } from '@x402/evm/exact/facilitator'
 import { ExactEvmScheme as ExactServer } from '@x402/evm/exact/server'
 import { UptoEvmScheme as UptoFacilitator } from '@x402/evm/upto/facilitator'
 import { UptoEvmScheme as UptoServer } from '@x402/evm/upto/server'
-import { paymentMiddleware, SETTLEMENT_OVERRIDES_HEADER } from '@x402/hono'
+import { paymentMiddleware, setSettlementOverrides } from '@x402/hono'
 import { Hono, type Context } from 'hono'
-import { createWalletClient, http, publicActions, type Hex } from 'viem'
+import { createWalletClient, http, publicActions } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { baseSepolia } from 'viem/chains'
-
-type Options = {
-  readonly scheme: 'exact' | 'upto' | 'batch-settlement'
-  readonly port: number
-  readonly rpcUrl: string
-  readonly providerUrl: string
-  readonly asset: string
-  readonly payTo: Hex
-  readonly facilitatorKey: Hex
-  readonly authorizerKey: Hex
-}
+import type { StockOptions, StockRoute } from './stock-options.ts'
 
 const network: Network = 'eip155:84532'
-const options: Options = JSON.parse(process.argv[2] ?? '')
-const isMetered = options.scheme !== 'exact'
+const perMillion = 1_000_000n
+const framing = /^(content-length|content-encoding|transfer-encoding|connection)$/
+/** How often a handler ran. */
+const runs: Record<string, number> = {}
 
-function createFacilitator(): x402Facilitator {
+const options: StockOptions = JSON.parse(process.argv[2] ?? '')
+const client = createFacilitator()
+const batch = new BatchServer(options.payTo, {
+  receiverAuthorizerSigner: privateKeyToAccount(options.authorizerKey),
+  ...(options.withdrawDelaySeconds === undefined
+    ? {}
+    : { withdrawDelay: options.withdrawDelaySeconds }),
+})
+const resources = new x402ResourceServer(client)
+  .register(network, new ExactServer())
+  .register(network, new UptoServer())
+  .register(network, batch)
+const app = new Hono()
+app.use(paymentMiddleware(Object.fromEntries(options.routes.flatMap(offersOf)), resources))
+for (const route of options.routes) {
+  runs[route.path] = 0
+  app.on(route.method, route.path, (context) => answer(context, route))
+}
+app.get('/runs', (context) => context.json(runs))
+serve({ fetch: app.fetch, port: options.port, hostname: '127.0.0.1' }, ({ port }) => {
+  process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}`, port })}\n`)
+})
+process.stdin.on('end', () => process.exit(0)).resume()
+if (options.claimEverySeconds !== undefined) {
+  const manager = batch.createChannelManager(client, network)
+  manager.start({ claimIntervalSecs: options.claimEverySeconds })
+}
+
+function offersOf({ method, path, offer }: StockRoute): [string, RouteConfig][] {
+  if (offer === 'free') return []
+  const price = {
+    amount: offer.amountAtomic,
+    asset: options.asset,
+    extra: { name: 'USDC', version: '2' },
+  }
+  const { scheme } = offer
+  const accepts = { scheme, network, payTo: options.payTo, price, maxTimeoutSeconds: 600 }
+  return [[`${method} ${path}`, { accepts, description: '', mimeType: 'application/json' }]]
+}
+
+/** Relays the call. For metered schemes it sets what the call cost by the usage in the answer, as the documentation shows. */
+async function answer(context: Context, { path, upstream, offer }: StockRoute): Promise<Response> {
+  runs[path] = (runs[path] ?? 0) + 1
+  if (upstream === 'none') return context.text('done')
+  const response = await fetch(upstream, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: await context.req.text(),
+  })
+  const headers = [...response.headers].filter(([name]) => !framing.test(name))
+  const { status } = response
+  if (offer === 'free' || offer.scheme === 'exact') {
+    return new Response(response.body, { status, headers })
+  }
+  // The middleware holds a paid answer until it is settled: nothing is lost by reading it whole here.
+  const text = await response.text()
+  setSettlementOverrides(context, { amount: costOf(text) })
+  return context.newResponse(text, new Response(null, { status, headers }))
+}
+
+/** By the price sheet, rounded up. */
+function costOf(text: string): string {
+  const input = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
+  const output = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
+  const { prices } = options
+  const atomic =
+    BigInt(input) * BigInt(prices.inputPerMillionAtomic) +
+    BigInt(output) * BigInt(prices.outputPerMillionAtomic)
+  return `${(atomic + perMillion - 1n) / perMillion}`
+}
+
+function createFacilitator(): FacilitatorClient {
   const account = privateKeyToAccount(options.facilitatorKey)
   const transport = http(options.rpcUrl)
   const wallet = createWalletClient({ account, chain: baseSepolia, transport }).extend(
     publicActions,
   )
+  // Owned by `inTurn`. A nonce after the other: those of transactions sent at once would be the same.
+  let nonce: number | undefined
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(send: (turn: { readonly nonce?: number }) => Promise<T>): Promise<T> => {
+    if (options.nonces === 'asked') return send({})
+    const next = last.then(async () => {
+      nonce ??= await wallet.getTransactionCount({ address: account.address })
+      return send({ nonce: nonce++ })
+    })
+    last = next.catch(() => {
+      nonce = undefined
+    })
+    return next
+  }
   const signer = toFacilitatorEvmSigner({
     address: account.address,
     getCode: (args) => wallet.getCode(args),
     readContract: (args) => wallet.readContract({ ...args, args: args.args ?? [] }),
     verifyTypedData: (args) => wallet.verifyTypedData(Object(args)),
-    writeContract: (args) => wallet.writeContract(args),
-    sendTransaction: (args) => wallet.sendTransaction(args),
+    writeContract: (args) => inTurn((turn) => wallet.writeContract({ ...args, ...turn })),
+    sendTransaction: (args) => inTurn((turn) => wallet.sendTransaction({ ...args, ...turn })),
     waitForTransactionReceipt: ({ hash }) =>
-      wallet.waitForTransactionReceipt({ hash, pollingInterval: 100 }),
+      wallet.waitForTransactionReceipt({ hash, pollingInterval: 200 }),
   })
-  const authorizer = privateKeyToAccount(options.authorizerKey)
-  return new x402Facilitator()
+  const facilitator = new x402Facilitator()
     .register(network, new ExactFacilitator(signer))
     .register(network, new UptoFacilitator(signer))
-    .register(
-      network,
-      new BatchFacilitator(signer, {
-        address: authorizer.address,
-        signTypedData: (args) => authorizer.signTypedData(Object(args)),
-      }),
-    )
-}
-
-function price(amount: string) {
+    .register(network, new BatchFacilitator(signer))
   return {
-    scheme: options.scheme,
-    network,
-    payTo: options.payTo,
-    price: { amount, asset: options.asset, extra: { name: 'USDC', version: '2' } },
-    maxTimeoutSeconds: 600,
+    verify: (payload, requirements) => facilitator.verify(payload, requirements),
+    settle: (payload, requirements) => facilitator.settle(payload, requirements),
+    getSupported: () => Promise.resolve(Object(facilitator.getSupported())),
   }
-}
-
-const facilitator = createFacilitator()
-const client: FacilitatorClient = {
-  verify: (payload, requirements) => facilitator.verify(payload, requirements),
-  settle: (payload, requirements) => facilitator.settle(payload, requirements),
-  getSupported: () => Promise.resolve(Object(facilitator.getSupported())),
-}
-const batch = new BatchServer(options.payTo)
-const server = new x402ResourceServer(client)
-  .register(network, new ExactServer())
-  .register(network, new UptoServer())
-  .register(network, batch)
-const routes: RoutesConfig = {
-  'POST /v1/chat/completions': { accepts: price(isMetered ? '4000' : '300') },
-  'POST /v1/responses': { accepts: price(isMetered ? '4000' : '300') },
-  'POST /dear/v1/chat/completions': { accepts: price(isMetered ? '5000' : '400') },
-  'GET /v1/refund': { accepts: price(isMetered ? '4000' : '300') },
-}
-
-/** Input tokens cost 1.5 and a bit, output tokens 2, rounded up: the price sheet of our own network. */
-async function chargeHeader(answer: Response): Promise<[string, string][]> {
-  // A server that meters sets the amount; what an upstream sent in its place is passed on like any other header.
-  if (!isMetered || answer.headers.has(SETTLEMENT_OVERRIDES_HEADER)) return []
-  const text = await answer.clone().text()
-  const input = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
-  const output = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? '0'
-  const atomic = BigInt(input) * 1_500_001n + BigInt(output) * 2_000_000n
-  const amount = `${(atomic + 999_999n) / 1_000_000n}`
-  return [[SETTLEMENT_OVERRIDES_HEADER, JSON.stringify({ amount })]]
-}
-
-const framing = /^(content-length|content-encoding|transfer-encoding|connection)$/
-const app = new Hono()
-app.use(paymentMiddleware(routes, server))
-app.get('/v1/refund', (context) => context.text('refunded'))
-for (const path of ['/v1/chat/completions', '/v1/responses', '/dear/v1/chat/completions']) {
-  app.post(path, (context) => passOn(context))
-}
-
-async function passOn(context: Context): Promise<Response> {
-  const path = context.req.path.replace(/^\/dear/, '').replace(/^\/v1/, '')
-  const upstream = await fetch(`${options.providerUrl}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: await context.req.text(),
-  })
-  const headers = [...upstream.headers].filter(([name]) => !framing.test(name))
-  const charge = await chargeHeader(upstream)
-  return new Response(upstream.body, { status: upstream.status, headers: [...headers, ...charge] })
-}
-
-const listener = createServer((request, response) => {
-  serve(request, response).catch(() => response.destroy())
-})
-listener.listen(options.port, '127.0.0.1', () => {
-  const address = listener.address()
-  const port = typeof address === 'object' ? address?.port : undefined
-  process.stdout.write(`${JSON.stringify({ url: `http://127.0.0.1:${port}` })}\n`)
-})
-// Charges are claimed as they come, as our own network does.
-if (options.scheme === 'batch-settlement') {
-  const manager = batch.createChannelManager(client, network)
-  manager.start({ claimIntervalSecs: 2 })
-}
-process.stdin.on('end', () => process.exit(0)).resume()
-
-async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const headers = Object.entries(request.headers).map(([name, value]): [string, string] => [
-    name,
-    String(value),
-  ])
-  const method = request.method ?? 'GET'
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(Buffer.from(chunk))
-  const hasBody = method !== 'GET' && method !== 'HEAD'
-  const answer = await app.fetch(
-    new Request(`http://${request.headers.host}${request.url}`, {
-      method,
-      headers,
-      ...(hasBody ? { body: Buffer.concat(chunks) } : {}),
-    }),
-  )
-  response.writeHead(answer.status, Object.fromEntries(answer.headers))
-  if (answer.body === null) response.end()
-  else Readable.fromWeb(Object(answer.body)).pipe(response)
 }

@@ -51,7 +51,14 @@ const receive = {
   ),
 }
 
-/** Opens a channel with a deposit of this amount; another salt is another channel. */
+/** What is deposited: so much, or what the offer wants at least. */
+export function depositFor(offer: Offer, atomic: bigint): bigint {
+  const { minDeposit } = offer.extra
+  const least = typeof minDeposit === 'string' && /^\d+$/.test(minDeposit) ? BigInt(minDeposit) : 0n
+  return least > atomic ? least : atomic
+}
+
+/** Opens a channel with a deposit of this amount, or the least that is taken; another salt is another channel. */
 export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): ChannelPayer {
   const { address } = privateKeyToAccount(key)
   // Owned by this payer: what it believes about its channel, and how many deposits it has signed.
@@ -98,7 +105,8 @@ export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): 
       const payload = await signVoucher(type, offer, changes, ceiling)
       if (state.open) return present(quote, offer, payload, changes)
       state.deposits++
-      const deposit = await signDeposit(key, offer, depositAtomic, salt, state.deposits)
+      const amount = depositFor(offer, depositAtomic)
+      const deposit = await signDeposit(key, offer, amount, salt, state.deposits)
       return present(quote, offer, { ...payload, deposit }, changes)
     },
     signRefund: async (quote, amountAtomic, refundNonce) => {

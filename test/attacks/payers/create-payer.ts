@@ -4,7 +4,8 @@ import type { Payer, Scheme } from '../attack.ts'
 import { createChannelPayer } from './channel-payer.ts'
 import { createExactPayer, createUptoPayer } from './single-payers.ts'
 
-const depositAtomic = 90_000n
+/** What a channel is opened with. */
+export const depositAtomic = 90_000n
 
 /** Pays from this account. */
 export function createPayer(scheme: Scheme, key: Hex): Payer {

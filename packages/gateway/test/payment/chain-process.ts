@@ -63,11 +63,20 @@ export async function startTestChain(
       '--exit-with-parent',
       ...funds,
     ],
-    { stdio: ['pipe', 'pipe', 'ignore'], env: { ...process.env, ...environment } },
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } },
   )
+  let lastWords = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    lastWords = (lastWords + chunk.toString()).slice(-2000)
+  })
   const exited = once(child, 'exit')
-  const [line] = await once(createInterface(child.stdout), 'line')
-  const ready: { readonly rpcUrl: string } = JSON.parse(String(line))
+  const line = await Promise.race([
+    once(createInterface(child.stdout), 'line').then(([text]) => String(text)),
+    once(child, 'close').then(() => {
+      throw new Error(`the chain did not start: ${lastWords.trim().split('\n')[0]}`)
+    }),
+  ])
+  const ready: { readonly rpcUrl: string } = JSON.parse(line)
   const client = createPublicClient({ transport: http(ready.rpcUrl, { timeout: 60_000 }) })
   return {
     rpcUrl: ready.rpcUrl,

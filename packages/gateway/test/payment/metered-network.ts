@@ -64,7 +64,11 @@ export async function startMeteredNetwork(
   balanceAtomic?: bigint,
   start?: ChainStart,
 ): Promise<MeteredNetwork> {
-  const chain = await startTestChain(balanceAtomic, start)
+  return createMeteredNetwork(await startTestChain(balanceAtomic, start))
+}
+
+/** The same on a chain that runs. */
+export function createMeteredNetwork(chain: TestChain): MeteredNetwork {
   // Owned by `createOperator`: each gateway has a name of its own.
   let operators = 0
   return {
