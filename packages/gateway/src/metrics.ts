@@ -1,5 +1,6 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
+import type { CollectState, CollectStatus } from './payment/collect/collect-status.ts'
 import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 import { createCallTallies, type ObservedCall, type Tally } from './telemetry/call-tallies.ts'
 
@@ -14,6 +15,8 @@ export type PresentState = {
     readonly channels: number
     /** How often each chain node differed from the others, since the start. */
     readonly nodeDifferences?: ReadonlyMap<number, number>
+    /** Absent where nothing is collected. */
+    readonly collect?: CollectStatus
   }
   readonly upstreams: readonly {
     readonly name: string
@@ -62,6 +65,7 @@ export function createMetrics(): Metrics {
   const tallies = createCallTallies(registers)
   const bringUpToDate = (now: PresentState): void => {
     countDifferences(counters, now)
+    countCollecting(counters, gauges, now)
     for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -95,6 +99,35 @@ function countDifferences({ nodeDifferences }: Counters, { unsettled }: PresentS
   for (const [node, count] of unsettled.nodeDifferences ?? []) {
     nodeDifferences.inc({ node: `${node}` }, count)
   }
+}
+
+const collectStates: readonly CollectState[] = [
+  'waiting',
+  'under-way',
+  'refused',
+  'gas-budget',
+  'gas-price',
+  'ether-low',
+]
+
+/** Counted where it is done. */
+function countCollecting(
+  { collectSteps }: Counters,
+  { uncollected, collectGas, collecting }: Gauges,
+  { unsettled: { collect } }: PresentState,
+): void {
+  if (collect === undefined) return
+  collectSteps.reset()
+  for (const { step, result, count } of collect.counts) collectSteps.inc({ step, result }, count)
+  uncollected.set({ place: 'contract' }, toFloat(collect.inContractAtomic))
+  uncollected.set({ place: 'payee' }, toFloat(collect.heldAtomic))
+  collectGas.set(toFloat(collect.gasToday))
+  for (const state of collectStates) collecting.set({ state }, state === collect.state ? 1 : 0)
+}
+
+/** For watching only: above 2^53 it is not exact. */
+function toFloat(amount: bigint): number {
+  return +`${amount}`
 }
 
 /** Moves what was counted to the counters. */
@@ -139,7 +172,8 @@ type Counters = Readonly<
     | 'usage'
     | 'reloads'
     | 'spans'
-    | 'nodeDifferences',
+    | 'nodeDifferences'
+    | 'collectSteps',
     Counter
   >
 >
@@ -184,6 +218,11 @@ function createCounters(registers: Registry[]): Counters {
       'Answers of a chain node that were not those of enough others, by its place in the configuration.',
       ['node'],
     ),
+    collectSteps: counter(
+      'countersign_collect_steps_total',
+      'Steps that bring what was paid to the operator, by what came of them.',
+      ['step', 'result'],
+    ),
     spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
       'result',
     ]),
@@ -197,6 +236,9 @@ type Gauges = Readonly<
     | 'unwritten'
     | 'unsettled'
     | 'unclaimed'
+    | 'uncollected'
+    | 'collectGas'
+    | 'collecting'
     | 'memory'
     | 'upstreamCalls',
     Gauge
@@ -220,6 +262,20 @@ function createGauges(registers: Registry[]): Gauges {
     unclaimed: gauge(
       'countersign_unclaimed_channels',
       'Channels that are charged more than was claimed.',
+    ),
+    uncollected: gauge(
+      'countersign_uncollected_atomic',
+      'What was paid and has not reached the operator, in atomic units of the asset, by where it lies.',
+      ['place'],
+    ),
+    collectGas: gauge(
+      'countersign_collect_gas_today',
+      'Units of gas that collecting may have taken on this day (UTC).',
+    ),
+    collecting: gauge(
+      'countersign_collecting',
+      'What collecting does, or what holds it up: 1 for the one that is so.',
+      ['state'],
     ),
     memory: gauge('countersign_resident_memory_bytes', 'Resident memory of the process.'),
     upstreamCalls: gauge(

@@ -47,7 +47,13 @@ export function applyCollect(
 /** The records as events. */
 export function dumpCollect({ collectGas, uncollected }: CollectMaps): readonly CollectEvent[] {
   return [
-    ...Array.from(collectGas, ([day, gasUnits]) => ({ type: 'collect-gas', day, gasUnits }) as const),
-    ...Array.from(uncollected, ([payee, sinceMs]) => ({ type: 'uncollected', payee, sinceMs }) as const),
+    ...Array.from(
+      collectGas,
+      ([day, gasUnits]) => ({ type: 'collect-gas', day, gasUnits }) as const,
+    ),
+    ...Array.from(
+      uncollected,
+      ([payee, sinceMs]) => ({ type: 'uncollected', payee, sinceMs }) as const,
+    ),
   ]
 }

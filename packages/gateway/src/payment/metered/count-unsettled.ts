@@ -1,4 +1,5 @@
 /** How much of what was charged is not on chain yet: for those who watch the gateway. */
+import type { CollectStatus } from '../collect/collect-status.ts'
 import type { LedgerState } from '../ledger/ledger.ts'
 
 /** Payments by `upto` that are not settled, and channels that are not wholly claimed. */
@@ -7,6 +8,8 @@ export type Unsettled = {
   readonly channels: number
   /** How often each chain node said something else than the others, by its number. */
   readonly nodeDifferences?: ReadonlyMap<number, number>
+  /** Absent where nothing is collected. */
+  readonly collect?: CollectStatus
 }
 
 /** Nothing is open. */
