@@ -148,29 +148,29 @@ export function createCollectLog(log: Logger): CollectLog {
 }
 
 function write(log: Logger, news: CollectNews): void {
-    switch (news.kind) {
-      case 'sent': {
-        const { step, payTo, paid, transaction, amountAtomic } = news
-        const amount = `${amountAtomic}`
-        log.info({ step, payTo, paid, amountAtomic: amount, transaction }, 'collecting')
-        return
-      }
-      case 'ended': {
-        const { step, payTo, result, transaction } = news
-        const fields = { step, payTo, result, movedAtomic: `${news.movedAtomic}`, transaction }
-        if (result === 'done' || result === 'replaced') log.info(fields, 'collected')
-        else log.error(fields, 'a transaction of collecting brought nothing')
-        return
-      }
-      case 'refused': {
-        const { step, payTo, result, revert, tryAgainMs } = news
-        log.error({ step, payTo, result, revert, tryAgainMs }, 'collecting is refused')
-        return
-      }
-      case 'state':
-        if (news.state === 'waiting' || news.state === 'under-way') {
-          log.debug({ state: news.state }, 'collecting')
-        } else log.warn({ state: news.state }, 'collecting is held up')
+  switch (news.kind) {
+    case 'sent': {
+      const { step, payTo, paid, transaction, amountAtomic } = news
+      const amount = `${amountAtomic}`
+      log.info({ step, payTo, paid, amountAtomic: amount, transaction }, 'collecting')
+      return
+    }
+    case 'ended': {
+      const { step, payTo, result, transaction } = news
+      const fields = { step, payTo, result, movedAtomic: `${news.movedAtomic}`, transaction }
+      if (result === 'done' || result === 'replaced') log.info(fields, 'collected')
+      else log.error(fields, 'a transaction of collecting brought nothing')
+      return
+    }
+    case 'refused': {
+      const { step, payTo, result, revert, tryAgainMs } = news
+      log.error({ step, payTo, result, revert, tryAgainMs }, 'collecting is refused')
+      return
+    }
+    case 'state':
+      if (news.state === 'waiting' || news.state === 'under-way') {
+        log.debug({ state: news.state }, 'collecting')
+      } else log.warn({ state: news.state }, 'collecting is held up')
   }
 }
 
