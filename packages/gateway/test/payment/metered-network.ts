@@ -119,6 +119,10 @@ export type MeteredOptions = {
   readonly upto?: Readonly<Record<string, unknown>> | null
   readonly batch?: Readonly<Record<string, unknown>> | null
   readonly exact?: boolean
+  /** `payment.collect`. */
+  readonly collect?: Readonly<Record<string, unknown>>
+  /** Of a proxy in front of the chain. */
+  readonly rpcUrl?: string
   readonly workers?: number
   /** Keys that sign charges, in place of the settlement key: a file of the operator's. */
   readonly chargeKeysFile?: string
@@ -151,16 +155,17 @@ export function createMeteredOptions(
     assetName: 'USDC',
     assetVersion: '2',
     payTo: operator.payee,
-    rpcUrl: chain.rpcUrl,
+    rpcUrl: options.rpcUrl ?? chain.rpcUrl,
   }
   const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
   const { chargeKeysFile, limits = {} } = options
   const { flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
   const payment = {
-    operator: operator.terms,
+    ...(upto === null && batch === null ? {} : { operator: operator.terms }),
     // JSON has no undefined: absent when it is not given.
     chargeKeysFile,
+    collect: options.collect,
     ...(exact ? { exact: onChain } : {}),
     ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
     ...(batch === null

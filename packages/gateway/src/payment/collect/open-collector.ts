@@ -175,7 +175,7 @@ function write(log: Logger, news: CollectNews): void {
 }
 
 /** Every payTo once; settled for is the one of channels. */
-function listPayTos({ exact, upto, batchSettlement }: PaidConfig): readonly PayTo[] {
+export function listPayTos({ exact, upto, batchSettlement }: PaidConfig): readonly PayTo[] {
   const payTos = new Map<Hex, PayTo>()
   for (const scheme of [batchSettlement, upto, exact]) {
     if (scheme === undefined) continue
