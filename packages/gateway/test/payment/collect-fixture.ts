@@ -4,7 +4,7 @@ import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { gatewayPayeeAbi, gatewayPayeeCreationCode } from '@countersign/contracts/gateway-payee'
 import { moodyUsdcAbi, moodyUsdcCreationCode } from '@countersign/contracts/moody-usdc'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import { encodeDeployData, toFunctionSelector } from 'viem'
+import { encodeDeployData, toFunctionSelector, type PublicClient } from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import type { CollectPolicy } from '../../src/payment/collect/choose-step.ts'
 import type { CollectNews } from '../../src/payment/collect/collect-status.ts'
@@ -16,7 +16,8 @@ import { openPaidChannel, startScheme, stepUntil, type Fixture } from './channel
 
 /** The test dollar. */
 export const token: Hex = lower(baseSepoliaUsdc.address)
-const batch: Hex = lower(baseSepoliaX402.batchSettlement)
+/** The contract of the channels. */
+export const batch: Hex = lower(baseSepoliaX402.batchSettlement)
 const forward = toFunctionSelector('forward(address)')
 const settle = toFunctionSelector('settle(address,address)')
 /** The time of the chain is an hour behind. */
@@ -100,7 +101,7 @@ let owners = 0
 export async function startCollecting(
   chain: MoodyChain,
   changes: Partial<CollectPolicy> = {},
-  given: { readonly payTo?: Hex } = {},
+  given: { readonly payTo?: Hex; readonly client?: PublicClient } = {},
 ): Promise<Collecting> {
   const owner: Hex = `0x${(0xc0ffee00 + owners++).toString(16).padStart(40, '0')}`
   const code = encodeDeployData({
@@ -124,7 +125,7 @@ export async function startCollecting(
   const news: CollectNews[] = []
   const open = (policy: CollectPolicy): Collector =>
     createCollector({
-      client: chain.client,
+      client: given.client ?? chain.client,
       ledger: context.ledger,
       sender,
       senderAddress: privateKeyToAddress(scheme.settlementKey),
