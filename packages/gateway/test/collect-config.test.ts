@@ -52,8 +52,9 @@ test('the doctor says where the money goes, and what keeps it', async () => {
   ])
 })
 
+const file = (payment: object): string => JSON.stringify(createConfig({ config: { payment } }))
+
 test('a configuration that collects nothing, or for nothing, is refused', () => {
-  const file = (payment: object): string => JSON.stringify(createConfig({ config: { payment } }))
   const exact = {
     network: 'eip155:84532',
     asset: token,

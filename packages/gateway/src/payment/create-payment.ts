@@ -14,11 +14,13 @@ import type { ChargeKeys, SettlementKeys } from './charge-key/charge-keys.ts'
 import { longestCallMs } from './charge-key/longest-call.ts'
 import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys.ts'
 import { isKeyRefused } from './channel/settlement-key.ts'
-import type { CollectState } from './collect/collect-status.ts'
 import type { Collector } from './collect/collector.ts'
 import {
   createCollectLog,
+  describeCollecting,
   openLoneCollector,
+  type CollectLog,
+  type Collecting,
   type LoneCollector,
 } from './collect/open-collector.ts'
 import { createCombinedPayment } from './combined.ts'
@@ -62,13 +64,6 @@ export type Payment = {
   readonly unsettled: () => Unsettled
   /** `undefined` where nothing is collected. */
   readonly collecting: Collecting | undefined
-}
-
-/** How what was paid comes to the operator (PA30). */
-export type Collecting = {
-  state(): CollectState | undefined
-  /** Told whenever the state may be another. */
-  listen(onChange: () => void): void
 }
 
 /** What the schemes need of the process. */
@@ -164,8 +159,8 @@ async function createX402(
   const { onDifference } = differences
   const gate = await openGate(payment, differences, log)
   opened.push(() => gate.stop())
-  const { onNews, listen } = createCollectLog(log)
-  const collect = { isOpen: () => gate.isOpen(), onNews }
+  const collectLog = createCollectLog(log)
+  const collect = { isOpen: () => gate.isOpen(), onNews: collectLog.onNews }
   const onFault = (error: unknown): void => {
     // The registry has changed its mind before the next reading.
     if (isKeyRefused(error)) metered?.chargeKeys.refreshSoon()
@@ -190,51 +185,51 @@ async function createX402(
   const curve = await loadEvmCurve()
   const chainTerms = exact && createChainTerms(payment, exact.rpcUrl, onDifference)
   const shared = { settlementKey, curve, chainTerms, clock, onFault, onDiskFault }
-  const lone = await openAlone(config, payment, metered, { ...shared, hooks: collect })
+  const lone = metered
+    ? undefined
+    : await openLoneCollector(config, payment, { ...shared, hooks: collect })
   if (lone !== undefined) opened.push(() => lone.stop())
-  const terms: MeteredTermsSet = {
-    upto: metered?.upto?.terms,
-    channel: metered?.channel?.terms,
-    resourceBaseUrl: resourceBaseUrl(config),
-  }
+  const terms = listTerms(config, metered)
   const beside =
     exact && createExact(config, exact, { ...shared, metered, lone, terms }, surroundings)
   if (beside !== undefined) opened.push(() => beside.scheme.close())
   await metered?.start()
   lone?.start()
-  const collector = metered?.collector ?? lone?.collector
+  const scheme = behindGate(gate, combineX402(metered, lone, terms, beside))
   return {
-    scheme: behindGate(gate, combineX402(metered, lone, terms, beside)),
+    scheme,
     payees: listPayees(payment),
     ...describeKeys(metered, settlementKey),
+    ...describeWork(metered, lone, differences, collectLog),
+    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+  }
+}
+
+function listTerms(config: Config, metered: OpenMetered | undefined): MeteredTermsSet {
+  return {
+    upto: metered?.upto?.terms,
+    channel: metered?.channel?.terms,
+    resourceBaseUrl: resourceBaseUrl(config),
+  }
+}
+
+function describeWork(
+  metered: OpenMetered | undefined,
+  lone: LoneCollector | undefined,
+  differences: DifferenceLog,
+  collectLog: CollectLog,
+): Pick<Payment, 'owedReceipts' | 'unsettled' | 'collecting'> {
+  const collector = metered?.collector ?? lone?.collector
+  return {
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
     unsettled: () => describeUnsettled(metered, differences, collector),
-    collecting: collector && { state: () => collector.status()?.state, listen },
-    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+    collecting: collector && describeCollecting(collector, collectLog),
   }
 }
 
 async function closeMetered(metered: OpenMetered): Promise<void> {
   await metered.stop()
   await metered.ledger.close()
-}
-
-/** Where `exact` alone is sold, only a collector needs a journal. */
-async function openAlone(
-  config: Config,
-  payment: PaidConfig,
-  metered: OpenMetered | undefined,
-  {
-    chainTerms,
-    ...surroundings
-  }: Omit<Parameters<typeof openLoneCollector>[3], 'chainTerms'> & {
-    readonly chainTerms: ChainTerms | undefined
-  },
-): Promise<LoneCollector | undefined> {
-  const { exact, collect } = payment
-  if (metered !== undefined || collect === undefined) return undefined
-  if (exact === undefined || chainTerms === undefined) return undefined
-  return openLoneCollector(config, payment, exact, { ...surroundings, chainTerms })
 }
 
 function describeUnsettled(

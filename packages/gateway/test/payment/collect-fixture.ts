@@ -4,7 +4,13 @@ import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { gatewayPayeeAbi, gatewayPayeeCreationCode } from '@countersign/contracts/gateway-payee'
 import { moodyUsdcAbi, moodyUsdcCreationCode } from '@countersign/contracts/moody-usdc'
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import { encodeDeployData, toFunctionSelector, type PublicClient } from 'viem'
+import {
+  encodeDeployData,
+  encodeFunctionData,
+  toFunctionSelector,
+  type Abi,
+  type PublicClient,
+} from 'viem'
 import { privateKeyToAccount, privateKeyToAddress } from 'viem/accounts'
 import type { CollectPolicy } from '../../src/payment/collect/choose-step.ts'
 import type { CollectNews } from '../../src/payment/collect/collect-status.ts'
@@ -76,7 +82,8 @@ export async function startMoodyChain(): Promise<MoodyChain> {
     functionName: 'setPaused' | 'setBlocked' | 'setFee' | 'mint',
     args: readonly unknown[],
   ): Promise<void> => {
-    const hash = await wallet.writeContract({ ...moody, functionName, args } as never)
+    const data = encodeFunctionData({ abi: [...moody.abi] as Abi, functionName, args })
+    const hash = await wallet.sendTransaction({ to: token, data })
     if ((await chain.mined(hash)).status !== 'success') throw new Error(`${functionName} failed`)
   }
   return {

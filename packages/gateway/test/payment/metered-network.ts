@@ -157,29 +157,9 @@ export function createMeteredOptions(
     payTo: operator.payee,
     rpcUrl: options.rpcUrl ?? chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
-  const { chargeKeysFile, limits = {} } = options
-  const { flatAtomic = '700', port = 0 } = options
+  const { workers = 1, folder, program, limits = {}, flatAtomic = '700', port = 0 } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
-  const payment = {
-    ...(upto === null && batch === null ? {} : { operator: operator.terms }),
-    // JSON has no undefined: absent when it is not given.
-    chargeKeysFile,
-    collect: options.collect,
-    ...(exact ? { exact: onChain } : {}),
-    ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
-    ...(batch === null
-      ? {}
-      : {
-          batchSettlement: {
-            ...onChain,
-            receiverAuthorizer: operator.authorizer,
-            withdrawDelaySeconds: 3600,
-            minDepositAtomic: '10000',
-            ...batch,
-          },
-        }),
-  }
+  const payment = createPaymentMember(operator, options, onChain)
   return {
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
@@ -199,6 +179,32 @@ export function createMeteredOptions(
       models: [...byUse.map(meteredModel), slowMessages],
       payment,
     },
+  }
+}
+
+function createPaymentMember(
+  { terms, settler, authorizer: receiverAuthorizer }: MeteredOperator,
+  { upto = {}, batch = {}, exact = false, chargeKeysFile, collect }: MeteredOptions,
+  onChain: object,
+): object {
+  return {
+    ...(upto === null && batch === null ? {} : { operator: terms }),
+    // JSON has no undefined: absent when it is not given.
+    chargeKeysFile,
+    collect,
+    ...(exact ? { exact: onChain } : {}),
+    ...(upto === null ? {} : { upto: { ...onChain, settler, ...upto } }),
+    ...(batch === null
+      ? {}
+      : {
+          batchSettlement: {
+            ...onChain,
+            receiverAuthorizer,
+            withdrawDelaySeconds: 3600,
+            minDepositAtomic: '10000',
+            ...batch,
+          },
+        }),
   }
 }
 

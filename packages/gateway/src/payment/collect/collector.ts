@@ -62,7 +62,7 @@ export type Collector = {
 }
 
 /** What a transaction may take at most, and counts for the day. */
-export const gasOfStep = 150_000n
+const gasOfStep = 150_000n
 
 const stepMs = 1000
 const longestLookMs = 60_000

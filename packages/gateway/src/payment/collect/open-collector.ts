@@ -15,12 +15,11 @@ import { createSettlementAccount, type Sender } from '../exact/sender.ts'
 import { createSharedSender, type SharedSender } from '../exact/shared-sender.ts'
 import { openDurableLedger, type DurableLedger } from '../ledger/durable-ledger.ts'
 import type { CollectPolicy } from './choose-step.ts'
-import type { CollectNews } from './collect-status.ts'
+import type { CollectNews, CollectState } from './collect-status.ts'
 import type { PayTo } from './collect-place.ts'
 import { createCollector, type Collector } from './collector.ts'
 
 type PaidConfig = Exclude<Config['payment'], 'none'>
-type ExactConfig = NonNullable<PaidConfig['exact']>
 
 /** How collecting stands to the rest of the process. */
 export type CollectHooks = {
@@ -73,25 +72,26 @@ export type LoneCollector = {
 }
 
 /**
- * Opens it.
+ * Opens it where `exact` is to be collected; `undefined` where it is not.
  *
  * @throws DatabaseFault when another process owns the ledger, JournalDamaged.
  */
 export async function openLoneCollector(
   config: Config,
   payment: PaidConfig,
-  exact: ExactConfig,
   surroundings: {
     readonly settlementKey: string
     readonly curve: EvmCurve
-    readonly chainTerms: ChainTerms
+    readonly chainTerms: ChainTerms | undefined
     readonly hooks: CollectHooks
     readonly clock: () => number
     readonly onFault: (error: unknown) => void
     readonly onDiskFault: (error: unknown) => void
   },
-): Promise<LoneCollector> {
+): Promise<LoneCollector | undefined> {
+  const { exact, collect } = payment
   const { settlementKey, curve, chainTerms, hooks, clock } = surroundings
+  if (exact === undefined || collect === undefined || chainTerms === undefined) return undefined
   const ending = new AbortController()
   const { signal } = ending
   const account = createSettlementAccount(settlementKey, curve)
@@ -125,6 +125,13 @@ export async function openLoneCollector(
   }
 }
 
+/** How what was paid comes to the operator (PA30). */
+export type Collecting = {
+  state(): CollectState | undefined
+  /** Told whenever the state may be another. */
+  listen(onChange: () => void): void
+}
+
 /** Where the operator is told, and whoever listens. */
 export type CollectLog = {
   readonly onNews: (news: CollectNews) => void
@@ -135,14 +142,24 @@ export type CollectLog = {
 /** Tells the operator. */
 export function createCollectLog(log: Logger): CollectLog {
   // Owned by `listen`.
-  let onChange = (): void => undefined
+  let listener: (() => void) | undefined
   return {
     onNews: (news) => {
       write(log, news)
-      if (news.kind === 'state') onChange()
+      if (news.kind === 'state') listener?.()
     },
-    listen: (listener) => {
-      onChange = listener
+    listen: (onChange) => {
+      listener = onChange
+    },
+  }
+}
+
+/** For those who ask. */
+export function describeCollecting(collector: Collector, log: CollectLog): Collecting {
+  return {
+    state: () => collector.status()?.state,
+    listen: (onChange) => {
+      log.listen(onChange)
     },
   }
 }
