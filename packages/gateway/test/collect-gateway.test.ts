@@ -34,7 +34,7 @@ afterAll(async () => {
   await network.chain.stop()
 })
 
-const soon = { timeout: 30_000, interval: 100 }
+const soon = { timeout: 60_000, interval: 100 }
 const steps = parseAbi(['function settle(address, address)', 'function forward(address)'])
 type StepName = 'settle' | 'forward'
 
@@ -45,8 +45,15 @@ type Place = {
   /** The bytes of collecting that were sent, by their step. */
   readonly sent: Readonly<Record<StepName, Set<string>>>
   start(more?: Partial<MeteredOptions>, changes?: object): Promise<RunningGateway>
-  /** Kills the gateway when it has sent this step for the first time; the node then has it, or has not. */
-  killAt(gateway: RunningGateway, step: StepName, verdict: Verdict): Promise<void>
+  /**
+   * Kills the gateway when it sends this step for the first time from now on, also while it starts; the node then has it,
+   * or has not.
+   */
+  killAt(
+    gateway: RunningGateway | Promise<RunningGateway>,
+    step: StepName,
+    verdict: Verdict,
+  ): Promise<void>
 }
 
 async function openPlace(given: Partial<MeteredOptions>): Promise<Place> {
@@ -93,8 +100,9 @@ async function openPlace(given: Partial<MeteredOptions>): Promise<Place> {
         resolve()
         return verdict
       }
+      const running = await gateway
       await promise
-      await gateway.kill()
+      await running.kill()
       trap = undefined
     },
   }
@@ -172,10 +180,10 @@ test('earnings of all schemes reach the owner, once, over three kills', async ()
 
   const collect = { minAtomic: '1', minIntervalMinutes: 0 }
   // Signed and journaled; no node has seen it.
-  await place.killAt(await place.start({ collect }), 'settle', 'drop')
+  await place.killAt(place.start({ collect }), 'settle', 'drop')
   expect(await claimedFor(payee)).toBe(inChannel)
   // The node has it, and nobody was told.
-  await place.killAt(await place.start({ collect }), 'forward', 'forward-then-drop')
+  await place.killAt(place.start({ collect }), 'forward', 'forward-then-drop')
 
   const last = await place.start({ collect, workers: 2 })
   await expect.poll(() => network.balanceOf(terms.payeeOwner), soon).toBe(inChannel + direct)
@@ -192,7 +200,7 @@ test('earnings of all schemes reach the owner, once, over three kills', async ()
   expect(metrics).toContain('countersign_uncollected_atomic{place="payee"} 0\n')
   expect(metrics).toContain('countersign_collect_gas_today 300000\n')
   expect(last.stderr()).toContain('"msg":"collected"')
-}, 90_000)
+}, 240_000)
 
 test('beside exact alone a payee is emptied too, and a kill neither doubles nor forgets', async () => {
   const place = await openPlace({ exact: true, upto: null, batch: null })
@@ -219,4 +227,4 @@ test('beside exact alone a payee is emptied too, and a kill neither doubles nor 
   await expect
     .poll(async () => JSON.parse(await ask(second, '/readyz')), soon)
     .toMatchObject({ collecting: 'waiting' })
-}, 60_000)
+}, 120_000)

@@ -13,6 +13,7 @@ import {
   startCollecting,
   startMoodyChain,
   token,
+  type Collecting,
   type MoodyChain,
 } from './payment/collect-fixture.ts'
 import { startRpcProxy, type RpcProxy } from './payment/rpc-proxy.ts'
@@ -29,6 +30,20 @@ async function startProxy(): Promise<RpcProxy> {
   return proxy
 }
 
+/** As a gateway does: a look that failed, because a node was slow, is taken again later. */
+async function settleDown(collecting: Collecting): Promise<void> {
+  const faults: unknown[] = []
+  while (faults.length < 20) {
+    try {
+      return await collecting.settleDown()
+    } catch (error) {
+      faults.push(error)
+      collecting.nowMs += 1000
+    }
+  }
+  throw new AggregateError(faults, 'every look failed')
+}
+
 test('one node that lies about what lies there sets nothing in motion, and holds nothing up', async () => {
   const [liar, honest] = [await startProxy(), await startProxy()]
   const differences: number[] = []
@@ -42,7 +57,7 @@ test('one node that lies about what lies there sets nothing in motion, and holds
   // 2^64 claimed, nothing settled; the same as a balance.
   const riches = `0x${(1n << 64n).toString(16).padStart(64, '0')}${'0'.repeat(64)}`
   liar.rule = (method) => (method === 'eth_call' ? { result: riches } : 'forward')
-  await collecting.settleDown()
+  await settleDown(collecting)
   expect(collecting.asked).toHaveLength(0)
   expect(collecting.collector.status()).toMatchObject({ inContractAtomic: 40n, state: 'waiting' })
   expect(new Set(differences)).toEqual(new Set([2]))
@@ -50,8 +65,8 @@ test('one node that lies about what lies there sets nothing in motion, and holds
   // owner too early, and what moves nothing is held back.
   honest.rule = liar.rule
   for (let look = 0; look < 10; look++) {
-    collecting.nowMs += 5000
-    await collecting.settleDown()
+    collecting.nowMs += 2000
+    await settleDown(collecting)
   }
   liar.rule = undefined
   honest.rule = undefined
