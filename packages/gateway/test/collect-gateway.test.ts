@@ -53,6 +53,8 @@ type Place = {
     gateway: RunningGateway | Promise<RunningGateway>,
     step: StepName,
     verdict: Verdict,
+    /** Done before the kill. */
+    first?: () => Promise<unknown>,
   ): Promise<void>
 }
 
@@ -93,7 +95,7 @@ async function openPlace(given: Partial<MeteredOptions>): Promise<Place> {
       })
       return gateway
     },
-    killAt: async (gateway, step, verdict) => {
+    killAt: async (gateway, step, verdict, first) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       trap = (each) => {
         if (each !== step) return 'forward'
@@ -101,6 +103,7 @@ async function openPlace(given: Partial<MeteredOptions>): Promise<Place> {
         return verdict
       }
       const running = await gateway
+      await first?.()
       await promise
       await running.kill()
       trap = undefined
@@ -213,9 +216,7 @@ test('beside exact alone a payee is emptied too, and a kill neither doubles nor 
   expect(await pay(first, stock, 'flat')).toBe(700n)
   await expect.poll(() => network.balanceOf(payee), soon).toBe(700n)
   // 700 is less than enough; the second payment makes it 1,400.
-  const killed = place.killAt(first, 'forward', 'drop')
-  expect(await pay(first, stock, 'flat')).toBe(700n)
-  await killed
+  await place.killAt(first, 'forward', 'drop', () => pay(first, stock, 'flat'))
   expect(await network.balanceOf(payee)).toBe(1400n)
   const second = await place.start({ collect }, flatOnly)
   await expect.poll(() => network.balanceOf(terms.payeeOwner), soon).toBe(1400n)
