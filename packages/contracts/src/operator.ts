@@ -55,6 +55,8 @@ export type OperatorContracts<T> = {
 }
 
 const noSalt: Hex = `0x${'0'.repeat(64)}`
+/** More than half of the creation code: no other part of it ends where it ends. */
+const leastPayeeDigits = gatewayPayeeCreationCode.length / 2
 
 /** The timelock and the registry that it owns and registers for, in the order in which they are deployed. */
 export function planRegistry(terms: RegistryTerms): {
@@ -106,6 +108,13 @@ export function findForeignContracts(
   return names.filter(
     (name) => announced[name].toLowerCase() !== planned[name].address.toLowerCase(),
   )
+}
+
+/** Whether this code, as a node shows it, is that of a `GatewayPayee` of this version, whatever account it belongs to. */
+export function isGatewayPayee(code: Hex | undefined): boolean {
+  // It has no immutable values: what is left at its address is the end of its creation code, unchanged.
+  const deployed = code?.slice(2).toLowerCase() ?? ''
+  return deployed.length >= leastPayeeDigits && gatewayPayeeCreationCode.endsWith(deployed)
 }
 
 /**

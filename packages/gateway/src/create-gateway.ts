@@ -98,6 +98,7 @@ export async function createGateway(
     payment: payment.scheme,
     refunds: payment.refunds,
     unsettled: payment.unsettled,
+    collecting: () => payment.collecting?.state(),
     chargeKeys: payment.chargeKeys,
     isSelling: payment.isSelling,
     terms: payment.operator?.document,

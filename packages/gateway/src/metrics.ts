@@ -1,5 +1,6 @@
 /** Prometheus metrics, named in one place. Counters of money and tokens are floats: for watching, never for accounts. */
 import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
+import type { CollectState, CollectStatus } from './payment/collect/collect-status.ts'
 import { usageKinds } from '@countersign/protocol/receipt/usage-kinds'
 import { createCallTallies, type ObservedCall, type Tally } from './telemetry/call-tallies.ts'
 
@@ -15,6 +16,8 @@ export type PresentState = {
     /** How often each chain node differed from the others, since the start. */
     readonly nodeDifferences?: ReadonlyMap<number, number>
     readonly looks?: Readonly<Record<string, number>>
+    /** Absent where nothing is collected. */
+    readonly collect?: CollectStatus
   }
   readonly upstreams: readonly {
     readonly name: string
@@ -63,6 +66,7 @@ export function createMetrics(): Metrics {
   const tallies = createCallTallies(registers)
   const bringUpToDate = (now: PresentState): void => {
     countReadings(counters, now)
+    countCollecting(counters, gauges, now)
     for (const tally of tallies.all()) countTally(counters, tally)
     setGauges(gauges, now)
   }
@@ -98,6 +102,35 @@ function countReadings({ nodeDifferences, looks }: Counters, { unsettled }: Pres
   }
   looks.reset()
   for (const [result, count] of Object.entries(unsettled.looks ?? {})) looks.inc({ result }, count)
+}
+
+const collectStates: readonly CollectState[] = [
+  'waiting',
+  'under-way',
+  'refused',
+  'gas-budget',
+  'gas-price',
+  'ether-low',
+]
+
+/** Counted where it is done. */
+function countCollecting(
+  { collectSteps }: Counters,
+  { uncollected, collectGas, collecting }: Gauges,
+  { unsettled: { collect } }: PresentState,
+): void {
+  if (collect === undefined) return
+  collectSteps.reset()
+  for (const { step, result, count } of collect.counts) collectSteps.inc({ step, result }, count)
+  uncollected.set({ place: 'contract' }, toFloat(collect.inContractAtomic))
+  uncollected.set({ place: 'payee' }, toFloat(collect.heldAtomic))
+  collectGas.set(toFloat(collect.gasToday))
+  for (const state of collectStates) collecting.set({ state }, state === collect.state ? 1 : 0)
+}
+
+/** For watching only: above 2^53 it is not exact. */
+function toFloat(amount: bigint): number {
+  return +`${amount}`
 }
 
 /** Moves what was counted to the counters. */
@@ -143,7 +176,8 @@ type Counters = Readonly<
     | 'reloads'
     | 'spans'
     | 'nodeDifferences'
-    | 'looks',
+    | 'looks'
+    | 'collectSteps',
     Counter
   >
 >
@@ -193,6 +227,11 @@ function createCounters(registers: Registry[]): Counters {
       'Payments for which the chain was to be asked: permitted, of those proven to have money behind them, and refused.',
       ['result'],
     ),
+    collectSteps: counter(
+      'countersign_collect_steps_total',
+      'Steps that bring what was paid to the operator, by what came of them.',
+      ['step', 'result'],
+    ),
     spans: counter('countersign_spans_total', 'Spans of traces, by what became of them.', [
       'result',
     ]),
@@ -206,6 +245,9 @@ type Gauges = Readonly<
     | 'unwritten'
     | 'unsettled'
     | 'unclaimed'
+    | 'uncollected'
+    | 'collectGas'
+    | 'collecting'
     | 'memory'
     | 'upstreamCalls',
     Gauge
@@ -229,6 +271,20 @@ function createGauges(registers: Registry[]): Gauges {
     unclaimed: gauge(
       'countersign_unclaimed_channels',
       'Channels that are charged more than was claimed.',
+    ),
+    uncollected: gauge(
+      'countersign_uncollected_atomic',
+      'What was paid and has not reached the operator, in atomic units of the asset, by where it lies.',
+      ['place'],
+    ),
+    collectGas: gauge(
+      'countersign_collect_gas_today',
+      'Units of gas that collecting may have taken on this day (UTC).',
+    ),
+    collecting: gauge(
+      'countersign_collecting',
+      'What collecting does, or what holds it up: 1 for the one that is so.',
+      ['state'],
     ),
     memory: gauge('countersign_resident_memory_bytes', 'Resident memory of the process.'),
     upstreamCalls: gauge(

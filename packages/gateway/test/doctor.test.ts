@@ -309,6 +309,7 @@ test('tries the chain, its token and who pays for gas', async () => {
   ])
   expect(await tried({ rpcUrl: 'http://127.0.0.1:1' })).toEqual([
     expect.stringMatching(/^failed chain network: rpcUrl: /),
+    `skipped collect ${exact.payTo}: Error`,
   ])
 })
 

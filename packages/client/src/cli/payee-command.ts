@@ -16,8 +16,8 @@ export const payeeCommand: Command = {
        countersign payee collect ADDRESS --rpc URL --keystore FILE [--network NAME] [--asset ADDRESS]
 
 What a gateway claims from channels lies in the batch contract until somebody calls settle, and where the payee is a
-GatewayPayee contract, there until somebody calls forward; its owner gets it. collect does both. It needs no key of the
-gateway, and the gateway may run: anybody may send these calls, and nobody can turn them to another address.
+GatewayPayee contract, there until somebody calls forward; its owner gets it. A gateway with payment.collect does both by
+itself; so does collect. It needs no key of the gateway, and the gateway may run: anybody may send these calls, and nobody can turn them to another address.
 
   --rpc URL             a node of the chain
   --keystore FILE       any key with ether for gas; not the settlement key of a gateway

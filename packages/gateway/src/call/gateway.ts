@@ -11,6 +11,7 @@ import type { OwnerStore } from '../references/owner-store.ts'
 import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
+import type { CollectState } from '../payment/collect/collect-status.ts'
 import type { ChargeKeys } from '../payment/charge-key/charge-keys.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
@@ -45,6 +46,8 @@ export type Gateway = {
   readonly refunds: RefundDesk | undefined
   /** Charges that are not on chain yet. */
   readonly unsettled: () => { readonly payments: number; readonly channels: number }
+  /** Whether the operator gets what was paid (PA31.6); `undefined` where nothing is collected by itself. */
+  readonly collecting: () => CollectState | undefined
   /** `undefined` without metered schemes, and where they are another process's. */
   readonly chargeKeys: ChargeKeys | undefined
   /** False while metered calls would be sold by a charge key that the registry does not trust (PA28.3). */

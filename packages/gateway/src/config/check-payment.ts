@@ -34,14 +34,18 @@ function findForeignTerms(payment: PaidConfig): string | undefined {
     : undefined
 }
 
-/** Members that only the metered schemes look at. */
+/** Members that only some schemes look at. */
 function findUnused({
+  exact,
   upto,
   batchSettlement,
+  collect,
   operator,
   chargeKeysFile,
 }: PaidConfig): string | undefined {
   if (upto !== undefined || batchSettlement !== undefined) return undefined
+  if (collect !== undefined && exact === undefined)
+    return 'payment.collect goes with exact, upto or batchSettlement'
   if (operator !== undefined) return 'payment.operator goes with upto or batchSettlement'
   if (chargeKeysFile !== undefined)
     return 'payment.chargeKeysFile goes with upto or batchSettlement'

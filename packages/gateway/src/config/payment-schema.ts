@@ -62,6 +62,38 @@ export const chainSchema = z.strictObject({
     .describe('The same of one address, IPv6 by its first 64 bits.'),
 })
 
+/** `payment.collect`: what was paid is brought to the operator (spec/payment.md PA31). */
+export const collectSchema = z.strictObject({
+  minAtomic: z
+    .string()
+    .regex(/^[1-9][0-9]{0,37}$/, 'a whole number of atomic units above 0')
+    .describe('No transaction moves less, unless it has waited for maxWaitHours.'),
+  minIntervalMinutes: z
+    .int()
+    .min(0)
+    .max(10_080)
+    .default(60)
+    .describe('For each payTo, settle and forward are each sent once in this time at most.'),
+  maxWaitHours: z
+    .int()
+    .min(1)
+    .max(8760)
+    .optional()
+    .describe('What is less than minAtomic is collected after so long; never when absent.'),
+  maxGasPerDay: z
+    .int()
+    .min(300_000)
+    .max(1_000_000_000)
+    .default(7_200_000)
+    .describe('Units of gas a day (UTC); each transaction counts 150,000.'),
+  maxGasPriceGwei: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(50)
+    .describe('While a unit of gas costs more, nothing is collected.'),
+})
+
 /** `payment.upto`. */
 export const uptoSchema = z.strictObject({
   ...onChain,

@@ -4,7 +4,13 @@ import { modelsSchema, pricesSchema } from '../catalogue/models-schema.ts'
 import { attestationSchema } from './attestation-schema.ts'
 import { isNetwork } from '../http/caller-address.ts'
 import { upstreamBehaviour } from './behaviour-schema.ts'
-import { batchSettlementSchema, chainSchema, operatorSchema, uptoSchema } from './payment-schema.ts'
+import {
+  batchSettlementSchema,
+  chainSchema,
+  collectSchema,
+  operatorSchema,
+  uptoSchema,
+} from './payment-schema.ts'
 
 const atomic = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/, 'a whole number of atomic units')
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'an address of 20 bytes in hex')
@@ -92,6 +98,7 @@ const payment = z
         batchSettlement: batchSettlementSchema.optional(),
         apiKeys: apiKeys.optional(),
         chain: chainSchema.optional(),
+        collect: collectSchema.optional(),
         journalDir: z
           .string()
           .min(1)

@@ -2,6 +2,7 @@
 import { ConfigError, loadConfig, type LoadedConfig } from '../config/load-config.ts'
 import type { Config } from '../config/schema.ts'
 import { checkChain } from './check-chain.ts'
+import { checkCollect } from './check-collect.ts'
 import { checkAttestation, checkDataFolder, checkPrices, checkTelemetry } from './check-local.ts'
 import { checkNodes } from './check-nodes.ts'
 import { checkOperator } from './check-operator.ts'
@@ -47,7 +48,8 @@ export async function examine(
   })
   const chain = payment === 'none' ? [] : checkPaid(payment, environment, timeoutMs)
   const operator = checkOperator(config, { environment, timeoutMs, nowMs })
-  const visited = await Promise.all([...visits, ...chain, operator])
+  const collect = checkCollect(config, timeoutMs)
+  const visited = await Promise.all([...visits, ...chain, operator, collect])
   return [...findings.all, ...visited.flat()]
 }
 

@@ -152,9 +152,9 @@ function sendModel(
   else sendProblem(response, 'model-not-found', '', {}, dialectOfModels(request, path))
 }
 
-/** PA28.6: who can pay otherwise is served without a good charge key. */
+/** PA28.6: who can pay otherwise is served without a good charge key; collecting stops no call (PA31.6). */
 function sendReadiness(
-  { config: { payment }, isSelling }: Gateway,
+  { config: { payment }, isSelling, collecting }: Gateway,
   response: ServerResponse,
   isServing: boolean,
 ): void {
@@ -162,10 +162,12 @@ function sendReadiness(
     payment !== 'none' && (payment.upto !== undefined || payment.batchSettlement !== undefined)
   const hasOther =
     payment === 'none' || payment.exact !== undefined || payment.apiKeys !== undefined
+  const collectingNow = collecting()
   const isReady = isServing && (hasOther || isSelling())
   sendJson(response, isReady ? 200 : 503, {
     status: isReady ? 'ready' : 'not-ready',
     ...(isMetered ? { metered: isSelling() ? 'sold' : 'charge-key-untrusted' } : {}),
+    ...(collectingNow === undefined ? {} : { collecting: collectingNow }),
   })
 }
 

@@ -15,6 +15,15 @@ import type { ChargeKeys, SettlementKeys } from './charge-key/charge-keys.ts'
 import { longestCallMs } from './charge-key/longest-call.ts'
 import { readChargeKeys, readSettlementKey } from './charge-key/read-charge-keys.ts'
 import { isKeyRefused } from './channel/settlement-key.ts'
+import type { Collector } from './collect/collector.ts'
+import {
+  createCollectLog,
+  describeCollecting,
+  openLoneCollector,
+  type CollectLog,
+  type Collecting,
+  type LoneCollector,
+} from './collect/open-collector.ts'
 import { createCombinedPayment } from './combined.ts'
 import { loadEvmCurve, type EvmCurve } from './evm-curve.ts'
 import { behindGate, openChainGate, type ChainGate } from './chain-nodes/chain-gate.ts'
@@ -55,6 +64,8 @@ export type Payment = {
   readonly refunds: RefundDesk | undefined
   /** Charges of metered schemes that are not on chain yet. */
   readonly unsettled: () => Unsettled
+  /** `undefined` where nothing is collected. */
+  readonly collecting: Collecting | undefined
 }
 
 /** What the schemes need of the process. */
@@ -80,8 +91,25 @@ export async function createPayment(
 ): Promise<Payment> {
   const { payment } = config
   if (payment === 'none') return withoutChain(createNoPayment(surroundings.clock))
+  // Owned here: what is open when a later step throws is closed, the latest first.
+  const opened: (() => Promise<unknown>)[] = []
+  try {
+    return await createPaid(config, payment, surroundings, opened)
+  } catch (error) {
+    for (const close of opened.toReversed()) await close()
+    throw error
+  }
+}
+
+async function createPaid(
+  config: Config,
+  payment: PaidConfig,
+  surroundings: PaymentSurroundings,
+  opened: (() => Promise<unknown>)[],
+): Promise<Payment> {
   const apiKey = createKeys(config, payment, surroundings)
-  const x402 = await createX402(config, payment, surroundings)
+  if (apiKey !== undefined) opened.push(() => apiKey.close())
+  const x402 = await createX402(config, payment, surroundings, opened)
   if (x402 === undefined) {
     if (apiKey === undefined) throw new ConfigError('payment names no way to pay')
     return withoutChain(apiKey)
@@ -104,6 +132,7 @@ function withoutChain(scheme: PaymentScheme): Payment {
     ...noKeys,
     owedReceipts: () => [],
     refunds: undefined,
+    collecting: undefined,
     unsettled: () => nothing,
   }
 }
@@ -122,66 +151,105 @@ async function createX402(
   config: Config,
   payment: PaidConfig,
   surroundings: PaymentSurroundings,
+  opened: (() => Promise<unknown>)[],
 ): Promise<Payment | undefined> {
   const { exact, upto, batchSettlement } = payment
   if (exact === undefined && upto === undefined && batchSettlement === undefined) return undefined
   const { environment, log, clock, die } = surroundings
   const settlementKey = readSettlementKey(environment)
   const differences = createDifferenceLog(log, clock)
+  const { onDifference } = differences
   const gate = await openGate(payment, differences, log)
   // One for all schemes: a payer is no more than a key.
   const reads = createReadBudget(readStrangerLimits(payment), clock)
+  opened.push(() => gate.stop())
+  const collectLog = createCollectLog(log)
+  const collect = { isOpen: () => gate.isOpen(), onNews: collectLog.onNews }
+  const onFault = (error: unknown): void => {
+    // The registry has changed its mind before the next reading.
+    if (isKeyRefused(error)) metered?.chargeKeys.refreshSoon()
+    // The message of a node may quote what others sent.
+    log.warn({ fault: error instanceof Error ? error.name : 'unknown' }, 'the chain made no step')
+  }
+  const onDiskFault = (error: unknown): void => {
+    log.fatal({ err: error }, 'the payment journal cannot be written')
+    die()
+  }
   const metered = await openMetered(config, payment, {
-    onDifference: differences.onDifference,
     reads,
+    onDifference,
     clock,
     settlementKey,
     chargeKeys: readChargeKeys(config, environment),
     longestCallMs: longestCallMs(config),
-    onFault: (error) => {
-      // The registry has changed its mind before the next reading.
-      if (isKeyRefused(error)) metered?.chargeKeys.refreshSoon()
-      // The message of a node may quote what others sent.
-      log.warn({ fault: error instanceof Error ? error.name : 'unknown' }, 'the chain made no step')
-    },
-    onDiskFault: (error) => {
-      log.fatal({ err: error }, 'the payment journal cannot be written')
-      die()
-    },
+    collect,
+    onFault,
+    onDiskFault,
   })
-  const terms: MeteredTermsSet = {
+  if (metered !== undefined) opened.push(() => closeMetered(metered))
+  const curve = await loadEvmCurve()
+  const chainTerms = exact && createChainTerms(payment, exact.rpcUrl, onDifference)
+  const shared = { settlementKey, curve, chainTerms, clock, onFault, onDiskFault }
+  const lone = metered
+    ? undefined
+    : await openLoneCollector(config, payment, { ...shared, hooks: collect })
+  if (lone !== undefined) opened.push(() => lone.stop())
+  const terms = listTerms(config, metered)
+  const beside =
+    exact && createExact(config, exact, { ...shared, metered, lone, terms, reads }, surroundings)
+  if (beside !== undefined) opened.push(() => beside.scheme.close())
+  await metered?.start()
+  lone?.start()
+  const scheme = behindGate(gate, combineX402(metered, lone, terms, beside))
+  return {
+    scheme,
+    payees: listPayees(payment),
+    ...describeKeys(metered, settlementKey),
+    ...describeWork(metered, lone, differences, collectLog, reads),
+    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+  }
+}
+
+function listTerms(config: Config, metered: OpenMetered | undefined): MeteredTermsSet {
+  return {
     upto: metered?.upto?.terms,
     channel: metered?.channel?.terms,
     resourceBaseUrl: resourceBaseUrl(config),
   }
-  const curve = await loadEvmCurve()
-  const beside =
-    exact &&
-    createExact(
-      config,
-      exact,
-      settlementKey,
-      {
-        metered,
-        terms,
-        curve,
-        reads,
-        chain: createChainTerms(payment, exact.rpcUrl, differences.onDifference),
-      },
-      surroundings,
-    )
-  await metered?.start()
+}
+
+function describeWork(
+  metered: OpenMetered | undefined,
+  lone: LoneCollector | undefined,
+  differences: DifferenceLog,
+  collectLog: CollectLog,
+  reads: ReadBudget,
+): Pick<Payment, 'owedReceipts' | 'unsettled' | 'collecting'> {
+  const collector = metered?.collector ?? lone?.collector
   return {
-    scheme: behindGate(gate, combineX402(metered, terms, beside)),
-    payees: listPayees(payment),
-    ...describeKeys(metered, settlementKey),
     owedReceipts: () => (metered === undefined ? [] : listOwedReceipts(metered)),
-    unsettled: () => ({
-      ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
-      nodeDifferences: differences.counts,
-      looks: reads.counts,
-    }),
-    refunds: metered?.channel && createRefundDesk(metered.channel, terms.resourceBaseUrl),
+    unsettled: () => describeUnsettled(metered, differences, collector, reads),
+    collecting: collector && describeCollecting(collector, collectLog),
+  }
+}
+
+async function closeMetered(metered: OpenMetered): Promise<void> {
+  await metered.stop()
+  await metered.ledger.close()
+}
+
+function describeUnsettled(
+  metered: OpenMetered | undefined,
+  { counts }: DifferenceLog,
+  collector: Collector | undefined,
+  reads: ReadBudget,
+): Unsettled {
+  const collect = collector?.status()
+  return {
+    ...(metered === undefined ? nothing : countUnsettled(metered.ledger.state)),
+    nodeDifferences: counts,
+    looks: reads.counts,
+    ...(collect === undefined ? {} : { collect }),
   }
 }
 
@@ -223,12 +291,13 @@ function createSenderOnly(settlementKey: string): SettlementKeys {
 
 function combineX402(
   metered: OpenMetered | undefined,
+  lone: LoneCollector | undefined,
   { resourceBaseUrl: base }: MeteredTermsSet,
   exact: ExactBeside | undefined,
 ): PaymentScheme {
   if (metered === undefined) {
     if (exact === undefined) throw new ConfigError('payment names no way to pay')
-    return exact.scheme
+    return lone === undefined ? exact.scheme : closingBoth(exact.scheme, lone)
   }
   const { upto, channel, ledger, chargeKeys } = metered
   const isSelling = (): boolean => chargeKeys.isGood()
@@ -239,6 +308,17 @@ function combineX402(
     await exact?.scheme.close()
     await ledger.close()
   })
+}
+
+/** In this order: the settlements of `exact` are sent from the books of both ledgers. */
+function closingBoth(scheme: PaymentScheme, lone: LoneCollector): PaymentScheme {
+  return {
+    ...scheme,
+    close: async () => {
+      await scheme.close()
+      await lone.stop()
+    },
+  }
 }
 
 /** Where each asset goes, every address once. */
@@ -255,13 +335,14 @@ function listPayees({ exact, upto, batchSettlement }: PaidConfig): readonly Paye
 function createExact(
   config: Config,
   exact: ExactConfig,
-  settlementKey: string,
   beside: {
+    readonly settlementKey: string
     readonly metered: OpenMetered | undefined
+    readonly lone: LoneCollector | undefined
     readonly terms: MeteredTermsSet
     readonly curve: EvmCurve
     readonly reads: ReadBudget
-    readonly chain: ChainTerms
+    readonly chainTerms: ChainTerms | undefined
   },
   { clock, log }: PaymentSurroundings,
 ): ExactBeside {
@@ -274,8 +355,8 @@ function createExact(
   const quoteTerms = createTerms(options)
   const scheme = createExactPayment({
     ...options,
-    settlementKey,
-    chainTerms: beside.chain,
+    settlementKey: beside.settlementKey,
+    ...(beside.chainTerms === undefined ? {} : { chainTerms: beside.chainTerms }),
     curve: beside.curve,
     reads: beside.reads,
     settle:
@@ -286,6 +367,7 @@ function createExact(
     clock,
     otherOffers: (path, amountAtomic) =>
       toAccepts(createMeteredOffers(beside.terms, path, amountAtomic)),
+    ...(beside.lone === undefined ? {} : { sharedSender: beside.lone.sharedSender }),
     ...(beside.metered === undefined ? {} : besideMetered(beside.metered, clock)),
     onFault: (error) => {
       log.error({ err: error }, 'the payment ledger failed')

@@ -181,7 +181,9 @@ async function claim(
 }
 
 function countChannelTransactions({ transactions }: LedgerState): number {
-  return [...transactions.values()].filter(({ purpose }) => purpose.kind !== 'upto').length
+  return [...transactions.values()].filter(
+    ({ purpose }) => purpose.kind !== 'upto' && purpose.kind !== 'collect',
+  ).length
 }
 
 function owedAtomic({ chargedAtomic, view }: ChannelAccount): bigint {

@@ -9,6 +9,7 @@ import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
 import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
 import type { NamedKeys } from '../payment/charge-key/charge-keys.ts'
+import type { CollectState } from '../payment/collect/collect-status.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
 import type { StoredReceipt } from '../receipts/receipt-store.ts'
@@ -121,8 +122,13 @@ export type PrimaryQuestions = {
   readonly owedStored: { readonly ask: string; readonly answer: void }
 }
 
-/** Whether all workers serve, and whether metered calls are sold. */
-export type Readiness = { readonly isReady: boolean; readonly isSelling: boolean }
+/** Whether all workers serve, whether metered calls are sold, and what collecting does. */
+export type Readiness = {
+  readonly isReady: boolean
+  readonly isSelling: boolean
+  /** Absent where nothing is collected. */
+  readonly collecting?: CollectState | undefined
+}
 
 /** What a worker begins with. */
 export type StartOrder = {

@@ -7,7 +7,8 @@ export function tellReadiness({ parts, options }: Primary): void {
   const serving = parts.serving()
   const isReady = serving.length === options.first.config.workers
   const isSelling = parts.commons.payment.isSelling()
-  for (const { pipe } of serving) pipe.tell('ready', { isReady, isSelling })
+  const collecting = parts.commons.payment.collecting?.state()
+  for (const { pipe } of serving) pipe.tell('ready', { isReady, isSelling, collecting })
 }
 
 /**
@@ -16,7 +17,7 @@ export function tellReadiness({ parts, options }: Primary): void {
  */
 export function announceKeys(primary: Primary, named: string): void {
   const { commons, serving } = primary.parts
-  const { chargeKeys } = commons.payment
+  const { chargeKeys, collecting } = commons.payment
   // Owned here: what all current keysets name.
   let known = named
   const renew = (): void => {
@@ -28,6 +29,9 @@ export function announceKeys(primary: Primary, named: string): void {
   chargeKeys?.listen(() => {
     tellReadiness(primary)
     renew()
+  })
+  collecting?.listen(() => {
+    tellReadiness(primary)
   })
   // What changed while the workers started.
   renew()

@@ -227,6 +227,7 @@ function createCommons(
       refunds: takesRefunds ? { answer: (header) => pipe.ask('refund', header) } : undefined,
       // The primary counts them.
       unsettled: () => ({ payments: 0, channels: 0 }),
+      collecting: { state: () => readiness().collecting, listen: () => undefined },
     },
     attester: {
       kind: attesterKind,

@@ -43,14 +43,15 @@ export async function startScheme(
   chain: TestChain,
   {
     receiverAuthorizer,
+    payTo = privateKeyToAddress(keccak256(toHex(`payee ${payees++}`))),
     ...changes
   }: Partial<ChannelSchemeOptions> & {
     readonly receiverAuthorizer?: string
+    readonly payTo?: Hex
   } = {},
 ): Promise<Fixture> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-channel-'))
   const settlementKey = chain.nextSettlementKey()
-  const payTo = privateKeyToAddress(keccak256(toHex(`payee ${payees++}`)))
   const terms: ChannelTerms = {
     network: 'eip155:84532',
     chainId: 84_532n,

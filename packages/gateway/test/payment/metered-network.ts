@@ -123,6 +123,10 @@ export type MeteredOptions = {
   readonly upto?: Readonly<Record<string, unknown>> | null
   readonly batch?: Readonly<Record<string, unknown>> | null
   readonly exact?: boolean
+  /** `payment.collect`. */
+  readonly collect?: Readonly<Record<string, unknown>>
+  /** Of a proxy in front of the chain. */
+  readonly rpcUrl?: string
   readonly workers?: number
   /** Keys that sign charges, in place of the settlement key: a file of the operator's. */
   readonly chargeKeysFile?: string
@@ -159,31 +163,12 @@ export function createMeteredOptions(
     assetName: 'USDC',
     assetVersion: '2',
     payTo: operator.payee,
-    rpcUrl: chain.rpcUrl,
+    rpcUrl: options.rpcUrl ?? chain.rpcUrl,
   }
-  const { upto = {}, batch = {}, exact = false, workers = 1, folder, program } = options
-  const { chargeKeysFile, limits = {}, chainTerms, proxies } = options
-  const { flatAtomic = '700', port = 0 } = options
+  const { workers = 1, folder, program, limits = {}, flatAtomic = '700', port = 0 } = options
+  const { proxies } = options
   const byUse = flatAtomic === null ? [...meteredModels, 'flat'] : meteredModels
-  const payment = {
-    operator: operator.terms,
-    // JSON has no undefined: absent when it is not given.
-    chargeKeysFile,
-    chain: chainTerms,
-    ...(exact ? { exact: onChain } : {}),
-    ...(upto === null ? {} : { upto: { ...onChain, settler: operator.settler, ...upto } }),
-    ...(batch === null
-      ? {}
-      : {
-          batchSettlement: {
-            ...onChain,
-            receiverAuthorizer: operator.authorizer,
-            withdrawDelaySeconds: 3600,
-            minDepositAtomic: '10000',
-            ...batch,
-          },
-        }),
-  }
+  const payment = createPaymentMember(operator, options, onChain)
   return {
     environment: { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey },
     ...(folder === undefined ? {} : { folder }),
@@ -203,6 +188,33 @@ export function createMeteredOptions(
       models: [...byUse.map(meteredModel), slowMessages],
       payment,
     },
+  }
+}
+
+function createPaymentMember(
+  { terms, settler, authorizer: receiverAuthorizer }: MeteredOperator,
+  { upto = {}, batch = {}, exact = false, chargeKeysFile, chainTerms, collect }: MeteredOptions,
+  onChain: object,
+): object {
+  return {
+    ...(upto === null && batch === null ? {} : { operator: terms }),
+    // JSON has no undefined: absent when it is not given.
+    chargeKeysFile,
+    chain: chainTerms,
+    collect,
+    ...(exact ? { exact: onChain } : {}),
+    ...(upto === null ? {} : { upto: { ...onChain, settler, ...upto } }),
+    ...(batch === null
+      ? {}
+      : {
+          batchSettlement: {
+            ...onChain,
+            receiverAuthorizer,
+            withdrawDelaySeconds: 3600,
+            minDepositAtomic: '10000',
+            ...batch,
+          },
+        }),
   }
 }
 

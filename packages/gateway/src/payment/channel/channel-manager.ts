@@ -93,8 +93,8 @@ function retireChannels({ ledger, follower }: ChannelContext): void {
  */
 async function endTransactions({ ledger, sender, findReceipt }: ChannelContext): Promise<void> {
   for (const { hash, purpose } of ledger.state.transactions.values()) {
-    // Those are judged by their scheme, which may share this ledger.
-    if (purpose.kind === 'upto') continue
+    // Those are judged by their owner, who shares this ledger.
+    if (purpose.kind === 'upto' || purpose.kind === 'collect') continue
     const isOver = (await findReceipt(hash)) !== undefined || (await sender.isReplaced(hash))
     if (isOver) ledger.apply({ type: 'transaction-ended', hash })
   }

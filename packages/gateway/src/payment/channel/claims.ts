@@ -45,6 +45,9 @@ const maxRows = 100
 const gasOfClaim = 160_000n
 const gasPerRow = 60_000n
 
+/** What the settlement key must always be able to pay for. */
+export const gasOfLargestClaim = gasOfClaim + gasPerRow * BigInt(maxRows)
+
 /**
  * The rows that are due at this moment. `all`: before the settlement key retires.
  */

@@ -92,6 +92,18 @@ export function isRevert(error: unknown): boolean {
 
 /** The error of the batch contract that a reverted call ended with, when it is one that we know. */
 export function revertNameOf(error: unknown): string | undefined {
+  const found = revertDataOf(error)
+  if (found === undefined) return undefined
+  try {
+    return decodeErrorResult({ abi: batchSettlementAbi, data: found }).errorName
+  } catch {
+    // Another contract's error, or none.
+    return undefined
+  }
+}
+
+/** What a reverted call answered, where the node passed that on. */
+export function revertDataOf(error: unknown): Hex | undefined {
   if (!(error instanceof BaseError)) return undefined
   let found: Hex | undefined
   error.walk((inner) => {
@@ -100,11 +112,5 @@ export function revertNameOf(error: unknown): string | undefined {
     }
     return false
   })
-  if (found === undefined) return undefined
-  try {
-    return decodeErrorResult({ abi: batchSettlementAbi, data: found }).errorName
-  } catch {
-    // Another contract's error, or none.
-    return undefined
-  }
+  return found
 }

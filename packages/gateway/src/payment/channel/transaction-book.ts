@@ -1,7 +1,7 @@
 /** The ledger's signed transactions, as the sender of the settlement key wants them. */
 import type { Hex } from '@countersign/protocol/payment/evm-word'
 import type { SignedTransaction } from '../exact/ledger.ts'
-import { NotSent, type Sender } from '../exact/sender.ts'
+import { NotSent, type SendRequest, type Sender } from '../exact/sender.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import type { LedgerEvent } from '../ledger/ledger.ts'
 import type { TransactionPurpose } from '../ledger/transaction-record.ts'
@@ -25,13 +25,13 @@ export function createTransactionBook(ledger: Pick<DurableLedger, 'state'>): Tra
 }
 
 /**
- * Signs, journals, then sends. What `events` gives is journaled together with the transaction.
+ * Signs, journals, then sends. What `events` gives is journaled together with the transaction, in one group.
  *
  * @throws NotSent when the node refused it: nothing happened, and the journal says so. Any other error: it may arrive.
  */
 export async function sendJournaled(
   { sender, ledger }: { readonly sender: Sender; readonly ledger: DurableLedger },
-  call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint },
+  call: Pick<SendRequest, 'to' | 'data' | 'gas' | 'yields'>,
   purpose: TransactionPurpose,
   events: readonly LedgerEvent[],
 ): Promise<Hex> {

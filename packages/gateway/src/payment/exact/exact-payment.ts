@@ -17,7 +17,7 @@ import { createAdmittedPayment } from './admitted-payment.ts'
 import { createAuthorizationCheck } from './authorization-signature.ts'
 import { ChainUnreachable, createChain } from './chain.ts'
 import { createExactNames } from './exact-names.ts'
-import { openLedger } from './ledger.ts'
+import { openLedger, type Ledger } from './ledger.ts'
 import { followSettled } from './follow-settled.ts'
 import { createQuote, createTerms, encodeQuote, type Quote } from './offer.ts'
 import { pause } from './pause.ts'
@@ -85,14 +85,13 @@ const askAgainMs = 1000
 export function createExactPayment(options: ExactOptions): ExactPayment {
   const terms = createTerms(options)
   const account = createSettlementAccount(options.settlementKey, options.curve)
-  const owner = ownDatabase(options.databaseFile, 'exact')
-  const closing = new AbortController()
-  const { signal } = closing
-  const ledger = openLedger(options.databaseFile, {
+  const { ledger, owner } = openOwned(options.databaseFile, {
     network: terms.network,
     asset: terms.asset,
     sender: account.address,
   })
+  const closing = new AbortController()
+  const { signal } = closing
   const chain = createChain(terms, options.chainTerms?.source ?? options.rpcUrl, signal)
   const onFault = options.onFault ?? (() => undefined)
   options.sharedSender?.join(ledger)
@@ -159,6 +158,19 @@ export function createExactPayment(options: ExactOptions): ExactPayment {
       ledger.close()
       owner.release()
     },
+  }
+}
+
+function openOwned(
+  file: string,
+  of: Parameters<typeof openLedger>[1],
+): { readonly ledger: Ledger; readonly owner: ReturnType<typeof ownDatabase> } {
+  const owner = ownDatabase(file, 'exact')
+  try {
+    return { ledger: openLedger(file, of), owner }
+  } catch (error) {
+    owner.release()
+    throw error
   }
 }
 

@@ -15,7 +15,7 @@ import type { EvmCurve } from '../evm-curve.ts'
 import type { Chain } from './chain.ts'
 import type { Ledger, SignedTransaction } from './ledger.ts'
 import { pause } from './pause.ts'
-import { createPayerTurns } from './payer-turns.ts'
+import { createSenderTurns } from './sender-turns.ts'
 import {
   forgetBelow,
   isStuck,
@@ -32,6 +32,8 @@ export type SendRequest = {
   readonly to: Hex
   readonly data: Hex
   readonly gas: bigint
+  /** It has time: given up by `SenderBusy`, before anything is signed, when others wait for their turn. */
+  readonly yields?: true
   /** Resolves, or returns, when the transaction is durable. */
   readonly journal: (signed: SignedTransaction) => Promise<void> | void
   readonly forget: (signed: SignedTransaction) => Promise<void> | void
@@ -43,7 +45,7 @@ export type Sender = {
    * Signs, calls `journal` (which makes the transaction durable), then sends. A crash between the two is repaired by
    * sending the same bytes again. Resolves when the node took it.
    *
-   * @throws NotSent when the node refused it (after `forget`), MaybeSent when nobody knows.
+   * @throws NotSent when the node refused it (after `forget`), MaybeSent when nobody knows, SenderBusy where it yields.
    */
   send(request: SendRequest): Promise<Hex>
   /** Sends again what was signed but is not on chain, and fills gaps. Does nothing when all is on chain. */
@@ -144,16 +146,14 @@ type State = {
 /** A sender whose first act is to repair what an earlier process left. */
 export function createSender(options: Options): Sender {
   const state: State = { options, next: undefined, fees: undefined, places: new Map() }
-  const turns = createPayerTurns()
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    const result = await turns.run(options.account.address, async () => ({ value: await work() }))
-    if (result === undefined) throw new NotSent({ cause: 'too many settlements are waiting' })
-    return result.value
-  }
+  const turns = createSenderTurns(
+    options.account.address,
+    () => new NotSent({ cause: 'too many settlements are waiting' }),
+  )
   return {
-    send: (request) => inTurn(() => sendNext(state, request)),
+    send: (request) => turns.send(() => sendNext(state, request), request.yields === true),
     repair: () =>
-      inTurn(async () => {
+      turns.run(async () => {
         state.next = await findNext(state)
       }),
     isReplaced: async (hash) => {

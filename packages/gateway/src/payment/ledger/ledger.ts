@@ -16,6 +16,13 @@ import {
   type NameEvent,
 } from './call-name.ts'
 import type { ChannelEvent } from './channel-event.ts'
+import {
+  applyCollect,
+  dumpCollect,
+  type CollectEvent,
+  type CollectMaps,
+  type CollectRecords,
+} from './collect-record.ts'
 import { accept, refuse, type LedgerRefusal } from './step.ts'
 import {
   reduceTransaction,
@@ -58,6 +65,7 @@ export type LedgerEvent =
   | ReceiptEvent
   | RetireEvent
   | NameEvent
+  | CollectEvent
   | RestoreEvent
 
 /** A charge whose receipt is not stored yet: after a crash it is issued from this. */
@@ -75,7 +83,7 @@ export type ChargeRecord = {
  * The records. Accounts do not depend on one another, so the pure reducers work on single records, and the state is
  * the maps that hold the latest of each.
  */
-export type LedgerState = {
+export type LedgerState = CollectRecords & {
   readonly channels: ReadonlyMap<Hex, ChannelAccount>
   /** Channels that held money once, and were charged. */
   readonly retired: ReadonlyMap<Hex, RetiredChannel>
@@ -115,6 +123,8 @@ export function createLedger(): Ledger {
     open: { payments: 0 },
     transactions: new Map(),
     owedReceipts: new Map(),
+    collectGas: new Map(),
+    uncollected: new Map(),
     callNames: createCallNames(),
   }
   return {
@@ -125,7 +135,7 @@ export function createLedger(): Ledger {
 }
 
 /** Owned by `apply`. */
-type Maps = {
+type Maps = CollectMaps & {
   readonly channels: Map<Hex, ChannelAccount>
   readonly retired: Map<Hex, RetiredChannel>
   readonly payers: Map<Hex, PayerAccount>
@@ -146,6 +156,7 @@ function apply(maps: Maps, event: LedgerEvent): ReturnType<Ledger['apply']> {
     return maps.owedReceipts.delete(event.callId) ? accepted : refuse('call-unknown')
   }
   if (event.type === 'channel-retired') return retire(maps, event.channelId)
+  if (isCollectEvent(event)) return applyCollect(maps, event)
   if (event.type === 'name-taken' || event.type === 'names-forgotten') {
     return applyName(maps.callNames, event)
   }
@@ -167,6 +178,11 @@ const transactionTypes: ReadonlySet<LedgerEvent['type']> = new Set<TransactionEv
   'transaction-ended',
   'transaction-forgotten',
 ])
+const collectTypes: ReadonlySet<LedgerEvent['type']> = new Set<CollectEvent['type']>([
+  'collect-gas',
+  'uncollected',
+  'collected',
+])
 const restoreTypes: ReadonlySet<LedgerEvent['type']> = new Set<RestoreEvent['type']>([
   'channel-restored',
   'retired-restored',
@@ -182,6 +198,10 @@ function isUptoEvent(event: LedgerEvent): event is UptoEvent {
 
 function isTransactionEvent(event: LedgerEvent): event is TransactionEvent {
   return transactionTypes.has(event.type)
+}
+
+function isCollectEvent(event: LedgerEvent): event is CollectEvent {
+  return collectTypes.has(event.type)
 }
 
 function isRestoreEvent(event: LedgerEvent): event is RestoreEvent {
@@ -308,6 +328,7 @@ function dump(maps: Maps): readonly LedgerEvent[] {
       type: 'name-restored',
       call,
     })),
+    ...dumpCollect(maps),
   ]
 }
 

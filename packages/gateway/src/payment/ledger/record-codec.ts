@@ -185,6 +185,12 @@ const transaction = z.strictObject({
     z.strictObject({ kind: z.literal('refund'), channelId: word }),
     z.strictObject({ kind: z.literal('upto'), payer: address, nonce: amount }),
     z.strictObject({ kind: z.literal('settle') }),
+    z.strictObject({
+      kind: z.literal('collect'),
+      step: z.enum(['settle', 'forward']),
+      payee: address,
+      isLast: z.boolean(),
+    }),
   ]),
 })
 
@@ -258,6 +264,9 @@ const record = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('receipt-owed'), charge }),
   z.strictObject({ type: z.literal('name-taken'), ...named }),
   z.strictObject({ type: z.literal('names-forgotten'), beforeMs: atMs }),
+  z.strictObject({ type: z.literal('collect-gas'), day: z.int().min(0), gasUnits: amount }),
+  z.strictObject({ type: z.literal('uncollected'), payee: address, sinceMs: atMs }),
+  z.strictObject({ type: z.literal('collected'), payee: address }),
   z.strictObject({
     type: z.literal('name-restored'),
     call: z.strictObject({ ...named, state: z.enum(['running', 'used']) }),

@@ -10,6 +10,7 @@ export type LedgerFault =
   | 'call-unknown'
   | 'charge-below-minimum'
   | 'charge-exceeds-reservation'
+  | 'day-over'
   | 'not-settleable'
   | 'still-needed'
   | 'transaction-exists'

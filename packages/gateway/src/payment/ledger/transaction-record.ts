@@ -20,6 +20,13 @@ export type TransactionPurpose =
   | { readonly kind: 'refund'; readonly channelId: Hex }
   | { readonly kind: 'upto'; readonly payer: Hex; readonly nonce: bigint }
   | { readonly kind: 'settle' }
+  /** `isLast`: it brings the money to where nobody need bring it on (PA31.1). */
+  | {
+      readonly kind: 'collect'
+      readonly step: 'settle' | 'forward'
+      readonly payee: Hex
+      readonly isLast: boolean
+    }
 
 /** A signed transaction. Its bytes are durable before the first of them leaves. */
 export type TransactionRecord = {

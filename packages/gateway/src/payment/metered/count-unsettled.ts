@@ -1,4 +1,5 @@
 /** How much of what was charged is not on chain yet: for those who watch the gateway. */
+import type { CollectStatus } from '../collect/collect-status.ts'
 import type { LedgerState } from '../ledger/ledger.ts'
 
 /** Payments by `upto` that are not settled, and channels that are not wholly claimed. */
@@ -9,6 +10,8 @@ export type Unsettled = {
   readonly nodeDifferences?: ReadonlyMap<number, number>
   /** Payments for which the chain was to be asked, by what became of them (PA30). */
   readonly looks?: Readonly<Record<string, number>>
+  /** Absent where nothing is collected. */
+  readonly collect?: CollectStatus
 }
 
 /** Nothing is open. */

@@ -16,6 +16,8 @@ import { createChannelContext } from '../channel/open-channel-scheme.ts'
 import { createTransactionBook } from '../channel/transaction-book.ts'
 import { createChargeKeys, type ChargeKeys } from '../charge-key/charge-keys.ts'
 import { createKeyRecordReader } from '../charge-key/read-key-records.ts'
+import type { Collector } from '../collect/collector.ts'
+import { openCollector, type CollectHooks } from '../collect/open-collector.ts'
 import { loadEvmCurve, type EvmCurve } from '../evm-curve.ts'
 import type { ReadBudget } from '../../limits/read-budget.ts'
 import type { OnDifference } from '../chain-nodes/agreement.ts'
@@ -52,6 +54,8 @@ export type MeteredSurroundings = {
   /** Sign charges and claims (spec/payment.md PA28). */
   readonly chargeKeys: readonly Hex[]
   readonly longestCallMs: number
+  /** Collects what was paid (PA31); absent where nothing is to be sent. */
+  readonly collect?: CollectHooks
 }
 
 /** The schemes, before they work. */
@@ -61,6 +65,7 @@ export type OpenMetered = {
   readonly channel: ChannelContext | undefined
   readonly manager: ChannelManager | undefined
   readonly sharedSender: SharedSender
+  readonly collector: Collector | undefined
   readonly chargeKeys: ChargeKeys
   /** What payers are told of the contracts, where that is configured. */
   readonly operator: AnnouncedOperator | undefined
@@ -106,50 +111,88 @@ export async function openMetered(
   const chain = createChain(terms, source, signal)
   const directory = payment.journalDir ?? join(config.dataDir, 'ledger')
   const ledger = await openDurableLedger({ directory, clock, onFault: onDiskFault })
-  const { chainId } = terms
-  const chargeKeys = createChargeKeys({
-    keys: surroundings.chargeKeys,
-    curve,
-    read: operator && createKeyRecordReader(chain.client, operator.terms),
-    longestCallMs: surroundings.longestCallMs,
-    clock,
-  })
-  const sharedSender = createSharedSender({ chain, chainId, account, signal, ...fees })
-  sharedSender.join(createTransactionBook(ledger))
-  const parts: Parts = {
-    chain,
-    ledger,
-    sender: sharedSender.sender,
-    finalDepth,
-    curve,
-    x402,
-    address: account.address,
-    sign: (digest) => chargeKeys.sign(digest),
-    isRetiring: () => chargeKeys.isRetiring(),
-    signal,
-    reads: surroundings.reads,
-    clock,
+  try {
+    const { chainId } = terms
+    const chargeKeys = createChargeKeys({
+      keys: surroundings.chargeKeys,
+      curve,
+      read: operator && createKeyRecordReader(chain.client, operator.terms),
+      longestCallMs: surroundings.longestCallMs,
+      clock,
+    })
+    const sharedSender = createSharedSender({ chain, chainId, account, signal, ...fees })
+    sharedSender.join(createTransactionBook(ledger))
+    const parts: Parts = {
+      chain,
+      ledger,
+      sender: sharedSender.sender,
+      finalDepth,
+      curve,
+      x402,
+      address: account.address,
+      sign: (digest) => chargeKeys.sign(digest),
+      isRetiring: () => chargeKeys.isRetiring(),
+      signal,
+      reads: surroundings.reads,
+      clock,
+    }
+    const works = openWorks(payment, parts, surroundings)
+    return {
+      ledger,
+      sharedSender,
+      chargeKeys,
+      operator,
+      ...connect(works, chargeKeys, ending, onFault),
+    }
+  } catch (error) {
+    // Another start in this process finds it free.
+    await ledger.close()
+    throw error
   }
-  const uptoParts = upto && openUpto(upto, parts)
+}
+
+/** What works on chain. */
+type Works = {
+  readonly upto: ReturnType<typeof openUpto> | undefined
+  readonly channel: ChannelContext | undefined
+  readonly manager: ChannelManager | undefined
+  readonly collector: Collector | undefined
+}
+
+function openWorks(payment: PaidConfig, parts: Parts, { collect }: MeteredSurroundings): Works {
+  const { upto, batchSettlement } = payment
   const channel = batchSettlement && openChannels(batchSettlement, parts)
-  const manager = channel && createChannelManager(channel)
+  return {
+    upto: upto && openUpto(upto, parts),
+    channel,
+    manager: channel && createChannelManager(channel),
+    collector: collect && openCollector(payment, parts, collect),
+  }
+}
+
+function connect(
+  { upto, channel, manager, collector }: Works,
+  chargeKeys: ChargeKeys,
+  ending: AbortController,
+  onFault: (error: unknown) => void,
+): Pick<OpenMetered, 'upto' | 'channel' | 'manager' | 'collector' | 'start' | 'stop'> {
+  const { signal } = ending
   // Owned by `start` and `stop`.
   let working: Promise<unknown> | undefined
   return {
-    ledger,
-    upto: uptoParts?.context,
+    upto: upto?.context,
     channel,
     manager,
-    sharedSender,
-    chargeKeys,
-    operator,
+    collector,
     start: async () => {
       await chargeKeys.refresh().catch(onFault)
       await manager?.step().catch(onFault)
       working = Promise.all([
-        uptoParts?.start(onFault),
-        runManager(manager, onFault),
+        upto?.start(onFault),
+        manager?.run(intervalMs, onFault),
         chargeKeys.run(signal, onFault),
+        // What is claimed now is collected later: the claims of the first step came before it.
+        collector?.run(signal, onFault),
       ])
     },
     stop: async () => {
@@ -167,13 +210,6 @@ type Parts = Parameters<typeof createChannelContext>[1] & {
   readonly finalDepth: number
   readonly reads: ReadBudget | undefined
   readonly clock: () => number
-}
-
-async function runManager(
-  manager: ChannelManager | undefined,
-  onFault: (error: unknown) => void,
-): Promise<void> {
-  await manager?.run(intervalMs, onFault)
 }
 
 function openUpto(
