@@ -44,6 +44,9 @@ export type Epoch = {
   readonly hpke: HpkeKey | undefined
 }
 
+/** An epoch, and the charge keys that its keyset names. */
+export type ShownEpoch = Epoch & { readonly settlement: NamedSettlement | undefined }
+
 /** What a call adds to a payload; the epoch adds the rest. */
 export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keysetDigest'>
 
@@ -75,13 +78,16 @@ export type Epochs = {
    */
   renew(nowMs: number): Promise<void>
   /**
-   * Opens the next epoch by another configuration. From then on these epochs renew themselves no more: they sign what
-   * was begun under them, and the new ones go on with the chain of keysets.
+   * Opens the next epoch by another configuration, which goes on with the chain of keysets. Nothing else changes until
+   * it is shown; one that is not may be forgotten.
    *
-   * @throws AttestationError when there is no evidence for it; nothing has changed then.
+   * @throws AttestationError when there is no evidence for it, or these have been succeeded.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
-  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
+  /**
+   * Servers use the keys of these epochs from now on: to be called once of epochs that are to succeed others. Those renew
+   * themselves no more: they sign what was begun under them.
+   */
   show(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
@@ -112,8 +118,7 @@ const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, settlement
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
-type OpenEpoch = Epoch & {
-  readonly settlement: NamedSettlement | undefined
+type OpenEpoch = ShownEpoch & {
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
   readonly notBeforeMs: number
@@ -129,7 +134,7 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
-  readonly onShow?: (epoch: Epoch) => void
+  readonly onShow?: (epoch: ShownEpoch) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -150,12 +155,46 @@ export async function createEpochs(
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
   options.onShow?.(first)
-  return manageEpochs(first, terms, attester, options)
+  const line = createLine(first, (next, at) => openInTurn(next, attester, options, at))
+  return manageEpochs({ first, terms, line, onShown: () => undefined }, attester, options)
+}
+
+/** Keysets that name one before them in common would be a fork: one is opened after the other, whoever asks for it. */
+type OpenAfter = (terms: KeysetTerms, nowMs: number) => Promise<OpenEpoch>
+
+function createLine(
+  first: OpenEpoch,
+  open: (
+    terms: KeysetTerms,
+    at: { readonly nowMs: number; readonly previous: Uint8Array },
+  ) => Promise<OpenEpoch>,
+): OpenAfter {
+  // Both owned here. `last` never rejects.
+  let { keysetDigest: previous } = first
+  let last: Promise<unknown> = Promise.resolve()
+  return (terms, nowMs) => {
+    const opened = last.then(async () => {
+      const epoch = await open(terms, { nowMs, previous })
+      previous = epoch.keysetDigest
+      return epoch
+    })
+    last = opened.catch(() => undefined)
+    return opened
+  }
 }
 
 function manageEpochs(
-  first: OpenEpoch,
-  terms: KeysetTerms,
+  {
+    first,
+    terms,
+    line: openAfter,
+    onShown,
+  }: {
+    readonly first: OpenEpoch
+    readonly terms: KeysetTerms
+    readonly line: OpenAfter
+    readonly onShown: () => void
+  },
   attester: Attester,
   options: EpochOptions,
 ): Epochs {
@@ -165,9 +204,6 @@ function manageEpochs(
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
-
-  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
@@ -204,24 +240,23 @@ function manageEpochs(
     return epoch
   }
 
-  /** Two keysets that name one before them would be a fork: a renewal under way goes first, and none begins after it. */
   async function succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs> {
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
-    isSucceeded = true
-    try {
-      await ended(renewal)
-      const newTerms = { ...terms, ...change }
-      const next = await openAfter(newTerms, nowMs)
-      return manageEpochs(next, newTerms, attester, options)
-    } catch (error) {
-      isSucceeded = false
-      throw error
+    await ended(renewal)
+    const newTerms = { ...terms, ...change }
+    const next = await openAfter(newTerms, nowMs)
+    const onShown = (): void => {
+      isSucceeded = true
     }
+    return manageEpochs({ first: next, terms: newTerms, line: openAfter, onShown }, attester, options)
   }
 
   return {
     succeed,
-    show: () => onShow?.(epoch),
+    show: () => {
+      onShown()
+      onShow?.(epoch)
+    },
     // One under way was given its keys before: what is new now is in the one after it.
     renew: (nowMs) => ended(renewal).then(() => (isSucceeded ? undefined : renew(nowMs))),
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),

@@ -1,5 +1,7 @@
 /** What the primary tells all workers of the whole gateway. */
-import { nameChargeKeys } from '../payment/charge-key/charge-keys.ts'
+import { logKeys } from '../create-gateway.ts'
+import { createAnnouncer, type Announcer } from '../payment/charge-key/announcer.ts'
+import { renewKeyset } from './member.ts'
 import type { Primary } from './primary-state.ts'
 
 /** Ready are all or none. */
@@ -11,24 +13,31 @@ export function tellReadiness({ parts, options }: Primary): void {
 }
 
 /**
- * Keysets name the key that signs (spec/payment.md PA28.5): when another one does, the next ones are opened. `named`: what
- * was read before the first was opened.
+ * Keysets name the key that signs (spec/payment.md PA28.5): when another one does, the workers open their next ones.
+ * `undefined` without charge keys.
  */
-export function announceKeys(primary: Primary, named: string): void {
+export function followKeys(primary: Primary): Announcer | undefined {
   const { commons, serving } = primary.parts
+  const { log } = primary.options
   const { chargeKeys } = commons.payment
-  // Owned here: what all current keysets name.
-  let known = named
-  const renew = (): void => {
-    const names = nameChargeKeys(commons.payment)
-    if (names === known) return
-    known = names
-    for (const { pipe } of serving()) pipe.tell('renew', null)
-  }
-  chargeKeys?.listen(() => {
-    tellReadiness(primary)
-    renew()
+  if (chargeKeys === undefined) return undefined
+  const announcer = createAnnouncer(
+    chargeKeys,
+    async (place) => {
+      // Who only starts is looked at again when it serves.
+      const member = serving().find((each) => each === place)
+      if (member !== undefined) await renewKeyset(member)
+    },
+    (error) => {
+      log.error({ err: error }, 'the keyset of another charge key could not be opened')
+    },
+  )
+  chargeKeys.listen((isNews) => {
+    if (isNews) {
+      logKeys(chargeKeys, log)
+      tellReadiness(primary)
+    }
+    announcer.check()
   })
-  // What changed while the workers started.
-  renew()
+  return announcer
 }

@@ -4,7 +4,7 @@ import pino from 'pino'
 import type { Gateway } from '../call/gateway.ts'
 import { shareConfig } from '../config/check-workers.ts'
 import { ConfigError } from '../config/load-config.ts'
-import { createGateway, type Commons } from '../create-gateway.ts'
+import { createGateway, type Commons, type Succession } from '../create-gateway.ts'
 import { createGatewayServer, presentState } from '../http/server.ts'
 import { computeBuildDigest } from '../keys/build-digest.ts'
 import { importHpkeKey } from '../keys/hpke-key.ts'
@@ -35,7 +35,9 @@ type State = {
   serving: Serving | undefined
   readiness: Readiness
   exitCode: number
-  adopt: (() => void) | undefined
+  /** What was opened for the latest reload, and how many there were: who comes later counts. */
+  succession: Succession | undefined
+  reloads: number
 }
 
 const exitOrphan = 70
@@ -51,7 +53,8 @@ export function runWorker(environment: Environment): void {
     serving: undefined,
     readiness: { isReady: false, isSelling: true },
     exitCode: exitOrphan,
-    adopt: undefined,
+    succession: undefined,
+    reloads: 0,
   }
   // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
   process.once('disconnect', () => process.exit(state.exitCode))
@@ -109,7 +112,7 @@ function gatewayOf(state: State): Gateway {
 
 type LifeQuestions = Pick<
   WorkerQuestions,
-  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'stop'
+  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'giveUp' | 'stop'
 >
 
 function createLifeAnswers(state: State): Answers<LifeQuestions> {
@@ -132,11 +135,22 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
     reload: async ({ loaded, offerAtMs }) => {
       const { order, live } = servingOf(state)
       const config = shareConfig(loaded.config, order.slot)
-      state.adopt = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
+      const reload = await giveUp(state)
+      const succession = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
+      if (reload === state.reloads) {
+        state.succession = succession
+        return
+      }
+      // It took too long: nobody waits for this configuration any more.
+      await succession.drop()
+      throw new Error('this reload was given up')
     },
     adopt: () => {
-      state.adopt?.()
-      state.adopt = undefined
+      state.succession?.adopt()
+      state.succession = undefined
+    },
+    giveUp: async () => {
+      await giveUp(state)
     },
     stop: async () => {
       state.readiness = { isReady: false, isSelling: false }
@@ -146,6 +160,16 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       await closeServing(live, server)
     },
   }
+}
+
+/** What was opened is dropped, what is being opened will be. Gives the number of a reload that begins now. */
+async function giveUp(state: State): Promise<number> {
+  const { succession } = state
+  state.succession = undefined
+  state.reloads += 1
+  const reload = state.reloads
+  await succession?.drop()
+  return reload
 }
 
 type LookupQuestions = Pick<WorkerQuestions, 'findReceipt' | 'findAnswer' | 'snapshot'>
@@ -247,6 +271,9 @@ function createCommons(
         },
         done: (isStored) => pipe.ask('turnDone', isStored),
       }
+    },
+    keysetShown: (names) => {
+      pipe.tell('keysetShown', names)
     },
     sealed,
     ...(openGradientKey === undefined
