@@ -9,7 +9,7 @@ import {
   type ChargeKeys,
 } from '../src/payment/charge-key/charge-keys.ts'
 import { chooseKey } from '../src/payment/charge-key/choose-key.ts'
-import { judgeKey, type KeyRecord } from '../src/payment/charge-key/key-standing.ts'
+import { judgeKey, type KeyRecord } from '@countersign/contracts/key-standing'
 import { loadEvmCurve } from '../src/payment/evm-curve.ts'
 
 const curve = await loadEvmCurve()

@@ -248,7 +248,11 @@ function manageEpochs(
     const onShown = (): void => {
       isSucceeded = true
     }
-    return manageEpochs({ first: next, terms: newTerms, line: openAfter, onShown }, attester, options)
+    return manageEpochs(
+      { first: next, terms: newTerms, line: openAfter, onShown },
+      attester,
+      options,
+    )
   }
 
   return {

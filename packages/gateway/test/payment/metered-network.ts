@@ -25,6 +25,8 @@ export type MeteredOperator = {
   readonly settler: Hex
   readonly authorizer: Hex
   readonly settlementKey: Hex
+  /** Proposes, guards and owns. */
+  readonly ownerKey: Hex
   /** Registers another settlement key beside those before, and gives it; for a day, or until this time on the chain. */
   attestKey(untilSeconds?: number): Promise<Hex>
   /** Registers this key beside those before. */
@@ -44,8 +46,8 @@ export type MeteredOperator = {
 /** A chain with gateways of their own. */
 export type MeteredNetwork = {
   readonly chain: TestChain
-  /** A new gateway's contracts and keys. */
-  createOperator(): Promise<MeteredOperator>
+  /** A new gateway's contracts and keys; where the timelock has a delay, no key is registered. */
+  createOperator(minDelaySeconds?: number): Promise<MeteredOperator>
   /** A key that holds test USDC, of which Permit2 may take all. */
   createPayer(): Promise<Hex>
   /** A key that holds test USDC: enough for deposits by EIP-3009. */
@@ -69,7 +71,8 @@ export async function startMeteredNetwork(
   let operators = 0
   return {
     chain,
-    createOperator: () => deployOperator(chain, keccak256(toHex(`gateway ${operators++}`))),
+    createOperator: (minDelaySeconds = 0) =>
+      deployOperator(chain, keccak256(toHex(`gateway ${operators++}`)), minDelaySeconds),
     createPayer: () => createApprovedPayer(chain),
     createChannelPayer: () => nextPayerKey(chain),
     balanceOf: (owner) =>
@@ -274,13 +277,18 @@ export async function signFor(
 }
 
 /** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
-async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<MeteredOperator> {
+async function deployOperator(
+  chain: TestChain,
+  gatewayId: Hex,
+  minDelaySeconds: number,
+): Promise<MeteredOperator> {
   const settlementKey = chain.nextSettlementKey()
-  const account = privateKeyToAccount(chain.nextSettlementKey())
+  const ownerKey = chain.nextSettlementKey()
+  const account = privateKeyToAccount(ownerKey)
   const wallet = createWalletClient({ account, chain: baseSepolia, transport: http(chain.rpcUrl) })
   const x402 = baseSepoliaX402
   const { address: owner } = account
-  const roles = { minDelaySeconds: 0, proposers: [owner], guardian: owner }
+  const roles = { minDelaySeconds, proposers: [owner], guardian: owner }
   const { timelock, registry } = planRegistry({ x402, ...roles })
   const contracts = planOperator({
     x402,
@@ -329,13 +337,14 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
     contracts.settler,
     contracts.authorizer,
     contracts.payee,
-    ...(await attest(settlementKey)),
+    ...(minDelaySeconds === 0 ? await attest(settlementKey) : []),
   )
   return {
     payee: contracts.payee.address,
     settler: contracts.settler.address,
     authorizer: contracts.authorizer.address,
     settlementKey,
+    ownerKey,
     attestKey: async (untilSeconds) => {
       const key = chain.nextSettlementKey()
       await send(...(await attest(key, untilSeconds)))

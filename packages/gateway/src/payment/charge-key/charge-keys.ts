@@ -2,6 +2,7 @@
  * Owner of the charge keys: asks the registry for them, says which one signs and whether anything may be sold, and takes
  * others while the gateway runs (spec/payment.md PA28). No key signs before the keysets name it.
  */
+import type { KeyStanding } from '@countersign/contracts/key-standing'
 import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { hexToBytes } from 'viem'
 import { ConfigError } from '../../config/load-config.ts'
@@ -11,7 +12,6 @@ import { pause } from '../exact/pause.ts'
 import { nothingRead, standingOf, type KeyReading } from './choose-key.ts'
 import { createKeyOwner, type Place } from './key-owner.ts'
 import { findSigner, foresee, listHeld, type HeldKey, type NamedKeys } from './key-state.ts'
-import type { KeyStanding } from './key-standing.ts'
 
 type Hex = `0x${string}`
 
