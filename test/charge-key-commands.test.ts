@@ -197,5 +197,12 @@ test(
     process.kill(running.pid, 'SIGHUP')
     await running.logged('configuration was reloaded', 3)
     await payOnce()
+
+    // Stolen, perhaps: the guardian's word, and nothing is sold any more.
+    const [stolen = ''] = blocks.slice(-1)
+    expect(await sh(stolen)).toMatch(/^revoke 0x[0-9a-f]{40}: 0x/)
+    process.kill(running.pid, 'SIGHUP')
+    await running.logged('configuration was reloaded', 4)
+    expect(await (await fetch(`${running.url}/readyz`)).text()).toContain('charge-key-untrusted')
   },
 )

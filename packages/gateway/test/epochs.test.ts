@@ -271,6 +271,30 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
   expect(opened).toHaveLength(4)
 })
 
+test('goes on when its successor is given up, in the same chain, and can be succeeded again', async () => {
+  const { epochs, opened } = await open()
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
+  await epochs.succeed(change, startMs + 1)
+  // Nobody shows it.
+  await epochs.renew(startMs + 2)
+  const current = await epochs.current(startMs + 2)
+  expect(toHex(keysetOf(current).configDigest)).not.toBe(toHex(change.configDigest))
+  const [late, next] = await Promise.all([
+    epochs.succeed(change, startMs + 3),
+    epochs.succeed(change, startMs + 3),
+  ])
+  next.show()
+  await expect(epochs.succeed(change, startMs + 4)).rejects.toMatchObject({ code: 'attester-busy' })
+  await next.renew(startMs + 5)
+  expect(opened).toHaveLength(6)
+  const chain = opened.map((epoch) => hexOf(keysetOf(epoch).previousKeysetDigest))
+  expect(chain).toEqual([
+    undefined,
+    ...opened.slice(0, -1).map((epoch) => toHex(epoch.keysetDigest)),
+  ])
+  expect(late).not.toBe(next)
+})
+
 test('a new keyset signs when its turn says that it may be shown, and that of another configuration when it is adopted', async () => {
   const stored: string[] = []
   const shown: string[] = []
