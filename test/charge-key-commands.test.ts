@@ -63,46 +63,105 @@ async function until(isSo: () => Promise<boolean>, what: string): Promise<void> 
   }
 }
 
+type Day = {
+  readonly folder: string
+  readonly file: string
+  /** The operator's machine and the gateway's are one here. */
+  readonly sh: (block: string) => Promise<string>
+  readonly command: (...args: readonly string[]) => Promise<Ended>
+  readonly onChain: readonly string[]
+  readonly nextKey: () => string
+  readonly stateOf: (address: string) => Promise<unknown>
+  readonly isWaiting: (address: string) => Promise<boolean>
+  readonly start: () => Promise<RunningGateway>
+}
+
+async function createDay(): Promise<Day> {
+  const folder = createGatewayFolder()
+  const operator = await network.createOperator(delaySeconds)
+  const { rpcUrl } = network.chain
+  const file = join(folder, 'charge-keys')
+  const secret = Buffer.from(operator.ownerKey.slice(2), 'hex')
+  const keystore = await encryptKeystore(secret, Buffer.from('secret'), 1024)
+  writeFileSync(join(folder, 'operator.json'), keystore, { mode: 0o600 })
+  let gateway: RunningGateway | undefined
+  onTestFinished(async () => {
+    await gateway?.kill()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const sh = async (block: string): Promise<string> => {
+    const { stdout } = await promisify(execFile)('sh', ['-c', tools + block], {
+      cwd: folder,
+      env: {
+        PATH: process.env['PATH'],
+        NODE: process.execPath,
+        CLI: cli,
+        RPC: rpcUrl,
+        GATEWAY: gateway?.url ?? '',
+        COUNTERSIGN_WALLET_PASSWORD: 'secret',
+      },
+    })
+    return stdout
+  }
+  const nextKey = (): string => readFileSync(join(folder, 'next-key'), 'utf8').trim()
+  const command = (...args: readonly string[]): Promise<Ended> =>
+    runInProcess(['charge-keys', ...args], { COUNTERSIGN_OPERATOR_KEY: operator.ownerKey })
+  const onChain = ['--terms', join(folder, 'terms.json'), '--rpc', rpcUrl]
+  const stateOf = async (address: string): Promise<unknown> => {
+    const { out, err } = await command('show', address, ...onChain, '--file', file, '--json')
+    expect(err).toBe('')
+    const { keys }: { readonly keys: readonly object[] } = JSON.parse(out)
+    return keys[0]
+  }
+  return {
+    folder,
+    file,
+    sh,
+    command,
+    onChain,
+    nextKey,
+    stateOf,
+    isWaiting: async (address) => JSON.stringify(await stateOf(address)).includes('announced'),
+    start: async () => {
+      gateway = await startMeteredGateway(network, operator, {
+        providerUrl: provider.url,
+        folder,
+        chargeKeysFile: file,
+        limits: { totalTimeoutMs: 60_000 },
+        upto: null,
+        batch: { maxUnclaimedAtomic: '1' },
+      })
+      return gateway
+    },
+  }
+}
+
+/** Pays a call and waits until what the channel was charged in all is claimed. */
+function createPayer(): (gateway: RunningGateway) => Promise<void> {
+  const client = createMeteredClient(network, network.createChannelPayer(), 'batch-settlement')
+  return async ({ url }) => {
+    const answer = await wrapFetchWithPayment(fetch, client)(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      body: chatBody('loopback-echo', false),
+    })
+    expect(answer.status, await answer.clone().text()).toBe(200)
+    const { extra } = decodePaymentResponseHeader(answer.headers.get('payment-response') ?? '')
+    const state: { readonly channelId: Hex; readonly chargedCumulativeAmount: string } = JSON.parse(
+      JSON.stringify(extra?.['channelState']),
+    )
+    const charged = BigInt(state.chargedCumulativeAmount)
+    const claimed = async (): Promise<boolean> =>
+      (await network.channelOf(state.channelId))[1] === charged
+    await until(claimed, 'a claim')
+  }
+}
+
 test(
   'the guide: a key is made, announced, registered after the delay, signs, and what it claims lands',
   slow,
   async () => {
-    const folder = createGatewayFolder()
-    const operator = await network.createOperator(delaySeconds)
-    const { rpcUrl } = network.chain
-    const file = join(folder, 'charge-keys')
-    const secret = Buffer.from(operator.ownerKey.slice(2), 'hex')
-    const keystore = await encryptKeystore(secret, Buffer.from('secret'), 1024)
-    writeFileSync(join(folder, 'operator.json'), keystore, { mode: 0o600 })
-    let gateway: RunningGateway | undefined
-    onTestFinished(async () => {
-      await gateway?.kill()
-      rmSync(folder, { recursive: true, force: true })
-    })
-    const sh = async (block: string): Promise<string> => {
-      const { stdout } = await promisify(execFile)('sh', ['-c', tools + block], {
-        cwd: folder,
-        env: {
-          PATH: process.env['PATH'],
-          NODE: process.execPath,
-          CLI: cli,
-          RPC: rpcUrl,
-          GATEWAY: gateway?.url ?? '',
-          COUNTERSIGN_WALLET_PASSWORD: 'secret',
-        },
-      })
-      return stdout
-    }
-    const nextKey = (): string => readFileSync(join(folder, 'next-key'), 'utf8').trim()
-    const command = (...args: readonly string[]): Promise<Ended> =>
-      runInProcess(['charge-keys', ...args], { COUNTERSIGN_OPERATOR_KEY: operator.ownerKey })
-    const onChain = ['--terms', join(folder, 'terms.json'), '--rpc', rpcUrl]
-    const stateOf = async (address: string): Promise<unknown> => {
-      const { out, err } = await command('show', address, ...onChain, '--file', file, '--json')
-      expect(err).toBe('')
-      const { keys }: { readonly keys: readonly object[] } = JSON.parse(out)
-      return keys[0]
-    }
+    const { folder, file, sh, command, onChain, nextKey, stateOf, isWaiting, start } =
+      await createDay()
 
     // The first day: nothing is registered, and nothing sold.
     expect(await sh(blockWith('charge-keys make'))).toBe('')
@@ -111,16 +170,7 @@ test(
     expect(statSync(file).mode & 0o777).toBe(0o600)
     const [line] = text.split('\n')
     expect(privateKeyToAddress(`0x${line?.slice(2) ?? ''}`)).toBe(first)
-    const options = {
-      providerUrl: provider.url,
-      folder,
-      chargeKeysFile: file,
-      limits: { totalTimeoutMs: 60_000 },
-      upto: null,
-      batch: { maxUnclaimedAtomic: '1' },
-    }
-    gateway = await startMeteredGateway(network, operator, options)
-    const running = gateway
+    const running = await start()
     await sh(blockWith('curl -s'))
     expect(await stateOf(first)).toEqual({
       address: first.toLowerCase(),
@@ -134,31 +184,14 @@ test(
     expect([again.code, again.err]).toEqual([1, expect.stringContaining('is announced already')])
     const early = await command('execute', first, ...onChain)
     if (early.code !== 0) expect(early.err).toContain('is not due before')
-    await until(async () => !JSON.stringify(await stateOf(first)).includes('announced'), 'due')
+    await until(async () => !(await isWaiting(first)), 'due')
     if (early.code !== 0) await sh(blockWith('charge-keys execute'))
     expect(await sh(blockWith('charge-keys show'))).toContain(
       `${first.toLowerCase()}  charge: good, in the file`,
     )
     await running.logged('"isSelling":true')
-    const client = createMeteredClient(network, network.createChannelPayer(), 'batch-settlement')
-    const payOnce = async (): Promise<void> => {
-      const answer = await wrapFetchWithPayment(fetch, client)(
-        `${running.url}/v1/chat/completions`,
-        {
-          method: 'POST',
-          body: chatBody('loopback-echo', false),
-        },
-      )
-      expect(answer.status, await answer.clone().text()).toBe(200)
-      const { extra } = decodePaymentResponseHeader(answer.headers.get('payment-response') ?? '')
-      const state: { readonly channelId: Hex; readonly chargedCumulativeAmount: string } =
-        JSON.parse(JSON.stringify(extra?.['channelState']))
-      const charged = BigInt(state.chargedCumulativeAmount)
-      const claimed = async (): Promise<boolean> =>
-        (await network.channelOf(state.channelId))[1] === charged
-      await until(claimed, 'a claim')
-    }
-    await payOnce()
+    const pay = createPayer()
+    await pay(running)
 
     // The second day. A key that no keyset names is not announced.
     await sh(blockWith('charge-keys make'))
@@ -171,7 +204,7 @@ test(
     process.kill(running.pid, 'SIGHUP')
     await running.logged('configuration was reloaded')
     await sh(blockWith('charge-keys schedule'))
-    await until(async () => !JSON.stringify(await stateOf(second)).includes('announced'), 'due')
+    await until(async () => !(await isWaiting(second)), 'due')
     const executed = await command('execute', second, ...onChain, '--json')
     expect([executed.code, executed.err]).toEqual([0, ''])
     expect(JSON.parse(executed.out)).toMatchObject({
@@ -190,13 +223,13 @@ test(
     const revoked = await command('revoke', first, ...onChain, ...since)
     expect([revoked.code, revoked.err]).toEqual([0, ''])
     expect(await stateOf(first)).toMatchObject({ mayDo: 'nothing', why: 'revoked' })
-    await payOnce()
+    await pay(running)
 
     writeFileSync(join(folder, 'old-key'), first)
     expect(await sh(blockWith('charge-keys drop'))).toContain('is gone from charge-keys')
     process.kill(running.pid, 'SIGHUP')
     await running.logged('configuration was reloaded', 3)
-    await payOnce()
+    await pay(running)
 
     // Stolen, perhaps: the guardian's word, and nothing is sold any more.
     const [stolen = ''] = blocks.slice(-1)

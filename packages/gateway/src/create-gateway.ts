@@ -23,8 +23,9 @@ import { createPayerLimits, type CallLimits, type PayerLimits } from './limits/p
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { createAnnouncer, type Announcer } from './payment/charge-key/announcer.ts'
-import type { ChargeKeys, KeyChange } from './payment/charge-key/charge-keys.ts'
+import type { Announcer } from './payment/charge-key/announcer.ts'
+import { followKeys } from './payment/charge-key/follow-keys.ts'
+import type { KeyChange } from './payment/charge-key/charge-keys.ts'
 import type { NamedKeys } from './payment/charge-key/key-state.ts'
 import { reloadChargeKeys } from './payment/charge-key/reload-keys.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
@@ -125,7 +126,7 @@ export async function createGateway(
     random,
     nowMs,
   }
-  gateway.announcer = followKeys(gateway)
+  gateway.announcer = followOwnKeys(gateway)
   await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
 }
@@ -183,36 +184,19 @@ function describePayment({ payees, operator }: Payment): {
 /** The place of a process that shows keysets alone. */
 const thisProcess: unique symbol = Symbol('this process')
 
-/** The keyset names the key that signs: when another one does, the next keyset is opened. */
-function followKeys({ chargeKeys, epochs, nowMs, log }: Gateway): Announcer | undefined {
-  if (chargeKeys === undefined) return undefined
-  const announcer = createAnnouncer(
-    chargeKeys,
-    () => epochs.renew(nowMs()),
-    (error) => {
-      log.error({ err: error }, 'the keyset of another charge key could not be opened')
-    },
-  )
-  chargeKeys.listen((isNews) => {
-    if (isNews) logKeys(chargeKeys, log)
-    announcer.check()
+function followOwnKeys({ chargeKeys, epochs, nowMs, log }: Gateway): Announcer | undefined {
+  return followKeys(chargeKeys, log, {
+    renew: () => epochs.renew(nowMs()),
+    onNews: () => undefined,
   })
-  // What changed while evidence was made.
-  announcer.check()
-  return announcer
-}
-
-/** For the operator. */
-export function logKeys(chargeKeys: ChargeKeys, log: Logger): void {
-  log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
 }
 
 /** A gateway that waits to take the place of another one. One of the two is called, once. */
 export type Succession = {
   /** The new one is the current one: its keyset is shown, its charge keys are used. */
-  adopt(): Gateway
+  readonly adopt: () => Gateway
   /** It never will be. The old one goes on. */
-  drop(): Promise<void>
+  readonly drop: () => Promise<void>
 }
 
 /**
@@ -250,7 +234,7 @@ export async function succeedGateway(
     const { commit } = keys
     const adopt = (): Gateway => {
       next.requestMemory.limit(config.limits.maxHeldRequestBytes)
-      next.announcer = followKeys(next)
+      next.announcer = followOwnKeys(next)
       epochs.show()
       commit()
       return next

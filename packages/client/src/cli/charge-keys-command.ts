@@ -271,13 +271,15 @@ function toText(line: KeyLine): string {
 }
 
 function timesOf(line: KeyLine): Readonly<Record<string, string | undefined>> {
-  const time = (seconds: number | undefined): string | undefined =>
-    seconds === undefined ? undefined : toUtc(seconds)
   return {
-    due: time(line.readyAtSeconds),
-    trustedFrom: time(line.trustedFromSeconds),
-    trustedUntil: time(line.trustedUntilSeconds),
-    settlesUntil: time(line.settlesUntilSeconds),
-    revokedFrom: time(line.revokedAtSeconds),
+    due: toTime(line.readyAtSeconds),
+    trustedFrom: toTime(line.trustedFromSeconds),
+    trustedUntil: toTime(line.trustedUntilSeconds),
+    settlesUntil: toTime(line.settlesUntilSeconds),
+    revokedFrom: toTime(line.revokedAtSeconds),
   }
+}
+
+function toTime(seconds: number | undefined): string | undefined {
+  return seconds === undefined ? undefined : toUtc(seconds)
 }

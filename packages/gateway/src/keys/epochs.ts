@@ -10,6 +10,7 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
+import { createKeysetLine, type KeysetLine } from './keyset-line.ts'
 import { createKeys, type KeyPlan, type KeysetTurn, type TakeTurn } from './keyset-turn.ts'
 import { describeKeys } from './name-keys.ts'
 import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
@@ -155,49 +156,23 @@ export async function createEpochs(
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
   options.onShow?.(first)
-  const line = createLine(first, (next, at) => openInTurn(next, attester, options, at))
-  return manageEpochs({ first, terms, line, onShown: () => undefined }, attester, options)
+  const openAfter = createKeysetLine<KeysetTerms, OpenEpoch>(first, (next, at) =>
+    openInTurn(next, attester, options, at),
+  )
+  return manageEpochs({ first, terms, openAfter, onShown: () => undefined }, attester, options)
 }
 
-/** Keysets that name one before them in common would be a fork: one is opened after the other, whoever asks for it. */
-type OpenAfter = (terms: KeysetTerms, nowMs: number) => Promise<OpenEpoch>
-
-function createLine(
-  first: OpenEpoch,
-  open: (
-    terms: KeysetTerms,
-    at: { readonly nowMs: number; readonly previous: Uint8Array },
-  ) => Promise<OpenEpoch>,
-): OpenAfter {
-  // Both owned here. `last` never rejects.
-  let { keysetDigest: previous } = first
-  let last: Promise<unknown> = Promise.resolve()
-  return (terms, nowMs) => {
-    const opened = last.then(async () => {
-      const epoch = await open(terms, { nowMs, previous })
-      previous = epoch.keysetDigest
-      return epoch
-    })
-    last = opened.catch(() => undefined)
-    return opened
-  }
+/** What epochs go on from. */
+type EpochStart = {
+  readonly first: OpenEpoch
+  readonly terms: KeysetTerms
+  /** Opens the next one, in line with all others that have the first in common. */
+  readonly openAfter: KeysetLine<KeysetTerms, OpenEpoch>
+  readonly onShown: () => void
 }
 
-function manageEpochs(
-  {
-    first,
-    terms,
-    line: openAfter,
-    onShown,
-  }: {
-    readonly first: OpenEpoch
-    readonly terms: KeysetTerms
-    readonly line: OpenAfter
-    readonly onShown: () => void
-  },
-  attester: Attester,
-  options: EpochOptions,
-): Epochs {
+function manageEpochs(start: EpochStart, attester: Attester, options: EpochOptions): Epochs {
+  const { first, terms, openAfter } = start
   const { onError, onShow } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
@@ -248,17 +223,13 @@ function manageEpochs(
     const onShown = (): void => {
       isSucceeded = true
     }
-    return manageEpochs(
-      { first: next, terms: newTerms, line: openAfter, onShown },
-      attester,
-      options,
-    )
+    return manageEpochs({ first: next, terms: newTerms, openAfter, onShown }, attester, options)
   }
 
   return {
     succeed,
     show: () => {
-      onShown()
+      start.onShown()
       onShow?.(epoch)
     },
     // One under way was given its keys before: what is new now is in the one after it.

@@ -133,11 +133,10 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
       return row === undefined ? undefined : blob(row['digest'])
     },
-    latestKeysets: (count) =>
-      database
-        .prepare('SELECT statement FROM keyset ORDER BY number DESC LIMIT ?')
-        .all(count)
-        .map((row) => blob(row['statement'])),
+    latestKeysets: (count) => {
+      const latest = database.prepare('SELECT statement FROM keyset ORDER BY number DESC LIMIT ?')
+      return latest.all(count).map((row) => blob(row['statement']))
+    },
     removeOlderThan(timeMs) {
       // Rows were written in the order of time, within the moments of a flush: the first young one ends the old ones.
       database

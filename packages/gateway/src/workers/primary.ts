@@ -21,7 +21,7 @@ import { lastWordsMs, type Primary, type PrimaryOptions } from './primary-state.
 import { reload } from './reload.ts'
 import { makeSharedFiles } from './shared-files.ts'
 import { createSumMetrics } from './sum-metrics.ts'
-import { followKeys } from './tell-readiness.ts'
+import { followSharedKeys } from './tell-readiness.ts'
 
 /**
  * Runs until SIGTERM or SIGINT (or the parent's end), as one process does. SIGHUP reads the configuration again.
@@ -142,7 +142,7 @@ async function openPrimary(
     announcer: undefined,
     receipts,
   }
-  primary.announcer = followKeys(primary)
+  primary.announcer = followSharedKeys(primary)
   return primary
 }
 

@@ -3,7 +3,7 @@ import { keyRegistryAbi } from '@countersign/contracts/key-registry'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { planOperator, planRegistry } from '@countersign/contracts/operator'
-import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
+import { planKeyRegistration } from '@countersign/contracts/register-key'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from '@x402/core/http'
 import type { PaymentPayload, PaymentRequired } from '@x402/core/types'
@@ -59,7 +59,6 @@ export type MeteredNetwork = {
 }
 
 const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
-const noBytes: Hex = `0x${'0'.repeat(64)}`
 
 /** Starts the chain, whose payers hold this much. */
 export async function startMeteredNetwork(
@@ -309,28 +308,8 @@ async function deployOperator(
       if (status !== 'success') throw new Error('a transaction of an operator failed')
     }
   }
-  const attest = async (key: Hex, untilSeconds?: number) => {
-    const { timestamp } = await chain.client.getBlock()
-    const from = Number(timestamp)
-    const register = encodeFunctionData({
-      abi: keyRegistryAbi,
-      functionName: 'registerKey',
-      args: [
-        gatewayId,
-        privateKeyToAddress(key),
-        from,
-        untilSeconds ?? from + 86_400,
-        keccak256('0x77'),
-      ],
-    })
-    const call = [registry.address, 0n, register, noBytes, noBytes] as const
-    const abi = registryTimelockAbi
-    const to = timelock.address
-    return [
-      { to, data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }) },
-      { to, data: encodeFunctionData({ abi, functionName: 'execute', args: call }) },
-    ]
-  }
+  const attest = async (key: Hex, untilSeconds?: number): ReturnType<typeof planAttestation> =>
+    planAttestation(chain, { timelock, registry, gatewayId }, key, untilSeconds)
   await send(
     timelock,
     registry,
@@ -362,6 +341,30 @@ async function deployOperator(
       }),
     terms: { gatewayId, payeeOwner: owner, ...roles },
   }
+}
+
+/** Announces a key and registers it, where there is no delay. */
+async function planAttestation(
+  chain: TestChain,
+  contracts: {
+    readonly timelock: { readonly address: Hex }
+    readonly registry: { readonly address: Hex }
+    readonly gatewayId: Hex
+  },
+  key: Hex,
+  untilSeconds?: number,
+): Promise<readonly { readonly to: Hex; readonly data: Hex }[]> {
+  const { timelock, registry, gatewayId } = contracts
+  const from = Number((await chain.client.getBlock()).timestamp)
+  const where = { timelock: timelock.address, registry: registry.address }
+  const { announce, register } = planKeyRegistration(where, 0, {
+    gatewayId,
+    key: privateKeyToAddress(key),
+    validFromSeconds: from,
+    validUntilSeconds: untilSeconds ?? from + 86_400,
+    keysetDigest: keccak256('0x77'),
+  })
+  return [announce, register]
 }
 
 /** A payer that lets Permit2 move its money, as `upto` needs. */

@@ -10,8 +10,16 @@ import type { EvmCurve } from '../evm-curve.ts'
 import { createSettlementAccount } from '../exact/sender.ts'
 import { pause } from '../exact/pause.ts'
 import { nothingRead, standingOf, type KeyReading } from './choose-key.ts'
-import { createKeyOwner, type Place } from './key-owner.ts'
-import { findSigner, foresee, listHeld, type HeldKey, type NamedKeys } from './key-state.ts'
+import { createKeyOwner, type KeyOwner, type Place } from './key-owner.ts'
+import {
+  findSigner,
+  foresee,
+  listHeld,
+  type ConfiguredKeys,
+  type HeldKey,
+  type KeyState,
+  type NamedKeys,
+} from './key-state.ts'
 
 type Hex = `0x${string}`
 
@@ -36,9 +44,9 @@ export type SettlementKeys = {
 /** Keys that keysets are to name before they sign. One of the two is called, once. */
 export type KeyChange = {
   /** The keysets that name them are current: they are the keys of now. */
-  commit(): void
+  readonly commit: () => void
   /** They never were. */
-  undo(): void
+  readonly undo: () => void
 }
 
 /** The keys of a process. */
@@ -98,66 +106,14 @@ const badPauseMs = 1000
 
 /** Keys of which nothing is known yet and which no keyset names: call `refresh`, then `run`; and `shown`. */
 export function createChargeKeys(options: ChargeKeyOptions): ChargeKeys {
-  const { curve, read, clock } = options
+  const { curve, read, clock, longestCallMs } = options
   const isAsked = read !== undefined
-  const owner = createKeyOwner(
-    {
-      configured: { keys: options.keys.map(holdKey), horizonMs: options.longestCallMs + settleMs },
-      coming: undefined,
-      leaving: undefined,
-      announced: new Set(),
-      reading: nothingRead,
-      choice: undefined,
-    },
-    isAsked,
-    clock,
-  )
-  // Owned here: readings do not run side by side.
-  let refreshing: Promise<void> | undefined
-
-  function refresh(): Promise<void> {
-    refreshing ??= readNow().finally(() => {
-      refreshing = undefined
-    })
-    return refreshing
+  const configured = {
+    keys: options.keys.map(holdKey),
+    horizonMs: longestCallMs + settleMs,
   }
-
-  async function readNow(): Promise<void> {
-    const asked = listHeld(owner.state())
-    const found = await read?.(asked.map(({ address }) => address))
-    // Others have come meanwhile: the answer says nothing of them.
-    if (found === undefined || listHeld(owner.state()).some((key) => !asked.includes(key))) return
-    owner.put({ reading: { ...found, readAtMs: clock() } })
-  }
-
-  async function replace(keys: readonly Hex[], longestCallMs: number): Promise<KeyChange> {
-    // Who asks now would be told of the keys of before.
-    await refreshing?.catch(() => undefined)
-    const held = listHeld(owner.state())
-    const known = new Map(held.map((key) => [key.address, key]))
-    const next = keys.map(holdKey).map((key) => known.get(key.address) ?? key)
-    const asked = [...new Set([...held, ...next])].map(({ address }) => address)
-    const found = await read?.(asked).catch(() => undefined)
-    const before = owner.current()
-    const reading = found === undefined ? before.reading : { ...found, readAtMs: clock() }
-    const coming = { keys: next, horizonMs: longestCallMs + settleMs }
-    const choice = foresee({ ...before, reading }, coming, isAsked, clock())
-    const signer = findSigner(before, isAsked, clock())
-    if (!next.includes(signer) && before.choice?.isSelling === true && choice?.isSelling !== true) {
-      const { address } = signer.account
-      throw new ConfigError(`charge key ${address} signs, and no other one is good: leave it there`)
-    }
-    // Told by `commit` or `undo`: the keysets of the new configuration name them.
-    owner.putQuietly({ coming, reading })
-    return {
-      commit: () => {
-        owner.commit(coming)
-      },
-      undo: () => {
-        owner.put({ coming: undefined })
-      },
-    }
-  }
+  const owner = createKeyOwner(startOf(configured), isAsked, clock)
+  const refresh = createReadings(owner, options)
 
   return {
     sign: (digest) => {
@@ -174,46 +130,123 @@ export function createChargeKeys(options: ChargeKeyOptions): ChargeKeys {
     isGood: () => owner.current().choice?.isSelling === true,
     isRetiring: () => {
       const { choice } = owner.current()
-      return (
-        choice !== undefined &&
-        !choice.isSelling &&
-        (choice.standing === 'trusted' || choice.standing === 'settling')
-      )
+      if (choice === undefined || choice.isSelling) return false
+      return choice.standing === 'trusted' || choice.standing === 'settling'
     },
-    report: () => {
-      const state = owner.state()
-      const { reading, configured, announced } = state
-      const moment = { nowMs: clock(), horizonMs: configured.horizonMs }
-      return listHeld(state).map((key) => ({
-        address: key.account.address,
-        standing: isAsked ? standingOf(key.address, reading, moment) : 'unasked',
-        isAnnounced: announced.has(key),
-      }))
+    report: () => reportOn(owner.state(), isAsked, clock()),
+    replace: async (keys, longestMs) => {
+      // Who asks now would be told of the keys of before.
+      await refresh.ended()
+      return replaceKeys(owner, options, {
+        keys: keys.map(holdKey),
+        horizonMs: longestMs + settleMs,
+      })
     },
-    replace,
     shown: owner.shown,
     gone: owner.gone,
     behind: owner.behind,
-    refresh,
+    refresh: refresh.now,
     refreshSoon: () => {
       // The next reading is not far, and says what is wrong.
-      refresh().catch(() => undefined)
+      refresh.now().catch(() => undefined)
     },
     listen: owner.listen,
     run: async (signal, onFault) => {
       while (!signal.aborted) {
         const { choice } = owner.current()
-        const untilMs =
-          choice?.isSelling === true
-            ? Math.min(goodPauseMs, choice.sellsUntilMs - clock())
-            : badPauseMs
+        const isSelling = choice?.isSelling === true
+        const untilMs = isSelling
+          ? Math.min(goodPauseMs, choice.sellsUntilMs - clock())
+          : badPauseMs
         // Only the signal ends a pause.
         await pause(Math.max(untilMs, badPauseMs), signal).catch(() => undefined)
-        await refresh().catch(onFault)
+        await refresh.now().catch(onFault)
         if (!signal.aborted) owner.remind()
       }
     },
   }
+}
+
+function startOf(configured: ConfiguredKeys): KeyState {
+  return {
+    configured,
+    coming: undefined,
+    leaving: undefined,
+    announced: new Set(),
+    reading: nothingRead,
+    choice: undefined,
+  }
+}
+
+/** Readings of the registry, which do not run side by side. */
+function createReadings(
+  owner: KeyOwner,
+  { read, clock }: Pick<ChargeKeyOptions, 'read' | 'clock'>,
+): { readonly now: () => Promise<void>; readonly ended: () => Promise<void> } {
+  // Owned here.
+  let running: Promise<void> | undefined
+
+  async function readNow(): Promise<void> {
+    const asked = listHeld(owner.state())
+    const found = await read?.(asked.map(({ address }) => address))
+    // Others have come meanwhile: the answer says nothing of them.
+    if (found === undefined || listHeld(owner.state()).some((key) => !asked.includes(key))) return
+    owner.put({ reading: { ...found, readAtMs: clock() } })
+  }
+
+  return {
+    now: () => {
+      running ??= readNow().finally(() => {
+        running = undefined
+      })
+      return running
+    },
+    ended: async () => {
+      await running?.catch(() => undefined)
+    },
+  }
+}
+
+async function replaceKeys(
+  owner: KeyOwner,
+  { read, clock }: Pick<ChargeKeyOptions, 'read' | 'clock'>,
+  given: ConfiguredKeys,
+): Promise<KeyChange> {
+  const isAsked = read !== undefined
+  const held = listHeld(owner.state())
+  const known = new Map(held.map((key) => [key.address, key]))
+  const keys = given.keys.map((key) => known.get(key.address) ?? key)
+  const asked = [...new Set([...held, ...keys])].map(({ address }) => address)
+  const found = await read?.(asked).catch(() => undefined)
+  const before = owner.current()
+  const reading = found === undefined ? before.reading : { ...found, readAtMs: clock() }
+  const coming = { keys, horizonMs: given.horizonMs }
+  const choice = foresee({ ...before, reading }, coming, isAsked, clock())
+  const signer = findSigner(before, isAsked, clock())
+  if (!keys.includes(signer) && before.choice?.isSelling === true && choice?.isSelling !== true) {
+    const { address } = signer.account
+    throw new ConfigError(`charge key ${address} signs, and no other one is good: leave it there`)
+  }
+  // Told by `commit` or `undo`: the keysets of the new configuration name them.
+  owner.putQuietly({ coming, reading })
+  return {
+    commit: () => {
+      owner.commit(coming)
+    },
+    undo: () => {
+      owner.put({ coming: undefined })
+    },
+  }
+}
+
+function reportOn(state: KeyState, isAsked: boolean, nowMs: number): readonly KeyReport[] {
+  const { reading, configured, announced } = state
+  const moment = { nowMs, horizonMs: configured.horizonMs }
+  return listHeld(state).map((key) => ({
+    address: key.account.address,
+    standing: isAsked ? standingOf(key.address, reading, moment) : 'unasked',
+    isAnnounced: announced.has(key),
+  }))
 }
 
 function holdKey(key: Hex): HeldKey {

@@ -34,6 +34,9 @@ export type KeyOwner = {
   readonly remind: () => void
 }
 
+/** A key that only confirms. */
+type FormerKey = { readonly key: HeldKey; readonly untilMs: number }
+
 // A keyset lives a day; what was opened just before a key left may become current some minutes later.
 const confirmMs = 86_400_000 + 600_000
 
@@ -43,7 +46,7 @@ export function createKeyOwner(first: KeyState, isAsked: boolean, clock: () => n
   let state = judgeState(first, isAsked, clock())
   let told = summary()
   let tell: ((isNews: boolean) => void) | undefined
-  let former: readonly { readonly key: HeldKey; readonly untilMs: number }[] = []
+  let former: readonly FormerKey[] = []
   const places = new Map<Place, NamedKeys>()
 
   const named = (): NamedKeys => nameState(state, isAsked, clock())
@@ -56,7 +59,7 @@ export function createKeyOwner(first: KeyState, isAsked: boolean, clock: () => n
   function putQuietly(change: Partial<KeyState>): void {
     const before = listHeld(state)
     state = judgeState({ ...state, ...change }, isAsked, clock())
-    keepFormer(before)
+    former = keepFormer(former, before, listHeld(state), clock())
   }
 
   function put(change: Partial<KeyState>): void {
@@ -65,15 +68,6 @@ export function createKeyOwner(first: KeyState, isAsked: boolean, clock: () => n
     if (now === told) return
     told = now
     tell?.(true)
-  }
-
-  /** Keysets that are current, or will be in a moment, may name a key that is held no more. */
-  function keepFormer(before: readonly HeldKey[]): void {
-    const nowMs = clock()
-    const held = listHeld(state)
-    const left = before.filter((key) => !held.includes(key))
-    const kept = former.filter(({ key, untilMs }) => nowMs < untilMs && !held.includes(key))
-    former = [...kept, ...left.map((key) => ({ key, untilMs: nowMs + confirmMs }))]
   }
 
   /** A key is announced when every place names it, and stays so while it is held. */
@@ -122,6 +116,18 @@ export function createKeyOwner(first: KeyState, isAsked: boolean, clock: () => n
       if (behind().length > 0) tell?.(false)
     },
   }
+}
+
+/** Keysets that are current, or will be in a moment, may name a key that is held no more. */
+function keepFormer(
+  former: readonly FormerKey[],
+  before: readonly HeldKey[],
+  held: readonly HeldKey[],
+  nowMs: number,
+): readonly FormerKey[] {
+  const left = before.filter((key) => !held.includes(key))
+  const kept = former.filter(({ key, untilMs }) => nowMs < untilMs && !held.includes(key))
+  return [...kept, ...left.map((key) => ({ key, untilMs: nowMs + confirmMs }))]
 }
 
 function namesKey({ address, others }: NamedKeys, key: string): boolean {
