@@ -133,10 +133,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
       return row === undefined ? undefined : blob(row['digest'])
     },
-    latestKeysets: (count) => {
-      const latest = database.prepare('SELECT statement FROM keyset ORDER BY number DESC LIMIT ?')
-      return latest.all(count).map((row) => blob(row['statement']))
-    },
+    latestKeysets: (count) => readLatest(database, count),
     removeOlderThan(timeMs) {
       // Rows were written in the order of time, within the moments of a flush: the first young one ends the old ones.
       database
@@ -152,6 +149,11 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       database.close()
     },
   }
+}
+
+function readLatest(database: DatabaseSync, count: number): readonly Uint8Array[] {
+  const latest = database.prepare('SELECT statement FROM keyset ORDER BY number DESC LIMIT ?')
+  return latest.all(count).map((row) => blob(row['statement']))
 }
 
 /** Keeps the latest statements, the oldest of them first. */
