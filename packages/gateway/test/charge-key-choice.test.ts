@@ -197,7 +197,7 @@ test('an answer about the keys of before takes nothing from those that replaced 
   asked[0]?.answer()
   await opening
   const replacing = charge.replace([second], 40_000)
-  await Promise.resolve()
+  await new Promise(setImmediate)
   const late = charge.refresh()
   await new Promise(setImmediate)
   expect(asked.map(({ keys }) => keys.length)).toEqual([1, 2, 1])
