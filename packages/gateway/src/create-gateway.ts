@@ -237,9 +237,14 @@ export async function succeedGateway(
       next.announcer = followOwnKeys(next)
       epochs.show()
       commit()
+      next.announcer?.check()
       return next
     }
-    return { adopt, drop: release }
+    const drop = async (): Promise<void> => {
+      epochs.forget()
+      await release()
+    }
+    return { adopt, drop }
   } catch (error) {
     await release()
     throw error

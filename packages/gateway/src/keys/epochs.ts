@@ -79,17 +79,16 @@ export type Epochs = {
    */
   renew(nowMs: number): Promise<void>
   /**
-   * Opens the next epoch by another configuration, which goes on with the chain of keysets. Nothing else changes until
-   * it is shown; one that is not may be forgotten.
+   * Opens the next epoch by another configuration. From then on these epochs renew themselves no more: they sign what
+   * was begun under them, and the new ones go on with the chain of keysets, unless they are forgotten.
    *
-   * @throws AttestationError when there is no evidence for it, or these have been succeeded.
+   * @throws AttestationError when there is no evidence for it, or these have been succeeded; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
-  /**
-   * Servers use the keys of these epochs from now on: to be called once of epochs that are to succeed others. Those renew
-   * themselves no more: they sign what was begun under them.
-   */
+  /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
   show(): void
+  /** In place of `show`: the epochs that these were to succeed go on, in the chain after these. */
+  forget(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -159,7 +158,7 @@ export async function createEpochs(
   const openAfter = createKeysetLine<KeysetTerms, OpenEpoch>(first, (next, at) =>
     openInTurn(next, attester, options, at),
   )
-  return manageEpochs({ first, terms, openAfter, onShown: () => undefined }, attester, options)
+  return manageEpochs({ first, terms, openAfter, onForgotten: () => undefined }, attester, options)
 }
 
 /** What epochs go on from. */
@@ -168,7 +167,7 @@ type EpochStart = {
   readonly terms: KeysetTerms
   /** Opens the next one, in line with all others that have the first in common. */
   readonly openAfter: KeysetLine<KeysetTerms, OpenEpoch>
-  readonly onShown: () => void
+  readonly onForgotten: () => void
 }
 
 function manageEpochs(start: EpochStart, attester: Attester, options: EpochOptions): Epochs {
@@ -215,23 +214,28 @@ function manageEpochs(start: EpochStart, attester: Attester, options: EpochOptio
     return epoch
   }
 
+  /** A renewal under way goes first, and none begins after it: what it would show is not what the next ones show. */
   async function succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs> {
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
-    await ended(renewal)
-    const newTerms = { ...terms, ...change }
-    const next = await openAfter(newTerms, nowMs)
-    const onShown = (): void => {
-      isSucceeded = true
+    isSucceeded = true
+    const onForgotten = (): void => {
+      isSucceeded = false
     }
-    return manageEpochs({ first: next, terms: newTerms, openAfter, onShown }, attester, options)
+    try {
+      await ended(renewal)
+      const newTerms = { ...terms, ...change }
+      const next = { first: await openAfter(newTerms, nowMs), terms: newTerms }
+      return manageEpochs({ ...next, openAfter, onForgotten }, attester, options)
+    } catch (error) {
+      onForgotten()
+      throw error
+    }
   }
 
   return {
     succeed,
-    show: () => {
-      start.onShown()
-      onShow?.(epoch)
-    },
+    show: () => onShow?.(epoch),
+    forget: start.onForgotten,
     // One under way was given its keys before: what is new now is in the one after it.
     renew: (nowMs) => ended(renewal).then(() => (isSucceeded ? undefined : renew(nowMs))),
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),

@@ -50,6 +50,7 @@ export async function reload(primary: Primary): Promise<void> {
     // The keysets that name them are current everywhere.
     keys.commit()
     tellReadiness(primary)
+    primary.announcer?.check()
     await primary.announcer?.settled()
     // Who opened its keyset just before the keys were renewed.
     for (const { pipe } of parts.turns.behind()) pipe.tell('renew', null)

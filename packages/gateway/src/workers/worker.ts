@@ -38,6 +38,8 @@ type State = {
   /** What was opened for the latest reload, and how many there were: who comes later counts. */
   succession: Succession | undefined
   reloads: number
+  /** Settles when nothing is being opened; never rejects. */
+  preparing: Promise<void>
 }
 
 const exitOrphan = 70
@@ -55,6 +57,7 @@ export function runWorker(environment: Environment): void {
     exitCode: exitOrphan,
     succession: undefined,
     reloads: 0,
+    preparing: Promise.resolve(),
   }
   // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
   process.once('disconnect', () => process.exit(state.exitCode))
@@ -136,14 +139,13 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       const { order, live } = servingOf(state)
       const config = shareConfig(loaded.config, order.slot)
       const reload = await giveUp(state)
-      const succession = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
-      if (reload === state.reloads) {
-        state.succession = succession
-        return
-      }
-      // It took too long: nobody waits for this configuration any more.
-      await succession.drop()
-      throw new Error('this reload was given up')
+      // One that was too late may still be opening its keyset.
+      const before = state.preparing
+      const prepared = before.then(() =>
+        prepare(state, reload, () => live.prepare({ config, digest: loaded.digest }, offerAtMs)),
+      )
+      state.preparing = prepared.catch(() => undefined)
+      await prepared
     },
     adopt: () => {
       state.succession?.adopt()
@@ -160,6 +162,23 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       await closeServing(live, server)
     },
   }
+}
+
+async function prepare(
+  state: State,
+  reload: number,
+  open: () => Promise<Succession>,
+): Promise<void> {
+  const late = new Error('this reload was given up')
+  if (reload !== state.reloads) throw late
+  const succession = await open()
+  if (reload === state.reloads) {
+    state.succession = succession
+    return
+  }
+  // It took too long: nobody waits for this configuration any more.
+  await succession.drop()
+  throw late
 }
 
 /** What was opened is dropped, what is being opened will be. Gives the number of a reload that begins now. */
