@@ -21,6 +21,7 @@ const table = {
   'channel-withdrawing': ['fix', 'money is being withdrawn from the channel'],
   'day-limit-reached': ['stop', 'paying would exceed a limit of this day'],
   'deposit-above-limit': ['stop', 'a deposit would lock more than maxLockedAtomic'],
+  'charge-key-refused': ['fix', 'this cannot be done with the charge key'],
   'collateral-malformed': ['stop', 'a service gave no collateral of the form that it publishes'],
   'collateral-unavailable': ['later', 'a service of a vendor does not give its collateral'],
   'collateral-unsupported': ['fix', 'no service has collateral for this evidence'],

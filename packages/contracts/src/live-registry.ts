@@ -7,6 +7,8 @@ import type { PublicClient } from 'viem'
 import { getAbiItem, keccak256, stringToHex } from 'viem/utils'
 import { keyRegistryAbi } from './generated/key-registry.ts'
 import { registryTimelockAbi } from './generated/registry-timelock.ts'
+import { graceSeconds } from './key-standing.ts'
+import { inWindows } from './log-windows.ts'
 
 type Hex = `0x${string}`
 
@@ -52,9 +54,6 @@ export type RegistryFinding =
   | 'proposer-foreign'
   | 'registrar-changed'
 
-/** How long an ended key still settles (`AttestedKeys.GRACE_SECONDS`). */
-const graceSeconds = 172_800
-const blocksPerRead = 5000n
 /** As much of viem's client as is used: that of any chain fits. */
 export type RegistryReader = Pick<PublicClient, 'readContract' | 'getLogs' | 'getBlockNumber'>
 
@@ -171,21 +170,6 @@ async function readKeys(
     })
   }
   return keys
-}
-
-/** Public nodes refuse long ranges. */
-async function inWindows<T>(
-  client: RegistryReader,
-  firstBlock: bigint,
-  read: (range: { readonly fromBlock: bigint; readonly toBlock: bigint }) => Promise<readonly T[]>,
-): Promise<readonly T[]> {
-  const head = await client.getBlockNumber({ cacheTime: 0 })
-  const found: T[] = []
-  for (let fromBlock = firstBlock; fromBlock <= head; fromBlock += blocksPerRead) {
-    const last = fromBlock + blocksPerRead - 1n
-    found.push(...(await read({ fromBlock, toBlock: last < head ? last : head })))
-  }
-  return found
 }
 
 function same(a: Hex, b: Hex): boolean {

@@ -24,8 +24,11 @@ import { createPayerLimits, type CallLimits, type PayerLimits } from './limits/p
 import { computeSheetsDigest } from './metering/price-sheet.ts'
 import { createUsageEstimator } from './metering/usage-estimator.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import type { Announcer } from './payment/charge-key/announcer.ts'
+import { followKeys } from './payment/charge-key/follow-keys.ts'
+import type { KeyChange } from './payment/charge-key/charge-keys.ts'
+import type { NamedKeys } from './payment/charge-key/key-state.ts'
 import { reloadChargeKeys } from './payment/charge-key/reload-keys.ts'
-import { nameChargeKeys } from './payment/charge-key/charge-keys.ts'
 import { createPayment, type Payment } from './payment/create-payment.ts'
 import {
   createOpenGradientSigner,
@@ -54,6 +57,8 @@ export type Commons = {
   readonly payerLimits: PayerLimits
   /** Keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
+  /** Told of the charge keys that each current keyset of this process names. */
+  readonly keysetShown?: (names: NamedKeys) => void
   /** Keys that several processes have together. */
   readonly sealed?: SealedKeys
   /** The key of OpenGradient's profile, where several processes have one. */
@@ -88,7 +93,6 @@ export async function createGateway(
   const pending = createPendingCalls()
   const metrics = createMetrics()
   const requestMemory = createMemoryBudget(config.limits.maxHeldRequestBytes)
-  const named = nameChargeKeys(payment)
   const epochs = await openEpochs(
     { config, digest },
     { commons, receipts, random, log, buildDigest },
@@ -100,6 +104,7 @@ export async function createGateway(
     unsettled: payment.unsettled,
     collecting: () => payment.collecting?.state(),
     chargeKeys: payment.chargeKeys,
+    announcer: undefined,
     isSelling: payment.isSelling,
     terms: payment.operator?.document,
     ...epochs,
@@ -124,7 +129,7 @@ export async function createGateway(
     random,
     nowMs,
   }
-  announceKeys(gateway, named)
+  gateway.announcer = followOwnKeys(gateway)
   await issueOwedReceipts(gateway, payment.owedReceipts())
   return gateway
 }
@@ -179,27 +184,22 @@ function describePayment({ payees, operator }: Payment): {
   return operator === undefined ? { payees } : { payees, termsDigest: operator.digest }
 }
 
-/**
- * The keyset names the key that signs: when another one does, the next keyset is opened. `named`: what was read before
- * the current keyset was opened.
- */
-function announceKeys({ chargeKeys, epochs, nowMs, log }: Gateway, named: string): void {
-  // Owned here: what the current keyset names.
-  let known = named
-  const renew = (): void => {
-    const names = nameChargeKeys({ chargeKeys })
-    if (names === known) return
-    known = names
-    epochs.renew(nowMs()).catch((error: unknown) => {
-      log.error({ err: error }, 'the keyset of another charge key could not be opened')
-    })
-  }
-  chargeKeys?.listen(() => {
-    log.info({ keys: chargeKeys.report(), isSelling: chargeKeys.isGood() }, 'charge keys')
-    renew()
+/** The place of a process that shows keysets alone. */
+const thisProcess: unique symbol = Symbol('this process')
+
+function followOwnKeys({ chargeKeys, epochs, nowMs, log }: Gateway): Announcer | undefined {
+  return followKeys(chargeKeys, log, {
+    renew: () => epochs.renew(nowMs()),
+    onNews: () => undefined,
   })
-  // What changed while evidence was made.
-  renew()
+}
+
+/** A gateway that waits to take the place of another one. One of the two is called, once. */
+export type Succession = {
+  /** The new one is the current one: its keyset is shown, its charge keys are used. */
+  readonly adopt: () => Gateway
+  /** It never will be. The old one goes on. */
+  readonly drop: () => Promise<void>
 }
 
 /**
@@ -213,30 +213,43 @@ export async function succeedGateway(
   { config, digest }: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
   atMs: number = old.nowMs(),
-): Promise<Gateway> {
+): Promise<Succession> {
   refuseFixedChange(old.config, config)
   const offer = openOffer(config, environment, atMs, old.upstreams)
   const isFirst = old.translator === undefined
   const translation = isFirst ? await openTranslation(config) : undefined
-  let keepOldKeys: (() => void) | undefined
+  let keys: KeyChange | undefined
+  const release = async (): Promise<void> => {
+    keys?.undo()
+    translation?.upstreamAnswers?.close()
+    await offer.upstreams.close()
+  }
   try {
     // Before the keyset that names them.
-    keepOldKeys = await reloadChargeKeys(old.chargeKeys, config, environment)
-    const named = nameChargeKeys(old)
+    keys = await reloadChargeKeys(old.chargeKeys, config, environment)
     const change = { configDigest: digest, upstreams: listHosts(config) }
     const epochs = await old.epochs.succeed(change, old.nowMs())
-    old.requestMemory.limit(config.limits.maxHeldRequestBytes)
     const isSame = isDeepStrictEqual(old.config.limits.perPayer, config.limits.perPayer)
     // Those of several processes are the primary's.
     const isKept = isSame || old.siblings !== undefined
     const payerLimits = isKept ? old.payerLimits : openPayerLimits(config)
-    const next = { ...old, ...offer, ...translation, epochs, payerLimits }
-    announceKeys(next, named)
-    return next
+    const next: Gateway = { ...old, ...offer, ...translation, epochs, payerLimits }
+    const { commit } = keys
+    const adopt = (): Gateway => {
+      next.requestMemory.limit(config.limits.maxHeldRequestBytes)
+      next.announcer = followOwnKeys(next)
+      epochs.show()
+      commit()
+      next.announcer?.check()
+      return next
+    }
+    const drop = async (): Promise<void> => {
+      epochs.forget()
+      await release()
+    }
+    return { adopt, drop }
   } catch (error) {
-    keepOldKeys?.()
-    translation?.upstreamAnswers?.close()
-    await offer.upstreams.close()
+    await release()
     throw error
   }
 }
@@ -312,7 +325,7 @@ async function openEpochs(
   },
 ): Promise<Pick<Gateway, 'epochs' | 'tls' | 'sealed'>> {
   const { commons, receipts, random, log, buildDigest } = parts
-  const { payment, attester, takeTurn } = commons
+  const { payment, attester, takeTurn, keysetShown } = commons
   const terms = {
     issuer: config.issuer,
     configDigest: digest,
@@ -338,6 +351,10 @@ async function openEpochs(
     },
     onShow: (epoch) => {
       if (epoch.tls !== undefined) tls?.replace(epoch.tls)
+      if (epoch.settlement === undefined) return
+      const { address, others } = epoch.settlement
+      if (keysetShown !== undefined) keysetShown({ address, others })
+      else payment.chargeKeys?.shown(thisProcess, { address, others })
     },
     onError: (error) => {
       log.error({ err: error }, 'the next keyset could not be attested')

@@ -1,7 +1,7 @@
 /** The gateway as it is now, and how another configuration takes the place of the one that it runs by. */
 import type { Gateway } from './call/gateway.ts'
 import type { LoadedConfig } from './config/load-config.ts'
-import { closeGateway, succeedGateway } from './create-gateway.ts'
+import { closeGateway, succeedGateway, type Succession } from './create-gateway.ts'
 
 /** Owner of the gateway that new calls are handled by. */
 export type LiveGateway = {
@@ -13,11 +13,11 @@ export type LiveGateway = {
    */
   reload(): Promise<void>
   /**
-   * Opens another configuration without using it yet; the function that it resolves with makes it the current one.
+   * Opens another configuration without using it yet: it is to be adopted or dropped.
    *
    * @throws ConfigError, AttestationError; nothing has changed then.
    */
-  prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<() => void>
+  prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<Succession>
   /** Closes everything. Calls under way must have ended. */
   close(): Promise<void>
 }
@@ -33,14 +33,17 @@ export function createLiveGateway(
   let last: Promise<void> = Promise.resolve()
   const retired = new Set<Promise<void>>()
 
-  async function prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<() => void> {
+  async function prepare(loaded: LoadedConfig, offerAtMs?: number): Promise<Succession> {
     const old = current
-    const next = await succeedGateway(old, loaded, environment, offerAtMs)
-    return () => {
-      next.epochs.show()
-      current = next
-      const closing = closeWhenUnused(old).finally(() => retired.delete(closing))
-      retired.add(closing)
+    const { adopt, drop } = await succeedGateway(old, loaded, environment, offerAtMs)
+    return {
+      adopt: () => {
+        current = adopt()
+        const closing = closeWhenUnused(old).finally(() => retired.delete(closing))
+        retired.add(closing)
+        return current
+      },
+      drop,
     }
   }
 
@@ -49,8 +52,9 @@ export function createLiveGateway(
     const { log } = old
     try {
       const loaded = load()
-      const adopt = await prepare(loaded)
-      adopt()
+      const { adopt } = await prepare(loaded)
+      // One more keyset, where other charge keys are used from now on.
+      await adopt().announcer?.settled()
       const digest = Buffer.from(loaded.digest).toString('hex')
       log.info({ digest, models: current.upstreams.models.length }, 'configuration was reloaded')
       old.metrics.observeReload('done')

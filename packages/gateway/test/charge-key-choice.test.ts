@@ -1,10 +1,15 @@
 /** Which charge key signs: the rule alone, and its owner with an injected clock (PA28). */
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
-import type { Hex } from 'viem'
+import { getAddress, type Hex } from 'viem'
 import { expect, test } from 'vitest'
-import { createChargeKeys, type ChargeKeys } from '../src/payment/charge-key/charge-keys.ts'
+import { createAnnouncer } from '../src/payment/charge-key/announcer.ts'
+import {
+  ChargeKeyUnannounced,
+  createChargeKeys,
+  type ChargeKeys,
+} from '../src/payment/charge-key/charge-keys.ts'
 import { chooseKey } from '../src/payment/charge-key/choose-key.ts'
-import { judgeKey, type KeyRecord } from '../src/payment/charge-key/key-standing.ts'
+import { judgeKey, type KeyRecord } from '@countersign/contracts/key-standing'
 import { loadEvmCurve } from '../src/payment/evm-curve.ts'
 
 const curve = await loadEvmCurve()
@@ -72,6 +77,29 @@ test('of good keys the one that ends last signs, else the one that is nearest to
   expect(choose([[a, record(0, 9000)]], 100_000)).toMatchObject({ isSelling: false })
 })
 
+/** The one process that shows keysets. */
+const here = {}
+
+/** A keyset is opened, and is the current one. */
+function show(charge: ChargeKeys, ...places: readonly object[]): void {
+  const names = charge.named()
+  for (const place of places) charge.shown(place, names)
+}
+
+/** What keys are put in the place of others by: their keysets are shown in between. */
+async function change(charge: ChargeKeys, ...keys: readonly Hex[]): Promise<void> {
+  const { commit } = await charge.replace(keys, 40_000)
+  show(charge, here)
+  commit()
+}
+
+/** The address whose key signs. */
+function signerOf(charge: ChargeKeys): string {
+  const digest = Uint8Array.from(Buffer.alloc(32, 7))
+  const signer = curve.recoverAddress(digest, charge.sign(digest))
+  return getAddress(`0x${Buffer.from(signer ?? []).toString('hex')}`)
+}
+
 /** Keys over records that the test changes, at a time that it says. */
 function setUp(count: number): {
   readonly keys: readonly Hex[]
@@ -97,8 +125,9 @@ function setUp(count: number): {
     longestCallMs: 40_000,
     clock: () => time.nowMs,
   })
-  charge.listen(() => {
-    told += 1
+  charge.shown(here, charge.named())
+  charge.listen((isNews) => {
+    if (isNews) told += 1
   })
   return { keys, names, records, charge, time, told: () => told }
 }
@@ -133,16 +162,18 @@ test('a key that signs is left out only when another one is good, and a change i
   await charge.refresh()
   await expect(charge.replace([second], 40_000)).rejects.toThrow('leave it there')
   expect(charge.named()).toEqual({ address: names[0], others: [] })
-  const undo = await charge.replace([first, second], 40_000)
+  await change(charge, first, second)
   expect(charge.named()).toEqual({ address: names[0], others: [names[1]] })
   trust(records, names[1], 20_000)
   await charge.refresh()
   expect(charge.named()).toEqual({ address: names[1], others: [names[0]] })
-  await charge.replace([second], 40_000)
+  const { undo } = await charge.replace([second], 40_000)
+  expect(charge.named()).toEqual({ address: names[1], others: [] })
+  undo()
+  expect(charge.named()).toEqual({ address: names[1], others: [names[0]] })
+  await change(charge, second)
   expect(charge.named()).toEqual({ address: names[1], others: [] })
   expect(charge.isGood()).toBe(true)
-  undo()
-  expect(charge.named()).toEqual({ address: names[0], others: [] })
   await expect(charge.confirm('0x00', new Uint8Array(1))).rejects.toThrow('not held')
 })
 
@@ -161,18 +192,180 @@ test('an answer about the keys of before takes nothing from those that replaced 
     longestCallMs: 40_000,
     clock: () => 1_000_000,
   })
+  show(charge, here)
   const opening = charge.refresh()
   asked[0]?.answer()
   await opening
   const replacing = charge.replace([second], 40_000)
-  await Promise.resolve()
+  await new Promise(setImmediate)
   const late = charge.refresh()
   await new Promise(setImmediate)
-  expect(asked.map(({ keys }) => keys.length)).toEqual([1, 1, 1])
+  expect(asked.map(({ keys }) => keys.length)).toEqual([1, 2, 1])
   for (const { answer } of asked.slice(1, 2)) answer()
-  await replacing
+  const { commit } = await replacing
   asked[2]?.answer()
   await late
+  show(charge, here)
+  commit()
   expect(charge.named().address).toBe(privateKeyToAddress(second))
   expect(charge.isGood()).toBe(true)
+})
+
+test('a key signs when every place shows a keyset that names it, and not before', async () => {
+  const { keys, names, records, charge } = setUp(2)
+  const [, second = '0x'] = keys
+  for (const name of names) trust(records, name, 10_000)
+  await charge.refresh()
+  const there = {}
+  show(charge, there)
+  const { commit } = await charge.replace([second], 40_000)
+  // Announced beside the one that signs.
+  expect(charge.named()).toEqual({ address: names[0], others: [names[1]] })
+  // Whoever brings it opens the keysets.
+  expect(charge.behind()).toEqual([])
+  expect(signerOf(charge)).toBe(names[0])
+  show(charge, here)
+  commit()
+  // One place shows a keyset of before.
+  expect(signerOf(charge)).toBe(names[0])
+  expect(charge.behind()).toEqual([there])
+  show(charge, there)
+  expect(signerOf(charge)).toBe(names[1])
+  expect(charge.named()).toEqual({ address: names[1], others: [] })
+  expect(charge.behind()).toEqual([here, there])
+  show(charge, here, there)
+  expect(charge.behind()).toEqual([])
+})
+
+test('a place that is gone is not waited for', async () => {
+  const { keys, names, records, charge } = setUp(2)
+  const [, second = '0x'] = keys
+  for (const name of names) trust(records, name, 10_000)
+  await charge.refresh()
+  const there = {}
+  show(charge, there)
+  await change(charge, second)
+  expect(signerOf(charge)).toBe(names[0])
+  charge.gone(there)
+  expect(signerOf(charge)).toBe(names[1])
+  // Where nobody shows anything nothing new is announced, and what was stays so.
+  charge.gone(here)
+  expect(signerOf(charge)).toBe(names[1])
+})
+
+test('nothing is signed before the first keyset is shown', async () => {
+  const key = generatePrivateKey()
+  const charge = createChargeKeys({
+    keys: [key],
+    curve,
+    read: undefined,
+    longestCallMs: 40_000,
+    clock: () => 1_000_000,
+  })
+  const names = charge.named()
+  expect(names).toEqual({ address: privateKeyToAddress(key), others: [] })
+  expect([charge.isGood(), charge.isRetiring()]).toEqual([false, false])
+  expect(() => charge.sign(new Uint8Array(32))).toThrow(ChargeKeyUnannounced)
+  expect(charge.report()).toEqual([
+    { address: names.address, standing: 'unasked', isAnnounced: false },
+  ])
+  charge.shown(here, { address: '0x00', others: [] })
+  expect(() => charge.sign(new Uint8Array(32))).toThrow(ChargeKeyUnannounced)
+  show(charge, here)
+  expect([charge.isGood(), signerOf(charge)]).toEqual([true, names.address])
+})
+
+test('without a registry the first key signs, when it is announced', async () => {
+  const [first, second]: readonly Hex[] = [generatePrivateKey(), generatePrivateKey()]
+  if (first === undefined || second === undefined) throw new Error('no keys')
+  const names = [privateKeyToAddress(first), privateKeyToAddress(second)]
+  const charge = createChargeKeys({
+    keys: [first],
+    curve,
+    read: undefined,
+    longestCallMs: 40_000,
+    clock: () => 1_000_000,
+  })
+  show(charge, here)
+  const { commit } = await charge.replace([second, first], 40_000)
+  expect([signerOf(charge), charge.named()]).toEqual([
+    names[0],
+    { address: names[0], others: [names[1]] },
+  ])
+  show(charge, here)
+  commit()
+  expect([signerOf(charge), charge.named()]).toEqual([
+    names[1],
+    { address: names[1], others: [names[0]] },
+  ])
+})
+
+test('a key that has left confirms the keysets that name it for a day, and a change is told once', async () => {
+  const { keys, names, records, charge, time, told } = setUp(2)
+  const [first = '0x', second = '0x'] = keys
+  const message = Uint8Array.of(1, 2, 3)
+  for (const name of names) trust(records, name, 1_000_000)
+  await charge.refresh()
+  const before = told()
+  await change(charge, second)
+  expect(told()).toBe(before + 2)
+  for (const name of names) expect(await charge.confirm(name, message)).toHaveLength(65)
+  time.nowMs += 86_400_000 + 600_000
+  // The next change looks at who is to be forgotten.
+  await change(charge, second)
+  await expect(charge.confirm(names[0] ?? '', message)).rejects.toThrow('not held')
+  expect(await charge.confirm(names[1] ?? '', message)).toHaveLength(65)
+  // One that comes back has to be announced again.
+  const { commit } = await charge.replace([first], 40_000)
+  commit()
+  expect(signerOf(charge)).toBe(names[1])
+  show(charge, here)
+  expect(signerOf(charge)).toBe(names[0])
+})
+
+test('a change that is taken back keeps what was read meanwhile, and tells it', async () => {
+  const { keys, names, records, charge, told } = setUp(2)
+  const [, second = '0x'] = keys
+  for (const name of names) trust(records, name, 10_000)
+  await charge.refresh()
+  const before = told()
+  records.set(`0x${names[0]?.slice(2).toLowerCase()}`, record(1, 10_000, 2))
+  const { undo } = await charge.replace([second], 40_000)
+  undo()
+  expect(charge.named()).toEqual({ address: names[0], others: [] })
+  expect([charge.isGood(), told()]).toEqual([false, before + 1])
+})
+
+test('every place that is behind is brought forward, one opening at a time, also after a fault', async () => {
+  const { keys, names, records, charge } = setUp(2)
+  const [, second = '0x'] = keys
+  for (const name of names) trust(records, name, 10_000)
+  await charge.refresh()
+  const opened: unknown[] = []
+  const faults: unknown[] = []
+  let isBroken = true
+  const announcer = createAnnouncer(
+    charge,
+    async (place) => {
+      if (isBroken) throw new Error('no evidence')
+      opened.push(place)
+      const of = charge.named()
+      await Promise.resolve()
+      if (typeof place === 'object') charge.shown(place, of)
+    },
+    (error) => faults.push(error),
+  )
+  announcer.check()
+  await announcer.settled()
+  expect([opened, faults]).toEqual([[], []])
+  await change(charge, second)
+  announcer.check()
+  announcer.check()
+  await announcer.settled()
+  expect([opened, faults]).toEqual([[], [new Error('no evidence')]])
+  isBroken = false
+  announcer.check()
+  announcer.check()
+  await announcer.settled()
+  expect([opened, charge.behind()]).toEqual([[here], []])
 })

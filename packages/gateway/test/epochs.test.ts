@@ -270,6 +270,29 @@ test('succeeds after a renewal that is under way, and not without evidence', asy
   expect(opened).toHaveLength(4)
 })
 
+test('goes on when its successor is forgotten, in the same chain, and can be succeeded again', async () => {
+  const { epochs, opened } = await open()
+  const change = { configDigest: sha256(Buffer.from('b')), upstreams: ['b.example'] }
+  const late = await epochs.succeed(change, startMs + 1)
+  await expect(epochs.succeed(change, startMs + 2)).rejects.toMatchObject({ code: 'attester-busy' })
+  // What it would show is not what its successor shows.
+  await epochs.renew(startMs + 2)
+  expect(opened).toHaveLength(2)
+  late.forget()
+  await epochs.renew(startMs + 2)
+  const current = await epochs.current(startMs + 2)
+  expect(toHex(keysetOf(current).configDigest)).not.toBe(toHex(change.configDigest))
+  const next = await epochs.succeed(change, startMs + 3)
+  next.show()
+  await next.renew(startMs + 5)
+  expect(opened).toHaveLength(5)
+  const chain = opened.map((epoch) => hexOf(keysetOf(epoch).previousKeysetDigest))
+  expect(chain).toEqual([
+    undefined,
+    ...opened.slice(0, -1).map((epoch) => toHex(epoch.keysetDigest)),
+  ])
+})
+
 test('a new keyset signs when its turn says that it may be shown, and that of another configuration when it is adopted', async () => {
   const stored: string[] = []
   const shown: string[] = []

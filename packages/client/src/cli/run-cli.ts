@@ -75,6 +75,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./payee-command.ts')).payeeCommand,
   },
   {
+    name: 'charge-keys',
+    summary: 'make, register and revoke the keys that sign charges',
+    load: async () => (await import('./charge-keys-command.ts')).chargeKeysCommand,
+  },
+  {
     name: 'ledger',
     summary: 'show the channels of a stopped gateway, claim, thaw',
     load: async () => (await import('./ledger-command.ts')).ledgerCommand,
@@ -92,6 +97,7 @@ const commands: readonly CommandEntry[] = [
 ]
 
 const codeOfError: ReadonlyMap<ClientErrorCode, ExitCode> = new Map([
+  ['charge-key-refused', exitCodes.invalid],
   ['collateral-malformed', exitCodes.invalid],
   ['collateral-unsupported', exitCodes.usage],
   ['file-unreadable', exitCodes.noInput],
@@ -158,7 +164,7 @@ async function showHelp(
     return exitCodes.ok
   }
   const { out, err } = terminal
-  const list = commands.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(13)}${summary}`).join('\n')
   const text = `usage: countersign COMMAND [options]
 
 ${list}

@@ -12,6 +12,7 @@ import type { RandomBytes } from '../keys/random-pool.ts'
 import type { Metrics } from '../metrics.ts'
 import type { PaymentScheme } from '../payment/admission.ts'
 import type { CollectState } from '../payment/collect/collect-status.ts'
+import type { Announcer } from '../payment/charge-key/announcer.ts'
 import type { ChargeKeys } from '../payment/charge-key/charge-keys.ts'
 import type { RefundDesk } from '../payment/metered/refund-desk.ts'
 import type { OpenGradientProfile } from '../profiles/open-gradient-signer.ts'
@@ -50,6 +51,8 @@ export type Gateway = {
   readonly collecting: () => CollectState | undefined
   /** `undefined` without metered schemes, and where they are another process's. */
   readonly chargeKeys: ChargeKeys | undefined
+  /** Has keysets opened that name them; likewise. Set once, by who makes the gateway. */
+  announcer: Announcer | undefined
   /** False while metered calls would be sold by a charge key that the registry does not trust (PA28.3). */
   readonly isSelling: () => boolean
   /** What `GET /v1/terms` answers; `undefined` where no operator is announced. */

@@ -10,6 +10,7 @@ import type { Es256Signer } from '@countersign/protocol/crypto/es256'
 import type { Evidence } from '@countersign/protocol/verify/bundle'
 import { AttestationError } from '../enclave/attestation-error.ts'
 import type { Attester } from '../enclave/attester.ts'
+import { createKeysetLine, type KeysetLine } from './keyset-line.ts'
 import { createKeys, type KeyPlan, type KeysetTurn, type TakeTurn } from './keyset-turn.ts'
 import { describeKeys } from './name-keys.ts'
 import { confirmKeys, type Confirmations, type NamedSettlement } from './confirm-keys.ts'
@@ -44,6 +45,9 @@ export type Epoch = {
   readonly hpke: HpkeKey | undefined
 }
 
+/** An epoch, and the charge keys that its keyset names. */
+export type ShownEpoch = Epoch & { readonly settlement: NamedSettlement | undefined }
+
 /** What a call adds to a payload; the epoch adds the rest. */
 export type CallPayloadInput = Omit<CallPayload, 'sequence' | 'previous' | 'keysetDigest'>
 
@@ -76,13 +80,15 @@ export type Epochs = {
   renew(nowMs: number): Promise<void>
   /**
    * Opens the next epoch by another configuration. From then on these epochs renew themselves no more: they sign what
-   * was begun under them, and the new ones go on with the chain of keysets.
+   * was begun under them, and the new ones go on with the chain of keysets, unless they are forgotten.
    *
-   * @throws AttestationError when there is no evidence for it; nothing has changed then.
+   * @throws AttestationError when there is no evidence for it, or these have been succeeded; nothing has changed then.
    */
   succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs>
   /** Servers use the keys of these epochs from now on: to be called once of epochs that have succeeded others. */
   show(): void
+  /** In place of `show`: the epochs that these were to succeed go on, in the chain after these. */
+  forget(): void
   /**
    * Fresh evidence for a caller's nonce, and the proof that every key is held (ST5.8). `undefined` for a share of the
    * caller that gives no secret.
@@ -112,8 +118,7 @@ const receiptKeyOnly: KeyPlan = { tlsNames: undefined, sealed: false, settlement
 // A call with an older time than the one that opened the new epoch needs one more; no two calls need a third.
 const maxOpenings = 3
 
-type OpenEpoch = Epoch & {
-  readonly settlement: NamedSettlement | undefined
+type OpenEpoch = ShownEpoch & {
   readonly signer: Es256Signer
   readonly signStatement: StatementSigner
   readonly notBeforeMs: number
@@ -129,7 +134,7 @@ type EpochOptions = {
   /** Where keysets of several processes make one chain; by default this process is alone. */
   readonly takeTurn?: TakeTurn
   readonly onEpoch: (epoch: Epoch) => void
-  readonly onShow?: (epoch: Epoch) => void
+  readonly onShow?: (epoch: ShownEpoch) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -150,24 +155,29 @@ export async function createEpochs(
   const { nowMs, previousKeysetDigest: previous } = options
   const first = await openInTurn(terms, attester, options, { nowMs, previous })
   options.onShow?.(first)
-  return manageEpochs(first, terms, attester, options)
+  const openAfter = createKeysetLine<KeysetTerms, OpenEpoch>(first, (next, at) =>
+    openInTurn(next, attester, options, at),
+  )
+  return manageEpochs({ first, terms, openAfter, onForgotten: () => undefined }, attester, options)
 }
 
-function manageEpochs(
-  first: OpenEpoch,
-  terms: KeysetTerms,
-  attester: Attester,
-  options: EpochOptions,
-): Epochs {
+/** What epochs go on from. */
+type EpochStart = {
+  readonly first: OpenEpoch
+  readonly terms: KeysetTerms
+  /** Opens the next one, in line with all others that have the first in common. */
+  readonly openAfter: KeysetLine<KeysetTerms, OpenEpoch>
+  readonly onForgotten: () => void
+}
+
+function manageEpochs(start: EpochStart, attester: Attester, options: EpochOptions): Epochs {
+  const { first, terms, openAfter } = start
   const { onError, onShow } = options
   // These four are owned here: replaced by a renewal or a succession only, retryAtMs also by `need`.
   let epoch = first
   let renewal: Promise<void> | undefined
   let retryAtMs = 0
   let isSucceeded = false
-
-  const openAfter = (next: KeysetTerms, nowMs: number): Promise<OpenEpoch> =>
-    openInTurn(next, attester, options, { nowMs, previous: epoch.keysetDigest })
 
   async function openNext(nowMs: number): Promise<void> {
     try {
@@ -204,17 +214,20 @@ function manageEpochs(
     return epoch
   }
 
-  /** Two keysets that name one before them would be a fork: a renewal under way goes first, and none begins after it. */
+  /** A renewal under way goes first, and none begins after it: what it would show is not what the next ones show. */
   async function succeed(change: TermsOfConfiguration, nowMs: number): Promise<Epochs> {
     if (isSucceeded) throw new AttestationError('attester-busy', 'succession')
     isSucceeded = true
+    const onForgotten = (): void => {
+      isSucceeded = false
+    }
     try {
       await ended(renewal)
       const newTerms = { ...terms, ...change }
-      const next = await openAfter(newTerms, nowMs)
-      return manageEpochs(next, newTerms, attester, options)
+      const next = { first: await openAfter(newTerms, nowMs), terms: newTerms }
+      return manageEpochs({ ...next, openAfter, onForgotten }, attester, options)
     } catch (error) {
-      isSucceeded = false
+      onForgotten()
       throw error
     }
   }
@@ -222,6 +235,7 @@ function manageEpochs(
   return {
     succeed,
     show: () => onShow?.(epoch),
+    forget: start.onForgotten,
     // One under way was given its keys before: what is new now is in the one after it.
     renew: (nowMs) => ended(renewal).then(() => (isSucceeded ? undefined : renew(nowMs))),
     ready: (nowMs, durationMs) => waitFor(have(nowMs, nowMs + Math.min(durationMs, maxReadyMs))),

@@ -20,6 +20,9 @@ import { createSettlementAccount, MaybeSent, NotSent } from './exact/sender.ts'
 import type { ChannelAccount } from './ledger/channel-account.ts'
 import { JournalDamaged } from './ledger/journal-frame.ts'
 import type { LedgerState } from './ledger/ledger.ts'
+import { findNamedKeys } from '../receipts/find-named-keys.ts'
+import { openReceiptStore } from '../receipts/receipt-store.ts'
+import { ChargeKeyUnannounced } from './charge-key/charge-keys.ts'
 import { openMetered, type OpenMetered } from './metered/open-metered.ts'
 
 const usage = `usage: --config FILE show
@@ -105,6 +108,7 @@ async function openLedgers(
   if (metered === undefined) {
     throw new ConfigError('the configuration has neither upto nor batchSettlement')
   }
+  showFormerKeysets(config, metered)
   await metered.chargeKeys.refresh()
   const closeExact = joinExact(config, payment.exact, settlementKey, metered)
   return {
@@ -114,6 +118,19 @@ async function openLedgers(
       closeExact()
       await metered.ledger.close()
     },
+  }
+}
+
+/** Keys that no keyset of the gateway names sign nothing (PA28.7): here none is opened, but some were. */
+function showFormerKeysets({ dataDir }: Config, { chargeKeys }: OpenMetered): void {
+  const receipts = openReceiptStore(dataDir, rethrow)
+  try {
+    const { address, others } = chargeKeys.named()
+    const named = findNamedKeys(receipts, [address, ...others])
+    const [first, ...rest] = named
+    if (first !== undefined) chargeKeys.shown(receipts, { address: first, others: rest })
+  } finally {
+    receipts.close()
   }
 }
 
@@ -273,6 +290,7 @@ function isExpected(error: unknown): error is Error {
     error instanceof JournalDamaged ||
     error instanceof ChainUnreachable ||
     error instanceof SettlementKeyUntrusted ||
+    error instanceof ChargeKeyUnannounced ||
     error instanceof NotSent ||
     error instanceof MaybeSent ||
     error instanceof BaseError

@@ -38,6 +38,8 @@ export type ReceiptStore = {
   putKeyset(keyset: StoredKeyset): void
   getKeyset(digest: Uint8Array): StoredKeyset | undefined
   lastKeysetDigest(): Uint8Array | undefined
+  /** The statements of keysets, latest first, at most so many. */
+  latestKeysets(count: number): readonly Uint8Array[]
   removeOlderThan(timeMs: number): void
   /** Writes what waits at once. */
   flush(): void
@@ -131,6 +133,7 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       const row = database.prepare('SELECT digest FROM keyset ORDER BY number DESC LIMIT 1').get()
       return row === undefined ? undefined : blob(row['digest'])
     },
+    latestKeysets: (count) => readLatest(database, count),
     removeOlderThan(timeMs) {
       // Rows were written in the order of time, within the moments of a flush: the first young one ends the old ones.
       database
@@ -146,6 +149,11 @@ export function openReceiptStore(folder: string, onError: (error: unknown) => vo
       database.close()
     },
   }
+}
+
+function readLatest(database: DatabaseSync, count: number): readonly Uint8Array[] {
+  const latest = database.prepare('SELECT statement FROM keyset ORDER BY number DESC LIMIT ?')
+  return latest.all(count).map((row) => blob(row['statement']))
 }
 
 /** Keeps the latest statements, the oldest of them first. */

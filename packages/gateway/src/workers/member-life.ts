@@ -60,6 +60,7 @@ async function start(primary: Primary, slot: number): Promise<void> {
     member.servingSinceMs = Date.now()
     options.log.info({ worker: slot, pid: member.pid }, 'a worker serves')
     tellReadiness(primary)
+    primary.announcer?.check()
   } catch (error) {
     member.kill()
     throw error
@@ -95,6 +96,7 @@ async function bury(primary: Primary, member: Member): Promise<void> {
   members.delete(member)
   member.pipe.end()
   parts.turns.remove(member)
+  parts.commons.payment.chargeKeys?.gone(member)
   parts.owed.remove(member)
   sums.remove(member)
   tellReadiness(primary)
@@ -139,10 +141,11 @@ export function stopMember(primary: Primary, member: Member): Promise<boolean> {
   return member.leaving
 }
 
-async function leave({ current }: Primary, member: Member): Promise<boolean> {
+async function leave({ current, parts }: Primary, member: Member): Promise<boolean> {
   const { drainTimeoutMs, stopTimeoutMs } = current.loaded.config.limits
   const isServing = member.state === 'serving'
   member.state = 'leaving'
+  parts.commons.payment.chargeKeys?.gone(member)
   if (!isServing) {
     // Nothing is under way where nothing is served yet.
     member.kill()

@@ -102,6 +102,11 @@ export async function openConfig(
   await within(maxOpenMs, pipe.ask('reload', next))
 }
 
+/** Has a worker open its next keyset, and waits until it is the current one. @throws what the worker could not do. */
+export async function renewKeyset({ pipe }: Member): Promise<void> {
+  await within(maxOpenMs, pipe.ask('renew', null))
+}
+
 /**
  * Waits until a worker that was just started listens.
  *

@@ -56,6 +56,10 @@ export function createPrimaryAnswers(
       return { ...turn, settlement: payment.settlement?.named() }
     },
     turnDone: (isStored) => turns.end(member, isStored),
+    keysetShown: (names) => {
+      // One that leaves takes no new call: its keyset is a former one.
+      if (member.state !== 'leaving') payment.chargeKeys?.shown(member, names)
+    },
     takeSealed: ({ encapsulated, nowMs }) => sealed.take(encapsulated, nowMs),
     findReceipt: (lookup) => findElsewhere(serving(), member, 'findReceipt', lookup),
     findAnswer: (lookup) => findElsewhere(serving(), member, 'findAnswer', lookup),

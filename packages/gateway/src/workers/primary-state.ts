@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { openPayerLimits } from '../create-gateway.ts'
 import type { createMetrics } from '../metrics.ts'
+import type { Announcer } from '../payment/charge-key/announcer.ts'
 import type { Member } from './member.ts'
 import type { PrimaryParts } from './primary-answers.ts'
 import type { createSumMetrics } from './sum-metrics.ts'
@@ -42,6 +43,8 @@ export type Primary = {
   adopting: Promise<void>
   current: { readonly loaded: LoadedConfig; readonly offerAtMs: number }
   payerLimits: ReturnType<typeof openPayerLimits>
+  /** Set once, at the start; `undefined` without charge keys. */
+  announcer: Announcer | undefined
 }
 
 /** How long a worker may take for what is left to do when its time is up. */

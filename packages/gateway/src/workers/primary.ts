@@ -21,8 +21,7 @@ import { lastWordsMs, type Primary, type PrimaryOptions } from './primary-state.
 import { reload } from './reload.ts'
 import { makeSharedFiles } from './shared-files.ts'
 import { createSumMetrics } from './sum-metrics.ts'
-import { announceKeys } from './tell-readiness.ts'
-import { nameChargeKeys } from '../payment/charge-key/charge-keys.ts'
+import { followSharedKeys } from './tell-readiness.ts'
 
 /**
  * Runs until SIGTERM or SIGINT (or the parent's end), as one process does. SIGHUP reads the configuration again.
@@ -36,7 +35,6 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
   const { members, stopping } = primary
   const { config } = first
   setUpMembers(options.program)
-  const named = nameChargeKeys(primary.parts.commons.payment)
   try {
     const slots = Array.from({ length: config.workers }, (_, slot) => slot)
     const started = await Promise.allSettled(slots.map((slot) => startMember(primary, slot)))
@@ -54,7 +52,8 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
     reloads = reloads.then(() => reload(primary))
   }
   process.on('SIGHUP', onReload)
-  announceKeys(primary, named)
+  // What changed while the workers started.
+  primary.announcer?.check()
   const url = urlOf(config, primary.port)
   process.stdout.write(`${JSON.stringify({ ready: true, url })}\n`)
   log.info({ url, workers: config.workers }, 'gateway is ready')
@@ -140,8 +139,10 @@ async function openPrimary(
     adopting: Promise.resolve(),
     current: { loaded: first, offerAtMs },
     payerLimits,
+    announcer: undefined,
     receipts,
   }
+  primary.announcer = followSharedKeys(primary)
   return primary
 }
 

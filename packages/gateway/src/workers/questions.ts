@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../config/load-config.ts'
 import type { SealedCallState } from '../keys/sealed-keys.ts'
 import type { MetricSnapshot } from '../metrics.ts'
 import type { AdmittedPayment, CallResult, Refusal, Release } from '../payment/admission.ts'
-import type { NamedKeys } from '../payment/charge-key/charge-keys.ts'
+import type { NamedKeys } from '../payment/charge-key/key-state.ts'
 import type { CollectState } from '../payment/collect/collect-status.ts'
 import type { RefundAnswer } from '../payment/metered/refund-desk.ts'
 import type { OwedReceipt } from '../payment/metered/owed-receipts.ts'
@@ -112,6 +112,8 @@ export type PrimaryQuestions = {
   }
   /** Whether the keyset is stored. Answered when callers may be shown its keys. */
   readonly turnDone: { readonly ask: boolean; readonly answer: void }
+  /** The current keyset of this worker names these charge keys. */
+  readonly keysetShown: { readonly ask: NamedKeys; readonly answer: void }
   readonly takeSealed: {
     readonly ask: { readonly encapsulated: Uint8Array; readonly nowMs: number }
     readonly answer: SealedCallState
@@ -169,6 +171,8 @@ export type WorkerQuestions = {
     readonly answer: void
   }
   readonly adopt: { readonly ask: null; readonly answer: void }
+  /** The configuration that was to be opened is given up, also where it is still being opened. */
+  readonly giveUp: { readonly ask: null; readonly answer: void }
   readonly findReceipt: { readonly ask: Lookup; readonly answer: StoredReceipt | undefined }
   readonly findAnswer: { readonly ask: Lookup; readonly answer: KeptAnswer | undefined }
   readonly snapshot: { readonly ask: null; readonly answer: readonly MetricSnapshot[] }

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { refuseFixedChange } from '../config/refuse-fixed-change.ts'
 import { checkOffer, openPayerLimits } from '../create-gateway.ts'
+import type { KeyChange } from '../payment/charge-key/charge-keys.ts'
 import { reloadChargeKeys } from '../payment/charge-key/reload-keys.ts'
 import { openConfig, type Member } from './member.ts'
 import { quickDeathMs, revive, stopMember } from './member-life.ts'
@@ -19,7 +20,8 @@ export async function reload(primary: Primary): Promise<void> {
   // Who dies meanwhile is replaced by one that begins with what is decided.
   const { promise, resolve: decided } = Promise.withResolvers<void>()
   primary.deciding = promise
-  let keepOldKeys: (() => void) | undefined
+  let keys: KeyChange | undefined
+  let serving: readonly Member[] = []
   try {
     const loaded = options.load()
     const offerAtMs = Date.now()
@@ -27,9 +29,9 @@ export async function reload(primary: Primary): Promise<void> {
     await checkOffer(loaded.config, environment, offerAtMs)
     makeSharedFiles(loaded.config)
     const { chargeKeys } = parts.commons.payment
-    keepOldKeys = await reloadChargeKeys(chargeKeys, loaded.config, environment)
+    keys = await reloadChargeKeys(chargeKeys, loaded.config, environment)
     await Promise.all(starting)
-    const serving = parts.serving()
+    serving = parts.serving()
     const next = { loaded, offerAtMs }
     log.info({ workers: serving.length }, 'a configuration is handed to the workers')
     const opened = await Promise.allSettled(serving.map((member) => openConfig(member, next)))
@@ -45,14 +47,20 @@ export async function reload(primary: Primary): Promise<void> {
     for (const member of serving) if (!canFollow.includes(member)) replace(primary, member)
     primary.adopting = adoptAll(canFollow)
     await primary.adopting
+    // The keysets that name them are current everywhere.
+    keys.commit()
     tellReadiness(primary)
+    primary.announcer?.check()
+    await primary.announcer?.settled()
     // Who opened its keyset just before the keys were renewed.
     for (const { pipe } of parts.turns.behind()) pipe.tell('renew', null)
     const digest = Buffer.from(loaded.digest).toString('hex')
     log.info({ digest, workers: serving.length }, 'configuration was reloaded')
     metrics.observeReload('done')
   } catch (error) {
-    keepOldKeys?.()
+    keys?.undo()
+    // Also who is late: what it opens is not used.
+    for (const { pipe } of serving) pipe.tell('giveUp', null)
     log.error({ err: error }, 'configuration was not reloaded, the old one stays')
     metrics.observeReload('refused')
   } finally {

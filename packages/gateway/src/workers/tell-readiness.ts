@@ -1,5 +1,7 @@
 /** What the primary tells all workers of the whole gateway. */
-import { nameChargeKeys } from '../payment/charge-key/charge-keys.ts'
+import type { Announcer } from '../payment/charge-key/announcer.ts'
+import { followKeys } from '../payment/charge-key/follow-keys.ts'
+import { renewKeyset } from './member.ts'
 import type { Primary } from './primary-state.ts'
 
 /** Ready are all or none. */
@@ -11,28 +13,20 @@ export function tellReadiness({ parts, options }: Primary): void {
   for (const { pipe } of serving) pipe.tell('ready', { isReady, isSelling, collecting })
 }
 
-/**
- * Keysets name the key that signs (spec/payment.md PA28.5): when another one does, the next ones are opened. `named`: what
- * was read before the first was opened.
- */
-export function announceKeys(primary: Primary, named: string): void {
+/** The charge keys of all workers. */
+export function followSharedKeys(primary: Primary): Announcer | undefined {
   const { commons, serving } = primary.parts
-  const { chargeKeys, collecting } = commons.payment
-  // Owned here: what all current keysets name.
-  let known = named
-  const renew = (): void => {
-    const names = nameChargeKeys(commons.payment)
-    if (names === known) return
-    known = names
-    for (const { pipe } of serving()) pipe.tell('renew', null)
-  }
-  chargeKeys?.listen(() => {
-    tellReadiness(primary)
-    renew()
-  })
-  collecting?.listen(() => {
+  commons.payment.collecting?.listen(() => {
     tellReadiness(primary)
   })
-  // What changed while the workers started.
-  renew()
+  return followKeys(commons.payment.chargeKeys, primary.options.log, {
+    renew: async (place) => {
+      // Who only starts is looked at again when it serves.
+      const member = serving().find((each) => each === place)
+      if (member !== undefined) await renewKeyset(member)
+    },
+    onNews: () => {
+      tellReadiness(primary)
+    },
+  })
 }

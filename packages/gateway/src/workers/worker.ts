@@ -4,7 +4,7 @@ import pino from 'pino'
 import type { Gateway } from '../call/gateway.ts'
 import { shareConfig } from '../config/check-workers.ts'
 import { ConfigError } from '../config/load-config.ts'
-import { createGateway, type Commons } from '../create-gateway.ts'
+import { createGateway, type Commons, type Succession } from '../create-gateway.ts'
 import { createGatewayServer, presentState } from '../http/server.ts'
 import { computeBuildDigest } from '../keys/build-digest.ts'
 import { importHpkeKey } from '../keys/hpke-key.ts'
@@ -35,7 +35,11 @@ type State = {
   serving: Serving | undefined
   readiness: Readiness
   exitCode: number
-  adopt: (() => void) | undefined
+  /** What was opened for the latest reload, and how many there were: who comes later counts. */
+  succession: Succession | undefined
+  reloads: number
+  /** Settles when nothing is being opened; never rejects. */
+  preparing: Promise<void>
 }
 
 const exitOrphan = 70
@@ -51,7 +55,9 @@ export function runWorker(environment: Environment): void {
     serving: undefined,
     readiness: { isReady: false, isSelling: true },
     exitCode: exitOrphan,
-    adopt: undefined,
+    succession: undefined,
+    reloads: 0,
+    preparing: Promise.resolve(),
   }
   // Without the primary nothing may be admitted or served: calls under way end with it, as those of one process do.
   process.once('disconnect', () => process.exit(state.exitCode))
@@ -109,7 +115,7 @@ function gatewayOf(state: State): Gateway {
 
 type LifeQuestions = Pick<
   WorkerQuestions,
-  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'stop'
+  'listen' | 'ready' | 'renew' | 'reload' | 'adopt' | 'giveUp' | 'stop'
 >
 
 function createLifeAnswers(state: State): Answers<LifeQuestions> {
@@ -132,11 +138,21 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
     reload: async ({ loaded, offerAtMs }) => {
       const { order, live } = servingOf(state)
       const config = shareConfig(loaded.config, order.slot)
-      state.adopt = await live.prepare({ config, digest: loaded.digest }, offerAtMs)
+      const reload = await giveUp(state)
+      // One that was too late may still be opening its keyset.
+      const before = state.preparing
+      const prepared = before.then(() =>
+        prepare(state, reload, () => live.prepare({ config, digest: loaded.digest }, offerAtMs)),
+      )
+      state.preparing = prepared.catch(() => undefined)
+      await prepared
     },
     adopt: () => {
-      state.adopt?.()
-      state.adopt = undefined
+      state.succession?.adopt()
+      state.succession = undefined
+    },
+    giveUp: async () => {
+      await giveUp(state)
     },
     stop: async () => {
       state.readiness = { isReady: false, isSelling: false }
@@ -146,6 +162,33 @@ function createLifeAnswers(state: State): Answers<LifeQuestions> {
       await closeServing(live, server)
     },
   }
+}
+
+async function prepare(
+  state: State,
+  reload: number,
+  open: () => Promise<Succession>,
+): Promise<void> {
+  const late = new Error('this reload was given up')
+  if (reload !== state.reloads) throw late
+  const succession = await open()
+  if (reload === state.reloads) {
+    state.succession = succession
+    return
+  }
+  // It took too long: nobody waits for this configuration any more.
+  await succession.drop()
+  throw late
+}
+
+/** What was opened is dropped, what is being opened will be. Gives the number of a reload that begins now. */
+async function giveUp(state: State): Promise<number> {
+  const { succession } = state
+  state.succession = undefined
+  state.reloads += 1
+  const reload = state.reloads
+  await succession?.drop()
+  return reload
 }
 
 type LookupQuestions = Pick<WorkerQuestions, 'findReceipt' | 'findAnswer' | 'snapshot'>
@@ -248,6 +291,9 @@ function createCommons(
         },
         done: (isStored) => pipe.ask('turnDone', isStored),
       }
+    },
+    keysetShown: (names) => {
+      pipe.tell('keysetShown', names)
     },
     sealed,
     ...(openGradientKey === undefined

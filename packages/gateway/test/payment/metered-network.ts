@@ -3,7 +3,7 @@ import { keyRegistryAbi } from '@countersign/contracts/key-registry'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { planOperator, planRegistry } from '@countersign/contracts/operator'
-import { registryTimelockAbi } from '@countersign/contracts/registry-timelock'
+import { planKeyRegistration } from '@countersign/contracts/register-key'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from '@x402/core/http'
 import type { PaymentPayload, PaymentRequired } from '@x402/core/types'
@@ -25,6 +25,8 @@ export type MeteredOperator = {
   readonly settler: Hex
   readonly authorizer: Hex
   readonly settlementKey: Hex
+  /** Proposes, guards and owns. */
+  readonly ownerKey: Hex
   /** Registers another settlement key beside those before, and gives it; for a day, or until this time on the chain. */
   attestKey(untilSeconds?: number): Promise<Hex>
   /** Registers this key beside those before. */
@@ -44,8 +46,8 @@ export type MeteredOperator = {
 /** A chain with gateways of their own. */
 export type MeteredNetwork = {
   readonly chain: TestChain
-  /** A new gateway's contracts and keys. */
-  createOperator(): Promise<MeteredOperator>
+  /** A new gateway's contracts and keys; where the timelock has a delay, no key is registered. */
+  createOperator(minDelaySeconds?: number): Promise<MeteredOperator>
   /** A key that holds test USDC, of which Permit2 may take all. */
   createPayer(): Promise<Hex>
   /** A key that holds test USDC: enough for deposits by EIP-3009. */
@@ -57,7 +59,6 @@ export type MeteredNetwork = {
 }
 
 const read = { address: baseSepoliaUsdc.address, abi: testUsdcAbi } as const
-const noBytes: Hex = `0x${'0'.repeat(64)}`
 
 /** Starts the chain, whose payers hold this much. */
 export async function startMeteredNetwork(
@@ -73,7 +74,8 @@ export function createMeteredNetwork(chain: TestChain): MeteredNetwork {
   let operators = 0
   return {
     chain,
-    createOperator: () => deployOperator(chain, keccak256(toHex(`gateway ${operators++}`))),
+    createOperator: (minDelaySeconds = 0) =>
+      deployOperator(chain, keccak256(toHex(`gateway ${operators++}`)), minDelaySeconds),
     createPayer: () => createApprovedPayer(chain),
     createChannelPayer: () => nextPayerKey(chain),
     balanceOf: (owner) =>
@@ -295,14 +297,19 @@ export async function signFor(
 }
 
 /** Registry, timelock and the operator's contracts, with one attested key; nothing waits for a block in between. */
-async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<MeteredOperator> {
+async function deployOperator(
+  chain: TestChain,
+  gatewayId: Hex,
+  minDelaySeconds: number,
+): Promise<MeteredOperator> {
   const settlementKey = chain.nextSettlementKey()
-  const account = privateKeyToAccount(chain.nextSettlementKey())
+  const ownerKey = chain.nextSettlementKey()
+  const account = privateKeyToAccount(ownerKey)
   const transport = http(chain.rpcUrl, { timeout: 60_000 })
   const wallet = createWalletClient({ account, chain: baseSepolia, transport })
   const x402 = baseSepoliaX402
   const { address: owner } = account
-  const roles = { minDelaySeconds: 0, proposers: [owner], guardian: owner }
+  const roles = { minDelaySeconds, proposers: [owner], guardian: owner }
   const { timelock, registry } = planRegistry({ x402, ...roles })
   const { address } = registry
   const contracts = planOperator({ x402, registry: address, gatewayId, payeeOwner: owner })
@@ -319,41 +326,22 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
       if (status !== 'success') throw new Error('a transaction of an operator failed')
     }
   }
-  const attest = async (key: Hex, untilSeconds?: number) => {
-    const { timestamp } = await chain.client.getBlock()
-    const from = Number(timestamp)
-    const register = encodeFunctionData({
-      abi: keyRegistryAbi,
-      functionName: 'registerKey',
-      args: [
-        gatewayId,
-        privateKeyToAddress(key),
-        from,
-        untilSeconds ?? from + 86_400,
-        keccak256('0x77'),
-      ],
-    })
-    const call = [registry.address, 0n, register, noBytes, noBytes] as const
-    const abi = registryTimelockAbi
-    const to = timelock.address
-    return [
-      { to, data: encodeFunctionData({ abi, functionName: 'schedule', args: [...call, 0n] }) },
-      { to, data: encodeFunctionData({ abi, functionName: 'execute', args: call }) },
-    ]
-  }
+  const attest = async (key: Hex, untilSeconds?: number): ReturnType<typeof planAttestation> =>
+    planAttestation(chain, { timelock, registry, gatewayId }, key, untilSeconds)
   await send(
     timelock,
     registry,
     contracts.settler,
     contracts.authorizer,
     contracts.payee,
-    ...(await attest(settlementKey)),
+    ...(minDelaySeconds === 0 ? await attest(settlementKey) : []),
   )
   return {
     payee: contracts.payee.address,
     settler: contracts.settler.address,
     authorizer: contracts.authorizer.address,
     settlementKey,
+    ownerKey,
     attestKey: async (untilSeconds) => {
       const key = chain.nextSettlementKey()
       await send(...(await attest(key, untilSeconds)))
@@ -371,6 +359,30 @@ async function deployOperator(chain: TestChain, gatewayId: Hex): Promise<Metered
       }),
     terms: { gatewayId, payeeOwner: owner, ...roles },
   }
+}
+
+/** Announces a key and registers it, where there is no delay. */
+async function planAttestation(
+  chain: TestChain,
+  contracts: {
+    readonly timelock: { readonly address: Hex }
+    readonly registry: { readonly address: Hex }
+    readonly gatewayId: Hex
+  },
+  key: Hex,
+  untilSeconds?: number,
+): Promise<readonly { readonly to: Hex; readonly data: Hex }[]> {
+  const { timelock, registry, gatewayId } = contracts
+  const from = Number((await chain.client.getBlock()).timestamp)
+  const where = { timelock: timelock.address, registry: registry.address }
+  const { announce, register } = planKeyRegistration(where, 0, {
+    gatewayId,
+    key: privateKeyToAddress(key),
+    validFromSeconds: from,
+    validUntilSeconds: untilSeconds ?? from + 86_400,
+    keysetDigest: keccak256('0x77'),
+  })
+  return [announce, register]
 }
 
 /** A payer that lets Permit2 move its money, as `upto` needs. */

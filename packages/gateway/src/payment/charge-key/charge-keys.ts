@@ -1,36 +1,38 @@
 /**
  * Owner of the charge keys: asks the registry for them, says which one signs and whether anything may be sold, and takes
- * others while the gateway runs (spec/payment.md PA28).
+ * others while the gateway runs (spec/payment.md PA28). No key signs before the keysets name it.
  */
+import type { KeyStanding } from '@countersign/contracts/key-standing'
 import type { EvmSignature } from '@countersign/protocol/payment/evm-signature'
 import { hexToBytes } from 'viem'
 import { ConfigError } from '../../config/load-config.ts'
 import type { EvmCurve } from '../evm-curve.ts'
-import { createSettlementAccount, type SettlementAccount } from '../exact/sender.ts'
+import { createSettlementAccount } from '../exact/sender.ts'
 import { pause } from '../exact/pause.ts'
+import { nothingRead, standingOf, type KeyReading } from './choose-key.ts'
+import { createKeyOwner, type KeyOwner, type Place } from './key-owner.ts'
 import {
-  chooseKey,
-  nothingRead,
-  standingOf,
-  type KeyChoice,
-  type KeyReading,
-} from './choose-key.ts'
-import type { KeyStanding } from './key-standing.ts'
+  findSigner,
+  foresee,
+  listHeld,
+  type ConfiguredKeys,
+  type HeldKey,
+  type KeyState,
+  type NamedKeys,
+} from './key-state.ts'
 
 type Hex = `0x${string}`
-
-/** What the keyset says of the keys, EIP-55. */
-export type NamedKeys = {
-  /** Signs from now on. */
-  readonly address: string
-  readonly others: readonly string[]
-}
 
 /** Asks the registry. Rejects when the chain does not answer. */
 export type ReadKeyRecords = (keys: readonly Hex[]) => Promise<Omit<KeyReading, 'readAtMs'>>
 
 /** What the operator is told of one key. */
-export type KeyReport = { readonly address: string; readonly standing: KeyStanding | 'unasked' }
+export type KeyReport = {
+  readonly address: string
+  readonly standing: KeyStanding | 'unasked'
+  /** Whether keysets name it: before that it signs nothing. */
+  readonly isAnnounced: boolean
+}
 
 /** The keys that a keyset names. */
 export type SettlementKeys = {
@@ -39,9 +41,17 @@ export type SettlementKeys = {
   confirm(address: string, message: Uint8Array): Promise<Uint8Array>
 }
 
+/** Keys that keysets are to name before they sign. One of the two is called, once. */
+export type KeyChange = {
+  /** The keysets that name them are current: they are the keys of now. */
+  readonly commit: () => void
+  /** They never were. */
+  readonly undo: () => void
+}
+
 /** The keys of a process. */
 export type ChargeKeys = SettlementKeys & {
-  /** By the key of this moment. */
+  /** By the key of this moment. @throws ChargeKeyUnannounced while no keyset names one. */
   sign(digest: Uint8Array): EvmSignature
   /** Whether metered calls may be sold now (PA28.3). */
   isGood(): boolean
@@ -49,17 +59,26 @@ export type ChargeKeys = SettlementKeys & {
   isRetiring(): boolean
   report(): readonly KeyReport[]
   /**
-   * Puts other keys in the place of these; the function that it resolves with takes that back.
+   * Has keysets name other keys, which take the place of these by `commit`.
    *
    * @throws ConfigError when the key that signs would be gone and none of the others is good: nothing has changed then.
    */
-  replace(keys: readonly Hex[], longestCallMs: number): Promise<() => void>
+  replace(keys: readonly Hex[], longestCallMs: number): Promise<KeyChange>
+  /** The current keyset of this place names these (PA28.7). */
+  shown(place: Place, names: NamedKeys): void
+  /** This place shows keysets no more. */
+  gone(place: Place): void
+  /** Places whose keysets do not name what is to be named; none while keys are being replaced. */
+  behind(): readonly Place[]
   /** Reads the registry. Rejects when the chain does not answer: what was read before counts on, for a while. */
   refresh(): Promise<void>
   /** The same, in the background. */
   refreshSoon(): void
-  /** Told when another key signs, or the others have changed, or whether anything may be sold. One listener. */
-  listen(onChange: () => void): void
+  /**
+   * Told when another key signs, or the others have changed, or whether anything may be sold; and from time to time
+   * while a place is behind. One listener.
+   */
+  listen(onChange: (isNews: boolean) => void): void
   /** Reads again and again until the signal is aborted. */
   run(signal: AbortSignal, onFault: (error: unknown) => void): Promise<void>
 }
@@ -73,198 +92,161 @@ export type ChargeKeyOptions = {
   readonly clock: () => number
 }
 
-type HeldKey = {
-  readonly address: Hex
-  readonly account: SettlementAccount
-  readonly secret: Uint8Array
-}
-/** Replaced as a whole, so that a change can be taken back. */
-type KeyState = {
-  readonly held: readonly HeldKey[]
-  readonly horizonMs: number
-  readonly reading: KeyReading
-  readonly choice: KeyChoice
-}
-
-/** What a keyset would name now, as a text to compare. */
-export function nameChargeKeys({
-  chargeKeys,
-}: {
-  readonly chargeKeys: Pick<ChargeKeys, 'named'> | undefined
-}): string {
-  return JSON.stringify(chargeKeys?.named() ?? null)
+/** No keyset that is current names a charge key: whatever is to be signed waits (PA28.7). */
+export class ChargeKeyUnannounced extends Error {
+  constructor() {
+    super('no keyset of this gateway names one of its charge keys yet: nothing is signed')
+    this.name = 'ChargeKeyUnannounced'
+  }
 }
 
 const settleMs = 60_000
 const goodPauseMs = 60_000
 const badPauseMs = 1000
 
-/** Keys of which nothing is known yet: call `refresh`, then `run`. */
+/** Keys of which nothing is known yet and which no keyset names: call `refresh`, then `run`; and `shown`. */
 export function createChargeKeys(options: ChargeKeyOptions): ChargeKeys {
-  const { curve, read, clock } = options
-  const owner = ownState(options)
-  // Owned here: readings do not run side by side.
-  let refreshing: Promise<void> | undefined
-
-  function refresh(): Promise<void> {
-    refreshing ??= readNow().finally(() => {
-      refreshing = undefined
-    })
-    return refreshing
+  const { curve, read, clock, longestCallMs } = options
+  const isAsked = read !== undefined
+  const configured = {
+    keys: options.keys.map(holdKey),
+    horizonMs: longestCallMs + settleMs,
   }
-
-  async function readNow(): Promise<void> {
-    const { held } = owner.state()
-    const found = await read?.(held.map(({ address }) => address))
-    // Replaced meanwhile: the answer says nothing of the keys of now.
-    if (found === undefined || owner.state().held !== held) return
-    owner.put({ reading: { ...found, readAtMs: clock() } })
-  }
-
-  async function replace(keys: readonly Hex[], longestCallMs: number): Promise<() => void> {
-    // Who asks now would be told of the keys of before.
-    await refreshing?.catch(() => undefined)
-    const held = keys.map(holdKey)
-    const found = await read?.(held.map(({ address }) => address)).catch(() => undefined)
-    const before = owner.current()
-    const { choice, reading: known } = before
-    const reading = found === undefined ? known : { ...found, readAtMs: clock() }
-    const next = owner.derive({ held, reading, horizonMs: longestCallMs + settleMs })
-    const isLeft = held.some(({ address }) => address === choice.address)
-    if (!isLeft && choice.isSelling && !next.choice.isSelling) {
-      const { address } = signerOf(before).account
-      throw new ConfigError(`charge key ${address} signs, and no other one is good: leave it there`)
-    }
-    owner.set(next)
-    return () => {
-      owner.set(before)
-    }
-  }
+  const owner = createKeyOwner(startOf(configured), isAsked, clock)
+  const refresh = createReadings(owner, options)
 
   return {
-    sign: (digest) => curve.sign(digest, signerOf(owner.current()).secret),
+    sign: (digest) => {
+      const state = owner.current()
+      if (state.choice === undefined) throw new ChargeKeyUnannounced()
+      return curve.sign(digest, findSigner(state, isAsked, clock()).secret)
+    },
     confirm: async (address, message) => {
-      const key = owner.state().held.find(({ account }) => account.address === address)
+      const key = owner.confirming().find(({ account }) => account.address === address)
       if (key === undefined) throw new Error('this key is not held')
       return hexToBytes(await key.account.signMessage({ message: { raw: message } }))
     },
-    named: () => nameKeys(owner.state()),
-    isGood: () => owner.current().choice.isSelling,
+    named: owner.named,
+    isGood: () => owner.current().choice?.isSelling === true,
     isRetiring: () => {
-      const { isSelling, standing } = owner.current().choice
-      return !isSelling && (standing === 'trusted' || standing === 'settling')
+      const { choice } = owner.current()
+      if (choice === undefined || choice.isSelling) return false
+      return choice.standing === 'trusted' || choice.standing === 'settling'
     },
-    report: () => owner.report(),
-    replace,
-    refresh,
+    report: () => reportOn(owner.state(), isAsked, clock()),
+    replace: async (keys, longestMs) => {
+      // Who asks now would be told of the keys of before.
+      await refresh.ended()
+      return replaceKeys(owner, options, {
+        keys: keys.map(holdKey),
+        horizonMs: longestMs + settleMs,
+      })
+    },
+    shown: owner.shown,
+    gone: owner.gone,
+    behind: owner.behind,
+    refresh: refresh.now,
     refreshSoon: () => {
       // The next reading is not far, and says what is wrong.
-      refresh().catch(() => undefined)
+      refresh.now().catch(() => undefined)
     },
     listen: owner.listen,
     run: async (signal, onFault) => {
-      if (read === undefined) return
       while (!signal.aborted) {
-        const { isSelling, sellsUntilMs } = owner.current().choice
-        const untilMs = isSelling ? Math.min(goodPauseMs, sellsUntilMs - clock()) : badPauseMs
+        const { choice } = owner.current()
+        const isSelling = choice?.isSelling === true
+        const untilMs = isSelling
+          ? Math.min(goodPauseMs, choice.sellsUntilMs - clock())
+          : badPauseMs
         // Only the signal ends a pause.
         await pause(Math.max(untilMs, badPauseMs), signal).catch(() => undefined)
-        await refresh().catch(onFault)
+        await refresh.now().catch(onFault)
+        if (!signal.aborted) owner.remind()
       }
     },
   }
 }
 
-/** Owner of the state; says when what others are told of it has changed. */
-function ownState({ keys, read, longestCallMs, clock }: ChargeKeyOptions): {
-  readonly state: () => KeyState
-  /** Judged for this moment. */
-  readonly current: () => KeyState
-  readonly derive: (change: Partial<KeyState>) => KeyState
-  readonly put: (change: Partial<KeyState>) => void
-  /** Without telling anybody. */
-  readonly set: (state: KeyState) => void
-  readonly report: () => readonly KeyReport[]
-  readonly listen: (onChange: () => void) => void
-} {
-  const held = keys.map(holdKey)
-  // Both owned here.
-  let state: KeyState = judge({
-    held,
-    horizonMs: longestCallMs + settleMs,
+function startOf(configured: ConfiguredKeys): KeyState {
+  return {
+    configured,
+    coming: undefined,
+    leaving: undefined,
+    announced: new Set(),
     reading: nothingRead,
-    choice: { ...unasked, address: firstOf(held).address },
-  })
-  let tell: (() => void) | undefined
-
-  function judge(given: KeyState): KeyState {
-    const { address } = given.held.find(isSigning(given)) ?? firstOf(given.held)
-    if (read === undefined) return { ...given, choice: { ...unasked, address } }
-    const others = given.held.flatMap((key) => (key.address === address ? [] : [key.address]))
-    const moment = { nowMs: clock(), horizonMs: given.horizonMs }
-    return { ...given, choice: chooseKey([address, ...others], given.reading, moment) }
+    choice: undefined,
   }
+}
 
-  const derive = (change: Partial<KeyState>): KeyState => judge({ ...state, ...change })
+/** Readings of the registry, which do not run side by side. */
+function createReadings(
+  owner: KeyOwner,
+  { read, clock }: Pick<ChargeKeyOptions, 'read' | 'clock'>,
+): { readonly now: () => Promise<void>; readonly ended: () => Promise<void> } {
+  // Owned here.
+  let running: Promise<void> | undefined
 
-  function put(change: Partial<KeyState>): void {
-    const before = summary(state)
-    state = derive(change)
-    if (summary(state) !== before) tell?.()
+  async function readNow(): Promise<void> {
+    const asked = listHeld(owner.state())
+    const found = await read?.(asked.map(({ address }) => address))
+    // Others have come meanwhile: the answer says nothing of them.
+    if (found === undefined || listHeld(owner.state()).some((key) => !asked.includes(key))) return
+    owner.put({ reading: { ...found, readAtMs: clock() } })
   }
 
   return {
-    state: () => state,
-    current: () => {
-      const { isSelling, sellsUntilMs } = state.choice
-      if (isSelling && clock() >= sellsUntilMs) put({})
-      return state
+    now: () => {
+      running ??= readNow().finally(() => {
+        running = undefined
+      })
+      return running
     },
-    derive,
-    put,
-    set: (next) => {
-      state = next
-    },
-    report: () =>
-      state.held.map(({ account, address }) => ({
-        address: account.address,
-        standing:
-          read === undefined
-            ? 'unasked'
-            : standingOf(address, state.reading, { nowMs: clock(), horizonMs: state.horizonMs }),
-      })),
-    listen: (onChange) => {
-      tell = onChange
+    ended: async () => {
+      await running?.catch(() => undefined)
     },
   }
 }
 
-/** Where no registry is known, the first key signs and nobody is asked (PA28.1). */
-const unasked = {
-  standing: 'good',
-  isSelling: true,
-  sellsUntilMs: Infinity,
-} as const
-
-function summary(state: KeyState): string {
-  return JSON.stringify([nameKeys(state), state.choice.isSelling])
-}
-
-function nameKeys(state: KeyState): NamedKeys {
-  const signer = signerOf(state)
-  const others = state.held.filter((key) => key !== signer)
+async function replaceKeys(
+  owner: KeyOwner,
+  { read, clock }: Pick<ChargeKeyOptions, 'read' | 'clock'>,
+  given: ConfiguredKeys,
+): Promise<KeyChange> {
+  const isAsked = read !== undefined
+  const held = listHeld(owner.state())
+  const known = new Map(held.map((key) => [key.address, key]))
+  const keys = given.keys.map((key) => known.get(key.address) ?? key)
+  const asked = [...new Set([...held, ...keys])].map(({ address }) => address)
+  const found = await read?.(asked).catch(() => undefined)
+  const before = owner.current()
+  const reading = found === undefined ? before.reading : { ...found, readAtMs: clock() }
+  const coming = { keys, horizonMs: given.horizonMs }
+  const choice = foresee({ ...before, reading }, coming, isAsked, clock())
+  const signer = findSigner(before, isAsked, clock())
+  if (!keys.includes(signer) && before.choice?.isSelling === true && choice?.isSelling !== true) {
+    const { address } = signer.account
+    throw new ConfigError(`charge key ${address} signs, and no other one is good: leave it there`)
+  }
+  // Told by `commit` or `undo`: the keysets of the new configuration name them.
+  owner.putQuietly({ coming, reading })
   return {
-    address: signer.account.address,
-    others: others.map(({ account }) => account.address),
+    commit: () => {
+      owner.commit(coming)
+    },
+    undo: () => {
+      owner.put({ coming: undefined })
+    },
   }
 }
 
-function signerOf(state: KeyState): HeldKey {
-  return state.held.find(isSigning(state)) ?? firstOf(state.held)
-}
-
-function isSigning({ choice }: KeyState): (key: HeldKey) => boolean {
-  return ({ address }) => address === choice.address
+function reportOn(state: KeyState, isAsked: boolean, nowMs: number): readonly KeyReport[] {
+  const { reading, configured, announced } = state
+  const moment = { nowMs, horizonMs: configured.horizonMs }
+  return listHeld(state).map((key) => ({
+    address: key.account.address,
+    standing: isAsked ? standingOf(key.address, reading, moment) : 'unasked',
+    isAnnounced: announced.has(key),
+  }))
 }
 
 function holdKey(key: Hex): HeldKey {
@@ -274,10 +256,4 @@ function holdKey(key: Hex): HeldKey {
     account,
     secret: Uint8Array.from(Buffer.from(key.slice(2), 'hex')),
   }
-}
-
-function firstOf(keys: readonly HeldKey[]): HeldKey {
-  const [first] = keys
-  if (first === undefined) throw new RangeError('no charge key')
-  return first
 }

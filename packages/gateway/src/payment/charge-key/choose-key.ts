@@ -6,7 +6,7 @@ import {
   type KeyMoment,
   type KeyRecord,
   type KeyStanding,
-} from './key-standing.ts'
+} from '@countersign/contracts/key-standing'
 
 type Hex = `0x${string}`
 

@@ -23,7 +23,7 @@ export const keyStandings = ['good', 'trusted', 'settling', 'untrusted'] as cons
 export type KeyStanding = (typeof keyStandings)[number]
 
 /** How long an ended key still settles (CO4.1). */
-const graceSeconds = 172_800
+export const graceSeconds = 172_800
 
 /** The standing of a key. */
 export function judgeKey(record: KeyRecord, moment: KeyMoment): KeyStanding {
