@@ -129,7 +129,6 @@ afterAll(async () => {
 })
 
 const requestHash = wordOf(0xabc)
-
 const bytes = (word: Hex): Uint8Array => Buffer.from(word.slice(2), 'hex')
 
 function pay(nonce: bigint, amountAtomic: bigint, extensions: object = {}): PresentedPayment {

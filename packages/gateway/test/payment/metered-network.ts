@@ -3,7 +3,6 @@ import { keyRegistryAbi } from '@countersign/contracts/key-registry'
 import { baseSepoliaUsdc, baseSepoliaX402 } from '@countersign/contracts/addresses'
 import { batchSettlementAbi } from '@countersign/contracts/batch-settlement'
 import { planOperator, planRegistry } from '@countersign/contracts/operator'
-import { planKeyRegistration } from '@countersign/contracts/register-key'
 import { testUsdcAbi } from '@countersign/contracts/test-usdc'
 import { decodePaymentRequiredHeader, encodePaymentSignatureHeader } from '@x402/core/http'
 import type { PaymentPayload, PaymentRequired } from '@x402/core/types'
@@ -18,6 +17,7 @@ import { callRaw, type RawCall, type RawResult } from '../../../../test/provider
 import { startGateway, type GatewayOptions, type RunningGateway } from '../support/start-gateway.ts'
 import { startTestChain, type ChainStart, type TestChain } from './chain-process.ts'
 import { nextPayerKey } from './channel-fixture.ts'
+import { planAttestation } from './plan-attestation.ts'
 
 /** Where one gateway is paid, and by which keys. */
 export type MeteredOperator = {
@@ -359,30 +359,6 @@ async function deployOperator(
       }),
     terms: { gatewayId, payeeOwner: owner, ...roles },
   }
-}
-
-/** Announces a key and registers it, where there is no delay. */
-async function planAttestation(
-  chain: TestChain,
-  contracts: {
-    readonly timelock: { readonly address: Hex }
-    readonly registry: { readonly address: Hex }
-    readonly gatewayId: Hex
-  },
-  key: Hex,
-  untilSeconds?: number,
-): Promise<readonly { readonly to: Hex; readonly data: Hex }[]> {
-  const { timelock, registry, gatewayId } = contracts
-  const from = Number((await chain.client.getBlock()).timestamp)
-  const where = { timelock: timelock.address, registry: registry.address }
-  const { announce, register } = planKeyRegistration(where, 0, {
-    gatewayId,
-    key: privateKeyToAddress(key),
-    validFromSeconds: from,
-    validUntilSeconds: untilSeconds ?? from + 86_400,
-    keysetDigest: keccak256('0x77'),
-  })
-  return [announce, register]
 }
 
 /** A payer that lets Permit2 move its money, as `upto` needs. */
