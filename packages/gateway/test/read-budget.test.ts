@@ -70,6 +70,16 @@ test('whoever shows payments of a known payer uses up none of that payer’s own
   expect(look('0xvictim', 'home', { isKnown: true }).kind).toBe('permitted')
 })
 
+test('known payers have ten times as much together, and no more', () => {
+  const { look } = open(3, 2)
+  for (let payer = 0; payer < 30; payer++) {
+    expect(look(`0x${payer}`, 'a', { isKnown: true }).kind).toBe('permitted')
+  }
+  expect(look('0xa', 'a', { isKnown: true }).kind).toBe('limited')
+  // Strangers have their own.
+  expect(look('0xb', 'a').kind).toBe('permitted')
+})
+
 test('a dear look takes several, at most all, and nothing of one budget when the other is empty', () => {
   const { look } = open(6, 6)
   expect(look('0x1', 'a', { count: 5 }).kind).toBe('permitted')

@@ -76,18 +76,7 @@ export function openNetworkDesk(
   const chainId = Number(network.network.slice('eip155:'.length))
   const x402 = x402On(chainId)
   if (x402 === undefined) throw new ConfigError(`no x402 contracts are known on ${network.network}`)
-  const urls = [network.rpcUrl, ...network.otherNodes]
-  const { agree = defaultAgree(urls.length) } = network
-  const source = { urls, agree, onDifference: differences.onDifference }
-  const assets = new Map(
-    network.assets.map((asset) => [
-      asset.address.toLowerCase(),
-      {
-        ...asset,
-        chain: createChain(termsOf(network, asset, asset.address), source, signal),
-      },
-    ]),
-  )
+  const assets = openAssets(network, differences, signal)
   const [first] = assets.values()
   if (first === undefined) throw new ConfigError('a network without assets')
   const { chain } = first
@@ -114,7 +103,9 @@ export function openNetworkDesk(
     chain,
     book,
     sender,
-    onMined: watch.follow,
+    onMined: (id, hash) => {
+      watch.follow(id, hash)
+    },
     senderAddress: account.address,
     confirmations: network.confirmations,
     maxGasPriceWei: maxFeePerGas,
@@ -149,6 +140,23 @@ export function openNetworkDesk(
       book.close()
     },
   }
+}
+
+/** Each asset with its reads, of all nodes that are named. */
+function openAssets(
+  network: NetworkConfig,
+  { onDifference }: DifferenceLog,
+  signal: AbortSignal,
+): ReadonlyMap<string, Asset> {
+  const urls = [network.rpcUrl, ...network.otherNodes]
+  const { agree = defaultAgree(urls.length) } = network
+  const source = { urls, agree, onDifference }
+  return new Map(
+    network.assets.map((asset) => {
+      const chain = createChain(termsOf(network, asset, asset.address), source, signal)
+      return [asset.address.toLowerCase(), { ...asset, chain }]
+    }),
+  )
 }
 
 type Parts = Omit<PlanSurroundings, 'terms' | 'chain'> & {

@@ -119,36 +119,7 @@ export function openSettlementBook(
     database.close()
     throw new DatabaseFault('another key has settlements under way: start with it until they end')
   }
-  const select = {
-    one: database.prepare(`SELECT * FROM settlements WHERE ${here} AND id = ?`),
-    broadcast: database.prepare(`SELECT id FROM settlements WHERE ${here} AND state = 'broadcast'`),
-    from: database.prepare(
-      `SELECT hash, raw, transaction_nonce FROM settlements WHERE ${ours} AND transaction_nonce >= ?
-       ORDER BY transaction_nonce`,
-    ),
-    transaction: database.prepare(
-      `SELECT hash, raw, transaction_nonce FROM settlements WHERE ${ours} AND hash = ?`,
-    ),
-    mined: database.prepare(
-      `SELECT id, hash FROM settlements WHERE ${ours} AND state = 'mined' AND day >= ? AND reserved_at >= ?
-       ORDER BY reserved_at DESC LIMIT 10000`,
-    ),
-    pending: database.prepare(`SELECT count(*) AS n FROM settlements WHERE ${pending}`),
-    pendingOf: database.prepare(
-      `SELECT count(*) AS n FROM settlements WHERE ${pending} AND client = ?`,
-    ),
-    amounts: database.prepare(
-      `SELECT amount FROM settlements WHERE ${pending} AND payer = ? AND asset = ?`,
-    ),
-    gas: database.prepare('SELECT coalesce(sum(gas), 0) AS n FROM settlements WHERE day = ?'),
-    gasOf: database.prepare(
-      'SELECT coalesce(sum(gas), 0) AS n FROM settlements WHERE day = ? AND client = ?',
-    ),
-    reverted: database.prepare(
-      `SELECT count(*) AS n FROM settlements
-       WHERE ${here} AND payer = ? AND day = ? AND state = 'reverted'`,
-    ),
-  }
+  const select = createReads(database, { here, ours, pending })
   return {
     ...createWrites(database, network, sender),
     find: (id) => {
@@ -183,6 +154,55 @@ export function openSettlementBook(
     },
   }
 }
+
+function createReads(
+  database: ReturnType<typeof openDatabase>,
+  { here, ours, pending }: Readonly<Record<'here' | 'ours' | 'pending', string>>,
+): Readonly<Record<ReadName, ReturnType<ReturnType<typeof openDatabase>['prepare']>>> {
+  return {
+    one: database.prepare(`SELECT * FROM settlements WHERE ${here} AND id = ?`),
+    broadcast: database.prepare(`SELECT id FROM settlements WHERE ${here} AND state = 'broadcast'`),
+    from: database.prepare(
+      `SELECT hash, raw, transaction_nonce FROM settlements WHERE ${ours} AND transaction_nonce >= ?
+       ORDER BY transaction_nonce`,
+    ),
+    transaction: database.prepare(
+      `SELECT hash, raw, transaction_nonce FROM settlements WHERE ${ours} AND hash = ?`,
+    ),
+    mined: database.prepare(
+      `SELECT id, hash FROM settlements WHERE ${ours} AND state = 'mined' AND day >= ? AND reserved_at >= ?
+       ORDER BY reserved_at DESC LIMIT 10000`,
+    ),
+    pending: database.prepare(`SELECT count(*) AS n FROM settlements WHERE ${pending}`),
+    pendingOf: database.prepare(
+      `SELECT count(*) AS n FROM settlements WHERE ${pending} AND client = ?`,
+    ),
+    amounts: database.prepare(
+      `SELECT amount FROM settlements WHERE ${pending} AND payer = ? AND asset = ?`,
+    ),
+    gas: database.prepare('SELECT coalesce(sum(gas), 0) AS n FROM settlements WHERE day = ?'),
+    gasOf: database.prepare(
+      'SELECT coalesce(sum(gas), 0) AS n FROM settlements WHERE day = ? AND client = ?',
+    ),
+    reverted: database.prepare(
+      `SELECT count(*) AS n FROM settlements
+       WHERE ${here} AND payer = ? AND day = ? AND state = 'reverted'`,
+    ),
+  }
+}
+
+type ReadName =
+  | 'one'
+  | 'broadcast'
+  | 'from'
+  | 'transaction'
+  | 'mined'
+  | 'pending'
+  | 'pendingOf'
+  | 'amounts'
+  | 'gas'
+  | 'gasOf'
+  | 'reverted'
 
 type Writes = Pick<
   SettlementBook,

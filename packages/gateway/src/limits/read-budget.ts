@@ -58,14 +58,17 @@ export type ReadBudget = {
 // Each takes some 200 bytes.
 const maxCallers = 50_000
 const maxKnown = 50_000
+/** It costs something to become known, and little: what known payers have together is more, and not without end. */
+const knownShare = 10
 
 /** A budget that nothing was taken from. */
 export function createReadBudget(limits: StrangerLimits, nowMs: () => number): ReadBudget {
   const { strangersPerMinute, strangersPerAddress } = limits
   // All owned here; the maps are in the order of their latest use.
-  const total = createBucket(strangersPerMinute, nowMs())
+  const strangers = createBucket(strangersPerMinute, nowMs())
+  const known = createBucket(strangersPerMinute * knownShare, nowMs())
   const callers = new Map<string, TokenBucket>()
-  const known = new Map<string, true>()
+  const payers = new Map<string, true>()
   const counts = { permitted: 0, proven: 0, refused: 0 }
 
   const findBucket = (name: string): TokenBucket => {
@@ -77,16 +80,15 @@ export function createReadBudget(limits: StrangerLimits, nowMs: () => number): R
   return {
     counts,
     take: ({ payer, caller, isKnown = false, count = 1 }) => {
-      const isStranger = !isKnown && !known.has(payer)
+      const isStranger = !isKnown && !payers.has(payer)
       const own = { perMinute: strangersPerAddress, most: strangersPerAddress, count }
       // Payments are public once they were sent: who shows those of a known payer uses up none of that payer's own.
       const bucket = findBucket(isStranger ? caller : `${payer} ${caller}`)
-      const takings: readonly (readonly [TokenBucket, BucketTerms])[] = isStranger
-        ? [
-            [bucket, own],
-            [total, { perMinute: strangersPerMinute, most: strangersPerMinute, count }],
-          ]
-        : [[bucket, own]]
+      const most = isStranger ? strangersPerMinute : strangersPerMinute * knownShare
+      const takings: readonly (readonly [TokenBucket, BucketTerms])[] = [
+        [bucket, own],
+        [isStranger ? strangers : known, { perMinute: most, most, count }],
+      ]
       const waitMs = Math.max(
         ...takings.map(([each, terms]) => waitForTokens(each, terms, nowMs())),
       )
@@ -111,7 +113,7 @@ export function createReadBudget(limits: StrangerLimits, nowMs: () => number): R
         proven: () => {
           if (!giveBack()) return
           counts.proven++
-          keepLatest(known, payer, true, maxKnown)
+          keepLatest(payers, payer, true, maxKnown)
         },
       }
     },
