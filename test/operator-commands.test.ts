@@ -127,6 +127,14 @@ test('what was claimed comes to the owner of the payee, by anybody’s key', asy
   const { folder, operator, chargedAtomic } = await sellOneCall()
   const config = join(folder, 'countersign.config.json')
   const keys = { COUNTERSIGN_SETTLEMENT_KEY: operator.settlementKey }
+  // Trusted by the registry, and named by no keyset.
+  const environment = { ...keys, COUNTERSIGN_CHARGE_KEY: await operator.attestKey() }
+  const unnamed = administerLedger(['--config', config, 'claim'], {
+    environment,
+    clock: Date.now,
+    write: () => undefined,
+  })
+  await expect(unnamed).rejects.toThrow('no keyset of this gateway names')
   const claimed = await runInProcess(['ledger', 'claim', '--config', config], keys)
   expect([claimed.code, claimed.err]).toEqual([0, ''])
   const key = network.chain.nextSettlementKey()
