@@ -207,8 +207,10 @@ function isFrom({ address }: Payer, payload: Readonly<Record<string, unknown>>):
 
 // Without a counter an execution shows itself only by an answer of its own.
 function differentAnswers(answers: readonly RawResult[], known: readonly RawResult[]): number {
-  const bodies = (of: readonly RawResult[]): readonly string[] =>
-    of.filter(isServed).map(({ body }) => body.toString('base64'))
-  const before = new Set(bodies(known))
-  return new Set(bodies(answers).filter((body) => !before.has(body))).size
+  const before = new Set(servedBodies(known))
+  return new Set(servedBodies(answers).filter((body) => !before.has(body))).size
+}
+
+function servedBodies(answers: readonly RawResult[]): readonly string[] {
+  return answers.filter(isServed).map(({ body }) => body.toString('base64'))
 }
