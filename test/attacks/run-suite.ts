@@ -63,10 +63,11 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   const context = createContext(options, () => (prepared ??= prepareFirst(plain)))
   const late = Promise.withResolvers<Outcome>()
   const timer = setTimeout(() => {
-    late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
+    late.resolve({ kind: 'broken-off', detail: `no end within ${patienceMs / 1000} s` })
   }, patienceMs)
   try {
-    return await Promise.race([run(context), late.promise])
+    const outcome = await Promise.race([run(context), late.promise])
+    return outcome.kind === 'passed' ? await judgeLife(plain, outcome) : outcome
   } catch (error) {
     if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
     const text = error instanceof Error ? error.message : String(error)
@@ -88,6 +89,14 @@ export async function checkOrdinaryCall(options: SuiteOptions): Promise<string |
   }
 }
 
+/** A server that is gone refuses everything: it has withstood nothing. */
+async function judgeLife(context: Context, outcome: Outcome): Promise<Outcome> {
+  const answer = await context.send(undefined)
+  if (answer.status !== null) return outcome
+  const detail = `the server does not answer any more: ${tally([answer])}`
+  return { kind: 'broken-off', detail }
+}
+
 /** An attack that could not begin says nothing. */
 async function prepareFirst(context: Context): Promise<void> {
   try {
@@ -105,8 +114,7 @@ async function prepare(context: Context): Promise<void> {
     if (isServed(answer)) return
     const { status } = answer
     const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
-    if (error.endsWith('exceeds_balance')) context.payer.refill?.()
-    // A channel whose state the payer does not know is corrected once; an empty one is filled.
+    // A channel whose state the payer does not know is corrected once.
     demand(
       attempt < 2 && status === 402,
       `an ordinary payment was refused: ${tally([answer])} ${error}`,
