@@ -47,8 +47,8 @@ function answerRpc(body: string): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result })
 }
 
-/** Serves whatever carries a payment, or nothing; is a node of a chain, too. */
-async function startShop(isGullible: boolean): Promise<string> {
+/** Serves whatever carries a payment, so often, and then is gone, or nothing; is a node of a chain, too. */
+async function startShop(isGullible: boolean, mostServed = Infinity): Promise<string> {
   let served = 0
   const quote = {
     x402Version: 2,
@@ -76,6 +76,9 @@ async function startShop(isGullible: boolean): Promise<string> {
       const isRpc = request.url === '/rpc'
       response.writeHead(isServed || isRpc ? 200 : 402, headers)
       response.end(isRpc ? answerRpc(body) : isServed ? `answer ${served++}` : '{}')
+      if (served < mostServed) return
+      server.close()
+      response.once('finish', () => server.closeAllConnections())
     })
   })
   server.listen(0, '127.0.0.1')
@@ -175,4 +178,13 @@ test('what cannot be attacked is said in a line, and ends with 3', async () => {
     expect({ code, text }, reason).toEqual({ code: 3, text: '' })
   })
   await Promise.all(runs)
+})
+
+test('a server that is gone has withstood nothing', async () => {
+  // One call before all attacks, one before this one, and its first.
+  const url = await startShop(true, 3)
+  const { code, text } = await runProgram(...aimAt(url), '--only', 'T2')
+  expect(text).toContain('T2  broken-off')
+  expect(text).toContain('does not answer any more')
+  expect(code).toBe(3)
 })

@@ -54,8 +54,6 @@ export type Payer = {
   sign(quote: Quote, changes?: SignChanges): Promise<Payment>
   /** What an answer said about what was charged. */
   hear(answer: RawResult): void
-  /** Of a channel: the next payment brings a deposit of its own. */
-  refill?(): void
 }
 
 /** What every attack is given. */

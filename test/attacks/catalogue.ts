@@ -92,7 +92,7 @@ const areas: readonly (readonly [Area, readonly Row[]])[] = [
       ],
       [
         'use missing, lying, zero',
-        'own count where the provider’s cannot be (metering.md)',
+        'own count, or the bound of the output, where the provider’s cannot be (ME3.1, ME9.4)',
         amounts.lieAboutUsage,
       ],
       [

@@ -37,9 +37,7 @@ export function sendRaw(
     let text = ''
     const finish = (): void => {
       socket.destroy()
-      const head = text.indexOf('\r\n\r\n')
-      const body = head === -1 ? '' : text.slice(head + 4)
-      resolve({ status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0), body })
+      resolve(parseAnswer(text))
     }
     socket.setTimeout(withinMs, finish)
     socket.on('error', finish)
@@ -50,6 +48,12 @@ export function sendRaw(
     socket.write(`${head}\r\n\r\n`)
     socket.write(body)
   })
+}
+
+function parseAnswer(text: string): RawAnswer {
+  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0)
+  const end = text.indexOf('\r\n\r\n')
+  return { status, body: end === -1 ? '' : text.slice(end + 4) }
 }
 
 /** Sends the head of a request and half of its body, and stays; the function that is returned leaves. */

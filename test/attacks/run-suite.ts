@@ -63,10 +63,11 @@ async function runOne(run: CatalogueEntry['run'], options: SuiteOptions): Promis
   const context = createContext(options, () => (prepared ??= prepareFirst(plain)))
   const late = Promise.withResolvers<Outcome>()
   const timer = setTimeout(() => {
-    late.resolve({ kind: 'failed', detail: `no end within ${patienceMs / 1000} s` })
+    late.resolve({ kind: 'broken-off', detail: `no end within ${patienceMs / 1000} s` })
   }, patienceMs)
   try {
-    return await Promise.race([run(context), late.promise])
+    const outcome = await Promise.race([run(context), late.promise])
+    return outcome.kind === 'passed' ? await judgeLife(plain, outcome) : outcome
   } catch (error) {
     if (error instanceof AttackFailed) return { kind: 'failed', detail: error.message }
     const text = error instanceof Error ? error.message : String(error)
@@ -88,6 +89,14 @@ export async function checkOrdinaryCall(options: SuiteOptions): Promise<string |
   }
 }
 
+/** A server that is gone refuses everything: it has withstood nothing. */
+async function judgeLife(context: Context, outcome: Outcome): Promise<Outcome> {
+  const answer = await context.send(undefined)
+  if (answer.status !== null) return outcome
+  const detail = `the server does not answer any more: ${tally([answer])}`
+  return { kind: 'broken-off', detail }
+}
+
 /** An attack that could not begin says nothing. */
 async function prepareFirst(context: Context): Promise<void> {
   try {
@@ -105,8 +114,7 @@ async function prepare(context: Context): Promise<void> {
     if (isServed(answer)) return
     const { status } = answer
     const error = quoteIn(answer)?.error ?? answer.body.toString().slice(0, 200)
-    if (error.endsWith('exceeds_balance')) context.payer.refill?.()
-    // A channel whose state the payer does not know is corrected once; an empty one is filled.
+    // A channel whose state the payer does not know is corrected once.
     demand(
       attempt < 2 && status === 402,
       `an ordinary payment was refused: ${tally([answer])} ${error}`,
@@ -207,8 +215,10 @@ function isFrom({ address }: Payer, payload: Readonly<Record<string, unknown>>):
 
 // Without a counter an execution shows itself only by an answer of its own.
 function differentAnswers(answers: readonly RawResult[], known: readonly RawResult[]): number {
-  const bodies = (of: readonly RawResult[]): readonly string[] =>
-    of.filter(isServed).map(({ body }) => body.toString('base64'))
-  const before = new Set(bodies(known))
-  return new Set(bodies(answers).filter((body) => !before.has(body))).size
+  const before = new Set(servedBodies(known))
+  return new Set(servedBodies(answers).filter((body) => !before.has(body))).size
+}
+
+function servedBodies(answers: readonly RawResult[]): readonly string[] {
+  return answers.filter(isServed).map(({ body }) => body.toString('base64'))
 }

@@ -1,4 +1,5 @@
 /** A payer of `batch-settlement`: one channel, opened by its first payment. */
+import { randomBytes } from 'node:crypto'
 import { encodeAbiParameters, hashTypedData, keccak256, type Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import type { RawResult } from '../../provider/raw-client.ts'
@@ -23,8 +24,16 @@ export type ChannelPayer = Payer & {
   signRefund(quote: Quote, amountAtomic: bigint, refundNonce: bigint): Promise<Payment>
   /** Charged in all, as last heard. */
   chargedAtomic(): bigint
+  /** What the channel held, as last heard. */
+  balanceAtomic(): bigint | undefined
   /** The next payment brings a deposit of its own. */
   refill(): void
+}
+
+type ChannelBelief = {
+  open: boolean
+  chargedAtomic: bigint
+  balanceAtomic: bigint | undefined
 }
 
 /** The fields of a channel, as x402 has them on the wire. */
@@ -61,8 +70,8 @@ export function depositFor(offer: Offer, atomic: bigint): bigint {
 /** Opens a channel with a deposit of this amount, or the least that is taken; another salt is another channel. */
 export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): ChannelPayer {
   const { address } = privateKeyToAccount(key)
-  // Owned by this payer: what it believes about its channel, and how many deposits it has signed.
-  const state = { open: false, chargedAtomic: 0n, deposits: 0n }
+  // Owned by this payer: what it believes about its channel.
+  const state: ChannelBelief = { open: false, chargedAtomic: 0n, balanceAtomic: undefined }
 
   async function signVoucher(
     type: 'deposit' | 'voucher' | 'refund',
@@ -97,6 +106,7 @@ export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): 
     refill: () => {
       state.open = false
     },
+    balanceAtomic: () => state.balanceAtomic,
     sign: async (quote, changes = {}) => {
       const offer = offerIn(quote, 'batch-settlement')
       const next = state.chargedAtomic + BigInt(offer.amount)
@@ -104,9 +114,8 @@ export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): 
       const type = state.open ? 'voucher' : 'deposit'
       const payload = await signVoucher(type, offer, changes, ceiling)
       if (state.open) return present(quote, offer, payload, changes)
-      state.deposits++
       const amount = depositFor(offer, depositAtomic)
-      const deposit = await signDeposit(key, offer, amount, salt, state.deposits)
+      const deposit = await signDeposit(key, offer, amount, salt)
       return present(quote, offer, { ...payload, deposit }, changes)
     },
     signRefund: async (quote, amountAtomic, refundNonce) => {
@@ -126,19 +135,37 @@ export function createChannelPayer(key: Hex, depositAtomic: bigint, salt = 0n): 
       return present(quote, offer, { ...payload, amount: `${amountAtomic}` }, { extensions })
     },
     hear: (answer) => {
-      const charged = chargedTotalIn(answer)
+      const charged = channelAmountIn(answer, 'chargedCumulativeAmount')
       if (charged === undefined) return
       state.open = true
+      state.balanceAtomic = channelAmountIn(answer, 'balance')
       if (charged > state.chargedAtomic) state.chargedAtomic = charged
     },
   }
 }
 
-/** C as an answer names it: in PAYMENT-RESPONSE, or in the offer of a corrective 402. */
-function chargedTotalIn(answer: RawResult): bigint | undefined {
+/** Opens such a channel, and fills it again whenever the next call would not fit into it. */
+export function createLastingChannelPayer(key: Hex, depositAtomic: bigint): ChannelPayer {
+  const payer = createChannelPayer(key, depositAtomic)
+  return {
+    ...payer,
+    sign: (quote, changes) => {
+      const { amount } = offerIn(quote, 'batch-settlement')
+      const balance = payer.balanceAtomic()
+      if (balance !== undefined && payer.chargedAtomic() + BigInt(amount) > balance) payer.refill()
+      return payer.sign(quote, changes)
+    },
+  }
+}
+
+/** C or B as an answer names it: in PAYMENT-RESPONSE, or in the offer of a corrective 402. */
+function channelAmountIn(
+  answer: RawResult,
+  name: 'chargedCumulativeAmount' | 'balance',
+): bigint | undefined {
   const correction = quoteIn(answer)?.accepts.find((each) => each.scheme === 'batch-settlement')
   const state = settledIn(answer)?.extra?.['channelState'] ?? correction?.extra['channelState']
-  const total = memberOf(state, 'chargedCumulativeAmount')
+  const total = memberOf(state, name)
   return typeof total === 'string' && /^\d+$/.test(total) ? BigInt(total) : undefined
 }
 
@@ -179,11 +206,12 @@ async function signDeposit(
   offer: Offer,
   amountAtomic: bigint,
   channelSalt: bigint,
-  count: bigint,
 ): Promise<Record<string, unknown>> {
   const { address } = privateKeyToAccount(key)
   const { id } = channelFor(address, offer, channelSalt)
   const validBefore = BigInt(Math.floor(Date.now() / 1000) + 600)
+  // Another for each: a channel may have deposits of an earlier run.
+  const salt = randomBytes(32).toString('hex')
   const words = [{ type: 'bytes32' }, { type: 'uint256' }] as const
   const signature = await signTyped(
     key,
@@ -201,10 +229,14 @@ async function signDeposit(
       value: amountAtomic,
       validAfter: 0n,
       validBefore,
-      nonce: keccak256(encodeAbiParameters(words, [id, count])),
+      nonce: keccak256(encodeAbiParameters(words, [id, BigInt(`0x${salt}`)])),
     },
   )
-  const salt = `0x${count.toString(16).padStart(64, '0')}`
-  const erc3009Authorization = { validAfter: '0', validBefore: `${validBefore}`, salt, signature }
+  const erc3009Authorization = {
+    validAfter: '0',
+    validBefore: `${validBefore}`,
+    salt: `0x${salt}`,
+    signature,
+  }
   return { amount: `${amountAtomic}`, authorization: { erc3009Authorization } }
 }
