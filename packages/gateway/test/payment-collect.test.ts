@@ -4,8 +4,7 @@ import { gatewayPayeeAbi } from '@countersign/contracts/gateway-payee'
 import { moodyUsdcAbi } from '@countersign/contracts/moody-usdc'
 import { encodeFunctionData, toFunctionSelector, type Hex } from 'viem'
 import { privateKeyToAddress } from 'viem/accounts'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { openDurableLedger } from '../src/payment/ledger/durable-ledger.ts'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
   isUnderWay,
   listSteps,
@@ -296,6 +295,22 @@ test('what a reorganisation takes back is collected again, and nothing twice', a
   expect(await chain.tokensOf(collecting.payTo)).toBe(0n)
 })
 
+test('what was sent before it was switched off is ended, and nothing more is sent', async () => {
+  const collecting = await startCollecting(chain)
+  await collecting.earn()
+  await collecting.collector.step()
+  expect(isUnderWay(collecting)).toBe(true)
+  collecting.restart('off')
+  const faults: unknown[] = []
+  // It has nothing to wait for after that, and ends by itself.
+  await collecting.collector.run(new AbortController().signal, (error) => faults.push(error))
+  expect(faults).toEqual([])
+  expect(isUnderWay(collecting)).toBe(false)
+  expect(await chain.tokensOf(collecting.payTo)).toBe(40n)
+  expect(await listSteps(collecting)).toEqual(['settle'])
+  expect(collecting.collector.status()).toBeUndefined()
+})
+
 test('is given up while another transaction waits for the key, and nothing of it is signed', async () => {
   const collecting = await startCollecting(chain)
   await collecting.earn()
@@ -353,43 +368,4 @@ test('of an ordinary account nothing is forwarded, and no code but the payee is 
   await foreign.settleDown()
   expect(await chain.tokensOf(other)).toBe(40n)
   expect(await listSteps(foreign)).toEqual(['settle'])
-})
-
-test('what is counted and what waits outlives the process, and no day before is opened again', async () => {
-  const collecting = await startCollecting(chain, { maxWaitMs: hourMs })
-  collecting.nowMs = 20_000 * dayMs + 5
-  await collecting.earn()
-  await collecting.collector.step()
-  const { context } = collecting.scheme.scheme
-  const signed = [...context.ledger.state.transactions.values()]
-  expect(signed).toMatchObject([
-    { purpose: { kind: 'collect', step: 'settle', payee: collecting.payTo, isLast: false } },
-  ])
-  await context.ledger.durable()
-  await collecting.scheme.scheme.close()
-  const { directory } = collecting.scheme.options
-  // Of the second, all that it holds is a checkpoint of the first.
-  for (const segmentBytes of [1 << 20, 100]) {
-    const ledger = await openDurableLedger({
-      directory,
-      clock: Date.now,
-      segmentBytes,
-      onFault: (error) => {
-        throw error
-      },
-    })
-    onTestFinished(() => ledger.close())
-    const { transactions, collectGas, uncollected } = ledger.state
-    expect([...transactions.values()]).toEqual(signed)
-    expect([...collectGas]).toEqual([[20_000, 150_000n]])
-    expect([...uncollected]).toEqual([[collecting.payTo, 20_000 * dayMs + 5]])
-    const yesterday = { type: 'collect-gas', day: 19_999, gasUnits: 0n } as const
-    expect(ledger.apply(yesterday)).toEqual({ kind: 'refused', code: 'day-over' })
-    // Enough to begin the next segment.
-    for (let event = 0; event < 20; event++) {
-      ledger.apply({ type: 'uncollected', payee: collecting.payTo, sinceMs: 20_000 * dayMs + 5 })
-      await ledger.durable()
-    }
-    await ledger.close()
-  }
 })

@@ -58,8 +58,8 @@ export type Collecting = {
   earn(channels?: number): Promise<void>
   /** Steps until nothing is under way, then once more. */
   settleDown(): Promise<void>
-  /** Another collector on the same records, as after a start. */
-  restart(changes?: Partial<CollectPolicy>): void
+  /** Another collector on the same records, as after a start; `off`: nothing is to be collected any more. */
+  restart(changes?: Partial<CollectPolicy> | 'off'): void
 }
 
 /** The policy of a test that says nothing else: everything at once. */
@@ -130,7 +130,7 @@ export async function startCollecting(
   // Owned by this object; a restart puts another collector in.
   let channels = 0
   const news: CollectNews[] = []
-  const open = (policy: CollectPolicy): Collector =>
+  const open = (policy: CollectPolicy | undefined): Collector =>
     createCollector({
       client: given.client ?? chain.client,
       ledger: context.ledger,
@@ -174,7 +174,7 @@ export async function startCollecting(
       throw new Error('collecting came to no end')
     },
     restart: (more = {}) => {
-      collecting.collector = open({ ...policy, ...more })
+      collecting.collector = open(more === 'off' ? undefined : { ...policy, ...more })
     },
   }
   return collecting

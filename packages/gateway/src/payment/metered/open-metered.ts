@@ -232,7 +232,7 @@ function openUpto(
     simulate: (call: { readonly to: Hex; readonly data: Hex; readonly gas: bigint }) =>
       chain.client.call({ account: address, ...call }),
     reverted: new Map<string, number>(),
-    later: new Map<string, { readonly atMs: number; readonly count: number }>(),
+    later: new Map<string, { readonly atMs: bigint; readonly count: number }>(),
     doubts: new Map(),
     watch: createSettlementWatch(chain.client, parts.finalDepth),
     findAnyReceipt: (hash: Hex) => chain.findReceipt(hash, 1),

@@ -21,7 +21,7 @@ const maxReverted = 3
 const maxPerStep = 100
 const firstWaitMs = 1000
 const longestWaitMs = 60_000
-const lastTryMs = 5000
+const lastTryMs = 5000n
 
 /**
  * One step: judges what was sent, forgets what can never come again, sends what is charged and not sent: what ends first
@@ -79,17 +79,19 @@ type DueSettlement = { readonly record: UptoPaymentRecord; readonly chargedAtomi
 /** By deadline; without what was refused a short while ago. */
 function findDue(settlement: UptoSettlement, sent: ReadonlySet<string>): readonly DueSettlement[] {
   const { ledger, later, clock } = settlement
-  const nowMs = clock()
+  const nowMs = BigInt(Math.floor(clock()))
   const due: DueSettlement[] = []
   for (const [key, record] of ledger.state.payments) {
     const { state } = record
     if (state.kind !== 'charged' || sent.has(key)) continue
-    if ((later.get(key)?.atMs ?? 0) > nowMs || isWaiting(settlement, key)) continue
+    if ((later.get(key)?.atMs ?? 0n) > nowMs || isWaiting(settlement, key)) continue
     due.push({ record, chargedAtomic: state.chargedAtomic })
   }
-  return due.toSorted((a, b) =>
-    Number(a.record.permit.deadlineSeconds - b.record.permit.deadlineSeconds),
-  )
+  return due.toSorted((a, b) => (endsBefore(a, b) ? -1 : endsBefore(b, a) ? 1 : 0))
+}
+
+function endsBefore(a: DueSettlement, b: DueSettlement): boolean {
+  return a.record.permit.deadlineSeconds < b.record.permit.deadlineSeconds
 }
 
 /**
@@ -99,10 +101,11 @@ function findDue(settlement: UptoSettlement, sent: ReadonlySet<string>): readonl
 function postpone({ later, clock }: UptoSettlement, { payer, permit }: UptoPaymentRecord): void {
   const key = paymentKey(payer, permit.nonce)
   const count = (later.get(key)?.count ?? 0) + 1
-  const nowMs = clock()
-  const lastMs = Number(permit.deadlineSeconds) * 1000 - lastTryMs
-  const atMs = nowMs + Math.min(longestWaitMs, firstWaitMs * 2 ** (count - 1))
-  later.set(key, { atMs: lastMs > nowMs ? Math.min(atMs, lastMs) : nowMs + firstWaitMs, count })
+  const nowMs = BigInt(Math.floor(clock()))
+  const waitMs = BigInt(Math.min(longestWaitMs, firstWaitMs * 2 ** (count - 1)))
+  const leftMs = permit.deadlineSeconds * 1000n - lastTryMs - nowMs
+  const soonMs = leftMs > 0n ? leftMs : BigInt(firstWaitMs)
+  later.set(key, { atMs: nowMs + (soonMs < waitMs ? soonMs : waitMs), count })
 }
 
 function isOver({ state }: UptoPaymentRecord): boolean {

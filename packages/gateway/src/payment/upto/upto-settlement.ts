@@ -26,7 +26,7 @@ export type UptoSettlement = {
   /** How often the settlement of a payment has reverted in its block; owned by the steps. */
   readonly reverted: Map<string, number>
   /** When a payment that could not be settled is tried again, and how often it was refused; owned by the steps. */
-  readonly later: Map<string, { readonly atMs: number; readonly count: number }>
+  readonly later: Map<string, { readonly atMs: bigint; readonly count: number }>
   /** What is to be said for longer before it is believed, by the key of the payment; owned by the steps. */
   readonly doubts: Map<string, Doubt>
   /** For how long; 16 blocks and a minute when absent. */
