@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { createAnswerCache } from './call/answer-cache.ts'
 import { createCatalogue } from './catalogue/catalogue.ts'
-import type { Gateway, Siblings, Telemetry } from './call/gateway.ts'
+import type { Gateway, Siblings, Succession, Telemetry } from './call/gateway.ts'
 import { createMemoryBudget } from './call/memory-budget.ts'
 import { createPendingCalls } from './call/pending-calls.ts'
 import { createTurns } from './call/turns.ts'
@@ -192,14 +192,6 @@ function followOwnKeys({ chargeKeys, epochs, nowMs, log }: Gateway): Announcer |
     renew: () => epochs.renew(nowMs()),
     onNews: () => undefined,
   })
-}
-
-/** A gateway that waits to take the place of another one. One of the two is called, once. */
-export type Succession = {
-  /** The new one is the current one: its keyset is shown, its charge keys are used. */
-  readonly adopt: () => Gateway
-  /** It never will be. The old one goes on. */
-  readonly drop: () => Promise<void>
 }
 
 /**

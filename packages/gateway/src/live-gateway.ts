@@ -1,7 +1,7 @@
 /** The gateway as it is now, and how another configuration takes the place of the one that it runs by. */
-import type { Gateway } from './call/gateway.ts'
+import type { Gateway, Succession } from './call/gateway.ts'
 import type { LoadedConfig } from './config/load-config.ts'
-import { closeGateway, succeedGateway, type Succession } from './create-gateway.ts'
+import { closeGateway, succeedGateway } from './create-gateway.ts'
 
 /** Owner of the gateway that new calls are handled by. */
 export type LiveGateway = {

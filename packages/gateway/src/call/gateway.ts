@@ -91,3 +91,11 @@ export type Gateway = {
   /** SHA-256 of the price sheet: every model with its price. */
   readonly priceSheetDigest: Uint8Array
 }
+
+/** A gateway that waits to take the place of another one. One of the two is called, once. */
+export type Succession = {
+  /** The new one is the current one: its keyset is shown, its charge keys are used. */
+  readonly adopt: () => Gateway
+  /** It never will be. The old one goes on. */
+  readonly drop: () => Promise<void>
+}

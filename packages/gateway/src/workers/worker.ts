@@ -1,10 +1,10 @@
 /** The life of one worker: it serves as a gateway of its own does, and asks the primary for what exists once. */
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
 import pino from 'pino'
-import type { Gateway } from '../call/gateway.ts'
+import type { Gateway, Succession } from '../call/gateway.ts'
 import { shareConfig } from '../config/check-workers.ts'
 import { ConfigError } from '../config/load-config.ts'
-import { createGateway, type Commons, type Succession } from '../create-gateway.ts'
+import { createGateway, type Commons } from '../create-gateway.ts'
 import { createGatewayServer, presentState } from '../http/server.ts'
 import { computeBuildDigest } from '../keys/build-digest.ts'
 import { importHpkeKey } from '../keys/hpke-key.ts'
