@@ -52,6 +52,8 @@ export async function startRelay(target: string, rules: Rules = {}): Promise<Rel
       answer.pipe(response)
     })().catch(() => response.destroy())
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

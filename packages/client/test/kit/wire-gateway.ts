@@ -99,6 +99,8 @@ export async function startWireGateway(): Promise<WireGateway> {
       response.destroy(error instanceof Error ? error : new Error(String(error)))
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

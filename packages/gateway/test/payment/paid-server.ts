@@ -22,6 +22,8 @@ export async function startPaidServer(
       response.destroy(error instanceof Error ? error : undefined)
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })

@@ -58,6 +58,8 @@ export async function startRpcProxy(rpcUrl: string): Promise<RpcProxy> {
       })().catch(() => response.destroy())
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve)
   })

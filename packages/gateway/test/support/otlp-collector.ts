@@ -94,6 +94,8 @@ export async function startOtlpCollector(): Promise<OtlpCollector> {
       arrived = Promise.withResolvers()
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

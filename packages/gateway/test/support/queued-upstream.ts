@@ -49,6 +49,8 @@ export async function startQueuedUpstream(): Promise<QueuedUpstream> {
       else response.end()
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

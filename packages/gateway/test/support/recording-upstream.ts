@@ -42,6 +42,8 @@ export async function startRecordingUpstream(answer: Answerer): Promise<Recordin
   const server = createServer((request, response) => {
     void serve(request, response)
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -26,6 +26,8 @@ export async function startScriptedUpstream(
       else script(response)
     })
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -33,6 +33,8 @@ export async function serveChallenger(swtpm: RunningSwtpm): Promise<ServedChalle
       () => response.writeHead(403).end(),
     )
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -48,6 +48,8 @@ export async function serveText(
     }
     respond().catch(() => response.writeHead(500).end())
   })
+  // Whoever stood still for a while finds its connection as it was.
+  server.keepAliveTimeout = 120_000
   if (socketPath === undefined) server.listen(0, '127.0.0.1')
   else server.listen(socketPath)
   await once(server, 'listening')

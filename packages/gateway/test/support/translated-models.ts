@@ -29,7 +29,8 @@ export function translatedConfig(
       model('claude', 'anthropic', translatedModels.claude),
       model('gemini', 'google', translatedModels.gemini),
       model('gpt', 'openai', translatedModels.gpt),
-      model('slow', 'anthropic', 'loopback-slow-20000'),
+      // Three or four of its twenty events are awaited; whoever leaves then has half a minute to be missed in.
+      model('slow', 'anthropic', 'loopback-slow-2000'),
       model('failing', 'anthropic', 'hostile-status-429'),
       { ...model('drained', 'anthropic', 'loopback-slow-30'), onDisconnect: { drain: {} } },
     ],
