@@ -128,8 +128,22 @@ async function bring(
     if (!isAnswered(error) && !(error instanceof NotSent)) throw error
     postpone(settlement, record)
     if (!isExpired(settlement, record)) return error
+    return judgeEnded(settlement, record, chargedAtomic)
+  }
+}
+
+/** As `judgeRefused`; what the node answers of this payment alone is returned here, too. */
+async function judgeEnded(
+  settlement: UptoSettlement,
+  record: UptoPaymentRecord,
+  chargedAtomic: bigint,
+): Promise<unknown> {
+  try {
     await judgeRefused(settlement, record, chargedAtomic)
     return undefined
+  } catch (error) {
+    if (!isAnswered(error)) throw error
+    return error
   }
 }
 

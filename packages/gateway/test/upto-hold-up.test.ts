@@ -1,0 +1,42 @@
+import { RpcRequestError } from 'viem'
+import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
+import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
+import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
+import { lower } from './payment/channel-payer.ts'
+import { startUptoPlace, type UptoPlace } from './payment/upto-place.ts'
+
+let place: UptoPlace
+
+beforeAll(async () => {
+  place = await startUptoPlace()
+})
+afterAll(() => place.stop())
+
+async function openLedger(name: string): Promise<DurableLedger> {
+  const ledger = await place.openLedger(name)
+  onTestFinished(() => ledger.close())
+  return ledger
+}
+
+test('a charge that ended, and whose fate the node refuses to tell, holds up no other', async () => {
+  const ledger = await openLedger('untold')
+  const payerKey = generatePrivateKey()
+  const poor = lower(privateKeyToAddress(payerKey))
+  await place.charge(ledger, { nonce: 1n, amountAtomic: 1n, payerKey, forSeconds: -10 })
+  await place.charge(ledger, { nonce: 2n, amountAtomic: 1n })
+  const whole = place.settlementOf(ledger)
+  const refusal = new RpcRequestError({
+    body: { method: 'eth_getLogs' },
+    url: 'http://node.invalid/',
+    error: { code: -32_000, message: 'block range is too large' },
+  })
+  const settlement: UptoSettlement = {
+    ...whole,
+    findUse: (payer, nonce) =>
+      payer === poor ? Promise.reject(refusal) : whole.findUse(payer, nonce),
+  }
+  await expect(stepUptoSettlements(settlement)).rejects.toBe(refusal)
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 2n } }])
+})
