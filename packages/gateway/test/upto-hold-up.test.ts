@@ -20,6 +20,11 @@ async function openLedger(name: string): Promise<DurableLedger> {
   return ledger
 }
 
+function refuse(message: string): RpcRequestError {
+  const error = { code: -32_000, message }
+  return new RpcRequestError({ body: {}, url: 'http://node.invalid/', error })
+}
+
 test('a charge that ended, and whose fate the node refuses to tell, holds up no other', async () => {
   const ledger = await openLedger('untold')
   const payerKey = generatePrivateKey()
@@ -27,11 +32,7 @@ test('a charge that ended, and whose fate the node refuses to tell, holds up no 
   await place.charge(ledger, { nonce: 1n, amountAtomic: 1n, payerKey, forSeconds: -10 })
   await place.charge(ledger, { nonce: 2n, amountAtomic: 1n })
   const whole = place.settlementOf(ledger)
-  const refusal = new RpcRequestError({
-    body: { method: 'eth_getLogs' },
-    url: 'http://node.invalid/',
-    error: { code: -32_000, message: 'block range is too large' },
-  })
+  const refusal = refuse('block range is too large')
   const settlement: UptoSettlement = {
     ...whole,
     findUse: (payer, nonce) =>
@@ -39,4 +40,19 @@ test('a charge that ended, and whose fate the node refuses to tell, holds up no 
   }
   await expect(stepUptoSettlements(settlement)).rejects.toBe(refusal)
   expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 2n } }])
+})
+
+test('a charge that was postponed by a clock that was ahead is sent when the clock is set right', async () => {
+  const ledger = await openLedger('set-back')
+  await place.charge(ledger, { nonce: 11n, amountAtomic: 1n, forSeconds: 7000 })
+  const whole = place.settlementOf(ledger)
+  const busy = refuse('busy')
+  const ahead: UptoSettlement = {
+    ...whole,
+    clock: () => Date.now() + 3_600_000,
+    simulate: () => Promise.reject(busy),
+  }
+  await expect(stepUptoSettlements(ahead)).rejects.toBe(busy)
+  await stepUptoSettlements(whole)
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 11n } }])
 })

@@ -84,7 +84,10 @@ function findDue(settlement: UptoSettlement, sent: ReadonlySet<string>): readonl
   for (const [key, record] of ledger.state.payments) {
     const { state } = record
     if (state.kind !== 'charged' || sent.has(key)) continue
-    if ((later.get(key)?.atMs ?? 0n) > nowMs || isWaiting(settlement, key)) continue
+    const leftMs = (later.get(key)?.atMs ?? nowMs) - nowMs
+    // More than anybody waits: the clock went back, and a deadline does not.
+    const isPostponed = leftMs > 0n && leftMs <= BigInt(longestWaitMs)
+    if (isPostponed || isWaiting(settlement, key)) continue
     due.push({ record, chargedAtomic: state.chargedAtomic })
   }
   return due.toSorted((a, b) => (endsBefore(a, b) ? -1 : endsBefore(b, a) ? 1 : 0))
