@@ -1,4 +1,4 @@
-import { RpcRequestError } from 'viem'
+import { ExecutionRevertedError, RpcRequestError } from 'viem'
 import { generatePrivateKey, privateKeyToAddress } from 'viem/accounts'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
@@ -55,4 +55,33 @@ test('a charge that was postponed by a clock that was ahead is sent when the clo
   await expect(stepUptoSettlements(ahead)).rejects.toBe(busy)
   await stepUptoSettlements(whole)
   expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 11n } }])
+})
+
+test('charges that strangers settled a block ago hold up no other', async () => {
+  const ledger = await openLedger('young')
+  const count = 101
+  for (let nonce = 1; nonce <= count; nonce++) {
+    await place.charge(ledger, { nonce: 1000n + BigInt(nonce), amountAtomic: 1n })
+  }
+  await place.charge(ledger, { nonce: 2000n, amountAtomic: 1n, forSeconds: 1000 })
+  const whole = place.settlementOf(ledger)
+  const transaction = `0x${'0'.repeat(64)}` as const
+  // Owned by the test: how often it was asked what became of a charge.
+  let asked = 0
+  const settlement: UptoSettlement = {
+    ...whole,
+    simulate: (call) => {
+      const isLast = call.data.includes((2000).toString(16).padStart(64, '0'))
+      return isLast ? whole.simulate(call) : Promise.reject(new ExecutionRevertedError({}))
+    },
+    findUse: () => {
+      asked++
+      return Promise.resolve({ kind: 'settled', transaction, amountAtomic: 1n })
+    },
+    findReceipt: () => Promise.resolve(undefined),
+  }
+  await stepUptoSettlements(settlement)
+  await stepUptoSettlements(settlement)
+  expect(asked).toBe(count)
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 2000n } }])
 })

@@ -192,7 +192,11 @@ async function judgeRefused(
   if (use.kind === 'settled') {
     doubts.delete(key)
     const receipt = await findReceipt(use.transaction)
-    if (receipt === undefined) return
+    // Too young: looked at again later, and meanwhile in nobody's way.
+    if (receipt === undefined) {
+      postpone(settlement, record)
+      return
+    }
     const isPaid = use.amountAtomic === chargedAtomic && isPaidBy(receipt, record, chargedAtomic)
     applyOwn(ledger, { type: isPaid ? 'upto-settled' : 'upto-failed', payer, nonce })
     if (isPaid) settlement.watch?.follow(key, use.transaction)
