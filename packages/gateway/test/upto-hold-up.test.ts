@@ -85,3 +85,34 @@ test('charges that strangers settled a block ago hold up no other', async () => 
   expect(asked).toBe(count)
   expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 2000n } }])
 })
+
+test('more charges of poor payers than a step takes do not keep a new one waiting', async () => {
+  const ledger = await openLedger('poor')
+  const payerKey = generatePrivateKey()
+  const poor = lower(privateKeyToAddress(payerKey))
+  const count = 150
+  for (let nonce = 1; nonce <= count; nonce++) {
+    const charge = { nonce: BigInt(nonce), amountAtomic: 1n, payerKey, forSeconds: 600 }
+    await place.charge(ledger, charge)
+  }
+  // Owned by the test: the time, and whose charges were tried.
+  let nowMs = Date.now()
+  let triedPoor = 0
+  const whole = place.settlementOf(ledger)
+  const settlement: UptoSettlement = {
+    ...whole,
+    clock: () => nowMs,
+    simulate: (call) => {
+      if (call.data.includes(poor.slice(2))) triedPoor++
+      return whole.simulate(call)
+    },
+  }
+  expect(await stepUptoSettlements(settlement)).toBe(true)
+  expect(await stepUptoSettlements(settlement)).toBe(false)
+  expect(triedPoor).toBe(count)
+  nowMs += 60_000
+  await place.charge(ledger, { nonce: 3000n, amountAtomic: 1n, forSeconds: 1000 })
+  expect(await stepUptoSettlements(settlement)).toBe(true)
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 3000n } }])
+  expect(triedPoor).toBe(count + 99)
+})

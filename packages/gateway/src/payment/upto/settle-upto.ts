@@ -38,7 +38,7 @@ export async function stepUptoSettlements(settlement: UptoSettlement): Promise<b
   // What the chain lost is sent again, the same bytes.
   if (sent.size > 0) await settlement.sender.repair()
   const due = findDue(settlement, sent)
-  for (const { record, chargedAtomic } of due.slice(0, maxPerStep)) {
+  for (const { record, chargedAtomic } of choosePart(settlement, due)) {
     const fault = await bring(settlement, record, chargedAtomic)
     if (fault !== undefined) faults.push(fault)
   }
@@ -91,6 +91,24 @@ function findDue(settlement: UptoSettlement, sent: ReadonlySet<string>): readonl
     due.push({ record, chargedAtomic: state.chargedAtomic })
   }
   return due.toSorted((a, b) => (endsBefore(a, b) ? -1 : endsBefore(b, a) ? 1 : 0))
+}
+
+/**
+ * What was refused before takes no more than half of a step while there is anything else: there may be more of it than can
+ * be tried again in a minute. Nor is it left out while there is ever more of the other.
+ */
+function choosePart(
+  { later, doubts }: UptoSettlement,
+  due: readonly DueSettlement[],
+): readonly DueSettlement[] {
+  const isAgain = ({ record: { payer, permit } }: DueSettlement): boolean => {
+    const key = paymentKey(payer, permit.nonce)
+    return later.has(key) || doubts.has(key)
+  }
+  const again = due.filter(isAgain)
+  const fresh = due.filter((each) => !isAgain(each))
+  const part = again.slice(0, Math.max(maxPerStep / 2, maxPerStep - fresh.length))
+  return [...fresh.slice(0, maxPerStep - part.length), ...part]
 }
 
 function endsBefore(a: DueSettlement, b: DueSettlement): boolean {
