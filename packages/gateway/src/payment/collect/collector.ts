@@ -70,6 +70,8 @@ const dayMs = 86_400_000
 
 /** Owned by the one step that runs at a time. */
 type State = {
+  /** The clock at the step before. */
+  steppedAtMs: number
   nextLookMs: number
   obstacle: CollectObstacle | undefined
   /** What the log was told last. */
@@ -86,6 +88,7 @@ type State = {
 export function createCollector(context: CollectContext): Collector {
   const { policy, ledger } = context
   const state: State = {
+    steppedAtMs: -Infinity,
     nextLookMs: 0,
     obstacle: undefined,
     told: 'waiting',
@@ -123,12 +126,24 @@ async function takeStep(context: CollectContext, state: State): Promise<void> {
   const { policy, ledger, isOpen, clock, payTos } = context
   if (policy === undefined || isUnderWay(ledger) || !isOpen()) return
   const nowMs = clock()
+  followClock(state, nowMs)
   if (nowMs < state.nextLookMs) return
   // A fault waits as long as a look that finds nothing.
   state.nextLookMs = nowMs + Math.min(longestLookMs, Math.max(stepMs, policy.minIntervalMs))
   state.obstacle = undefined
   for (const payTo of payTos) {
     if (await bringOn(context, state, policy, payTo)) return
+  }
+}
+
+/** A clock that goes back takes with it all that is waited for. */
+function followClock(state: State, nowMs: number): void {
+  const backMs = Math.max(0, state.steppedAtMs - nowMs)
+  state.steppedAtMs = nowMs
+  state.nextLookMs -= backMs
+  for (const { settle, forward } of state.memories.values()) {
+    settle.nextAtMs -= backMs
+    forward.nextAtMs -= backMs
   }
 }
 
@@ -166,12 +181,13 @@ function noteWaiting(
   { inContractAtomic, heldAtomic }: CollectPlace,
 ): void {
   const isThere = inContractAtomic > 0n || heldAtomic > 0n
-  if (isThere === ledger.state.uncollected.has(payee)) return
-  ledger.apply(
-    isThere
-      ? { type: 'uncollected', payee, sinceMs: Math.floor(clock()) }
-      : { type: 'collected', payee },
-  )
+  const nowMs = Math.floor(clock())
+  const knownMs = ledger.state.uncollected.get(payee)
+  if (!isThere) {
+    if (knownMs !== undefined) ledger.apply({ type: 'collected', payee })
+  } else if (knownMs === undefined || knownMs > nowMs) {
+    ledger.apply({ type: 'uncollected', payee, sinceMs: nowMs })
+  }
 }
 
 async function findObstacle(
