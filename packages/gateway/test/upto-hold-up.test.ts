@@ -116,3 +116,27 @@ test('more charges of poor payers than a step takes do not keep a new one waitin
   expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 3000n } }])
   expect(triedPoor).toBe(count + 99)
 })
+
+test('a transaction that moved nothing, and whose fate the node refuses to tell, holds up no other', async () => {
+  const ledger = await openLedger('unmoved')
+  const whole = place.settlementOf(ledger)
+  await place.charge(ledger, { nonce: 4001n, amountAtomic: 1n })
+  await stepUptoSettlements(whole)
+  const [first] = ledger.state.transactions.values()
+  await place.charge(ledger, { nonce: 4002n, amountAtomic: 1n })
+  const refusal = refuse('block range is too large')
+  const settlement: UptoSettlement = {
+    ...whole,
+    findUse: () => Promise.reject(refusal),
+    findReceipt: async (hash) => {
+      const receipt = await whole.findReceipt(hash)
+      return receipt === undefined || hash !== first?.hash ? receipt : { ...receipt, logs: [] }
+    },
+  }
+  await expect(stepUptoSettlements(settlement)).rejects.toBe(refusal)
+  expect(place.stateOf(ledger, 4001n)).toBe('charged')
+  expect([...ledger.state.transactions.values()]).toMatchObject([{ purpose: { nonce: 4002n } }])
+  // It is told at last.
+  await stepUptoSettlements({ ...whole, clock: () => Date.now() + 5000 })
+  expect(place.stateOf(ledger, 4001n)).toBe('settled')
+})

@@ -149,12 +149,12 @@ async function bring(
     if (!isAnswered(error) && !(error instanceof NotSent)) throw error
     postpone(settlement, record)
     if (!isExpired(settlement, record)) return error
-    return judgeEnded(settlement, record, chargedAtomic)
+    return tryJudging(settlement, record, chargedAtomic)
   }
 }
 
 /** As `judgeRefused`; what the node answers of this payment alone is returned here, too. */
-async function judgeEnded(
+async function tryJudging(
   settlement: UptoSettlement,
   record: UptoPaymentRecord,
   chargedAtomic: bigint,
@@ -268,7 +268,8 @@ async function judgeSent(settlement: UptoSettlement): Promise<void> {
       } else {
         // Either the token moved nothing, or the node lies: as long as the nonce is unused, it is sent again.
         reverted.set(key, (reverted.get(key) ?? 0) + 1)
-        await judgeRefused(settlement, record, chargedAtomic)
+        // What cannot be judged now is in the next step, as what reverted.
+        await tryJudging(settlement, record, chargedAtomic)
       }
     }
     ledger.apply({ type: 'transaction-ended', hash })
