@@ -101,3 +101,15 @@ test('what is kept of callers is bounded', () => {
   // Forgotten: it is as new. The bound of all strangers holds without it.
   expect(look('0x1', 'first').kind).toBe('permitted')
 })
+
+test('one known payer that calls from everywhere uses up what all known payers have of no other', () => {
+  const { look } = open(30, 2)
+  let permitted = 0
+  for (let caller = 0; caller < 400; caller++) {
+    const { kind } = look('0xemptied', `address ${caller}`, { isKnown: true })
+    if (kind === 'permitted') permitted++
+  }
+  // Ten times what it has at one address; then it counts as a stranger.
+  expect(permitted).toBe(20 + 30)
+  expect(look('0xother', 'home', { isKnown: true }).kind).toBe('permitted')
+})

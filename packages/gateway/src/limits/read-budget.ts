@@ -55,6 +55,8 @@ export type ReadBudget = {
   readonly counts: Readonly<Record<'permitted' | 'proven' | 'refused', number>>
 }
 
+type Taking = readonly [TokenBucket, BucketTerms]
+
 // Each takes some 200 bytes.
 const maxCallers = 50_000
 const maxKnown = 50_000
@@ -71,24 +73,45 @@ export function createReadBudget(limits: StrangerLimits, nowMs: () => number): R
   const payers = new Map<string, true>()
   const counts = { permitted: 0, proven: 0, refused: 0 }
 
-  const findBucket = (name: string): TokenBucket => {
-    const bucket = callers.get(name) ?? createBucket(strangersPerAddress, nowMs())
+  const own = { perMinute: strangersPerAddress, most: strangersPerAddress }
+  const findBucket = (name: string, { most }: BucketTerms): TokenBucket => {
+    const bucket = callers.get(name) ?? createBucket(most, nowMs())
     keepLatest(callers, name, bucket, maxCallers)
     return bucket
   }
 
+  const ofStranger = ({ caller, count = 1 }: ChainLook): readonly Taking[] => {
+    const all = { perMinute: strangersPerMinute, most: strangersPerMinute, count }
+    return [
+      [findBucket(caller, own), { ...own, count }],
+      [strangers, all],
+    ]
+  }
+
+  /** Payments are public once they were sent: who shows those of a known payer uses up none of that payer's own. */
+  const ofKnown = ({ payer, caller, count = 1 }: ChainLook): readonly Taking[] => {
+    const all = strangersPerMinute * knownShare
+    return [
+      [findBucket(`${payer} ${caller}`, own), { ...own, count }],
+      [known, { perMinute: all, most: all, count }],
+    ]
+  }
+
+  /** One payer that calls from everywhere must not use up what all of them have: it is a stranger then. */
+  const takingsOf = (look: ChainLook): readonly Taking[] => {
+    const { payer, isKnown = false, count = 1 } = look
+    if (!isKnown && !payers.has(payer)) return ofStranger(look)
+    const most = strangersPerAddress * knownShare
+    const terms = { perMinute: most, most, count }
+    const bucket = findBucket(payer, terms)
+    const isUsedUp = waitForTokens(bucket, terms, nowMs()) > 0
+    return isUsedUp ? ofStranger(look) : [[bucket, terms], ...ofKnown(look)]
+  }
+
   return {
     counts,
-    take: ({ payer, caller, isKnown = false, count = 1 }) => {
-      const isStranger = !isKnown && !payers.has(payer)
-      const own = { perMinute: strangersPerAddress, most: strangersPerAddress, count }
-      // Payments are public once they were sent: who shows those of a known payer uses up none of that payer's own.
-      const bucket = findBucket(isStranger ? caller : `${payer} ${caller}`)
-      const most = isStranger ? strangersPerMinute : strangersPerMinute * knownShare
-      const takings: readonly (readonly [TokenBucket, BucketTerms])[] = [
-        [bucket, own],
-        [isStranger ? strangers : known, { perMinute: most, most, count }],
-      ]
+    take: (look) => {
+      const takings = takingsOf(look)
       const waitMs = Math.max(
         ...takings.map(([each, terms]) => waitForTokens(each, terms, nowMs())),
       )
@@ -113,7 +136,7 @@ export function createReadBudget(limits: StrangerLimits, nowMs: () => number): R
         proven: () => {
           if (!giveBack()) return
           counts.proven++
-          keepLatest(payers, payer, true, maxKnown)
+          keepLatest(payers, look.payer, true, maxKnown)
         },
       }
     },
