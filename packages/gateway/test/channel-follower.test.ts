@@ -154,15 +154,31 @@ test('a channel of which no block speaks since it was read is not read again', a
   }
   // Only the newest block is asked for.
   await open(following, channelId)
-  expect(await requestsOf(follower.poll)).toBe(1)
+  expect(await requestsOf(() => follower.poll())).toBe(1)
   await open(following, channels[1])
   chain.mine([deposit(5n, channelId)])
   // The block, its logs, and three reads of the channel that is touched: none of the other one.
-  expect(await requestsOf(follower.poll)).toBe(5)
+  expect(await requestsOf(() => follower.poll())).toBe(5)
   expect(viewOf(following)?.depositedAtomic).toBe(0n)
   // Nothing is known of how it was read.
   follower.watch(channelId)
-  expect(await requestsOf(follower.poll)).toBe(4)
+  expect(await requestsOf(() => follower.poll())).toBe(4)
+})
+
+test('what a node on another fork says of a channel is not believed beyond the next reading', async () => {
+  for (const refusesHashes of [false, true]) {
+    const following = follow(1)
+    const { chain, follower } = following
+    chain.mine([])
+    chain.refusesHashes = refusesHashes
+    chain.elsewhere = new ForkingChain()
+    chain.elsewhere.mine([deposit(100n)])
+    await open(following, channelId)
+    expect(viewOf(following)?.depositedAtomic).toBe(refusesHashes ? 100n : 0n)
+    chain.elsewhere = undefined
+    await follower.poll()
+    expect(viewOf(following)?.depositedAtomic).toBe(0n)
+  }
 })
 
 test('a withdrawal that one node shows stops the channel as long as that node shows it', async () => {

@@ -9,6 +9,7 @@ import {
   encodeFunctionResult,
   keccak256,
   numberToHex,
+  RpcRequestError,
   toHex,
   type Hex,
   type PublicClient,
@@ -55,6 +56,10 @@ export class ForkingChain {
   /** Makes the next so many requests fail. */
   failures = 0
   requests = 0
+  /** Answers calls as of a number: a node of the same address that follows another fork. */
+  elsewhere: ForkingChain | undefined
+  /** As of a hash nothing is called. */
+  refusesHashes = false
   #blocks: Block[] = [
     { number: 0, hash: keccak256('0x00'), parentHash: word, slots: new Map(), changes: [] },
   ]
@@ -133,15 +138,25 @@ export class ForkingChain {
         ),
       )
     }
-    if (method === 'eth_call') return this.#call(Object(params[0]).data, String(params[1]))
+    if (method === 'eth_call') return this.#call(Object(params[0]).data, params[1])
     throw new Error(`not answered: ${method}`)
   }
 
-  #call(data: Hex, blockNumber: string): Hex {
-    const block =
-      blockNumber === 'latest'
-        ? this.#head()
-        : this.#blocks.find(({ number }) => numberToHex(number) === blockNumber)
+  #find(at: unknown): Block | undefined {
+    if (at === 'latest') return this.#head()
+    const { blockHash } = Object(at)
+    return this.#blocks.find(({ number, hash }) =>
+      blockHash === undefined ? numberToHex(number) === at : hash === blockHash,
+    )
+  }
+
+  #call(data: Hex, at: unknown): Hex {
+    if (typeof at !== 'string' && this.refusesHashes) {
+      const error = { code: -32_602, message: 'invalid block' }
+      throw new RpcRequestError({ body: {}, url: '', error })
+    }
+    const asked = typeof at === 'string' ? (this.elsewhere ?? this) : this
+    const block = asked.#find(at)
     if (block === undefined) throw new Error('BlockOutOfRange')
     const { functionName, args } = decodeFunctionData({ abi: batchSettlementAbi, data })
     const slot = [...block.slots].find(([id]) => id === args?.[0])?.[1] ?? empty

@@ -46,14 +46,19 @@ export type RefundRequest = {
   readonly signature: EvmSignature
 }
 
-/** Reads one channel in one block, the newest where none is named. @throws what the node answers, for example when it forgot that block. */
+/** Reads one channel in one block, by its number or hash, the newest where none is named. @throws what the node answers, for example when it forgot that block. */
 export async function readSlot(
   client: PublicClient,
   address: Hex,
   channelId: Hex,
-  blockNumber?: bigint,
+  block?: bigint | Hex,
 ): Promise<ChannelSlot> {
-  const at = blockNumber === undefined ? {} : { blockNumber }
+  const at =
+    block === undefined
+      ? {}
+      : typeof block === 'bigint'
+        ? { blockNumber: block }
+        : { blockHash: block }
   const read = { address, abi: batchSettlementAbi, args: [channelId], ...at } as const
   const [channel, withdrawal, refundNonce] = await Promise.all([
     client.readContract({ ...read, functionName: 'channels' }),

@@ -1,6 +1,6 @@
 /** Follows the channels on chain: deposits at a depth, everything else at once, reorganisations (spec/payment.md PA21). */
 import type { Hex } from '@countersign/protocol/payment/evm-word'
-import type { PublicClient } from 'viem'
+import { BaseError, RpcRequestError, type PublicClient } from 'viem'
 import { isNews } from '../ledger/channel-account.ts'
 import type { ChainView } from '../ledger/channel-event.ts'
 import type { DurableLedger } from '../ledger/durable-ledger.ts'
@@ -108,10 +108,14 @@ export function createFollower(options: FollowerOptions): Follower {
     },
     readChannel: async (channelId) => {
       await poll()
-      const head = blocks.at(-1)
-      const { view } = await readView(options, blocks, channelId)
-      if (head !== undefined) readAt.set(view, head.hash)
-      return view
+      const read = blocks
+      const exact = await readExactly(options, read, channelId)
+      const hash = read.at(-1)?.hash
+      if (exact === undefined || hash === undefined) {
+        return (await readView(options, read, channelId)).view
+      }
+      readAt.set(exact, hash)
+      return exact
     },
   }
 }
@@ -215,6 +219,25 @@ async function see(
   return isLess
 }
 
+/**
+ * As of the newest block by its hash: of a number a node that follows another fork says something else. `undefined` where
+ * nodes are compared, and of a node that knows no such question, or not this block.
+ */
+async function readExactly(
+  options: FollowerOptions,
+  blocks: readonly Block[],
+  channelId: Hex,
+): Promise<ChainView | undefined> {
+  if ((options.ofNodes ?? []).length > 0) return undefined
+  try {
+    return (await readView(options, blocks, channelId, true)).view
+  } catch (error) {
+    if (!(error instanceof BaseError)) throw error
+    if (error.walk((inner) => inner instanceof RpcRequestError) === null) throw error
+    return undefined
+  }
+}
+
 type SeenView = { readonly view: ChainView; readonly isLess: boolean }
 
 /** The newest slot, without the deposits that are too young. */
@@ -222,10 +245,11 @@ async function readView(
   { client, ofNodes = [], contract, depth }: FollowerOptions,
   blocks: readonly Block[],
   channelId: Hex,
+  byHash = false,
 ): Promise<SeenView> {
   const head = blocks.at(-1)
   if (head === undefined) throw new Error('the chain was not read yet')
-  const agreed = await readSlot(client, contract, channelId, head.number)
+  const agreed = await readSlot(client, contract, channelId, byHash ? head.hash : head.number)
   const { slot: least, isLess } =
     ofNodes.length === 0
       ? { slot: agreed, isLess: false }
