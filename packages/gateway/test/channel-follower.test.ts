@@ -154,15 +154,15 @@ test('a channel of which no block speaks since it was read is not read again', a
   }
   // Only the newest block is asked for.
   await open(following, channelId)
-  expect(await requestsOf(follower.poll)).toBe(1)
+  expect(await requestsOf(() => follower.poll())).toBe(1)
   await open(following, channels[1])
   chain.mine([deposit(5n, channelId)])
   // The block, its logs, and three reads of the channel that is touched: none of the other one.
-  expect(await requestsOf(follower.poll)).toBe(5)
+  expect(await requestsOf(() => follower.poll())).toBe(5)
   expect(viewOf(following)?.depositedAtomic).toBe(0n)
   // Nothing is known of how it was read.
   follower.watch(channelId)
-  expect(await requestsOf(follower.poll)).toBe(4)
+  expect(await requestsOf(() => follower.poll())).toBe(4)
 })
 
 test('a withdrawal that one node shows stops the channel as long as that node shows it', async () => {
