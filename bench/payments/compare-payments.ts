@@ -117,11 +117,16 @@ async function compareCase(run: Run, each: Case, trees: Trees, parent: string): 
 function describe(costs: Costs): string {
   const other = toFigures(costs.other)
   const own = toFigures(costs.this)
-  const change = (now: number, before: number): string =>
-    `${((now / before - 1) * 100).toFixed(0)} %`
-  const text = ({ least, median, others }: Figures): string =>
-    `least ${least.toFixed(0)}, median ${median.toFixed(0)} µs, of it ${others.toFixed(0)} in other threads`
-  return `other ${text(other)}; this ${text(own)}; ${change(own.least, other.least)}, ${change(own.median, other.median)}`
+  const changes = [percentOf(own.least, other.least), percentOf(own.median, other.median)]
+  return `other ${textOf(other)}; this ${textOf(own)}; ${changes.join(', ')}`
+}
+
+function percentOf(now: number, before: number): string {
+  return `${((now / before - 1) * 100).toFixed(0)} %`
+}
+
+function textOf({ least, median, others }: Figures): string {
+  return `least ${least.toFixed(0)}, median ${median.toFixed(0)} µs, of it ${others.toFixed(0)} in other threads`
 }
 
 /** The best tenth of the turns, and their middle. */

@@ -74,21 +74,13 @@ export async function startVoucherGateway(
     pid,
     send: async (seconds) => {
       isSound = false
+      const isFirst = total.calls === 0
       const { result, cpuUs } = await runGenerator(folder, {
-        port,
-        path,
-        shape: 'json',
-        modelName: model,
-        payment: paymentOf(seconds * mostPerSecond),
-        connections,
-        ratePerSecond: null,
+        ...jobOf(port, connections, paymentOf(seconds * mostPerSecond)),
         // The first call on a channel asks the chain for it.
-        warmUpMs: total.calls === 0 ? 3000 : 0,
-        warmUpCalls: total.calls === 0 ? 2 * options.channels : 0,
+        warmUpMs: isFirst ? 3000 : 0,
+        warmUpCalls: isFirst ? 2 * options.channels : 0,
         windowMs: seconds * 1000,
-        windows: 1,
-        pids: [],
-        hasReceipts: true,
       })
       account(result)
       const [{ requests, elapsedMs } = { requests: 0, elapsedMs: 1 }] = result.windows
@@ -112,5 +104,25 @@ export async function startVoucherGateway(
       const seen = { payment: 'batch-settlement', ...total } as const
       await auditGateway(server.dataDir, [seen], paymentOf(0))
     },
+  }
+}
+
+/** As fast as it can, in one window. */
+function jobOf(
+  port: number,
+  connections: number,
+  payment: JobPayment,
+): Omit<Parameters<typeof runGenerator>[1], 'warmUpMs' | 'warmUpCalls' | 'windowMs'> {
+  return {
+    port,
+    path,
+    shape: 'json',
+    modelName: model,
+    payment,
+    connections,
+    ratePerSecond: null,
+    windows: 1,
+    pids: [],
+    hasReceipts: true,
   }
 }

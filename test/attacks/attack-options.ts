@@ -23,7 +23,8 @@ export const usage = `npm run attack -- [options]
   --json                one JSON document instead of lines
 
 Ends with 0 when no attack succeeded, 1 when one did, 2 for wrong options, 3 when the target could not be attacked (it
-does not answer, sells nothing, refuses an ordinary payment; the chain does not answer) or an attack broke off.
+does not answer, sells nothing, refuses an ordinary payment; the chain does not answer) or an attack broke off;
+--compare ends with 0 whatever it saw.
 The payer pays: use a key that holds little. Against a server that is not yours, ask first.
 `
 
