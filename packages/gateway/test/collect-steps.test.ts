@@ -1,4 +1,4 @@
-/** What is chosen, and what is remembered of it (spec/payment.md PA30.2 to PA30.5). */
+/** What is chosen, and what is remembered of it (spec/payment.md PA31.2 to PA31.5). */
 import { expect, onTestFinished, test } from 'vitest'
 import { backOffMs, chooseStep, createPlaceMemory } from '../src/payment/collect/choose-step.ts'
 import { openDurableLedger } from '../src/payment/ledger/durable-ledger.ts'
