@@ -156,6 +156,13 @@ function createPayer(): (gateway: RunningGateway) => Promise<void> {
   }
 }
 
+/** What a multisig takes: nothing was sent, and the key can still be announced. */
+function expectShown(text: string, key: string): void {
+  const shown: unknown = JSON.parse(text)
+  expect(shown).toMatchObject({ action: 'schedule', address: key.toLowerCase(), value: '0' })
+  expect(shown).not.toHaveProperty('hash')
+}
+
 test(
   'the guide: a key is made, announced, registered after the delay, signs, and what it claims lands',
   slow,
@@ -179,10 +186,7 @@ test(
       mayDo: 'nothing',
       why: 'not registered',
     })
-    // What a multisig takes sends nothing: the key can still be announced.
-    const shown: unknown = JSON.parse(await sh(blockWith('--gateway "$GATEWAY" --calls')))
-    expect(shown).toMatchObject({ action: 'schedule', address: first.toLowerCase(), value: '0' })
-    expect(shown).not.toHaveProperty('hash')
+    expectShown(await sh(blockWith('--gateway "$GATEWAY" --calls')), first)
     expect(await sh(announcing)).toMatch(/^schedule 0x[0-9a-f]{40}: 0x/)
     const again = await command('schedule', first, ...onChain, '--gateway', running.url)
     expect([again.code, again.err]).toEqual([1, expect.stringContaining('is announced already')])
