@@ -111,8 +111,8 @@ async function runProgram(
 }
 
 /** Options that aim at a server, and at a node of its chain. */
-function aimAt(url: string, rpcUrl = `${url}/rpc`): readonly string[] {
-  const payer = ['--payer-key-env', 'PAYER', '--scheme', 'exact']
+function aimAt(url: string, rpcUrl = `${url}/rpc`, variable = 'PAYER'): readonly string[] {
+  const payer = ['--payer-key-env', variable, '--scheme', 'exact']
   return ['--url', url, '--path', '/paid', '--body', '{}', '--rpc-url', rpcUrl, ...payer]
 }
 
@@ -147,14 +147,18 @@ test.each([
   [['--path', '/paid'], '--path needs --url'],
   [['--url', 'shop.example'], '--scheme is missing'],
   [['--url', 'shop.example', '--scheme', 'exact'], '--url must be a URL'],
-  [[...aimAt(nowhere), '--path', 'paid'], '--path must begin with /'],
+  [[...aimAt(nowhere), '--url', nowhere], '--url is given twice'],
+  [aimAt('http://user:password@shop.example'), '--url takes no user'],
+  [aimAt('http://shop.example/?a=b'), '--url takes no user, query'],
+  [['--url', nowhere, '--path', 'paid', '--scheme', 'exact'], '--path must begin with /'],
   [[...aimAt(nowhere), '--body-file', 'x'], 'one of --body and --body-file'],
   [[...aimAt(nowhere), '--payer-key-file', 'x'], 'one of --payer-key-env and'],
-  [[...aimAt(nowhere), '--payer-key-env', 'NOBODY'], 'there is no variable NOBODY'],
-  [[...aimAt(nowhere), '--payer-key-env', 'SHORT'], 'the variable SHORT must hold 0x'],
+  [aimAt(nowhere, undefined, 'NOBODY'), 'there is no variable NOBODY'],
+  [aimAt(nowhere, undefined, 'SHORT'), 'the variable SHORT must hold 0x'],
+  [aimAt(nowhere, undefined, 'HUGE'), 'the variable HUGE must hold 0x'],
   [[...aimAt(nowhere), '--repeats', '0'], '--repeats must be'],
 ])('refuses the options %j', (words, message) => {
-  const environment = { PAYER: `0x${'3'.repeat(64)}`, SHORT: '0x3' }
+  const environment = { PAYER: `0x${'3'.repeat(64)}`, SHORT: '0x3', HUGE: `0x${'f'.repeat(64)}` }
   expect(() => parseOptions(words, environment)).toThrow(UsageError)
   expect(() => parseOptions(words, environment)).toThrow(message)
 })
@@ -170,7 +174,7 @@ test('what cannot be attacked is said in a line, and ends with 3', async () => {
   const stubborn = await startShop(false)
   const reasons = {
     'does not answer (ECONNREFUSED)': aimAt(nowhere),
-    'offers exact, and not upto': [...aimAt(gullible), '--scheme', 'upto'],
+    'offers exact, and not upto': [...aimAt(gullible).slice(0, -1), 'upto'],
     'does not answer eth_chainId': aimAt(gullible, nowhere),
     'an ordinary payment was refused: 1 × 402': aimAt(stubborn),
   }

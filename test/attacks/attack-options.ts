@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Hex } from 'viem'
+import { privateKeyToAddress } from 'viem/accounts'
 import { schemes, type Scheme } from './attack.ts'
 import { catalogue } from './catalogue.ts'
 import type { PaidRequest } from './wire.ts'
@@ -90,8 +91,16 @@ export function parseOptions(
 }
 
 function parseValues(words: readonly string[]) {
+  const { values, tokens } = parseWords(words)
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  if (twice !== undefined) throw new UsageError(`--${twice} is given twice`)
+  return values
+}
+
+function parseWords(words: readonly string[]) {
   try {
-    return parseArgs({ args: [...words], options: optionTypes }).values
+    return parseArgs({ args: [...words], options: optionTypes, tokens: true })
   } catch (error) {
     // Node says which word it does not know.
     const text = error instanceof Error ? error.message : String(error)
@@ -124,11 +133,19 @@ function targetOf(values: Values, environment: Environment): Target {
   const { path = '/v1/chat/completions' } = values
   if (!/^\/[\x21-\x7e]*$/.test(path)) throw new UsageError('--path must begin with /')
   return {
-    url: urlOf('url', values.url).replace(/\/$/, ''),
+    url: serverOf(values.url),
     rpcUrl: urlOf('rpc-url', values['rpc-url']),
     request: { path, body: bodyOf(values), headers: { 'content-type': 'application/json' } },
     payerKey: keyOf(values, environment),
   }
+}
+
+/** What a path can be added to. */
+function serverOf(text: string | undefined): string {
+  const url = urlOf('url', text)
+  // A password would be printed with it, and the path would become part of a query.
+  if (/[@?#]/.test(url)) throw new UsageError('--url takes no user, query or fragment')
+  return url.replace(/\/$/, '')
 }
 
 function urlOf(name: string, text: string | undefined): string {
@@ -153,12 +170,18 @@ function keyOf(
   else if (name === undefined && file !== undefined) text = readText('payer-key-file', file)
   else throw new UsageError('one of --payer-key-env and --payer-key-file must name a payer')
   if (text === undefined) throw new UsageError(`there is no variable ${name}`)
+  const where = name === undefined ? '--payer-key-file' : `the variable ${name}`
+  const form = `${where} must hold 0x and 64 hex digits, a private key`
   const key = text.trim()
-  if (!/^0x[0-9a-fA-F]{64}$/.test(key)) {
-    const where = name === undefined ? '--payer-key-file' : `the variable ${name}`
-    throw new UsageError(`${where} must hold 0x and 64 hex digits`)
+  if (!/^0x[0-9a-fA-F]{64}$/.test(key)) throw new UsageError(form)
+  const hex: Hex = `0x${key.slice(2)}`
+  try {
+    privateKeyToAddress(hex)
+  } catch {
+    // Its message would hold the key.
+    throw new UsageError(form)
   }
-  return `0x${key.slice(2)}`
+  return hex
 }
 
 function readText(name: string, file: string): string {

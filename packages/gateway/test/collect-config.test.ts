@@ -29,8 +29,9 @@ test('the doctor says where the money goes, and what keeps it', async () => {
   const examined = async (
     collect: object | undefined,
     address = payTo,
+    { rpcUrl = chain.rpcUrl, ...others }: { rpcUrl?: string; chain?: object } = {},
   ): Promise<readonly string[]> => {
-    const payment = { exact: { ...onChain, payTo: address }, collect }
+    const payment = { exact: { ...onChain, payTo: address, rpcUrl }, collect, ...others }
     const text = JSON.stringify(createConfig({ config: { payment } }))
     const findings = await checkCollect(parseConfig(text, '/nowhere').config, 5000)
     return findings.map(({ status, message }) => `${status} ${message}`)
@@ -42,6 +43,13 @@ test('the doctor says where the money goes, and what keeps it', async () => {
   expect(await examined(undefined)).toEqual([`warning ${lies}: nobody brings it to ${paid}`])
   await chain.setBlocked(owner, true)
   expect(await examined({ minAtomic: '1' })).toEqual([
+    `ok goes to ${paid}; ${lies}`,
+    `failed the token refuses to pay ${paid}`,
+  ])
+  // Several nodes are asked, and the first is down: two names of one node here.
+  const otherNodes = [`${chain.rpcUrl}/?a`, `${chain.rpcUrl}/?b`]
+  const nodes = { rpcUrl: 'http://127.0.0.1:9', chain: { otherNodes } }
+  expect(await examined({ minAtomic: '1' }, payTo, nodes)).toEqual([
     `ok goes to ${paid}; ${lies}`,
     `failed the token refuses to pay ${paid}`,
   ])

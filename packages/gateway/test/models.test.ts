@@ -112,6 +112,8 @@ test.each(aliased)(
     const isInPath = wire === 'generate' || wire === 'stream-generate'
     expect(claims).toMatchObject({
       model: { requested: model, asserted: 'loopback-echo' },
+      // The name that was asked for, or nobody can say whose rates they are (ME7.4).
+      rates: expect.stringMatching(`^\\["${model}","5",`),
       routing: { model: 'loopback-echo' },
       request: { sha256: sha256Hex(call.body) },
       forwarded: {

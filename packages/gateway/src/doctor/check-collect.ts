@@ -1,9 +1,10 @@
 /** Whether what is paid reaches the operator by itself, and whom it reaches (spec/payment.md PA31). */
-import { createPublicClient, http, type PublicClient } from 'viem'
+import type { PublicClient } from 'viem'
 import type { Config } from '../config/schema.ts'
 import { encodeStep, readOwner, readPlace, type PayTo } from '../payment/collect/collect-place.ts'
 import { listPayTos } from '../payment/collect/open-collector.ts'
 import { isRevert } from '../payment/channel/settlement-key.ts'
+import { createDoctorClient } from './check-nodes.ts'
 import { codeOf, createFindings, type Finding, type Findings } from './finding.ts'
 
 /** The findings about collecting; none where nothing is paid on a chain. */
@@ -15,9 +16,7 @@ export async function checkCollect(
   const first =
     payment === 'none' ? undefined : (payment.exact ?? payment.upto ?? payment.batchSettlement)
   if (payment === 'none' || first === undefined) return findings.all
-  const client = createPublicClient({
-    transport: http(first.rpcUrl, { timeout: timeoutMs, retryCount: 0 }),
-  })
+  const client = createDoctorClient(payment, first.rpcUrl, timeoutMs)
   for (const payTo of listPayTos(payment)) {
     await judgePayTo(client, toHex(first.asset), payTo, payment.collect !== undefined, findings)
   }

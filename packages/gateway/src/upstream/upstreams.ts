@@ -44,7 +44,7 @@ export type Route = {
 type RouteMetering = {
   readonly sheet: PriceSheet
   readonly limits: ModelLimits
-  /** The sheet as receipts state it. */
+  /** The sheet as receipts state it, under the name that was asked for (ME7.4). */
   readonly rates: string
 }
 
@@ -257,7 +257,13 @@ function findUpstream(
 }
 
 function underAlias(route: Route, model: string): Route {
-  return { ...route, model, others: route.others.map((other) => ({ ...other, model })) }
+  const { metering, others } = route
+  return {
+    ...route,
+    model,
+    metering: metering && { ...metering, rates: encodeSheet(model, metering.sheet) },
+    others: others.map((other) => underAlias(other, model)),
+  }
 }
 
 function allRoutes(route: Route): readonly Route[] {
