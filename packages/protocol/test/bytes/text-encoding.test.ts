@@ -62,7 +62,7 @@ test.each([
   expect(fromBase64url(text)).toBeUndefined()
 })
 
-test.each(['0', '000', 'AA', 'aA', '0g', 'g0', '0x', ' 0', '０0'])(
+test.each(['0', '000', 'AA', 'aA', '0g', 'g0', '0x', ' 0', '０0', '0０'])(
   '%j is not lower-case hex',
   (text) => {
     expect(fromHex(text)).toBeUndefined()
