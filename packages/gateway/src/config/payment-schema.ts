@@ -52,13 +52,13 @@ export const chainSchema = z.strictObject({
     .int()
     .min(1)
     .max(1_000_000)
-    .default(600)
+    .default(6000)
     .describe('Payments a minute, of payers of whom nothing is known, that are looked up in vain.'),
   strangersPerAddress: z
     .int()
     .min(1)
     .max(1_000_000)
-    .default(60)
+    .default(600)
     .describe('The same of one address, IPv6 by its first 64 bits.'),
 })
 
