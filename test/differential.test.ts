@@ -63,7 +63,7 @@ test('both verifiers say the same about 10,000 bundles that were changed at rand
   expect(theirs).toHaveLength(rounds)
   const differences = ours.flatMap((verdict, at) => describe(verdict, theirs[at], lines[at] ?? ''))
   expect(differences.slice(0, 5), `seed ${random.seed}, ${differences.length} differ`).toEqual([])
-  expect(seen.get('valid')).toBeGreaterThan(10)
+  expect(seen.get('valid')).toBeGreaterThan(0)
   expect(codes.size).toBeGreaterThan(40)
 }, 900_000)
 

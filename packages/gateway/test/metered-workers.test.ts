@@ -8,6 +8,7 @@ import { decodePaymentRequiredHeader } from '@x402/core/http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../../../test/attacks/waiting.ts'
 import { startPlainLoopbackProvider, type LoopbackProvider } from '../../../test/provider/start.ts'
+import { chooseSeed } from '../../../test/tampering/random.ts'
 import { runChaos } from './chaos/chaos.ts'
 import {
   chatBody,
@@ -33,7 +34,7 @@ afterAll(async () => {
   await network.chain.stop()
 })
 
-const seed = Math.floor(Math.random() * 1_000_000)
+const seed = chooseSeed()
 
 test(
   `every sum is the same when a worker dies among paid calls (seed ${seed})`,
