@@ -128,6 +128,14 @@ export function judgeAlone(
   return isAlone ? { ...verdict, verdict: 'incomplete' } : verdict
 }
 
+/**
+ * Whether evidence of this kind can stand behind keys: a GPU's is no report of code, and any GPU takes any nonce, that of
+ * a stranger's keyset too (AT10.8).
+ */
+export function vouchesForKeys(platform: EvidenceVerdict['platform']): boolean {
+  return !platform.startsWith('nvidia-')
+}
+
 /** The weakest first. */
 export const tierOrder: readonly EvidenceTier[] = ['simulated', 'service', 'production']
 

@@ -7,7 +7,7 @@ import {
 } from './appraisal.ts'
 import type { EvidencePolicy, EvidenceTier } from './evidence-policy.ts'
 import { severalKind, type EvidenceSet } from './evidence-set.ts'
-import { tierOrder, type EvidenceVerdict } from './judge-evidence.ts'
+import { tierOrder, vouchesForKeys, type EvidenceVerdict } from './judge-evidence.ts'
 import { vendorRoots } from './vendor-roots.ts'
 
 /**
@@ -48,7 +48,10 @@ export async function judgeSet(
 export function countVendors(verdicts: readonly EvidenceVerdict[], tier: EvidenceTier): number {
   const least = tierOrder.indexOf(tier)
   const strong = verdicts.filter(
-    (verdict) => isValid(verdict) && tierOrder.findIndex((held) => held === verdict.tier) >= least,
+    (verdict) =>
+      isValid(verdict) &&
+      vouchesForKeys(verdict.platform) &&
+      tierOrder.findIndex((held) => held === verdict.tier) >= least,
   )
   return countApart(strong.map(restsOn))
 }

@@ -7,6 +7,7 @@ import { parseEvidenceSet, severalKind, type EvidenceSet } from './evidence-set.
 import {
   judgeAlone,
   judgeEvidence,
+  vouchesForKeys,
   type EvidenceExpectation,
   type EvidenceVerdict,
 } from './judge-evidence.ts'
@@ -88,6 +89,8 @@ export function createEvidenceVerifier(
     const platform = platforms.find((known) => known === kind)
     if (platform === undefined) return undefined
     const evidence = parsePlatformEvidence(data)
-    return judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
+    const verdict = judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
+    const isEnough = vouchesForKeys(platform) || verdict.verdict !== 'valid'
+    return isEnough ? verdict : { ...verdict, verdict: 'incomplete' }
   }
 }

@@ -1,8 +1,14 @@
 import { judgeAlone, type EvidenceVerdict } from '@countersign/protocol/attestation/judge-evidence'
 import { parseEvidencePolicy } from '@countersign/protocol/attestation/evidence-policy'
-import { verifyEvidence } from '@countersign/protocol/attestation/verify-evidence'
+import { encodeEvidenceSet } from '@countersign/protocol/attestation/evidence-set'
+import { encodePlatformEvidence } from '@countersign/protocol/attestation/platform-evidence'
+import {
+  createEvidenceVerifier,
+  verifyEvidence,
+} from '@countersign/protocol/attestation/verify-evidence'
 import { platforms } from '@countersign/protocol/attestation/appraisal'
 import { parseQeIdentity } from '@countersign/protocol/attestation/dcap/statement'
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import {
   dcapAsOfMs,
@@ -10,6 +16,12 @@ import {
   forgeDcap,
 } from '../../../../test/vectors/attestation/dcap-evidence.ts'
 import { dcapReportData } from '../../../../test/vectors/attestation/dcap-quote.ts'
+import {
+  forgeChain,
+  forgeReport,
+  gpuTestRoot,
+  gpuTimeMs,
+} from '../../../../test/vectors/attestation/forge-nvidia.ts'
 import {
   forgeSnp,
   snpAsOfMs,
@@ -19,6 +31,7 @@ import {
 import { seededBytes } from '../../../../test/vectors/signers.ts'
 import { evidenceRefusalOf } from './refusal.ts'
 
+const vbios = '96.00.5E.00.01'
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const snpMeasurement = `${hex(seededBytes('snp measurement'))}${'00'.repeat(16)}`
 
@@ -64,6 +77,54 @@ test('one piece of evidence is no agreement of vendors', async () => {
   expect(judgeAlone(valid, two)).toEqual({ ...valid, verdict: 'incomplete' })
   const refused: EvidenceVerdict = { ...valid, verdict: 'not-allowed' }
   expect(judgeAlone(refused, two)).toBe(refused)
+})
+
+test('a GPU that took the nonce of a keyset vouches for nobody who holds it', async () => {
+  const reportData = new Uint8Array(64).fill(0x42)
+  const nonce = createHash('sha256').update('countersign/gpu/v1').update(reportData).digest()
+  const request = (bytes: Uint8Array): Uint8Array => {
+    bytes.set(nonce, 4)
+    return bytes
+  }
+  const raw = forgeReport({ request })
+  const evidence = { raw, collateral: new Map([['certificates', forgeChain()]]) }
+  const measurements = [{ driver: hex(Buffer.from('570.00')), vbios: hex(Buffer.from(vbios)) }]
+  const asked = (listed: object): Uint8Array =>
+    new TextEncoder().encode(
+      JSON.stringify({
+        evidencePolicy: 1,
+        name: 'a GPU beside a processor',
+        platforms: [
+          {
+            platform: 'amd-sev-snp',
+            require: [],
+            roots: { vendor: true },
+            measurements: [{ measurement: snpMeasurement }],
+            minVersions: { Milan: { snp: 24 } },
+          },
+          {
+            platform: 'nvidia-gpu',
+            require: [],
+            roots: { vendor: false, simulated: [gpuTestRoot] },
+            measurements: [listed],
+          },
+        ],
+        maxAgeMs: null,
+        maxClockSkewMs: 0,
+        machines: 'any',
+        minVendors: 1,
+      }),
+    )
+  const given = { asOfMs: gpuTimeMs, reportData }
+  const judge = createEvidenceVerifier(asked(measurements[0] ?? {}))
+  const alone = await judge('nvidia-gpu', encodePlatformEvidence(evidence), given)
+  expect(alone).toMatchObject({ verdict: 'incomplete', tier: 'simulated' })
+  const set = await judge('several', encodeEvidenceSet(new Map([['nvidia-gpu', evidence]])), given)
+  expect(set).toMatchObject({ verdict: 'incomplete', tier: undefined })
+  expect(set?.pieces).toMatchObject([{ platform: 'nvidia-gpu', verdict: 'valid' }])
+  const other = createEvidenceVerifier(asked({ driver: '00', vbios: '00' }))
+  const refused = await other('nvidia-gpu', encodePlatformEvidence(evidence), given)
+  expect(refused?.verdict).toBe('not-allowed')
 })
 
 test('evidence under a test root is valid, and called simulated', async () => {
