@@ -6,6 +6,9 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { countersignFetch, ClientError } from '@countersign/client'
 import { createAttestedFetch, type AttestedFetch } from '@countersign/client/attested-fetch'
+import { createKeysetAttester } from '@countersign/client/keyset-attester'
+import { createSealedFetch } from '@countersign/client/sealed-fetch'
+import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import { productionPolicy } from '@countersign/protocol/verify/policy'
 import type { AttestationVerdict } from '@countersign/protocol/verify/verify-attestation'
 import { runCliProcess } from '../packages/client/test/kit/run-cli-process.ts'
@@ -115,6 +118,25 @@ test('a call over an attested connection streams, and its receipt verifies', asy
   expect(confirmed).toEqual(
     expect.arrayContaining(['confirm-receipt', 'confirm-tls', 'confirm-hpke']),
   )
+})
+
+test('who asks something of hardware sends nothing to SIMULATED keys, unless the policy takes them', async () => {
+  const unknown = async (): Promise<undefined> => undefined
+  const asked = { judgeEvidence: unknown }
+  const models = `${gateway.url}/v1/models`
+  const carrier = attested()
+  expect(await codeOf(attested(asked)(models, {}))).toBe('attestation-refused')
+  const sealed = createSealedFetch({ ...asked, fetch: carrier })
+  expect(await codeOf(sealed(models, {}))).toBe('attestation-refused')
+  const attester = createKeysetAttester({ ...asked, fetch: carrier })
+  expect(await codeOf(attester(gateway.url, () => true))).toBe('attestation-refused')
+  const sdk = countersignFetch({ baseUrl: `${gateway.url}/v1`, fetch: carrier, ...asked })
+  const response = await sdk(`${gateway.url}/v1/chat/completions`, call)
+  await response.text()
+  const { verdict } = await sdk.receiptOf(response)
+  expect(verdict).toMatchObject({ verdict: 'invalid', policy: 'production' })
+  const willing = attested({ ...asked, policy: defaultPolicy })
+  expect((await willing(models, {})).status).toBe(200)
 })
 
 test('no authority vouches for the gateway: a stock client refuses it', async () => {

@@ -1,6 +1,5 @@
 /** Options of countersignFetch, and what follows from them. */
 import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
-import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { AttestKeyset } from './attested/attest-keyset.ts'
 import { ClientError } from './errors.ts'
 import { createChainReader, type ChainReader } from './chain/chain-reader.ts'
@@ -16,6 +15,7 @@ import {
   type SpendingRule,
 } from './pay/spending-limits.ts'
 import type { PaymentSigner } from './pay/sign-typed-data.ts'
+import { choosePolicy } from './receipt/choose-policy.ts'
 import type { VerifiedReceipt } from './receipt/verified-receipt.ts'
 
 /** The part of `fetch` that is used underneath. */
@@ -26,7 +26,10 @@ type CommonOptions = {
   readonly baseUrl: string
   /** Origins that may be called, for example `https://gateway.example`. Everything else is refused. */
   readonly hosts?: readonly string[]
-  /** Bytes of the policy that receipts are judged by; `defaultPolicy` accepts SIMULATED evidence. */
+  /**
+   * Bytes of the policy that receipts are judged by. Default: `productionPolicy` where `judgeEvidence` is given, else
+   * `defaultPolicy`, which accepts SIMULATED evidence.
+   */
   readonly policy?: Uint8Array
   /** Judges evidence of hardware in receipts (`createEvidenceVerifier`); without one it proves nothing. */
   readonly judgeEvidence?: EvidenceVerifier
@@ -164,7 +167,7 @@ export function resolveOptions(options: CountersignFetchOptions): Settings {
   return {
     origins: new Set(origins),
     means: readMeans(options, fetch, now),
-    policy: options.policy ?? defaultPolicy,
+    policy: choosePolicy(options.policy, options.judgeEvidence),
     judgeEvidence: options.judgeEvidence,
     maxHeldBytes: options.maxHeldBytes ?? defaultMaxHeldBytes,
     onReceipt: options.onReceipt ?? ignore,

@@ -212,6 +212,18 @@ test('a receipt whose keys hardware attests is judged by a policy of evidence', 
   expect(empty.err).toContain('policy-empty')
 })
 
+test('who asks something of hardware is not content with SIMULATED evidence, unless they say so', async () => {
+  const receipt = join(folder, 'simulated.json')
+  await writeFile(receipt, forgeBundle(jsonCall))
+  const args = ['verify', receipt, '--now', new Date(signedAtMs).toISOString()]
+  const asked = [...args, '--evidence-policy', join(folder, 'policy.json')]
+  expect((await runCliHere(args)).code).toBe(0)
+  const { code, out } = await runCliHere(asked)
+  expect(code).toBe(1)
+  expect(out).toMatch(/✗ evidence-accepted +BU3.6 +evidence-kind-refused/)
+  expect((await runCliHere([...asked, '--policy', 'default'])).code).toBe(0)
+})
+
 test('a signed policy holds by its key and its digest, and by nothing else', async () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey

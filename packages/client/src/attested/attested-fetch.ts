@@ -6,16 +6,19 @@ import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { Duplex, Readable } from 'node:stream'
 import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
-import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { AttestationVerdict } from '@countersign/protocol/verify/verify-attestation'
 import { ClientError } from '../errors.ts'
 import type { UnderlyingFetch } from '../fetch-options.ts'
+import { choosePolicy } from '../receipt/choose-policy.ts'
 import { attestTls, type AttestedTls } from './attest-tls.ts'
 import { openTls, type TlsConnection } from './open-tls.ts'
 
 /** Options of `createAttestedFetch`. */
 export type AttestedFetchOptions = {
-  /** Bytes of a policy of receipts; `defaultPolicy` accepts SIMULATED evidence. */
+  /**
+   * Bytes of a policy of receipts. Default: `productionPolicy` where `judgeEvidence` is given, else `defaultPolicy`, which
+   * accepts SIMULATED evidence.
+   */
   readonly policy?: Uint8Array
   /** Judges evidence of hardware (`createEvidenceVerifier`). */
   readonly judgeEvidence?: EvidenceVerifier
@@ -40,7 +43,7 @@ export type AttestedFetch = UnderlyingFetch & { close(): void }
  */
 export function createAttestedFetch(options: AttestedFetchOptions = {}): AttestedFetch {
   const settings = {
-    policy: options.policy ?? defaultPolicy,
+    policy: choosePolicy(options.policy, options.judgeEvidence),
     judgeEvidence: options.judgeEvidence,
     now: options.now ?? Date.now,
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,

@@ -3,8 +3,8 @@
  * the digest of the operator's terms.
  */
 import type { Keyset } from '@countersign/protocol/receipt/keyset'
-import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { UnderlyingFetch } from '../fetch-options.ts'
+import { choosePolicy } from '../receipt/choose-policy.ts'
 import { askAttestation, type AskSettings } from './ask-attestation.ts'
 import type { AttestKeyset } from './attest-keyset.ts'
 
@@ -30,7 +30,7 @@ const defaultMaxAgeMs = 600_000
 export function createKeysetAttester(options: KeysetAttesterOptions = {}): AttestKeyset {
   const { maxAgeMs = defaultMaxAgeMs, now = Date.now } = options
   const settings: AskSettings = {
-    policy: options.policy ?? defaultPolicy,
+    policy: choosePolicy(options.policy, options.judgeEvidence),
     judgeEvidence: options.judgeEvidence,
     fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
     now,

@@ -93,7 +93,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   if (positionals.length === 0) throw new UsageError('FILE is missing')
   for (const url of values.rpc) if (!URL.canParse(url)) throw new UsageError('--rpc takes a URL')
   const nowMs = values.now === undefined ? context.nowMs() : parseUtcTime('--now', values.now)
-  const policy = await readPolicy(values.policy)
+  const policy = await readPolicy(values.policy, undefined)
   const names = await listFiles(positionals)
   const { out, err } = context.terminal
   const files: JudgedFile[] = []

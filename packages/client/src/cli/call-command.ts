@@ -53,7 +53,7 @@ unless an option says otherwise.
   --attested           speak only to a TLS key that evidence stands behind; for a gateway that ends TLS itself
   --sealed             encrypt the whole call to a key that evidence stands behind
   --policy NAME|FILE   for the receipt and for --attested and --sealed: default (accepts SIMULATED evidence), production
-                       (does not), or a file
+                       (does not; holds beside --evidence-policy where none is named), or a file
   --evidence-policy FILE  what to ask of evidence of hardware, for the same; without one it proves nothing
 ${policyPinHelp}
   --data DIR           folder of the network, default ./.countersign
@@ -89,7 +89,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     out: { type: 'string' },
     ...callPaymentOptions,
     'base-url': { type: 'string' },
-    policy: { type: 'string', default: 'default' },
+    policy: { type: 'string' },
     'evidence-policy': { type: 'string' },
     ...policyPinOptions,
     attested: { type: 'boolean', default: false },
@@ -149,7 +149,7 @@ async function findTarget(
     PolicyPinValues & {
       readonly model?: string | undefined
       readonly 'base-url'?: string | undefined
-      readonly policy: string
+      readonly policy?: string | undefined
       readonly 'evidence-policy'?: string | undefined
       readonly attested: boolean
       readonly sealed: boolean
@@ -166,7 +166,7 @@ async function findTarget(
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
   const judged = {
     now,
-    policy: await readPolicy(values.policy),
+    policy: await readPolicy(values.policy, values['evidence-policy']),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
   const { attested, sealed } = values

@@ -73,7 +73,7 @@ type Values = {
   readonly amount?: string | undefined
   readonly operator?: string | undefined
   readonly 'operator-policy'?: string | undefined
-  readonly policy: string
+  readonly policy?: string | undefined
   readonly 'evidence-policy'?: string | undefined
   readonly unchecked: boolean
   readonly 'password-file'?: string | undefined
@@ -88,7 +88,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     amount: { type: 'string' },
     operator: { type: 'string' },
     'operator-policy': { type: 'string' },
-    policy: { type: 'string', default: 'default' },
+    policy: { type: 'string' },
     'evidence-policy': { type: 'string' },
     unchecked: { type: 'boolean', default: false },
     'password-file': { type: 'string' },
@@ -183,7 +183,7 @@ async function judgePayee(
   )
   const attestKeyset = createKeysetAttester({
     now: nowMs,
-    policy: await readPolicy(values.policy),
+    policy: await readPolicy(values.policy, values['evidence-policy']),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   })
   const { readers: own } = createPayeeReaders(readRpcUrls(values.rpc))

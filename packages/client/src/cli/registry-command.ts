@@ -23,7 +23,8 @@ only while its attestation is valid. Their TypeScript SDK takes the URL as rpcUr
 certificate. The gateways end TLS themselves (listen.tls) and have profiles.openGradient.
 
   --port N            default 8403; 0 takes a free one
-  --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not), or a policy file
+  --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not; the one that holds beside
+                      --evidence-policy where none is named), or a policy file
   --evidence-policy FILE  what to ask of evidence of hardware (spec/attestation.md AT8); without one it proves nothing
 ${policyPinHelp}
   --fresh SECONDS     attest again what was attested longer ago, default 60
@@ -42,7 +43,7 @@ const timeoutMs = 20_000
 async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
   const { values, positionals } = parseCommandLine(args, {
     port: { type: 'string', default: '8403' },
-    policy: { type: 'string', default: 'default' },
+    policy: { type: 'string' },
     'evidence-policy': { type: 'string' },
     ...policyPinOptions,
     fresh: { type: 'string', default: '60' },
@@ -55,7 +56,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   const { nowMs, terminal, interrupted } = context
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, nowMs())
   const settings: NodeSettings = {
-    policy: await readPolicy(values.policy),
+    policy: await readPolicy(values.policy, values['evidence-policy']),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
     now: nowMs,
     timeoutMs,

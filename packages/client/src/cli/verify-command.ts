@@ -47,7 +47,8 @@ export const verifyCommand: Command = {
 
 Judges a bundle (*.countersign.json) without a network, check by check.
 
-  --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not), or a policy file
+  --policy NAME|FILE  default (accepts SIMULATED evidence), production (does not; the one that holds beside
+                      --evidence-policy where none is named), or a policy file
   --evidence-policy FILE  what to ask of evidence of hardware (spec/attestation.md AT8); without one it proves nothing
 ${policyPinHelp}
   --request FILE      the request body that you sent: must be the very bytes
@@ -76,7 +77,7 @@ export function exitCodeOf({ verdict }: Verdict): ExitCode {
 
 async function run(args: readonly string[], context: CommandContext): Promise<ExitCode> {
   const { values, positionals } = parseCommandLine(args, {
-    policy: { type: 'string', default: 'default' },
+    policy: { type: 'string' },
     'evidence-policy': { type: 'string' },
     ...policyPinOptions,
     request: { type: 'string' },
@@ -95,7 +96,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
     throw new UsageError('--prefix says something about --response, which is missing')
   }
   const replayFiles = await readReplayFiles(values)
-  const policy = await readPolicy(values.policy)
+  const policy = await readPolicy(values.policy, values['evidence-policy'])
   const bundle = await readFileBounded(file, maxBundleBytes)
   const held: Held = {
     ...(values.request === undefined
@@ -147,8 +148,16 @@ async function readReplayFiles(values: {
   return { request, upstreamResponse, upstreamBytes }
 }
 
-/** A policy by its name, or the file of one. @throws ClientError `file-unreadable`. */
-export async function readPolicy(policy: string): Promise<Uint8Array> {
+/**
+ * A policy by its name, or the file of one. Where none is named, `production` beside a policy of evidence, else `default`.
+ *
+ * @throws ClientError `file-unreadable`.
+ */
+export async function readPolicy(
+  named: string | undefined,
+  evidencePolicy: string | undefined,
+): Promise<Uint8Array> {
+  const policy = named ?? (evidencePolicy === undefined ? 'default' : 'production')
   if (policy === 'default') return defaultPolicy
   if (policy === 'production') return productionPolicy
   return readFileBounded(policy, maxPolicyBytes)

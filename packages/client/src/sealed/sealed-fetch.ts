@@ -3,20 +3,23 @@
  * gateway sees sizes and times, and nothing else (spec/sealed.md).
  */
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
-import { defaultPolicy } from '@countersign/protocol/verify/policy'
 import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import type { AttestationVerdict } from '@countersign/protocol/verify/verify-attestation'
 import { sealedTypes } from '@countersign/protocol/sealed/request-head'
 import { ClientError } from '../errors.ts'
 import type { UnderlyingFetch } from '../fetch-options.ts'
 import { readBounded } from '../read-bounded.ts'
+import { choosePolicy } from '../receipt/choose-policy.ts'
 import { attestSealing, type SealingKey } from './attest-sealing.ts'
 import { openAnswer } from './open-answer.ts'
 import { sealRequest } from './seal-request.ts'
 
 /** Options of `createSealedFetch`. */
 export type SealedFetchOptions = {
-  /** Bytes of a policy of receipts; `defaultPolicy` accepts SIMULATED evidence. */
+  /**
+   * Bytes of a policy of receipts. Default: `productionPolicy` where `judgeEvidence` is given, else `defaultPolicy`, which
+   * accepts SIMULATED evidence.
+   */
   readonly policy?: Uint8Array
   /** Judges evidence of hardware (`createEvidenceVerifier`). */
   readonly judgeEvidence?: EvidenceVerifier
@@ -36,7 +39,7 @@ export type SealedFetchOptions = {
  */
 export function createSealedFetch(options: SealedFetchOptions = {}): UnderlyingFetch {
   const settings = {
-    policy: options.policy ?? defaultPolicy,
+    policy: choosePolicy(options.policy, options.judgeEvidence),
     judgeEvidence: options.judgeEvidence,
     fetch: options.fetch ?? ((url: string, init: RequestInit) => globalThis.fetch(url, init)),
     now: options.now ?? Date.now,

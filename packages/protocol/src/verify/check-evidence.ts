@@ -32,6 +32,8 @@ export type EvidenceInput = {
   readonly bundle: CheckResult<Pick<Bundle, 'evidence'>>
   readonly keyset: CheckResult<SignedKeyset>
   readonly policy: CheckResult<Policy>
+  /** When evidence that was made just now is judged. Absent, it is as old as the keyset statement. */
+  readonly asOfMs?: number
 }
 
 /** Checks that say whether the evidence is genuine, whatever a policy asks. */
@@ -122,9 +124,10 @@ async function judgeHardware(
 ): Promise<EvidenceVerdict> {
   const { kind, nonce, data } = firstEvidence(input)
   const { payload } = need(input.keyset)
+  const { asOfMs = payload.timeMs } = input
   const verdict = await judge(kind, data, {
-    asOfMs: payload.timeMs,
-    knownSinceMs: payload.timeMs,
+    asOfMs,
+    knownSinceMs: asOfMs,
     reportData: createReportData(payload.keysetDigest, nonce),
   })
   if (verdict === undefined) throw new NotChecked('unknown-kind')

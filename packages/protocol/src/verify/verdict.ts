@@ -90,7 +90,8 @@ export function levelOfEvidence(
   return evidence?.tier === 'production' ? level : `${level}-SIMULATED`
 }
 
-const attestedBy: readonly CheckId[] = [
+/** The checks of evidence: required, too, of whoever gives a policy of evidence (BU3.16). */
+export const attestedBy: readonly CheckId[] = [
   'evidence-chain',
   'evidence-binding',
   'evidence-measurement',

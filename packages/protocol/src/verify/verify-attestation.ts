@@ -23,6 +23,7 @@ import {
 import { checkTerms } from './check-terms.ts'
 import { parsePolicy, type CheckId, type Policy } from './policy.ts'
 import {
+  attestedBy,
   createCheckRun,
   levelOfEvidence,
   need,
@@ -116,10 +117,13 @@ export async function verifyAttestation(
       throw new ProtocolError('nonce-mismatch')
     }
   })
-  const evidence = await checkEvidence(run, { bundle: answer, keyset, policy }, judgeEvidence)
+  // Its nonce makes it as new as the question, however old the keyset is.
+  const input = { bundle: answer, keyset, policy, asOfMs: nowMs }
+  const evidence = await checkEvidence(run, input, judgeEvidence)
   await checkConfirmations(run, { answer, keyset }, question)
   await checkTerms(run, { keyset, policy, claims: { value: new Map() } })
-  const verdict = conclude(run, policy?.value)
+  const asked = judgeEvidence === undefined ? [] : attestedBy
+  const verdict = conclude(run, policy?.value, asked)
   return {
     verdict,
     level: base.every((id) => run.passed(id)) ? levelOfEvidence(run, evidence) : 'none',
@@ -143,9 +147,10 @@ const base: readonly AttestationCheckId[] = [
 function conclude(
   run: CheckRun<AttestationCheckId>,
   policy: Policy | undefined,
+  also: readonly CheckId[],
 ): AttestationVerdict['verdict'] {
   if (policy === undefined || run.checks.some(({ status }) => status === 'failed')) return 'invalid'
-  const asked = new Set<string>([...base, ...policy.require])
+  const asked = new Set<string>([...base, ...also, ...policy.require])
   const isComplete = run.checks.every(({ id, status }) => status === 'passed' || !asked.has(id))
   return isComplete ? 'valid' : 'incomplete'
 }

@@ -33,6 +33,7 @@ import { checkTerms } from './check-terms.ts'
 import { checkChain, checkRequestHeld, checkResponseHeld, type Held } from './held-bytes.ts'
 import { parsePolicy, type CheckId, type Policy } from './policy.ts'
 import {
+  attestedBy,
   createCheckRun,
   levelOfEvidence,
   need,
@@ -61,7 +62,8 @@ const base: readonly CheckId[] = [
  * @param policyBytes - a policy file, or `defaultPolicy`, `productionPolicy`.
  * @param nowMs - the time to judge at, milliseconds since the Unix epoch.
  * @param held - what the caller holds of the call; the checks of what is given become required.
- * @param judgeEvidence - judges evidence of hardware (`createEvidenceVerifier`); without it such evidence stays open.
+ * @param judgeEvidence - judges evidence of hardware (`createEvidenceVerifier`); without it such evidence stays open,
+ *   with it the checks of evidence become required.
  * @returns the verdict; whatever the bytes are, this does not throw.
  * @throws Error in a page without WebCrypto (not https, not localhost), where nothing can be judged.
  */
@@ -135,7 +137,8 @@ export async function verify(
     if (need(bundle).proofs.length > 0) throw new NotChecked('unknown-kind')
   })
   await checkTerms(run, { keyset, policy, claims })
-  return conclude(run, policy?.value, held, evidence)
+  const asked = judgeEvidence === undefined ? [] : attestedBy
+  return conclude(run, policy?.value, held, asked, evidence)
 }
 
 function parseCallStatement(bundle: Bundle): CallStatement {
@@ -242,9 +245,10 @@ function conclude(
   run: CheckRun,
   policy: Policy | undefined,
   held: Held,
+  asked: readonly CheckId[],
   evidence: EvidenceVerdict | undefined,
 ): Verdict {
-  const required = new Set<CheckId>([...base, ...(policy?.require ?? [])])
+  const required = new Set<CheckId>([...base, ...asked, ...(policy?.require ?? [])])
   if (held.nonce !== undefined) required.add('nonce')
   if (held.request !== undefined) required.add('request-bytes')
   if (held.response !== undefined) required.add('response-bytes')

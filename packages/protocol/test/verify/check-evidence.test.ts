@@ -23,6 +23,7 @@ import {
   type SnpEdits,
 } from '../../../../test/vectors/attestation/snp-evidence.ts'
 import { forgeBundle } from '../../../../test/vectors/forge.ts'
+import { policyFile } from '../../../../test/vectors/policy-file.ts'
 import { jsonCall, signedAtMs } from '../../../../test/vectors/sample-call.ts'
 import { seededBytes } from '../../../../test/vectors/signers.ts'
 import { refusalOf } from '../arbitrary.ts'
@@ -192,6 +193,23 @@ test('genuine evidence of which a policy asks for more is not accepted yet', asy
   const verdict = await verify(attested(), productionPolicy, signedAtMs, {}, judged)
   expect(endsOf(verdict)).toEqual(['passed', 'passed', 'passed', 'blocked'])
   expect(verdict).toMatchObject({ verdict: 'incomplete', level: 'L0' })
+})
+
+test('whoever gives a policy of evidence asks for evidence, whatever the policy of receipts asks', async () => {
+  const loose = policyFile({ require: ['charge'] })
+  const judged = createEvidenceVerifier(policyOf())
+  const unknown = forgeBundle(jsonCall, {
+    bundle: () => ({ evidence: [{ kind: 'abacus', nonce, data: Uint8Array.of(1) }] }),
+  })
+  for (const bundle of [unknown, forgeBundle(jsonCall, { evidence: 'none' })]) {
+    const verdict = await verify(bundle, loose, signedAtMs, {}, judged)
+    expect(verdict).toMatchObject({ verdict: 'incomplete', level: 'L0' })
+  }
+  expect(await verify(attested(), loose, signedAtMs, {}, judged)).toMatchObject({
+    verdict: 'valid',
+  })
+  const none = forgeBundle(jsonCall, { evidence: 'none' })
+  expect(await verify(none, loose, signedAtMs)).toMatchObject({ verdict: 'valid', level: 'L0' })
 })
 
 test('the level is that of what stands behind the evidence', async () => {

@@ -8,6 +8,7 @@ import {
   p256SpkiPrefix,
 } from '@countersign/protocol/receipt/key-confirmation'
 import { parseBundle } from '@countersign/protocol/verify/bundle'
+import type { EvidenceVerifier } from '@countersign/protocol/verify/check-evidence'
 import { defaultPolicy, productionPolicy } from '@countersign/protocol/verify/policy'
 import {
   maxAttestationBytes,
@@ -321,4 +322,25 @@ test('evidence of hardware is judged by whoever is given', async () => {
   expect(asked).toEqual(['amd-sev-snp'])
   expect(evidence?.verdict).toBe('invalid')
   expect(checks.find(({ id }) => id === 'evidence-chain')).toMatchObject({ status: 'failed' })
+})
+
+test('evidence for a fresh nonce is judged as of now, not of when its keyset began', async () => {
+  const asked: Parameters<EvidenceVerifier>[2][] = []
+  const judged: EvidenceVerifier = async (_kind, _data, expected) => {
+    asked.push(expected)
+    return undefined
+  }
+  const nowMs = signedAtMs + 5 * hourMs
+  const answer = answerOf({ evidence: { kind: 'aws-nitro' } })
+  await verifyAttestation(answer, productionPolicy, nowMs, question, judged)
+  expect(asked).toMatchObject([{ asOfMs: nowMs, knownSinceMs: nowMs }])
+})
+
+test('whoever gives a policy of evidence asks for evidence of the keys, whatever else the policy asks', async () => {
+  const answer = answerOf({ evidence: { kind: 'abacus' } })
+  const loose = policyFile({ require: ['charge'] })
+  const judged: EvidenceVerifier = async () => undefined
+  const verdict = await verifyAttestation(answer, loose, signedAtMs, question, judged)
+  expect(verdict).toMatchObject({ verdict: 'incomplete', level: 'L0' })
+  expect(verdict.keyset).toBeUndefined()
 })
