@@ -71,7 +71,7 @@ const givens: readonly Given[] = [
     { image: 'aa'.repeat(32) },
     ['hwmodel GCP_INTEL_TDX'],
   ),
-  fromCase(azureCases()[0], { launch: 'ab'.repeat(48) }, [
+  fromCase(azureCases()[0], { launch: 'ab'.repeat(48), 'host-data': '00'.repeat(32) }, [
     'issuer https://sharedeus.eus.attest.azure.net',
     'hwmodel sevsnpvm',
   ]),

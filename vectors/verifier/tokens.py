@@ -16,6 +16,7 @@ from .x509 import WIDTHS, parse_key, verify_raw
 TOKEN_BYTES, KEY_SET_BYTES, MOST_KEYS, MOST_DEVICES = 65_536, 262_144, 64, 16
 SCHEMES = {"RS256": ("PKCS1", "SHA-256"), "ES384": ("ECDSA", "SHA-384")}
 CLAIM_TEXT = text(1, 1024)
+KNOWN_ATTRIBUTES, MIGRATABLE = 1 | 0b11111 << 27 | 1 << 63, 1 << 29  # AT7.11
 AZURE_ISSUER = re.compile(r"https://[a-z0-9]{1,64}(?:\.[a-z0-9]{1,16})?\.attest\.azure\.net")
 SNP_CLAIMS = [f"x-ms-sevsnpvm-{name}" for name in ("launchmeasurement", "hostdata", "reportdata")]
 TDX_CLAIMS = ["tdx_mrtd", *(f"tdx_rtmr{at}" for at in range(4)), "tdx_report_data"]
@@ -178,6 +179,13 @@ class Guest:
             need_claim(is_hex, self.claims, name)
         debug = "x-ms-sevsnpvm-is-debuggable" if is_snp else "tdx_td_attributes_debug"
         self.is_debuggable = need_claim(is_boolean, self.claims, debug)
+        if is_snp:
+            self.is_movable = need_claim(is_boolean, self.claims, "x-ms-sevsnpvm-migration-allowed")
+            need_claim(uint, self.claims, "x-ms-sevsnpvm-vmpl")
+        else:
+            attributes = bytes.fromhex(need_claim(is_hex, self.claims, "tdx_td_attributes"))
+            demand(len(attributes) == 8, "token-claim-missing")
+            self.attributes = int.from_bytes(attributes, "little")
 
     def is_issuer(self, issuer):
         return AZURE_ISSUER.fullmatch(issuer)
@@ -187,9 +195,13 @@ class Guest:
 
     def check_configuration(self):
         if self.kind == "tdxvm":
-            return expect(self.claims, "attester_tcb_status", "UpToDate")
-        need_claim(CLAIM_TEXT, self.claims, "x-ms-compliance-status")
-        return expect(self.claims, "x-ms-compliance-status", "azure-compliant-cvm", "azure-compliant-uvm")
+            expect(self.claims, "attester_tcb_status", "UpToDate")
+            demand(not self.attributes & ~KNOWN_ATTRIBUTES, "td-attributes")
+            demand(not self.attributes & MIGRATABLE, "migration-enabled")
+        else:
+            need_claim(CLAIM_TEXT, self.claims, "x-ms-compliance-status")
+            expect(self.claims, "x-ms-compliance-status", "azure-compliant-cvm", "azure-compliant-uvm")
+            demand(not self.is_movable, "migration-enabled")
 
 class Answer:
     """AT14"""

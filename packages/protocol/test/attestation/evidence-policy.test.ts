@@ -109,15 +109,22 @@ test('keys of services are roots where evidence is the word of a service', () =>
   )
 })
 
-test('where no name stands for the code, a policy may name any', () => {
-  const token = {
-    ...platform,
-    platform: 'azure-attestation',
-    roots: { vendor: false, service: [digest] },
-    measurements: [{ anything: 'aa' }],
+test('of a token about either of two kinds of hardware, the code of one of them is named', () => {
+  const refusalOfEntry = (name: string, entry: Json): string | undefined => {
+    const roots = { vendor: false, service: [digest] }
+    const token = { ...platform, platform: name, roots, measurements: [entry] }
+    return refusal({ ...policy, platforms: [token] })
   }
-  const { platforms } = parseEvidencePolicy(encode({ ...policy, platforms: [token] }))
-  expect(platforms.get('azure-attestation')?.measurements).toEqual([new Map([['anything', 'aa']])])
+  const registers = { rtmr0: 'aa', rtmr1: 'aa', rtmr2: 'aa', rtmr3: 'aa' }
+  const azure = (entry: Json): string | undefined => refusalOfEntry('azure-attestation', entry)
+  expect(azure({ launch: 'aa', 'host-data': 'aa' })).toBeUndefined()
+  expect(azure({ mrtd: 'aa', ...registers })).toBeUndefined()
+  for (const entry of [{ launch: 'aa' }, { 'host-data': 'aa' }, { mrtd: 'aa' }, registers]) {
+    expect(azure(entry)).toBe('policy-malformed')
+  }
+  const remote = 'nvidia-remote-attestation'
+  expect(refusalOfEntry(remote, { driver: 'aa', vbios: 'aa' })).toBeUndefined()
+  expect(refusalOfEntry(remote, { driver: 'aa' })).toBe('policy-malformed')
 })
 
 test.each([

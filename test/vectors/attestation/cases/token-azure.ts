@@ -28,6 +28,8 @@ const snp: Json = {
   'x-ms-attestation-type': 'sevsnpvm',
   'x-ms-compliance-status': 'azure-compliant-cvm',
   'x-ms-sevsnpvm-is-debuggable': false,
+  'x-ms-sevsnpvm-migration-allowed': false,
+  'x-ms-sevsnpvm-vmpl': 0,
   'x-ms-sevsnpvm-launchmeasurement': 'ab'.repeat(48),
   'x-ms-sevsnpvm-hostdata': '00'.repeat(32),
   'x-ms-sevsnpvm-reportdata': '42'.repeat(64),
@@ -39,6 +41,7 @@ const tdx: Json = {
   'x-ms-attestation-type': 'tdxvm',
   attester_tcb_status: 'UpToDate',
   tdx_td_attributes_debug: false,
+  tdx_td_attributes: '0000001000000000',
   tdx_mrtd: 'ab'.repeat(48),
   tdx_rtmr0: '01'.repeat(48),
   tdx_rtmr1: '02'.repeat(48),
@@ -90,6 +93,22 @@ const snpRows: readonly Row[] = [
     { 'x-ms-sevsnpvm-is-debuggable': undefined },
     format,
   ],
+  [
+    'a machine that can be moved',
+    { 'x-ms-sevsnpvm-migration-allowed': true },
+    { configuration: 'migration-enabled' },
+  ],
+  [
+    'a token about SEV-SNP that says nothing of moving',
+    { 'x-ms-sevsnpvm-migration-allowed': undefined },
+    format,
+  ],
+  ['a report that a level above the paravisor asked for', { 'x-ms-sevsnpvm-vmpl': 2 }],
+  [
+    'a token about SEV-SNP that says nothing of the level',
+    { 'x-ms-sevsnpvm-vmpl': undefined },
+    format,
+  ],
   ['a token whose debugging is text', { 'x-ms-sevsnpvm-is-debuggable': 'false' }, format],
   [
     'a machine that does not comply',
@@ -128,6 +147,23 @@ const tdxRows: readonly Row[] = [
     'a machine with TDX of which nobody knows the state',
     { attester_tcb_status: undefined },
     { configuration: 'token-claim-refused' },
+  ],
+  [
+    'a machine with TDX that can be moved',
+    { tdx_td_attributes: '0000003000000000' },
+    { configuration: 'migration-enabled' },
+  ],
+  [
+    'a machine with TDX with a reserved attribute',
+    { tdx_td_attributes: '0200001000000000' },
+    { configuration: 'td-attributes' },
+  ],
+  ['a machine with TDX whose counters can be read', { tdx_td_attributes: '0000000000000080' }],
+  ['a token about TDX without attributes', { tdx_td_attributes: undefined }, format],
+  [
+    'a token about TDX with seven bytes of attributes',
+    { tdx_td_attributes: '00'.repeat(7) },
+    format,
   ],
   ['a token about TDX without one register', { tdx_rtmr3: undefined }, format],
 ]

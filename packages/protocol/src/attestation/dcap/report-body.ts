@@ -111,12 +111,28 @@ export function checkDebug(body: QuoteBody): void {
  */
 export function checkConfiguration(body: QuoteBody): void {
   if (body.kind === 'sgx') return
-  const attributes = attributesOf(body)
-  refuseUnless((attributes & ~knownAttributes) === 0n, 'td-attributes', 'attributes')
   const xfam = viewOf(body.bytes).getBigUint64(128, true)
   const isKnown = (xfam & xfamOnes) === xfamOnes && (xfam & ~xfamKnown) === 0n
   refuseUnless(isKnown, 'td-attributes', 'xfam')
+  checkAttributes(attributesOf(body))
+}
+
+/**
+ * Refuses reserved attributes of a domain, and that it can be moved.
+ *
+ * @throws EvidenceError `td-attributes`, `migration-enabled`.
+ */
+export function checkAttributes(attributes: bigint): void {
+  refuseUnless((attributes & ~knownAttributes) === 0n, 'td-attributes', 'attributes')
   refuseUnless((attributes & migratable) === 0n, 'migration-enabled')
+}
+
+/** Attributes that deviate from the safest, by name. */
+export function settingsOfAttributes(attributes: bigint): string[] {
+  const settings: string[] = []
+  if ((attributes & septVeDisable) === 0n) settings.push('sept-ve-enabled')
+  if ((attributes & perfmon) !== 0n) settings.push('perfmon')
+  return settings
 }
 
 /** What the body says, for a policy to judge. */
@@ -141,10 +157,7 @@ function readDomainClaims(body: QuoteBody): BodyClaims {
   const measurements = new Map(
     domainFields.map(([name, at, length]) => [name, toHex(bytes.subarray(at, at + length))]),
   )
-  const attributes = attributesOf(body)
-  const settings: string[] = []
-  if ((attributes & septVeDisable) === 0n) settings.push('sept-ve-enabled')
-  if ((attributes & perfmon) !== 0n) settings.push('perfmon')
+  const settings = settingsOfAttributes(attributesOf(body))
   const serviceDomain = bytes.subarray(serviceDomainAt)
   if (serviceDomain.length > 0) measurements.set('mrservicetd', toHex(serviceDomain))
   if (serviceDomain.some((byte) => byte !== 0)) settings.push('service-td')

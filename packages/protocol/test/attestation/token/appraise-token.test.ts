@@ -51,6 +51,20 @@ test('a token of Confidential Space says its image, its nonce and its hardware',
   })
 })
 
+test('what a report of the hardware would show as a setting, a token of Azure shows, too', async () => {
+  const settingsOf = async (name: string): Promise<readonly string[] | undefined> =>
+    (await ofAzure(name))?.settings.slice(2)
+  expect(await settingsOf('a token about a machine with SEV-SNP')).toEqual([])
+  expect(await settingsOf('a report that a level above the paravisor asked for')).toEqual([
+    'vmpl-2',
+  ])
+  expect(await settingsOf('a token about a machine with TDX')).toEqual([])
+  expect(await settingsOf('a machine with TDX whose counters can be read')).toEqual([
+    'sept-ve-enabled',
+    'perfmon',
+  ])
+})
+
 test('among several nonces, those that are base64url count', async () => {
   const claims = await ofWorkload('a token with several nonces')
   expect(claims?.binding.values).toEqual([workloadNonce])
