@@ -100,6 +100,16 @@ test('refuses a log that does not lead to the registers', () => {
   }
 })
 
+test('refuses to read one event under two names', () => {
+  // What is hashed is name ":" payload: a colon in the payload could end a longer name.
+  const hash = runtime('compose-hash', `${Buffer.from('x:').toString('hex')}bb`)
+  const renamed = { ...hash, event: 'compose-hash:x', event_payload: 'bb' }
+  expect(checkDstackLog(encode([hash]), replay([hash])).boot.has('compose-hash')).toBe(true)
+  expect(() => checkDstackLog(encode([renamed]), replay([hash]))).toThrow('event-log-mismatch')
+  const named = runtime('a:b', 'bb', 2)
+  expect([...checkDstackLog(encode([named]), replay([named])).boot.keys()]).toEqual(['a:b'])
+})
+
 test('refuses an event of RTMR3 that is of another type, whatever its digest', () => {
   const type = 0x08000002
   for (const version of [1, 2] as const) {
