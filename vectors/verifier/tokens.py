@@ -13,6 +13,7 @@ from .refusal import Refusal, demand
 from .shapes import text, uint
 from .x509 import WIDTHS, parse_key, verify_raw
 
+LEAD_MS = 60_000  # AT11.5
 TOKEN_BYTES, KEY_SET_BYTES, MOST_KEYS, MOST_DEVICES = 65_536, 262_144, 64, 16
 SCHEMES = {"RS256": ("PKCS1", "SHA-256"), "ES384": ("ECDSA", "SHA-384")}
 CLAIM_TEXT = text(1, 1024)
@@ -266,7 +267,7 @@ def judge_chain(said):
 def judge_validity(said, as_of):
     """AT11.5"""
     for token in said.tokens:
-        demand(as_of >= token.starts * 1000, "token-not-yet-valid")
+        demand(as_of >= token.starts * 1000 - LEAD_MS, "token-not-yet-valid")
         demand(as_of <= token.ends * 1000, "token-expired")
 
 def judge_signature(said):

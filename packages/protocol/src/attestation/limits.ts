@@ -54,6 +54,8 @@ export const maxClaimBytes = 1024
 export const maxKeySetBytes = 262_144
 /** AT11.2: keys of a set. */
 export const maxKeys = 64
+/** AT11.5: how far the clock of a service may be ahead, milliseconds. */
+export const maxTokenLeadMs = 60_000
 /** AT12.1: nonces of a token. */
 export const maxNonces = 6
 /** AT14.1: an answer of NVIDIA's service. */

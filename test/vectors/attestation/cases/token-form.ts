@@ -196,8 +196,9 @@ function trustCases(): readonly EvidenceCase[] {
 
 function dateCases(): readonly EvidenceCase[] {
   const rows: readonly (readonly [string, Json, EvidenceCode | undefined])[] = [
-    ['a token from the future', { iat: issuedAtS + 11 }, 'token-not-yet-valid'],
-    ['a token that begins later', { nbf: issuedAtS + 11 }, 'token-not-yet-valid'],
+    ['a token of a clock that is a minute ahead', { iat: issuedAtS + 70 }, undefined],
+    ['a token from the future', { iat: issuedAtS + 71 }, 'token-not-yet-valid'],
+    ['a token that begins later', { nbf: issuedAtS + 71 }, 'token-not-yet-valid'],
     ['a token that has ended', { exp: issuedAtS + 9 }, 'token-expired'],
     ['a token that ends now', { exp: issuedAtS + 10 }, undefined],
     ['a token that begins now', { nbf: issuedAtS + 10 }, undefined],

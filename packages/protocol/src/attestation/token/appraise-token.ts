@@ -13,6 +13,7 @@ import {
   type PlatformEvidence,
 } from '../appraisal.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
+import { maxTokenLeadMs } from '../limits.ts'
 import { claimInteger, claimText } from './claim.ts'
 import { parseKeySet, type TokenKey } from './key-set.ts'
 import type { WebToken } from './web-token.ts'
@@ -77,7 +78,9 @@ export async function appraiseTokens(
   })
   await run.check('validity', () => {
     for (const { issuedAtS, notBeforeS, expiresAtS } of needResult(parsed).signed) {
-      refuseUnless(asOfMs >= Math.max(issuedAtS, notBeforeS) * 1000, 'token-not-yet-valid')
+      const beginsMs = Math.max(issuedAtS, notBeforeS) * 1000
+      // A keyset is dated before its token is asked for.
+      refuseUnless(asOfMs >= beginsMs - maxTokenLeadMs, 'token-not-yet-valid')
       refuseUnless(asOfMs <= expiresAtS * 1000, 'token-expired')
     }
   })
