@@ -120,9 +120,11 @@ test('a call over an attested connection streams, and its receipt verifies', asy
   )
 })
 
+/** A verifier that knows no kind of evidence. */
+const knowsNothing = async (): Promise<undefined> => undefined
+
 test('who asks something of hardware sends nothing to SIMULATED keys, unless the policy takes them', async () => {
-  const unknown = async (): Promise<undefined> => undefined
-  const asked = { judgeEvidence: unknown }
+  const asked = { judgeEvidence: knowsNothing }
   const models = `${gateway.url}/v1/models`
   const carrier = attested()
   expect(await codeOf(attested(asked)(models, {}))).toBe('attestation-refused')

@@ -181,11 +181,9 @@ class Guest:
         debug = "x-ms-sevsnpvm-is-debuggable" if is_snp else "tdx_td_attributes_debug"
         self.is_debuggable = need_claim(is_boolean, self.claims, debug)
         if is_snp:
-            self.is_movable = need_claim(is_boolean, self.claims, "x-ms-sevsnpvm-migration-allowed")
             need_claim(uint, self.claims, "x-ms-sevsnpvm-vmpl")
         else:
             attributes = bytes.fromhex(need_claim(is_hex, self.claims, "tdx_td_attributes"))
-            demand(len(attributes) == 8, "token-claim-missing")
             self.attributes = int.from_bytes(attributes, "little")
 
     def is_issuer(self, issuer):
@@ -200,9 +198,9 @@ class Guest:
             demand(not self.attributes & ~KNOWN_ATTRIBUTES, "td-attributes")
             demand(not self.attributes & MIGRATABLE, "migration-enabled")
         else:
-            need_claim(CLAIM_TEXT, self.claims, "x-ms-compliance-status")
             expect(self.claims, "x-ms-compliance-status", "azure-compliant-cvm", "azure-compliant-uvm")
-            demand(not self.is_movable, "migration-enabled")
+            is_movable = need_claim(is_boolean, self.claims, "x-ms-sevsnpvm-migration-allowed")
+            demand(not is_movable, "migration-enabled")
 
 class Answer:
     """AT14"""

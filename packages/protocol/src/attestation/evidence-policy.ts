@@ -12,6 +12,7 @@ import {
   type Platform,
   type TcbStatus,
 } from './appraisal.ts'
+import { domainRegisters } from './dcap/report-body.ts'
 import { vendorRoots } from './vendor-roots.ts'
 import { maxClockSkewMs, maxMachines, maxPolicyBytes } from './limits.ts'
 
@@ -90,15 +91,13 @@ const acceptableStatuses: readonly TcbStatus[] = [
 // What measured the gateway is as much a part of it: firmware, boot loader, and whether signatures were asked for.
 const measuredBoot = ['selection', 'pcr0', 'pcr4', 'pcr7', 'countersign/build']
 
-const domain = ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3']
-
 /** What must be named for the measured code to be known: without the rest, the firmware alone is. */
 const identities: Readonly<Record<Platform, readonly string[]>> = {
   'amd-sev-snp': ['measurement'],
   // The paravisor, and what it measured.
   'amd-sev-snp-azure': ['measurement', ...measuredBoot],
   'intel-tdx-azure': ['mrtd', ...measuredBoot],
-  'intel-tdx': domain,
+  'intel-tdx': domainRegisters,
   'intel-sgx': ['mrenclave'],
   'aws-nitro': ['pcr0'],
   // Boot loader and kernel, and whether their signatures were asked for.
@@ -110,8 +109,6 @@ const identities: Readonly<Record<Platform, readonly string[]>> = {
   'azure-attestation': ['launch', 'host-data'],
   tpm: measuredBoot,
 }
-/** Of the platform whose tokens are about two kinds of hardware, the names of the other. */
-const otherIdentities: Partial<typeof identities> = { 'azure-attestation': domain }
 
 /**
  * Parses by AT8.
@@ -143,11 +140,13 @@ export function parseEvidencePolicy(bytes: Uint8Array): EvidencePolicy {
 function parsePlatform(value: CborValue): readonly [Platform, PlatformPolicy] {
   const fields = openMap(value, platformMembers, optionalMembers, code)
   const platform = oneOf(platforms, fields.value('platform'))
-  const identity = [identities[platform], otherIdentities[platform] ?? identities[platform]]
+  // Tokens of this platform are about either of two kinds of hardware.
+  const other = platform === 'azure-attestation' ? domainRegisters : identities[platform]
   const measurements = fields.array('measurements', 0, 256).map((entry) => {
     const values = parseEntries(entry, parseHex)
     demand(values.size > 0, 'policy-empty')
-    demand(identity.some((names) => names.every((name) => values.has(name))))
+    const hasAll = (names: readonly string[]): boolean => names.every((name) => values.has(name))
+    demand(hasAll(identities[platform]) || hasAll(other))
     return values
   })
   const roots = parseRoots(fields.value('roots'), platform)

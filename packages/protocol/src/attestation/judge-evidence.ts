@@ -122,7 +122,7 @@ export async function judgeEvidence(
 /** One piece of evidence is no agreement of vendors: where a policy asks for several, it is not enough (AT8.11). */
 export function judgeAlone(
   verdict: EvidenceVerdict,
-  { minVendors }: EvidencePolicy,
+  { minVendors }: Pick<EvidencePolicy, 'minVendors'>,
 ): EvidenceVerdict {
   const isAlone = minVendors > 1 && verdict.verdict === 'valid'
   return isAlone ? { ...verdict, verdict: 'incomplete' } : verdict

@@ -89,8 +89,8 @@ export function createEvidenceVerifier(
     const platform = platforms.find((known) => known === kind)
     if (platform === undefined) return undefined
     const evidence = parsePlatformEvidence(data)
-    const verdict = judgeAlone(await verifyEvidence(platform, evidence, policy, expected), policy)
-    const isEnough = vouchesForKeys(platform) || verdict.verdict !== 'valid'
-    return isEnough ? verdict : { ...verdict, verdict: 'incomplete' }
+    const verdict = await verifyEvidence(platform, evidence, policy, expected)
+    // What stands behind nobody's keys is never enough alone.
+    return judgeAlone(verdict, vouchesForKeys(platform) ? policy : { minVendors: Infinity })
   }
 }

@@ -109,12 +109,14 @@ test('keys of services are roots where evidence is the word of a service', () =>
   )
 })
 
+/** How a policy ends that lists only this entry of measurements. */
+function refusalOfEntry(name: string, entry: Json): string | undefined {
+  const roots = { vendor: false, service: [digest] }
+  const token = { ...platform, platform: name, roots, measurements: [entry] }
+  return refusal({ ...policy, platforms: [token] })
+}
+
 test('of a token about either of two kinds of hardware, the code of one of them is named', () => {
-  const refusalOfEntry = (name: string, entry: Json): string | undefined => {
-    const roots = { vendor: false, service: [digest] }
-    const token = { ...platform, platform: name, roots, measurements: [entry] }
-    return refusal({ ...policy, platforms: [token] })
-  }
   const registers = { rtmr0: 'aa', rtmr1: 'aa', rtmr2: 'aa', rtmr3: 'aa' }
   const azure = (entry: Json): string | undefined => refusalOfEntry('azure-attestation', entry)
   expect(azure({ launch: 'aa', 'host-data': 'aa' })).toBeUndefined()

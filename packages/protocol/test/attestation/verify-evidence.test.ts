@@ -79,6 +79,35 @@ test('one piece of evidence is no agreement of vendors', async () => {
   expect(judgeAlone(refused, two)).toBe(refused)
 })
 
+/** A policy that lists a processor and this code of a GPU. */
+function besideProcessor(listed: object): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify({
+      evidencePolicy: 1,
+      name: 'a GPU beside a processor',
+      platforms: [
+        {
+          platform: 'amd-sev-snp',
+          require: [],
+          roots: { vendor: true },
+          measurements: [{ measurement: snpMeasurement }],
+          minVersions: { Milan: { snp: 24 } },
+        },
+        {
+          platform: 'nvidia-gpu',
+          require: [],
+          roots: { vendor: false, simulated: [gpuTestRoot] },
+          measurements: [listed],
+        },
+      ],
+      maxAgeMs: null,
+      maxClockSkewMs: 0,
+      machines: 'any',
+      minVendors: 1,
+    }),
+  )
+}
+
 test('a GPU that took the nonce of a keyset vouches for nobody who holds it', async () => {
   const reportData = new Uint8Array(64).fill(0x42)
   const nonce = createHash('sha256').update('countersign/gpu/v1').update(reportData).digest()
@@ -88,41 +117,15 @@ test('a GPU that took the nonce of a keyset vouches for nobody who holds it', as
   }
   const raw = forgeReport({ request })
   const evidence = { raw, collateral: new Map([['certificates', forgeChain()]]) }
-  const measurements = [{ driver: hex(Buffer.from('570.00')), vbios: hex(Buffer.from(vbios)) }]
-  const asked = (listed: object): Uint8Array =>
-    new TextEncoder().encode(
-      JSON.stringify({
-        evidencePolicy: 1,
-        name: 'a GPU beside a processor',
-        platforms: [
-          {
-            platform: 'amd-sev-snp',
-            require: [],
-            roots: { vendor: true },
-            measurements: [{ measurement: snpMeasurement }],
-            minVersions: { Milan: { snp: 24 } },
-          },
-          {
-            platform: 'nvidia-gpu',
-            require: [],
-            roots: { vendor: false, simulated: [gpuTestRoot] },
-            measurements: [listed],
-          },
-        ],
-        maxAgeMs: null,
-        maxClockSkewMs: 0,
-        machines: 'any',
-        minVendors: 1,
-      }),
-    )
+  const listed = { driver: hex(Buffer.from('570.00')), vbios: hex(Buffer.from(vbios)) }
   const given = { asOfMs: gpuTimeMs, reportData }
-  const judge = createEvidenceVerifier(asked(measurements[0] ?? {}))
+  const judge = createEvidenceVerifier(besideProcessor(listed))
   const alone = await judge('nvidia-gpu', encodePlatformEvidence(evidence), given)
   expect(alone).toMatchObject({ verdict: 'incomplete', tier: 'simulated' })
   const set = await judge('several', encodeEvidenceSet(new Map([['nvidia-gpu', evidence]])), given)
   expect(set).toMatchObject({ verdict: 'incomplete', tier: undefined })
   expect(set?.pieces).toMatchObject([{ platform: 'nvidia-gpu', verdict: 'valid' }])
-  const other = createEvidenceVerifier(asked({ driver: '00', vbios: '00' }))
+  const other = createEvidenceVerifier(besideProcessor({ driver: '00', vbios: '00' }))
   const refused = await other('nvidia-gpu', encodePlatformEvidence(evidence), given)
   expect(refused?.verdict).toBe('not-allowed')
 })

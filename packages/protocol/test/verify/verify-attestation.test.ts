@@ -336,11 +336,13 @@ test('evidence for a fresh nonce is judged as of now, not of when its keyset beg
   expect(asked).toMatchObject([{ asOfMs: nowMs, knownSinceMs: nowMs }])
 })
 
+/** A verifier that knows no kind of evidence. */
+const knowsNothing: EvidenceVerifier = async () => undefined
+
 test('whoever gives a policy of evidence asks for evidence of the keys, whatever else the policy asks', async () => {
   const answer = answerOf({ evidence: { kind: 'abacus' } })
   const loose = policyFile({ require: ['charge'] })
-  const judged: EvidenceVerifier = async () => undefined
-  const verdict = await verifyAttestation(answer, loose, signedAtMs, question, judged)
+  const verdict = await verifyAttestation(answer, loose, signedAtMs, question, knowsNothing)
   expect(verdict).toMatchObject({ verdict: 'incomplete', level: 'L0' })
   expect(verdict.keyset).toBeUndefined()
 })

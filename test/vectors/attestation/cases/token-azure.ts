@@ -101,7 +101,7 @@ const snpRows: readonly Row[] = [
   [
     'a token about SEV-SNP that says nothing of moving',
     { 'x-ms-sevsnpvm-migration-allowed': undefined },
-    format,
+    { configuration: 'token-claim-missing' },
   ],
   ['a report that a level above the paravisor asked for', { 'x-ms-sevsnpvm-vmpl': 2 }],
   [
@@ -118,7 +118,7 @@ const snpRows: readonly Row[] = [
   [
     'a machine of which nobody says that it complies',
     { 'x-ms-compliance-status': undefined },
-    { configuration: 'token-claim-missing' },
+    { configuration: 'token-claim-refused' },
   ],
   [
     'a token about something else',
@@ -161,9 +161,9 @@ const tdxRows: readonly Row[] = [
   ['a machine with TDX whose counters can be read', { tdx_td_attributes: '0000000000000080' }],
   ['a token about TDX without attributes', { tdx_td_attributes: undefined }, format],
   [
-    'a token about TDX with seven bytes of attributes',
-    { tdx_td_attributes: '00'.repeat(7) },
-    format,
+    'a machine with TDX with nine bytes of attributes',
+    { tdx_td_attributes: '000000100000000001' },
+    { configuration: 'td-attributes' },
   ],
   ['a token about TDX without one register', { tdx_rtmr3: undefined }, format],
 ]

@@ -32,6 +32,9 @@ export type BodyClaims = {
   readonly settings: readonly string[]
 }
 
+/** What names the code of a domain. */
+export const domainRegisters: readonly string[] = ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3']
+
 const domainFields: readonly (readonly [string, number, number])[] = [
   ['mrtd', 136, 48],
   ['rtmr0', 328, 48],

@@ -2,7 +2,7 @@
 import { toHex } from '../../bytes/text-encoding.ts'
 import type { Appraiser } from '../appraisal.ts'
 import type { JsonMap } from '../../bytes/json-decode.ts'
-import { checkAttributes, settingsOfAttributes } from '../dcap/report-body.ts'
+import { checkAttributes, domainRegisters, settingsOfAttributes } from '../dcap/report-body.ts'
 import { refuse, refuseUnless } from '../evidence-errors.ts'
 import { appraiseTokens, type TokenService } from './appraise-token.ts'
 import { claimBoolean, claimHex, claimInteger, claimText, expectClaim } from './claim.ts'
@@ -12,13 +12,11 @@ type HardwareNames = {
   readonly reportData: string
   readonly isDebuggable: string
   readonly measurements: readonly (readonly [name: string, claim: string])[]
-  /** Without this a machine that Azure itself found wanting would pass. */
-  readonly status: readonly [claim: string, ...accepted: string[]]
-  /** What a report of this hardware would be judged by, too. */
+  /** What a report of this hardware would be judged by, too, and what Azure itself found. */
   readonly readSettings: (claims: JsonMap) => HardwareSettings
 }
 
-type HardwareSettings = { readonly check: () => void; readonly settings: readonly string[] }
+type HardwareSettings = readonly [check: () => void, settings: readonly string[]]
 
 /** By `x-ms-attestation-type`: where the claims of the hardware are. */
 const hardware: ReadonlyMap<string, HardwareNames> = new Map<string, HardwareNames>([
@@ -31,14 +29,21 @@ const hardware: ReadonlyMap<string, HardwareNames> = new Map<string, HardwareNam
         ['launch', 'x-ms-sevsnpvm-launchmeasurement'],
         ['host-data', 'x-ms-sevsnpvm-hostdata'],
       ],
-      status: ['x-ms-compliance-status', 'azure-compliant-cvm', 'azure-compliant-uvm'],
       readSettings(claims) {
-        const isMovable = claimBoolean(claims, 'x-ms-sevsnpvm-migration-allowed')
         const vmpl = claimInteger(claims, 'x-ms-sevsnpvm-vmpl')
-        return {
-          check: () => refuseUnless(!isMovable, 'migration-enabled'),
-          settings: vmpl === 0 ? [] : [`vmpl-${vmpl}`],
+        const check = (): void => {
+          expectClaim(
+            claims,
+            'x-ms-compliance-status',
+            'azure-compliant-cvm',
+            'azure-compliant-uvm',
+          )
+          refuseUnless(
+            !claimBoolean(claims, 'x-ms-sevsnpvm-migration-allowed'),
+            'migration-enabled',
+          )
         }
+        return [check, vmpl === 0 ? [] : [`vmpl-${vmpl}`]]
       },
     },
   ],
@@ -47,19 +52,16 @@ const hardware: ReadonlyMap<string, HardwareNames> = new Map<string, HardwareNam
     {
       reportData: 'tdx_report_data',
       isDebuggable: 'tdx_td_attributes_debug',
-      measurements: ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2', 'rtmr3'].map((name) => [
-        name,
-        `tdx_${name}`,
-      ]),
-      status: ['attester_tcb_status', 'UpToDate'],
+      measurements: domainRegisters.map((name) => [name, `tdx_${name}`]),
       readSettings(claims) {
-        const bytes = claimHex(claims, 'tdx_td_attributes')
-        refuseUnless(bytes.length === 8, 'token-claim-missing', 'tdx_td_attributes')
-        const attributes = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
-        return {
-          check: () => checkAttributes(attributes),
-          settings: settingsOfAttributes(attributes),
+        // The lowest byte first.
+        const bytes = claimHex(claims, 'tdx_td_attributes').toReversed()
+        const attributes = BigInt(`0x${toHex(bytes)}`)
+        const check = (): void => {
+          expectClaim(claims, 'attester_tcb_status', 'UpToDate')
+          checkAttributes(attributes)
         }
+        return [check, settingsOfAttributes(attributes)]
       },
     },
   ],
@@ -78,18 +80,13 @@ const service: TokenService = {
     const token = parseWebToken(raw)
     const { claims } = token
     const kind = claimText(claims, 'x-ms-attestation-type')
-    const { reportData, isDebuggable, measurements, status, readSettings } =
+    const { reportData, isDebuggable, measurements, readSettings } =
       hardware.get(kind) ?? refuse('token-claim-refused', 'x-ms-attestation-type')
-    const { check, settings } = readSettings(claims)
+    const [checkConfiguration, settings] = readSettings(claims)
     return {
       tokens: [token],
       isDebug: claimBoolean(claims, isDebuggable),
-      checkConfiguration() {
-        // Of SEV-SNP it is always there.
-        if (kind === 'sevsnpvm') claimText(claims, status[0])
-        expectClaim(claims, ...status)
-        check()
-      },
+      checkConfiguration,
       claims: {
         binding: { form: 'whole', values: [claimHex(claims, reportData)] },
         measurements: new Map(

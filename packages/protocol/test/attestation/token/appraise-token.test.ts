@@ -51,9 +51,12 @@ test('a token of Confidential Space says its image, its nonce and its hardware',
   })
 })
 
+/** Beside issuer and kind of hardware. */
+async function settingsOf(name: string): Promise<readonly string[] | undefined> {
+  return (await ofAzure(name))?.settings.slice(2)
+}
+
 test('what a report of the hardware would show as a setting, a token of Azure shows, too', async () => {
-  const settingsOf = async (name: string): Promise<readonly string[] | undefined> =>
-    (await ofAzure(name))?.settings.slice(2)
   expect(await settingsOf('a token about a machine with SEV-SNP')).toEqual([])
   expect(await settingsOf('a report that a level above the paravisor asked for')).toEqual([
     'vmpl-2',
