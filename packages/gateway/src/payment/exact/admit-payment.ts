@@ -349,7 +349,10 @@ function checkTimes({ clock, terms }: ExactContext, authorization: Authorization
   }
   // What was delivered before it was paid is tried until then.
   if (authorization.validBeforeSeconds > latestEndSeconds(nowSeconds, terms)) {
-    throw new PaymentRefused('payment-invalid', 'The authorization ends later than what is offered.')
+    throw new PaymentRefused(
+      'payment-invalid',
+      'The authorization ends later than what is offered.',
+    )
   }
 }
 
