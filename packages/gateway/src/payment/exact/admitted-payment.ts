@@ -34,13 +34,15 @@ export function createAdmittedPayment(
     released = true
   }
 
+  /** The answer has left, or is charged for: what could not be sent is still owed. */
+  function keepSettling(): void {
+    void outcome.then(({ kind }) => (kind === 'not-sent' ? settler.settle(record, true) : undefined))
+  }
+
   async function release(): Promise<Release> {
     if (mayLeaveBefore(context, record)) {
       markReleased()
-      // The answer has left: what could not be sent is still owed.
-      void outcome.then(({ kind }) =>
-        kind === 'not-sent' ? settler.settle(record, true) : undefined,
-      )
+      keepSettling()
       return { kind: 'released', headers: {} }
     }
     const ended = await withinTime(outcome, settlementTimeoutMs, late)
@@ -69,6 +71,7 @@ export function createAdmittedPayment(
     // A caller that left before the release has used the call all the same, if it was paid.
     if (ended.kind === 'confirmed' || ended.kind === 'unknown') {
       markReleased()
+      keepSettling()
       return describeCharge(context, record, ended, record.authorization.valueAtomic)
     }
     ledger.free(key, clock())
