@@ -332,7 +332,5 @@ test('what a caller who left was charged is settled when the chain is back', asy
   // Whether the nonce is used is asked when the trial was given up: then nothing is under way any more.
   await expect.poll(() => questions).toBeGreaterThan(0)
   proxy.rule = undefined
-  await expect
-    .poll(() => balanceOf(chain, payer.address))
-    .toBe(payerBalanceAtomic - 10_000n)
+  await expect.poll(() => balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
 })

@@ -36,7 +36,9 @@ export function createAdmittedPayment(
 
   /** The answer has left, or is charged for: what could not be sent is still owed. */
   function keepSettling(): void {
-    void outcome.then(({ kind }) => (kind === 'not-sent' ? settler.settle(record, true) : undefined))
+    void outcome.then(({ kind }) =>
+      kind === 'not-sent' ? settler.settle(record, true) : undefined,
+    )
   }
 
   async function release(): Promise<Release> {
