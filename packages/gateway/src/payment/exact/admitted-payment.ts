@@ -34,17 +34,10 @@ export function createAdmittedPayment(
     released = true
   }
 
-  /** The answer has left, or is charged for: what could not be sent is still owed. */
-  function keepSettling(): void {
-    void outcome.then(({ kind }) =>
-      kind === 'not-sent' ? settler.settle(record, true) : undefined,
-    )
-  }
-
   async function release(): Promise<Release> {
     if (mayLeaveBefore(context, record)) {
       markReleased()
-      keepSettling()
+      keepSettling(settler, record, outcome)
       return { kind: 'released', headers: {} }
     }
     const ended = await withinTime(outcome, settlementTimeoutMs, late)
@@ -73,7 +66,7 @@ export function createAdmittedPayment(
     // A caller that left before the release has used the call all the same, if it was paid.
     if (ended.kind === 'confirmed' || ended.kind === 'unknown') {
       markReleased()
-      keepSettling()
+      keepSettling(settler, record, outcome)
       return describeCharge(context, record, ended, record.authorization.valueAtomic)
     }
     ledger.free(key, clock())
@@ -98,6 +91,15 @@ export function createAdmittedPayment(
     fixedAtomic: record.authorization.valueAtomic,
     releases: 'durable',
   }
+}
+
+/** The answer has left, or is charged for: what could not be sent is still owed. */
+function keepSettling(
+  settler: ExactContext['settler'],
+  record: PaymentRecord,
+  outcome: Promise<Outcome>,
+): void {
+  void outcome.then(({ kind }) => (kind === 'not-sent' ? settler.settle(record, true) : undefined))
 }
 
 function mayLeaveBefore(
