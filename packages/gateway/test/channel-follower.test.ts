@@ -96,6 +96,22 @@ test('a chain that does not answer leaves everything as it was, and nothing is m
   expect(follower.lastReadAtMs()).toBe(chain.height * 1000)
 })
 
+test('a deposit counts no earlier after a silence that was longer than what is remembered', async () => {
+  const following = follow(200)
+  const { chain, follower } = following
+  await open(following, channelId)
+  chain.mine([deposit(100n)])
+  for (let blocks = 0; blocks < 150; blocks++) chain.mine([])
+  await follower.poll()
+  expect(viewOf(following)?.depositedAtomic).toBe(0n)
+  for (let blocks = 0; blocks < 48; blocks++) chain.mine([])
+  await follower.poll()
+  expect(viewOf(following)?.depositedAtomic).toBe(0n)
+  chain.mine([])
+  await follower.poll()
+  expect(viewOf(following)?.depositedAtomic).toBe(100n)
+})
+
 test('a withdrawal in the block after a channel was read and before it is known is not missed', async () => {
   const { chain, ledger, follower } = follow(1)
   chain.mine([deposit(100n)])

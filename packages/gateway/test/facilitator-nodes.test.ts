@@ -71,6 +71,45 @@ test('one node of three may be away; what two of two say differently is nothing'
   expect(JSON.stringify(refused.body)).toContain('do not say the same')
 })
 
+/** `eip155:1` in place of the chain that is configured. */
+const otherChain = { result: numberToHex(1) } as const
+
+test('a facilitator of another chain than the configured one does not start', async () => {
+  const node = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => node.stop())
+  node.rule = (method) => (method === 'eth_chainId' ? otherChain : 'forward')
+  const setup = createFacilitatorSetup(chain, { rpcUrl: node.url })
+  await expect(setup.serve()).rejects.toThrow('eip155:1, not eip155:84532')
+  // Nothing of it is left: its folder and its account are free.
+  node.rule = undefined
+  const settled = await ask(await setup.serve(), 'settle', await askExact(chain.nextPayer()))
+  expect(settled.body).toMatchObject({ success: true })
+})
+
+test('a chain that was silent at the start is asked for its id before anything else', async () => {
+  const node = await startRpcProxy(chain.rpcUrl)
+  onTestFinished(() => node.stop())
+  const asked: string[] = []
+  node.rule = () => 'drop'
+  const url = await createFacilitatorSetup(chain, { rpcUrl: node.url }).serve()
+  node.rule = (method) => {
+    asked.push(method)
+    return method === 'eth_chainId' ? otherChain : 'forward'
+  }
+  const payment = await askExact(chain.nextPayer())
+  for (const operation of ['verify', 'settle'] as const) {
+    const refused = await ask(url, operation, payment)
+    expect([refused.status, reasonOf(refused)]).toEqual([503, 'verification_state_unavailable'])
+  }
+  expect((await fetch(`${url}/readyz`)).status).toBe(503)
+  await expect.poll(() => asked, { timeout: 20_000 }).toContain('eth_chainId')
+  expect(new Set(asked)).toEqual(new Set(['eth_chainId']))
+  node.rule = undefined
+  await expect
+    .poll(async () => (await ask(url, 'settle', payment)).body, { timeout: 20_000, interval: 200 })
+    .toMatchObject({ success: true })
+})
+
 test.each([
   [{ otherNodes: ['http://127.0.0.1:1/'] }, 'names a node twice'],
   [{ otherNodes: ['http://127.0.0.1:2', 'http://127.0.0.1:3'], agree: 1 }, 'more than half'],

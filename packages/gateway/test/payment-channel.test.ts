@@ -222,7 +222,19 @@ test('strangers who know the public data of a channel can neither learn from it,
   const next = await admit(fixture, 61n, (each) => payer.voucher(each, 101n))
   await expectReservation(next).charge(60n)
   expect(account()?.chargedAtomic).toBe(100n)
-  const stolen = await refundChannel(context, payer.refund(offer, 100n), offer)
+  let questions = 0
+  const counting: typeof context = {
+    ...context,
+    isAuthorized: (digest, signature) => {
+      questions++
+      return context.isAuthorized(digest, signature)
+    },
+  }
+  const other = await refundChannel(counting, payer.refund(offer, 40n), offer)
+  expect(other).toMatchObject({ kind: 'refused', code: 'channel-ceiling-mismatch' })
+  const stolen = await refundChannel(counting, payer.refund(offer, 100n), offer)
+  // Whoever reads the chain has such a voucher: it makes the gateway ask nobody.
+  expect(questions).toBe(0)
   expect(stolen).toMatchObject({ kind: 'refused', code: 'refund-signature-required' })
   const old = await refundChannel(context, payer.signedRefund(offer, 100n, 500n, 1n), offer)
   expect(old).toMatchObject({ kind: 'refused', code: 'refund-nonce-mismatch' })

@@ -312,3 +312,25 @@ test('without a chain nothing is admitted and nothing is charged', async () => {
   proxy.rule = undefined
   expect((await (await admitWith(scheme, payment)).release()).kind).toBe('released')
 })
+
+test('what a caller who left was charged is settled when the chain is back', async () => {
+  const { scheme, proxy } = await startExact(chain, { settlementTimeoutMs: 300 })
+  const payer = chain.nextPayer()
+  const payment = await signStockPayment(scheme, payer, createRequest({}))
+  let questions = 0
+  proxy.rule = (method, params): Verdict =>
+    method === 'eth_call' && params[1] === 'pending' ? 'drop' : 'forward'
+  const admitted = expectAdmitted(await scheme.admit(withPayment(createRequest({}), payment)))
+  proxy.rule = (method, params): Verdict => {
+    if (method !== 'eth_call') return 'forward'
+    if (params[1] === 'pending') return 'drop'
+    questions++
+    return 'forward'
+  }
+  // Its caller left before anything could be released.
+  expect((await admitted.complete('used')).amountAtomic).toBe(10_000n)
+  // Whether the nonce is used is asked when the trial was given up: then nothing is under way any more.
+  await expect.poll(() => questions).toBeGreaterThan(0)
+  proxy.rule = undefined
+  await expect.poll(() => balanceOf(chain, payer.address)).toBe(payerBalanceAtomic - 10_000n)
+})

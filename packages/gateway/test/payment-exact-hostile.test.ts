@@ -245,6 +245,8 @@ test('refuses signatures that the token would refuse, and times outside the wind
     expired: await signAuthorization(payer, offer, { validBefore: `${seconds - 1}` }),
     expiring: await signAuthorization(payer, offer, { validBefore: `${seconds + 3}` }),
     early: await signAuthorization(payer, offer, { validAfter: `${seconds + 60}` }),
+    // 120 s are offered; clocks may differ by ten minutes.
+    endless: await signAuthorization(payer, offer, { validBefore: `${seconds + 900}` }),
   }
   for (const [name, payload] of Object.entries(altered)) {
     const code = await codeOf(scheme, { x402Version: 2, accepted: offer, payload })

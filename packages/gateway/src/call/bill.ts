@@ -83,7 +83,7 @@ export function settleBill(
   sent: SentBill,
   exchange: ExchangeRecord,
 ): SettledBill | Promise<SettledBill> {
-  return authorisation === undefined || !isUsed(exchange)
+  return authorisation === undefined || !isUsed(exchange, authorisation)
     ? { usedAtomic: priceAtomic, claim: undefined, source: undefined }
     : settleByUse(gateway, authorisation, sent, exchange)
 }
@@ -125,13 +125,23 @@ async function estimateUsage(
 }
 
 /** What becomes of the payment: of a stream that its upstream cut, a part has left. */
-export function judgeUse(exchange: ExchangeRecord): CallResult {
-  if (isUsed(exchange)) return 'used'
+export function judgeUse(
+  exchange: ExchangeRecord,
+  { authorisation }: Pick<Bill, 'authorisation'>,
+): CallResult {
+  if (isUsed(exchange, authorisation)) return 'used'
   return exchange.answer.kind === 'streamed' ? 'cut' : 'unused'
 }
 
-/** Who leaves pays; who gets an error of the upstream does not. */
-function isUsed({ state }: ExchangeRecord): boolean {
+/**
+ * Who leaves pays; who gets an error of the upstream does not. Callers can ask for answers that are larger than they may
+ * be: where use is metered, what was returned of one is not for nothing.
+ */
+function isUsed(
+  { state, isOutgrown, answer }: ExchangeRecord,
+  authorisation: Authorisation | undefined,
+): boolean {
+  if (isOutgrown && authorisation !== undefined && answer.kind === 'streamed') return true
   return state === 'complete' || state === 'aborted-by-client'
 }
 

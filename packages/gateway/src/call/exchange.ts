@@ -34,6 +34,8 @@ export type DrainRecord = {
 export type ExchangeRecord = {
   readonly state: ExchangeState
   readonly error: string | null
+  /** The gateway ended it because it was larger than it may be: its caller may have asked for that. */
+  readonly isOutgrown: boolean
   readonly upstreamStatus: number | null
   readonly upstreamBody: BodyRecord
   /** What was returned, where that is not what the upstream sent. */

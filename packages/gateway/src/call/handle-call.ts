@@ -4,7 +4,12 @@ import { describeGatewayError } from '../errors.ts'
 import { refusalOfPath } from '../http/paths.ts'
 import { findWireRoute } from '../http/wire-routes.ts'
 import { isMetered } from '../metering/price-sheet.ts'
-import type { Admission, AdmissionRequest, AdmittedPayment } from '../payment/admission.ts'
+import type {
+  Admission,
+  AdmissionRequest,
+  AdmittedPayment,
+  CallResult,
+} from '../payment/admission.ts'
 import { freePayment } from '../payment/none.ts'
 import { prepareSigning } from '../profiles/sign-answer.ts'
 import { requireKnown, requireOwn } from '../references/check-references.ts'
@@ -140,7 +145,7 @@ async function settleCall(
 /** Ends the payment and signs. A fault here signs nothing: a refusal would say that nothing was charged. */
 async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): Promise<void> {
   const { sent, exchange, payment, result } = served
-  const use = judgeUse(exchange)
+  const use = judgeUse(exchange, sent.bill)
   try {
     if (result.kind === 'faulty') {
       // What cannot be metered is not charged to who pays by the meter.
@@ -160,7 +165,7 @@ async function concludeCall(gateway: Gateway, call: Call, served: ServedCall): P
           })
     if (draft === undefined) metered?.receiptStored()
     // Whoever has the answer may ask for them at once, and another worker.
-    keepUpstreamAnswer(gateway, call, exchange)
+    keepUpstreamAnswer(gateway, call, exchange, use)
     deliverAnswer(call, exchange.answer, receipt, paid)
     keepAnswer(gateway, call, exchange, receipt, paid)
     observeEndedCall(gateway, call, { ...sent, settled, exchange }, charge)
@@ -284,11 +289,12 @@ function keepUpstreamAnswer(
   { upstreamAnswers, config, log, nowMs }: Gateway,
   call: Call,
   exchange: ExchangeRecord,
+  use: CallResult,
 ): void {
   const { replayBody, upstreamBody, upstreamStatus } = exchange
   if (replayBody?.length !== upstreamBody.bytes || !config.receipts.enabled) return
   const isError = upstreamStatus !== null && upstreamStatus >= 400
-  if (judgeUse(exchange) !== 'used' && !isError) return
+  if (use !== 'used' && !isError) return
   try {
     upstreamAnswers?.put(call.idHex, call.token(), replayBody, nowMs())
   } catch (error) {

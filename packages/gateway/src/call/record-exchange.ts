@@ -71,6 +71,7 @@ export function commonRecord(
   | 'endedMs'
   | 'upstreamClaim'
   | 'failed'
+  | 'isOutgrown'
   | 'returned'
 > {
   const id = head?.headers['x-request-id'] ?? head?.headers['request-id']
@@ -89,6 +90,7 @@ export function commonRecord(
       running.attempt.exchange?.tls(),
     ),
     failed: running.failed,
+    isOutgrown: running.isOutgrown,
     returned: undefined,
   }
 }

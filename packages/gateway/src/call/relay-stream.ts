@@ -26,9 +26,9 @@ import { judgeRelease, type Leave } from './release-payment.ts'
 import { createUsageCutter, type UsageCutter } from './usage-cutter.ts'
 import {
   endDrain,
-  failAnswer,
   isWithinLimit,
   leave,
+  outgrow,
   type Head,
   type Running,
 } from './running-exchange.ts'
@@ -250,7 +250,7 @@ function takeBytes(running: Running, relay: Relay, bytes: Buffer): void {
 
 /** Line ends alone are events too: 64 MB of them would keep the process busy for minutes. */
 function boundEvents(running: Running, recorder: StreamRecorder): void {
-  if (recorder.events() > maxEvents) failAnswer(running)
+  if (recorder.events() > maxEvents) outgrow(running)
 }
 
 function recordReturned(

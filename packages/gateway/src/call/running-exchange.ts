@@ -60,6 +60,8 @@ export type Running = {
   /** Told that the caller has left, and how long the route reads on for one; how long this answer is read on. */
   onLeave: (drainMs: number) => number
   isClosed: boolean
+  /** The answer was ended because it is larger than it may be. */
+  isOutgrown: boolean
   deadline: NodeJS.Timeout | undefined
   /** Runs while the caller takes nothing. */
   patience: NodeJS.Timeout | undefined
@@ -82,6 +84,7 @@ export function createRunning(gateway: Gateway, call: Call, sent: SentCall): Run
     drain: undefined,
     onLeave: (drainMs) => drainMs,
     isClosed: false,
+    isOutgrown: false,
     deadline: undefined,
     patience: undefined,
     sink: (chunk) => {
@@ -227,8 +230,14 @@ export function closeExchange(running: Running): void {
 export function isWithinLimit(running: Running, chunk: Buffer): boolean {
   running.attempt.sizeBytes += chunk.length
   if (running.attempt.sizeBytes <= running.gateway.config.limits.maxResponseBytes) return true
-  failAnswer(running)
+  outgrow(running)
   return false
+}
+
+/** Ends an answer that is larger than it may be. */
+export function outgrow(running: Running): void {
+  running.isOutgrown = true
+  failAnswer(running)
 }
 
 /** Ends an answer that is not to be had. */

@@ -4,7 +4,7 @@ import { isRepeatable, maxKeptAnswerBytes } from './answer-cache.ts'
 import { createBodyKeeper } from './body-collector.ts'
 import { abortedByClient, type Ending, type Outcome } from './ending.ts'
 import { createReturnedRecorder, type BodyRecord, type ExchangeRecord } from './exchange.ts'
-import { failAnswer, type Running } from './running-exchange.ts'
+import { failAnswer, outgrow, type Running } from './running-exchange.ts'
 import type { AnswerTranslation } from './answer-translation.ts'
 
 /** What a translated stream returned. */
@@ -47,7 +47,7 @@ export function createTranslatedStream(
     recorder.push(bytes)
     kept?.push(bytes)
     write(bytes)
-    if (recorder.events() > maxEvents) failAnswer(running)
+    if (recorder.events() > maxEvents) outgrow(running)
     return true
   })
   // The provider is not asked for what nobody can be given. It never rejects.

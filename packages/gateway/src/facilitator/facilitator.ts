@@ -14,6 +14,7 @@ import {
   type FacilitatorMetrics,
   type FacilitatorState,
 } from './facilitator-metrics.ts'
+import { gateDesk, openNetworkGate } from './gated-desk.ts'
 import { openNetworkDesk, type NetworkDesk } from './network-desk.ts'
 import { FacilitatorRefusal, ofNetwork, toRefusal } from './refusal.ts'
 import { parseFacilitatorRequest, type FacilitatorRequest } from './request.ts'
@@ -54,7 +55,7 @@ const keyName = 'COUNTERSIGN_FACILITATOR_KEY'
 /**
  * Opens every network.
  *
- * @throws ConfigError, DatabaseFault when another process owns the data folder.
+ * @throws ConfigError also for a chain that is another one, DatabaseFault when another process owns the data folder.
  */
 export async function openFacilitator(
   config: FacilitatorConfig,
@@ -69,6 +70,8 @@ export async function openFacilitator(
   const owner = ownDatabase(join(config.dataDir, 'facilitator'), 'facilitator')
   const curve = await loadEvmCurve()
   const desks: NetworkDesk[] = []
+  // What is open when a later network fails.
+  const opened: (() => Promise<void>)[] = []
   const onTakenBack = (network: string, result: string, hash: string): void => {
     log.error({ network, result, hash }, 'a settlement was taken back')
   }
@@ -76,10 +79,14 @@ export async function openFacilitator(
     for (const network of config.networks) {
       const differences = createDifferenceLog(log, clock)
       const told = { clock, onFault, differences, onTakenBack }
-      desks.push(openNetworkDesk(config, network, { key, curve, ...told }))
+      const gate = await openNetworkGate(network, differences, log)
+      opened.push(() => gate.stop())
+      const desk = gateDesk(gate, openNetworkDesk(config, network, { key, curve, ...told }))
+      opened.push(() => desk.close())
+      desks.push(desk)
     }
   } catch (error) {
-    await Promise.all(desks.map((desk) => desk.close()))
+    await Promise.all(opened.map((close) => close()))
     owner.release()
     throw error
   }

@@ -6,6 +6,7 @@ import { ConfigError } from '../config/load-config.ts'
 import type { EvmCurve } from '../payment/evm-curve.ts'
 import type { DifferenceLog } from '../payment/chain-nodes/chain-terms.ts'
 import { defaultAgree } from '../payment/chain-nodes/judge-nodes.ts'
+import type { ChainSource } from '../payment/chain-nodes/nodes-transport.ts'
 import { createChain, type Chain } from '../payment/exact/chain.ts'
 import { createTerms } from '../payment/exact/offer.ts'
 import { createSender, createSettlementAccount } from '../payment/exact/sender.ts'
@@ -142,15 +143,22 @@ export function openNetworkDesk(
   }
 }
 
-/** Each asset with its reads, of all nodes that are named. */
+/** All nodes that are named. */
+export function sourceOf(
+  { rpcUrl, otherNodes, agree }: NetworkConfig,
+  { onDifference }: DifferenceLog,
+): ChainSource {
+  const urls = [rpcUrl, ...otherNodes]
+  return { urls, agree: agree ?? defaultAgree(urls.length), onDifference }
+}
+
+/** Each asset with its reads. */
 function openAssets(
   network: NetworkConfig,
-  { onDifference }: DifferenceLog,
+  differences: DifferenceLog,
   signal: AbortSignal,
 ): ReadonlyMap<string, Asset> {
-  const urls = [network.rpcUrl, ...network.otherNodes]
-  const { agree = defaultAgree(urls.length) } = network
-  const source = { urls, agree, onDifference }
+  const source = sourceOf(network, differences)
   return new Map(
     network.assets.map((asset) => {
       const chain = createChain(termsOf(network, asset, asset.address), source, signal)

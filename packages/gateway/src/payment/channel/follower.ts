@@ -134,7 +134,8 @@ async function findNewBlocks(
 ): Promise<NewBlocks | undefined> {
   const head = await client.getBlock({ blockTag: 'latest' })
   if (head.hash === blocks.at(-1)?.hash) return undefined
-  const limit = blocks.length === 0 ? depth : rememberedBlocks
+  // Deposits in blocks that are not read are taken for old enough.
+  const limit = blocks.length === 0 ? depth : Math.max(depth, rememberedBlocks)
   const fresh: Block[] = []
   let block: Header = head
   for (;;) {

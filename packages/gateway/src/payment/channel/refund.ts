@@ -63,13 +63,21 @@ export async function refundChannel(
     // Whatever the amount: what cannot be refunded now costs no question to the chain.
     const tried = reduceChannel(known, { type: 'refund-signed', channelId, amountAtomic: 1n })
     if (tried.kind === 'refused') return refuseChannel(tried, known)
+    const judge = (account: ChannelAccount): ChannelRefusal | undefined => {
+      if (voucher.maxClaimableAtomic !== account.chargedAtomic) {
+        return refuseChannel({ kind: 'refused', code: 'channel-ceiling-mismatch' }, account)
+      }
+      checkAsker(context, presented, account, action.amountAtomic)
+      return undefined
+    }
+    // Claims show vouchers to everybody: whoever has one of those must not make us ask the chain, either.
+    const early = judge(known)
+    if (early !== undefined) return early
     await checkKey(context, known)
     // From here to the event nothing is awaited: it is judged by what it is applied to.
     const account = ledger.state.channels.get(channelId) ?? known
-    if (voucher.maxClaimableAtomic !== account.chargedAtomic) {
-      return refuseChannel({ kind: 'refused', code: 'channel-ceiling-mismatch' }, account)
-    }
-    checkAsker(context, presented, account, action.amountAtomic)
+    const late = judge(account)
+    if (late !== undefined) return late
     const rest = account.view.depositedAtomic - account.chargedAtomic
     const amountAtomic = action.amountAtomic === 'all' ? rest : action.amountAtomic
     const step = ledger.apply({ type: 'refund-signed', channelId, amountAtomic })

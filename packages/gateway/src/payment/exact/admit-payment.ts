@@ -8,6 +8,7 @@ import type { AdmissionRequest } from '../admission.ts'
 import { createCallName, readCallName, type CallName } from '../call-names.ts'
 import { readIdempotencyKey } from '../idempotency-key.ts'
 import { judgeName } from '../judge-name.ts'
+import { latestEndSeconds } from '../latest-end.ts'
 import type { ExactContext } from './context.ts'
 import { findObserved } from './observed-payment.ts'
 import { takeLook } from './take-look.ts'
@@ -338,13 +339,20 @@ async function admitNew(context: ExactContext, presented: Presented): Promise<De
   return { kind: 'admitted', record, outcome: context.settler.settle(record, false) }
 }
 
-function checkTimes({ clock }: ExactContext, authorization: Authorization): void {
+function checkTimes({ clock, terms }: ExactContext, authorization: Authorization): void {
   const nowSeconds = BigInt(Math.floor(clock() / 1000))
   if (authorization.validAfterSeconds > nowSeconds) {
     throw new PaymentRefused('payment-invalid', 'The authorization is not valid yet.')
   }
   if (authorization.validBeforeSeconds < nowSeconds + leastValiditySeconds) {
     throw new PaymentRefused('payment-invalid', 'The authorization has expired.')
+  }
+  // What was delivered before it was paid is tried until then.
+  if (authorization.validBeforeSeconds > latestEndSeconds(nowSeconds, terms)) {
+    throw new PaymentRefused(
+      'payment-invalid',
+      'The authorization ends later than what is offered.',
+    )
   }
 }
 

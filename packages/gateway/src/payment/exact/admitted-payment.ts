@@ -37,10 +37,7 @@ export function createAdmittedPayment(
   async function release(): Promise<Release> {
     if (mayLeaveBefore(context, record)) {
       markReleased()
-      // The answer has left: what could not be sent is still owed.
-      void outcome.then(({ kind }) =>
-        kind === 'not-sent' ? settler.settle(record, true) : undefined,
-      )
+      keepSettling(settler, record, outcome)
       return { kind: 'released', headers: {} }
     }
     const ended = await withinTime(outcome, settlementTimeoutMs, late)
@@ -69,6 +66,7 @@ export function createAdmittedPayment(
     // A caller that left before the release has used the call all the same, if it was paid.
     if (ended.kind === 'confirmed' || ended.kind === 'unknown') {
       markReleased()
+      keepSettling(settler, record, outcome)
       return describeCharge(context, record, ended, record.authorization.valueAtomic)
     }
     ledger.free(key, clock())
@@ -93,6 +91,15 @@ export function createAdmittedPayment(
     fixedAtomic: record.authorization.valueAtomic,
     releases: 'durable',
   }
+}
+
+/** The answer has left, or is charged for: what could not be sent is still owed. */
+function keepSettling(
+  settler: ExactContext['settler'],
+  record: PaymentRecord,
+  outcome: Promise<Outcome>,
+): void {
+  void outcome.then(({ kind }) => (kind === 'not-sent' ? settler.settle(record, true) : undefined))
 }
 
 function mayLeaveBefore(

@@ -28,6 +28,7 @@ import type { DurableLedger } from '../ledger/durable-ledger.ts'
 import { paymentKey, type LedgerEvent } from '../ledger/ledger.ts'
 import type { UptoPermit } from '../ledger/upto-account.ts'
 import { findNamed, isNameKnown, takeName, type CallName, type NamesBeside } from '../call-names.ts'
+import { latestEndSeconds } from '../latest-end.ts'
 
 /** What admission needs. */
 export type UptoContext = {
@@ -147,6 +148,10 @@ function readCall({ terms, clock }: UptoContext, call: UptoCall): UptoPayment {
   const { binding } = parsePaymentExtensions(presented)
   const nowSeconds = BigInt(Math.floor(clock() / 1000))
   const payment = parseUptoPayload(presented.payload, terms, offer.amountAtomic, nowSeconds)
+  // What is charged and not paid counts until then, against what all may owe.
+  if (payment.permit.deadlineSeconds > latestEndSeconds(nowSeconds, terms)) {
+    throw new PaymentError('payment-offer-mismatch', 'The deadline is later than what is offered.')
+  }
   if (binding.kind === 'request') {
     const requestHash = fromHex(call.requestHash.slice(2)) ?? new Uint8Array()
     const nonce = fromHex(payment.permit.nonce.toString(16).padStart(64, '0')) ?? new Uint8Array()
