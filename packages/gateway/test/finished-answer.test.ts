@@ -46,7 +46,11 @@ afterAll(async () => {
 })
 
 /** Streams `before`, then what is left once the caller has left. */
-async function leaveBehind(before: string, after: string): Promise<FetchedReceipt> {
+async function leaveBehind(
+  before: string,
+  after: string,
+  path = '/v1/chat/completions',
+): Promise<FetchedReceipt> {
   const left = Promise.withResolvers<void>()
   upstream.answer = async (response) => {
     beginStream(response)
@@ -56,6 +60,7 @@ async function leaveBehind(before: string, after: string): Promise<FetchedReceip
   }
   const body = createChatBody({ model: 'aborted', stream: true })
   const answer = await postChat(gateway.url, body, {
+    url: `${gateway.url}${path}`,
     headers,
     leaveWhen: (bytesSoFar) => bytesSoFar >= Buffer.byteLength(before),
   })
@@ -91,4 +96,24 @@ test('waits for the figures of an answer that its model has finished, whatever t
   const { amountAtomic } = uncounted.payload.charge
   expect(amountAtomic).toBe(earlier.payload.charge.amountAtomic)
   expect(amountAtomic).toBeLessThan(101n)
+})
+
+const event = (type: string, more: object): string =>
+  `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+
+test('does not take a response that has begun for one that has finished', async () => {
+  const response = { id: 'resp_1', model: 'm', status: 'in_progress', output: [], usage: null }
+  const delta = { output_index: 0, delta: 'one two three' }
+  const before = `${event('response.created', { response })}${event('response.output_text.delta', delta)}`
+  const usage = { input_tokens: 40, output_tokens: 60, total_tokens: 100 }
+  const end = event('response.completed', {
+    response: { ...response, status: 'completed', usage },
+  })
+  const receipt = await leaveBehind(before, end, '/v1/responses')
+  expect(receipt.claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', finish: null },
+    metering: { source: 'estimated' },
+  })
+  expect(receipt.claims['drain']).toBeUndefined()
+  expect(receipt.payload.charge.amountAtomic).toBeLessThan(101n)
 })
