@@ -141,5 +141,6 @@ function measureFormCall({ body, parts }: CallRequest): RequestMeasure | 'reques
   const [field] = counts
   const text = field === undefined ? '1' : body.toString('latin1', field.span.start, field.span.end)
   if (counts.length > 1 || !/^[1-9][0-9]{0,3}$/.test(text)) return 'request-unreadable'
-  return measureForm(body, Number(text))
+  const files = parts.filter(({ isFile }) => isFile).length
+  return measureForm(body, Number(text), files)
 }
