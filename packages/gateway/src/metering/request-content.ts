@@ -76,16 +76,28 @@ export function isOpenEnded(json: JsonObject): boolean {
     : itemsAt(objectAt(json, 'context_management'), 'edits')
   if (edits.some((edit) => isObject(edit) && String(edit['type']).startsWith('compact')))
     return true
-  return itemsAt(json, 'tools').some((tool) => !isObject(tool) || runsAtProvider(tool))
+  return toolsOf(json).some((tool) => !isObject(tool) || runsAtProvider(tool))
 }
 
 /** Whether models beside the one that is paid for may run, at their own prices: Anthropic's fallbacks and advisors. */
 export function runsOtherModels(json: JsonObject): boolean {
   const { fallbacks } = json
   if (fallbacks !== undefined && fallbacks !== null) return true
-  return itemsAt(json, 'tools').some(
-    (tool) => isObject(tool) && String(tool['type']).startsWith('advisor'),
-  )
+  return toolsOf(json).some((tool) => isObject(tool) && String(tool['type']).startsWith('advisor'))
+}
+
+/** All tools that are defined, also those that come in the middle of a conversation. */
+function toolsOf(json: JsonObject): readonly unknown[] {
+  const tools = [...itemsAt(json, 'tools')]
+  for (const message of [...itemsAt(json, 'messages'), ...itemsAt(json, 'input')]) {
+    if (!isObject(message)) continue
+    tools.push(...itemsAt(message, 'tools'))
+    for (const block of itemsAt(message, 'content')) {
+      const { definition } = isObject(block) ? objectAt(block, 'tool') : {}
+      if (definition !== undefined) tools.push(definition)
+    }
+  }
+  return tools
 }
 
 /** Prompts that are answered one by one: a list of texts, or of lists of tokens. */

@@ -103,6 +103,13 @@ test.each(refused)('refuses on %s: %s', (wire, body, fault) => {
   expect(measureRequest(wire, Buffer.from(body))).toBe(fault)
 })
 
+test('refuses other models also where a tool is added in the middle', () => {
+  const advisor = added({ type: 'advisor_20260301', name: 'advisor', model: 'dearer' })
+  expect(measureRequest('anthropic', Buffer.from(JSON.stringify(advisor)))).toBe(
+    'service-not-priced',
+  )
+})
+
 test('takes the most answers that any member asks for', () => {
   expect(measure('openai-chat', { n: 2, best_of: 5 }).choices).toBe(5)
   expect(measure('google', { generationConfig: { candidateCount: 4 } }).choices).toBe(4)
@@ -169,6 +176,11 @@ test.each(attached)('counts what is no text on %s: %j', (wire, body, attachments
   expect(measure(wire, body).attachments).toBe(attachments)
 })
 
+function added(definition: object): object {
+  const tool = { type: 'tool_definition', definition }
+  return { messages: [{ role: 'system', content: [{ type: 'tool_addition', tool }] }] }
+}
+
 const open: readonly (readonly [wire: MeterWire, body: unknown, isOpenEnded: boolean])[] = [
   ['openai-chat', { tools: [{ type: 'function', function: {} }, { type: 'custom' }] }, false],
   ['openai-chat', { web_search_options: {} }, true],
@@ -199,6 +211,13 @@ const open: readonly (readonly [wire: MeterWire, body: unknown, isOpenEnded: boo
   ['google', { tools: [{ functionDeclarations: [], googleSearch: {} }] }, true],
   ['google', { cachedContent: 'c' }, true],
   ['openai-chat', { tools: ['x'] }, true],
+  ['anthropic', added({ type: 'web_search_20260318', name: 'web_search' }), true],
+  ['anthropic', added({ type: 'custom', name: 'f', input_schema: {} }), false],
+  [
+    'openai-responses',
+    { input: [{ type: 'tool_search_output', tools: [{ type: 'web_search' }] }] },
+    true,
+  ],
 ]
 
 test.each(open)(
