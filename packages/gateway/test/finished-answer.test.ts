@@ -49,7 +49,7 @@ afterAll(async () => {
 async function leaveBehind(
   before: string,
   after: string,
-  path = '/v1/chat/completions',
+  { path = '/v1/chat/completions', ...more }: { readonly path?: string; readonly n?: number } = {},
 ): Promise<FetchedReceipt> {
   const left = Promise.withResolvers<void>()
   upstream.answer = async (response) => {
@@ -58,7 +58,8 @@ async function leaveBehind(
     await left.promise
     response.end(after)
   }
-  const body = createChatBody({ model: 'aborted', stream: true })
+  const plain: unknown = JSON.parse(createChatBody({ model: 'aborted', stream: true }).toString())
+  const body = JSON.stringify({ ...Object(plain), ...more })
   const answer = await postChat(gateway.url, body, {
     url: `${gateway.url}${path}`,
     headers,
@@ -98,6 +99,17 @@ test('waits for the figures of an answer that its model has finished, whatever t
   expect(amountAtomic).toBeLessThan(101n)
 })
 
+test('does not take one of several answers for all of them', async () => {
+  const before = `${events.slice(0, 3).join('')}${finished}`
+  const { claims, payload } = await leaveBehind(before, events.slice(3).join(''), { n: 2 })
+  expect(claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', finish: 'stop' },
+    metering: { source: 'estimated' },
+  })
+  expect(claims['drain']).toBeUndefined()
+  expect(payload.charge.amountAtomic).toBeLessThan(101n)
+})
+
 const event = (type: string, more: object): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
 
@@ -109,7 +121,7 @@ test('does not take a response that has begun for one that has finished', async 
   const end = event('response.completed', {
     response: { ...response, status: 'completed', usage },
   })
-  const receipt = await leaveBehind(before, end, '/v1/responses')
+  const receipt = await leaveBehind(before, end, { path: '/v1/responses' })
   expect(receipt.claims).toMatchObject({
     outcome: { state: 'aborted-by-client', finish: null },
     metering: { source: 'estimated' },
