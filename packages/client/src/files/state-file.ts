@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ClientError } from '../errors.ts'
 import { maxStateBytes, type StateStore } from '../pay/client-state.ts'
-import { readSecretFile, replaceSecretFile } from './secret-file.ts'
+import { followLinks, readSecretFile, replaceSecretFile } from './secret-file.ts'
 
 /** A file that this process holds. */
 export type StateFile = StateStore & {
@@ -22,12 +22,8 @@ export type StateFile = StateStore & {
  *
  * @throws ClientError `state-in-use`, `file-unwritable`.
  */
-export async function openStateFile(path: string): Promise<StateFile> {
-  try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    throw new ClientError('file-unwritable', { detail: path, cause })
-  }
+export async function openStateFile(given: string): Promise<StateFile> {
+  const path = await placeOf(given)
   const lock = takeLock(`${path}.lock`, path)
   // Owned here: what is written last must be what was known last.
   let running: Promise<void> = Promise.resolve()
@@ -45,6 +41,16 @@ export async function openStateFile(path: string): Promise<StateFile> {
       await running.catch(() => undefined)
       if (lock.isOpen) lock.close()
     },
+  }
+}
+
+/** Where the file is or will be. Two names of one file have one lock. */
+async function placeOf(path: string): Promise<string> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    return await followLinks(path)
+  } catch (cause) {
+    throw new ClientError('file-unwritable', { detail: path, cause })
   }
 }
 
