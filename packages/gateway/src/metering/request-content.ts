@@ -91,7 +91,7 @@ function toolsOf(json: JsonObject): readonly unknown[] {
   const tools = [...itemsAt(json, 'tools')]
   for (const message of [...itemsAt(json, 'messages'), ...itemsAt(json, 'input')]) {
     if (!isObject(message)) continue
-    tools.push(...itemsAt(message, 'tools'))
+    for (const tool of itemsAt(message, 'tools')) tools.push(tool)
     for (const block of itemsAt(message, 'content')) {
       const { definition } = isObject(block) ? objectAt(block, 'tool') : {}
       if (definition !== undefined) tools.push(definition)

@@ -110,6 +110,11 @@ test('refuses other models also where a tool is added in the middle', () => {
   )
 })
 
+test('looks at more tools in a message than a call takes arguments', () => {
+  const tools = Array.from({ length: 300_000 }, () => 0)
+  expect(measure('openai-responses', { input: [{ type: 'x', tools }] }).isOpenEnded).toBe(true)
+})
+
 test('takes the most answers that any member asks for', () => {
   expect(measure('openai-chat', { n: 2, best_of: 5 }).choices).toBe(5)
   expect(measure('google', { generationConfig: { candidateCount: 4 } }).choices).toBe(4)
