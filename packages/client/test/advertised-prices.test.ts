@@ -76,6 +76,19 @@ test('an offer may be as high as what the list and the request give, and no high
   expect(await judge(most, unlimited, { maxOutputTokens: 131_071 })).toBe('price-above-sheet')
 })
 
+async function judgeMost(request: object, output: number): Promise<string> {
+  const text = JSON.stringify({ model: 'm', ...request })
+  const most = BigInt(text.length + 2048 + 2 * output + 48 + 5)
+  expect(await judge(most + 1n, text)).toBe('price-above-sheet')
+  return judge(most, text)
+}
+
+test('several prompts are answered one by one, and a limit of 0 is none', async () => {
+  expect(await judgeMost({ max_tokens: 100, prompt: ['a', 'b', 'c'] }, 300)).toBe('accepted')
+  expect(await judgeMost({ max_tokens: 100, prompt: [1, 2, 3] }, 100)).toBe('accepted')
+  expect(await judgeMost({ max_tokens: 0 }, 131_072)).toBe('accepted')
+})
+
 test('a list is asked for once, and again before an offer is refused', async () => {
   const check = createPriceCheck(
     {},

@@ -46,7 +46,11 @@ afterAll(async () => {
 })
 
 /** Streams `before`, then what is left once the caller has left. */
-async function leaveBehind(before: string, after: string): Promise<FetchedReceipt> {
+async function leaveBehind(
+  before: string,
+  after: string,
+  { path = '/v1/chat/completions', ...more }: { readonly path?: string; readonly n?: number } = {},
+): Promise<FetchedReceipt> {
   const left = Promise.withResolvers<void>()
   upstream.answer = async (response) => {
     beginStream(response)
@@ -54,8 +58,10 @@ async function leaveBehind(before: string, after: string): Promise<FetchedReceip
     await left.promise
     response.end(after)
   }
-  const body = createChatBody({ model: 'aborted', stream: true })
+  const plain: unknown = JSON.parse(createChatBody({ model: 'aborted', stream: true }).toString())
+  const body = JSON.stringify({ ...Object(plain), ...more })
   const answer = await postChat(gateway.url, body, {
+    url: `${gateway.url}${path}`,
     headers,
     leaveWhen: (bytesSoFar) => bytesSoFar >= Buffer.byteLength(before),
   })
@@ -91,4 +97,35 @@ test('waits for the figures of an answer that its model has finished, whatever t
   const { amountAtomic } = uncounted.payload.charge
   expect(amountAtomic).toBe(earlier.payload.charge.amountAtomic)
   expect(amountAtomic).toBeLessThan(101n)
+})
+
+test('does not take one of several answers for all of them', async () => {
+  const before = `${events.slice(0, 3).join('')}${finished}`
+  const { claims, payload } = await leaveBehind(before, events.slice(3).join(''), { n: 2 })
+  expect(claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', finish: 'stop' },
+    metering: { source: 'estimated' },
+  })
+  expect(claims['drain']).toBeUndefined()
+  expect(payload.charge.amountAtomic).toBeLessThan(101n)
+})
+
+const event = (type: string, more: object): string =>
+  `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+
+test('does not take a response that has begun for one that has finished', async () => {
+  const response = { id: 'resp_1', model: 'm', status: 'in_progress', output: [], usage: null }
+  const delta = { output_index: 0, delta: 'one two three' }
+  const before = `${event('response.created', { response })}${event('response.output_text.delta', delta)}`
+  const usage = { input_tokens: 40, output_tokens: 60, total_tokens: 100 }
+  const end = event('response.completed', {
+    response: { ...response, status: 'completed', usage },
+  })
+  const receipt = await leaveBehind(before, end, { path: '/v1/responses' })
+  expect(receipt.claims).toMatchObject({
+    outcome: { state: 'aborted-by-client', finish: null },
+    metering: { source: 'estimated' },
+  })
+  expect(receipt.claims['drain']).toBeUndefined()
+  expect(receipt.payload.charge.amountAtomic).toBeLessThan(101n)
 })

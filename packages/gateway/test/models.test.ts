@@ -56,6 +56,10 @@ beforeAll(async () => {
         meteredModel('house-claude', 'anthropic', 'loopback-echo'),
         meteredModel('house-gemini', 'google', 'loopback-echo'),
         {
+          ...meteredModel('house-voice', 'openai', 'loopback-echo'),
+          price: { perMillionAtomic: { input: '2000000', 'output-audio': '3000000' } },
+        },
+        {
           name: 'flat',
           upstream: 'openai',
           provider: 'openai',
@@ -175,6 +179,24 @@ test.each([
   expect(price).toMatchObject({ amount: expect.stringMatching(/^[0-9a-f]+$/) })
   const { amount } = { amount: '', ...Object(price) }
   expect(BigInt(`0x${amount}`)).toBeGreaterThan(2000n)
+})
+
+test('counts speech as sound: by its figures, and as bytes up to its bound', async () => {
+  const counted = createWireCall('speech', 'house-voice', { stream: true })
+  const streamed = await callMetered('speech', 'house-voice', { stream: true })
+  const exact = await expectVerified(gateway.url, streamed, counted.body)
+  const { counts } = { counts: {}, ...Object(exact.claims['metering']) }
+  expect(counts).toMatchObject({ 'output-audio': expect.any(Number) })
+  const call = createWireCall('speech', 'house-voice')
+  const sound = await callMetered('speech', 'house-voice')
+  const { claims, payload } = await expectVerified(gateway.url, sound, call.body)
+  const tokens = Math.min(sound.body.length, limits.maxOutputTokens)
+  expect(tokens).toBeGreaterThan(0)
+  expect(claims['metering']).toMatchObject({
+    source: 'estimated',
+    counts: { 'output-audio': tokens },
+  })
+  expect(payload.charge.amountAtomic).toBeGreaterThanOrEqual(3n * BigInt(tokens))
 })
 
 test('charges who leaves for what was seen, by an estimate within what was authorised', async () => {
@@ -331,6 +353,7 @@ test('lists prices by use', async () => {
       {},
       {},
       {},
+      { id: 'house-voice', price: { perMillion: [{ rates: { 'output-audio': '3000000' } }] } },
       { id: 'flat', price: { amount: '40', per: 'call' } },
     ],
   })

@@ -114,17 +114,19 @@ function boundPrice(price: Price, { body }: OutgoingRequest, bounds: PriceBounds
   return price.perCallAtomic + (numerator + rateUnit - 1n) / rateUnit
 }
 
-/** The largest limit that the request gives, times the number of answers. */
+/** The largest limit that the request gives, times the number of answers; 0 is none. */
 function outputLimit(body: Uint8Array): number | undefined {
   let most: number | undefined
   let answers = 1
+  let prompts = 1
   const visit = (value: unknown, depth: number): void => {
     if (typeof value !== 'object' || value === null || depth > 2) return
     for (const [name, member] of Object.entries(value)) {
-      if (typeof member === 'number' && Number.isSafeInteger(member) && member >= 0) {
+      if (typeof member === 'number' && Number.isSafeInteger(member) && member > 0) {
         if (limitMembers.has(name)) most = Math.max(most ?? 0, member)
         if (name === 'n' || name === 'candidateCount') answers = Math.max(answers, member)
       }
+      if (name === 'prompt' && Array.isArray(member)) prompts = countPrompts(member)
       if (name === 'generationConfig') visit(member, depth + 1)
     }
   }
@@ -133,7 +135,12 @@ function outputLimit(body: Uint8Array): number | undefined {
   } catch {
     // No JSON gives no limit; the gateway will say what is wrong with it.
   }
-  return most === undefined ? undefined : most * answers
+  return most === undefined ? undefined : most * answers * prompts
+}
+
+/** Several prompts are answered one by one; a list of tokens is one. */
+function countPrompts(prompts: readonly unknown[]): number {
+  return prompts.every((prompt) => typeof prompt === 'number') ? 1 : prompts.length
 }
 
 function listAddress({ url, headers }: OutgoingRequest): {

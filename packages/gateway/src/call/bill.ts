@@ -38,7 +38,11 @@ export type SettledBill = {
 
 /** A request as the upstream gets it. */
 type BilledRequest = { readonly body: Buffer; readonly translation?: object }
-type SentBill = { readonly request: CallRequest; readonly forwarded: BilledRequest }
+type SentBill = {
+  readonly request: CallRequest
+  readonly forwarded: BilledRequest
+  readonly chosen: Pick<ChosenRoute, 'meter'>
+}
 
 /**
  * Bounds the price of a request.
@@ -91,12 +95,13 @@ export function settleBill(
 async function settleByUse(
   gateway: Gateway,
   authorisation: Authorisation,
-  { request, forwarded }: SentBill,
+  { request, forwarded, chosen }: SentBill,
   exchange: ExchangeRecord,
 ): Promise<SettledBill> {
   const { observation } = exchange
+  const isSound = chosen.meter === 'openai-speech' && exchange.answer.kind !== 'streamed'
   const estimate = needsEstimate(authorisation, observation)
-    ? await estimateUsage(gateway, authorisation, billedBody(request, forwarded), exchange)
+    ? await estimateUsage(gateway, authorisation, billedBody(request, forwarded), exchange, isSound)
     : undefined
   const metered = meterUsage(authorisation, observation, estimate)
   const charge = chargeUsage(authorisation, metered)
@@ -113,16 +118,26 @@ async function estimateUsage(
   { limits, bound }: Authorisation,
   body: Buffer,
   { observedBody, upstreamBody, returned = upstreamBody, answer }: ExchangeRecord,
+  isSound: boolean,
 ): Promise<UsageEstimate> {
   const isStream = answer.kind === 'streamed'
   const estimate =
     observedBody === undefined
       ? undefined
-      : await estimator.estimate({ request: body, answer: observedBody, isStream, limits })
+      : await estimator.estimate({
+          request: body,
+          answer: isSound ? noBytes : observedBody,
+          isStream,
+          limits,
+        })
   // What we add to an answer is not the provider's to be paid for.
   const output = Math.min(returned.bytes, upstreamBody.bytes)
-  return estimate ?? { input: bound.input, output }
+  if (!isSound) return estimate ?? { input: bound.input, output }
+  // There is no text to count in it.
+  return { input: estimate?.input ?? bound.input, output, outputKind: 'output-audio' }
 }
+
+const noBytes = Buffer.alloc(0)
 
 /** What becomes of the payment: of a stream that its upstream cut, a part has left. */
 export function judgeUse(
@@ -151,5 +166,6 @@ function measureFormCall({ body, parts }: CallRequest): RequestMeasure | 'reques
   const [field] = counts
   const text = field === undefined ? '1' : body.toString('latin1', field.span.start, field.span.end)
   if (counts.length > 1 || !/^[1-9][0-9]{0,3}$/.test(text)) return 'request-unreadable'
-  return measureForm(body, Number(text))
+  const files = parts.filter(({ isFile }) => isFile).length
+  return measureForm(body, Number(text), files)
 }

@@ -83,6 +83,7 @@ function parseJsonCall(route: WireRoute, name: string, body: Buffer): CallReques
   for (const member of members.keys()) refuseLookalike(member)
   const modelSpan = route.model === 'member' ? members.get('model') : undefined
   const model = route.model === 'member' ? parseString(tokenOf(body, modelSpan)) : name
+  if (route.model === 'path') expectSameModel(tokenOf(body, members.get('model')), name)
   const stream = tokenOf(body, members.get('stream')) ?? 'false'
   if (stream !== 'true' && stream !== 'false' && stream !== 'null') {
     throw refuse('request-malformed', 'The member "stream" must be true or false.')
@@ -124,6 +125,13 @@ function parseFormCall(route: WireRoute, body: Buffer, contentType: string): Cal
 function checkModel(model: string | undefined): string {
   if (model !== undefined && modelName.test(model) && !model.includes('..')) return model
   throw refuse('request-malformed', 'The member "model" must be the name of a model.')
+}
+
+/** Of a path and a body that name two models the provider could run either. */
+function expectSameModel(token: string | undefined, name: string): void {
+  const named = parseString(token)
+  const isOther = named !== undefined && named !== name && named !== `models/${name}`
+  if (isOther) throw refuse('request-malformed', 'The body names another model than the path.')
 }
 
 /** Some providers (Go's encoding/json) read "Model" as "model": what we priced would not be what they run. */

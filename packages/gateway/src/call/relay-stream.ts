@@ -115,7 +115,9 @@ export async function relayStream(
  * change what the answer costs.
  */
 function lacksFigures({ sent }: Running, { finish, usage }: Observation): boolean {
-  return sent.bill.authorisation !== undefined && finish !== null && usage.kind !== 'exact'
+  // The first of several answers that ends is not the end of all.
+  const isOnly = sent.bill.authorisation?.bound.images === 1
+  return isOnly && finish !== null && usage.kind !== 'exact'
 }
 
 /** What a stream goes through on its way, if anything. */

@@ -10,12 +10,17 @@ export type ScanFault = 'not-utf8' | 'not-an-object' | 'too-deep' | 'duplicate-m
 const maxDepth = 256
 const quote = 0x22
 const backslash = 0x5c
+const colon = 0x3a
 const openBrace = 0x7b
 const openBracket = 0x5b
 // A string up to this length is looked through by hand: a native search takes longer to begin.
 const shortString = 32
 // Such a name is what it says; others have escapes, or what JSON does not allow.
 const plainName = /^"[\u0020\u0021\u0023-\u005b\u005d-\uffff]*"$/
+// What JSON has outside of strings.
+const nestedBytes = toTable('{}[],: \t\r\n0123456789+-.eEtrufalsn')
+const escapes = toTable('"\\/bfnrtu')
+const hexDigits = toTable('0123456789abcdefABCDEF')
 const scalar = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/
 
 class Fault extends Error {
@@ -31,7 +36,9 @@ type Scanner = { readonly body: Buffer; offset: number; nextBackslash: number }
 
 /**
  * The members of the outermost object. Two members of one name are a fault: the provider could read the other one.
- * Below the top level only brackets and strings are followed; the provider judges the rest.
+ * Below the top level only brackets and strings are followed, and what providers take beside JSON is refused (names
+ * without quotes or in single ones, escapes that JSON does not have, comments): a member could hide there. Of the rest
+ * the provider judges.
  */
 export function scanTopLevel(body: Buffer): ReadonlyMap<string, MemberSpan> | ScanFault {
   if (!isUtf8(body)) return 'not-utf8'
@@ -100,12 +107,19 @@ function skipValue(scanner: Scanner): MemberSpan {
 function skipNested(scanner: Scanner): void {
   const { body } = scanner
   const open: number[] = []
+  // Where the last string ended: only a name in quotes has a colon behind it.
+  let nameEnd = -1
   do {
     const byte = body[scanner.offset]
     if (byte === undefined) throw new Fault('not-an-object')
     if (byte === quote) {
       skipString(scanner)
+      skipSpaces(scanner)
+      nameEnd = scanner.offset
       continue
+    }
+    if (nestedBytes[byte] !== 1 || (byte === colon && scanner.offset !== nameEnd)) {
+      throw new Fault('not-an-object')
     }
     scanner.offset++
     if (byte === openBrace || byte === openBracket) {
@@ -153,8 +167,25 @@ function skipString(scanner: Scanner): void {
       scanner.offset = end + 1
       return
     }
+    expectEscape(body, scanner.nextBackslash)
     from = scanner.nextBackslash + 2
   }
+}
+
+function expectEscape(body: Buffer, start: number): void {
+  const next = body[start + 1] ?? 0
+  if (escapes[next] !== 1) throw new Fault('not-an-object')
+  if (next !== 0x75) return
+  for (let index = start + 2; index < start + 6; index++) {
+    if (hexDigits[body[index] ?? 0] !== 1) throw new Fault('not-an-object')
+  }
+}
+
+/** 1 at the bytes of these characters. */
+function toTable(characters: string): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const byte of Buffer.from(characters)) table[byte] = 1
+  return table
 }
 
 function skipSpaces(scanner: Scanner): void {

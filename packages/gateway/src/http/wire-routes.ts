@@ -105,6 +105,8 @@ function googleMethods(prefix: WireRoute['prefix']): ReadonlyMap<string, WireRou
 // Google's own client names v1 since its third version, others v1beta.
 const googleVersions = { v1: googleMethods('/v1'), v1beta: googleMethods('/v1beta') } as const
 const googlePath = /^\/(v1|v1beta)\/models\/([A-Za-z0-9._:/@+-]{1,128}):([A-Za-z]{1,32})$/
+// What an upstream could leave out when it reads the path: it would run another model than the one that was priced.
+const oddSegment = /(?:^|\/)\.?(?:\/|$)|\.\./
 
 const storedResponse = /^\/v1\/responses\/([A-Za-z0-9_-]{1,128})(|\/cancel|\/input_items)$/
 const itemQuery =
@@ -125,7 +127,7 @@ export function findWireRoutes(path: string): readonly MatchedRoute[] {
   if (isGooglePath(path)) {
     const [, version = '', name = '', method = ''] = googlePath.exec(path) ?? []
     const route = googleVersions[version === 'v1' ? 'v1' : 'v1beta'].get(method)
-    return route === undefined || name.includes('..') ? [] : [{ route, name }]
+    return route === undefined || oddSegment.test(name) ? [] : [{ route, name }]
   }
   const [, name = '', action = '?'] = storedResponse.exec(path) ?? []
   return (storedRoutes.get(action) ?? []).map((route) => ({ route, name }))

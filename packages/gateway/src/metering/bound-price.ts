@@ -27,6 +27,7 @@ export type UsageBound = {
   readonly output: bigint
   readonly inputKinds: readonly UsageKind[]
   readonly toolCalls: number
+  /** One for each answer. */
   readonly images: number
   readonly audioSeconds: number
 }

@@ -75,10 +75,14 @@ export function takeTier(found: Found, json: JsonObject): void {
   found.serviceTier = textAt(json, 'service_tier', 64) ?? found.serviceTier
 }
 
-/** Takes a snapshot of usage, if there is one; it replaces the last, member by member. */
+/** Takes a snapshot of usage, if there is one; it replaces the last, member by member. Null says nothing (ME3.1). */
 export function takeUsage(found: Found, usage: unknown, isExact: boolean): void {
   if (!isObject(usage)) return
-  found.usage = { ...found.usage, ...usage }
+  const earlier = found.usage ?? {}
+  const said = Object.entries(usage).filter(
+    ([name, value]) => value !== null || !Object.hasOwn(earlier, name),
+  )
+  found.usage = { ...earlier, ...Object.fromEntries(said) }
   found.isExact ||= isExact
 }
 

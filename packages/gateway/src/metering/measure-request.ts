@@ -5,7 +5,7 @@
 import { scanTopLevel, type MemberSpan } from '../call/scan-json.ts'
 import type { MeterWire } from './observe-usage.ts'
 import { isObject, parseJson, type JsonObject } from './read-json.ts'
-import { countAttachments, isOpenEnded } from './request-content.ts'
+import { countAttachments, countPrompts, isOpenEnded, runsOtherModels } from './request-content.ts'
 
 /** The measures of one request. */
 export type RequestMeasure = {
@@ -39,24 +39,25 @@ export function measureRequest(wire: MeterWire, body: Buffer): RequestMeasure | 
   if (scopes === undefined || scopes.some(hasLookalike)) return 'request-unreadable'
   const choices = readAll(scopes, choiceNames)
   if (choices.some((value) => value === undefined)) return 'request-unreadable'
-  if (asksForOtherService(json)) return 'service-not-priced'
-  const outputs = readAll(scopes, outputNames)
+  if (asksForOtherService(json) || runsOtherModels(json)) return 'service-not-priced'
+  const outputs = readAll(wire === 'google' ? scopes.slice(1) : scopes, limitNames[wire] ?? noNames)
+  // A limit that is no plain number may be read by the provider or not, and 0 often means none: there is none to rely on.
+  const isReliable = outputs.every((value) => value !== undefined && value > 0)
   return {
     bodyBytes: body.length,
     attachments: countAttachments(json),
-    // A limit that is no plain number may be read by the provider or not: then there is none to rely on.
-    maxOutputTokens: outputs.includes(undefined) ? undefined : largest(outputs, undefined),
-    choices: Math.max(1, largest(choices, 1)),
+    maxOutputTokens: isReliable ? largest(outputs, undefined) : undefined,
+    choices: Math.max(1, largest(choices, 1)) * countPrompts(wire, json),
     isOpenEnded: isOpenEnded(json),
     hasCacheControl: body.includes('cache_control') || body.includes('\\u00'),
   }
 }
 
-/** Measures a request whose body is a form (multipart): what it holds is one attachment of its length. */
-export function measureForm(body: Uint8Array, choices: number): RequestMeasure {
+/** Measures a request whose body is a form (multipart): what it holds are its files, at least one. */
+export function measureForm(body: Uint8Array, choices: number, files: number): RequestMeasure {
   return {
     bodyBytes: body.length,
-    attachments: 1,
+    attachments: Math.max(1, files),
     maxOutputTokens: undefined,
     choices,
     isOpenEnded: false,
@@ -66,15 +67,24 @@ export function measureForm(body: Uint8Array, choices: number): RequestMeasure {
 
 type Scope = { readonly body: Buffer; readonly members: ReadonlyMap<string, MemberSpan> }
 
-const outputNames = [
-  'max_tokens',
-  'max_completion_tokens',
-  'max_output_tokens',
-  'maxOutputTokens',
-] as const
+const chatLimits = ['max_tokens', 'max_completion_tokens'] as const
+// Only what a wire has for its limit: a provider that passes over what it does not know would not keep to another's.
+const limitNames: Readonly<Partial<Record<MeterWire, readonly string[]>>> = {
+  'openai-chat': chatLimits,
+  'xai-chat': chatLimits,
+  'openai-responses': ['max_output_tokens'],
+  'xai-responses': ['max_output_tokens'],
+  anthropic: ['max_tokens'],
+  google: ['maxOutputTokens', 'max_output_tokens'],
+}
+const noNames: readonly string[] = []
 const choiceNames = ['n', 'best_of', 'candidateCount', 'candidate_count'] as const
 const configNames = ['generationConfig', 'generation_config'] as const
-const readNames: ReadonlySet<string> = new Set([...outputNames, ...choiceNames, ...configNames])
+const readNames: ReadonlySet<string> = new Set([
+  ...Object.values(limitNames).flat(),
+  ...choiceNames,
+  ...configNames,
+])
 const lowerReadNames: ReadonlySet<string> = new Set(
   Array.from(readNames, (name) => name.toLowerCase()),
 )
@@ -139,7 +149,8 @@ function largest<T>(values: readonly (number | undefined)[], none: T): number | 
 
 function asksForOtherService(json: JsonObject): boolean {
   return (
-    !plainTiers.has(json['service_tier'] ?? json['serviceTier']) ||
+    !plainTiers.has(json['service_tier']) ||
+    !plainTiers.has(json['serviceTier']) ||
     !plainSpeeds.has(json['speed']) ||
     !plainPlaces.has(json['inference_geo'])
   )

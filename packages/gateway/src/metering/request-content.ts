@@ -1,5 +1,6 @@
 /** What of a request does not show in its length: attachments, and prompts that grow at the provider (ME8.3, ME8.4). */
-import { isObject, itemsAt, type JsonObject } from './read-json.ts'
+import type { MeterWire } from './observe-usage.ts'
+import { isObject, itemsAt, objectAt, type JsonObject } from './read-json.ts'
 
 const openMembers = [
   'previous_response_id',
@@ -28,6 +29,8 @@ const contentMembers = [
   'systemInstruction',
   'system_instruction',
 ]
+// Of image calls: a picture each, whatever form it has.
+const pictureMembers = ['image', 'images', 'mask'] as const
 const textTypes: ReadonlySet<unknown> = new Set([
   'text',
   'input_text',
@@ -66,7 +69,42 @@ export function isOpenEnded(json: JsonObject): boolean {
   if (openMembers.some((name) => json[name] !== undefined && json[name] !== null)) return true
   // A stored prompt of the responses wire: its text is not in the request.
   if (isObject(json['prompt'])) return true
-  return itemsAt(json, 'tools').some((tool) => !isObject(tool) || runsAtProvider(tool))
+  // Another pass over the prompt, to make it shorter.
+  const management = json['context_management']
+  const edits = Array.isArray(management)
+    ? management
+    : itemsAt(objectAt(json, 'context_management'), 'edits')
+  if (edits.some((edit) => isObject(edit) && String(edit['type']).startsWith('compact')))
+    return true
+  return toolsOf(json).some((tool) => !isObject(tool) || runsAtProvider(tool))
+}
+
+/** Whether models beside the one that is paid for may run, at their own prices: Anthropic's fallbacks and advisors. */
+export function runsOtherModels(json: JsonObject): boolean {
+  const { fallbacks } = json
+  if (fallbacks !== undefined && fallbacks !== null) return true
+  return toolsOf(json).some((tool) => isObject(tool) && String(tool['type']).startsWith('advisor'))
+}
+
+/** All tools that are defined, also those that come in the middle of a conversation. */
+function toolsOf(json: JsonObject): readonly unknown[] {
+  const tools = [...itemsAt(json, 'tools')]
+  for (const message of [...itemsAt(json, 'messages'), ...itemsAt(json, 'input')]) {
+    if (!isObject(message)) continue
+    for (const tool of itemsAt(message, 'tools')) tools.push(tool)
+    for (const block of itemsAt(message, 'content')) {
+      const { definition } = isObject(block) ? objectAt(block, 'tool') : {}
+      if (definition !== undefined) tools.push(definition)
+    }
+  }
+  return tools
+}
+
+/** Prompts that are answered one by one: a list of texts, or of lists of tokens. */
+export function countPrompts(wire: MeterWire, json: JsonObject): number {
+  if (wire !== 'openai-chat' && wire !== 'xai-chat') return 1
+  const prompts = itemsAt(json, 'prompt')
+  return prompts.every((prompt) => typeof prompt === 'number') ? 1 : prompts.length
 }
 
 function runsAtProvider(tool: JsonObject): boolean {
@@ -79,6 +117,10 @@ function runsAtProvider(tool: JsonObject): boolean {
 /** Parts that are no text, and parts of kinds that this version does not know. */
 export function countAttachments(json: JsonObject): number {
   let count = 0
+  for (const name of pictureMembers) {
+    const value = json[name]
+    if (value !== undefined && value !== null) count += Array.isArray(value) ? value.length : 1
+  }
   const open: unknown[] = contentMembers.map((name) => json[name])
   while (open.length > 0) {
     const value = open.pop()

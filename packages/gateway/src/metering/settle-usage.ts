@@ -9,6 +9,8 @@ export type UsageEstimate = {
   readonly input: number
   /** Tokens of what was sent to the caller, at most. */
   readonly output: number
+  /** What they are, where they are no text. */
+  readonly outputKind?: 'output-audio'
 }
 
 /**
@@ -50,7 +52,7 @@ export function meterUsage(
       ...known,
       ...(totalInput(known) === 0 ? { input } : {}),
       ...uncountedSeconds(authorisation, known),
-      output,
+      [estimate?.outputKind ?? 'output']: output,
     },
   }
 }

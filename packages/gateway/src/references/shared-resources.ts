@@ -11,8 +11,8 @@ import { scanItems } from '../metering/scan-items.ts'
 
 type RefusedUse = { readonly kind: 'refused'; readonly why: string }
 
-/** `refused`: why; `reference`: the value is an id that must be the caller's own. */
-type Rule = RefusedUse | { readonly kind: 'reference' } | { readonly kind: 'uri' }
+/** `refused`: why; `reference`: the value is an id that must be the caller's own; `skill`: refused unless everybody has it. */
+type Rule = RefusedUse | { readonly kind: 'reference' | 'uri' | 'skill' }
 
 type Rules = {
   /** By member name; only at the top when `parent` is '', only below that member when it is given. */
@@ -50,6 +50,19 @@ const caches: RefusedUse = {
   why: 'Cached content belongs to the account of the operator: send the content.',
 }
 
+const tunnels: RefusedUse = {
+  kind: 'refused',
+  why: 'Tunnels lead to servers that belong to the account of the operator.',
+}
+const threads: RefusedUse = {
+  kind: 'refused',
+  why: 'Threads and earlier messages are kept in the account of the operator: send the messages.',
+}
+const skills: RefusedUse = {
+  kind: 'refused',
+  why: 'Skills kept at the provider belong to the account of the operator.',
+}
+
 const rulesByDialect: Readonly<Record<Dialect, Rules>> = {
   openai: {
     members: new Map([
@@ -59,6 +72,9 @@ const rulesByDialect: Readonly<Record<Dialect, Rules>> = {
       ['container', { rule: reference }],
       ['container_id', { rule: reference }],
       ['previous_response_id', { rule: reference }],
+      ['comparison_response_id', { rule: reference }],
+      ['skill_id', { rule: { kind: 'skill' } }],
+      ['tunnel_id', { rule: tunnels }],
       ['conversation', { rule: conversations, parent: '' }],
       ['background', { rule: background, parent: '' }],
       ['deferred', { rule: background, parent: '' }],
@@ -71,6 +87,9 @@ const rulesByDialect: Readonly<Record<Dialect, Rules>> = {
       ['file_id', { rule: files }],
       ['container', { rule: reference, parent: '' }],
       ['id', { rule: reference, parent: 'container' }],
+      ['thread', { rule: threads, parent: '' }],
+      ['previous_message_id', { rule: threads }],
+      ['skill_id', { rule: { kind: 'skill' } }],
     ]),
     opaque: new Set(['input', 'input_schema', 'schema']),
   },
@@ -101,8 +120,8 @@ const rulesByDialect: Readonly<Record<Dialect, Rules>> = {
 // over a text costs a tenth of a search for each name in the bytes.
 const marks: Readonly<Record<Dialect, RegExp>> = {
   openai:
-    /"(?:file_ids?"|vector_store_ids"|container(?:_id)?"|previous_response_id"|conversation"|background"|deferred"|audio")|\\u00/,
-  anthropic: /"(?:file_id"|container")|\\u00/,
+    /"(?:file_ids?"|vector_store_ids"|container(?:_id)?"|(?:previous|comparison)_response_id"|conversation"|background"|deferred"|audio"|skill_id"|tunnel_id")|\\u00/,
+  anthropic: /"(?:file_id"|container"|thread"|previous_message_id"|skill_id")|\\u00/,
   google: /"(?:cached_?[Cc]ontent"|file_?[Uu]ri"|file_?[Ss]earch_?[Ss]tore_?[Nn]ames")|\\u00/,
 }
 const windowBytes = 1_048_576
@@ -157,6 +176,10 @@ function collect(dialect: Dialect, body: Buffer, found: Set<string>): void {
         break
       case 'uri':
         if (text !== undefined && !isOutside(text)) throw refuse('shared-account', files.why)
+        break
+      case 'skill':
+        // Those that the provider makes for everybody have plain names.
+        if (text?.startsWith('skill_') === true) refuseUse(name, skills.why)
         break
       case 'refused':
         // A schema may well describe a member of this name; a value that names nothing does no harm.

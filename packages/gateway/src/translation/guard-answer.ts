@@ -85,6 +85,8 @@ function guardBlock(block: unknown, isStart: boolean): void {
 }
 
 const partMembers = new Set(['text', 'thought', 'thoughtSignature', 'functionCall'])
+// As its documentation and as its clients name them.
+const citationNames = ['citationSources', 'citations'] as const
 const callMembers = new Set(['id', 'name', 'args'])
 
 function guardGoogle(piece: JsonObject): unknown {
@@ -102,6 +104,10 @@ function guardCandidate(candidate: unknown): void {
   }
   if (itemsAt(objectAt(candidate, 'groundingMetadata'), 'groundingChunks').length > 0) {
     throw new AnswerNotTranslatable('the answer has sources')
+  }
+  const citations = objectAt(candidate, 'citationMetadata')
+  if (citationNames.some((name) => itemsAt(citations, name).length > 0)) {
+    throw new AnswerNotTranslatable('a text has citations')
   }
   for (const part of itemsAt(objectAt(candidate, 'content'), 'parts')) {
     if (!isObject(part)) throw new AnswerNotTranslatable('a part is no object')

@@ -50,6 +50,17 @@ const outputs: readonly (readonly [wire: MeterWire, body: string, expected: numb
       6,
     ],
     ['google', '{"generationConfig":{"maxOutputTokens":"5"}}', undefined],
+    // Whoever passes over the limit of another wire writes as much as the model can.
+    ['openai-chat', '{"max_output_tokens":1}', undefined],
+    ['xai-chat', '{"maxOutputTokens":1}', undefined],
+    ['xai-responses', '{"max_tokens":1}', undefined],
+    ['xai-responses', '{"max_tokens":1,"max_output_tokens":9}', 9],
+    ['google', '{"maxOutputTokens":1}', undefined],
+    ['google', '{"generationConfig":{"max_tokens":1}}', undefined],
+    ['openai-images', '{"max_tokens":1}', undefined],
+    // To some no limit, to others none at all.
+    ['openai-chat', '{"max_tokens":0}', undefined],
+    ['openai-chat', '{"max_tokens":5,"max_completion_tokens":0}', undefined],
   ]
 
 test.each(outputs)('reads the output limit of %s: %s', (wire, body, expected) => {
@@ -77,16 +88,51 @@ const refused: readonly (readonly [wire: MeterWire, body: string, fault: string]
   ['openai-responses', '{"service_tier":7}', 'service-not-priced'],
   ['anthropic', '{"speed":"fast"}', 'service-not-priced'],
   ['anthropic', '{"inference_geo":"us"}', 'service-not-priced'],
+  ['anthropic', '{"fallbacks":[{"model":"dearer"}]}', 'service-not-priced'],
+  ['anthropic', '{"fallbacks":"default"}', 'service-not-priced'],
+  [
+    'anthropic',
+    '{"tools":[{"type":"advisor_20260301","name":"advisor","model":"dearer"}]}',
+    'service-not-priced',
+  ],
+  ['google', '{"serviceTier":"priority"}', 'service-not-priced'],
+  ['google', '{"service_tier":"flex","serviceTier":"priority"}', 'service-not-priced'],
 ]
 
 test.each(refused)('refuses on %s: %s', (wire, body, fault) => {
   expect(measureRequest(wire, Buffer.from(body))).toBe(fault)
 })
 
+test('refuses other models also where a tool is added in the middle', () => {
+  const advisor = added({ type: 'advisor_20260301', name: 'advisor', model: 'dearer' })
+  expect(measureRequest('anthropic', Buffer.from(JSON.stringify(advisor)))).toBe(
+    'service-not-priced',
+  )
+})
+
+test('looks at more tools in a message than a call takes arguments', () => {
+  const tools = Array.from({ length: 300_000 }, () => 0)
+  expect(measure('openai-responses', { input: [{ type: 'x', tools }] }).isOpenEnded).toBe(true)
+})
+
 test('takes the most answers that any member asks for', () => {
   expect(measure('openai-chat', { n: 2, best_of: 5 }).choices).toBe(5)
   expect(measure('google', { generationConfig: { candidateCount: 4 } }).choices).toBe(4)
   expect(measure('openai-chat', { n: null }).choices).toBe(1)
+})
+
+function choicesOf(body: object): number {
+  return measure('openai-chat', body).choices
+}
+
+test('counts the answers to each of several prompts', () => {
+  expect(choicesOf({ prompt: 'x' })).toBe(1)
+  expect(choicesOf({ prompt: ['x', 'y', 'z'] })).toBe(3)
+  expect(choicesOf({ prompt: ['x', 'y'], n: 4 })).toBe(8)
+  expect(choicesOf({ prompt: [[1, 2], [3]], best_of: 2 })).toBe(4)
+  // One prompt, as tokens.
+  expect(choicesOf({ prompt: [1, 2, 3] })).toBe(1)
+  expect(choicesOf({ prompt: [] })).toBe(1)
 })
 
 const content = (...parts: readonly unknown[]): unknown => ({
@@ -126,11 +172,19 @@ const attached: readonly (readonly [wire: MeterWire, body: unknown, attachments:
   ['anthropic', content({ type: 'tool_result', content: [{ type: 'image' }] }), 1],
   ['google', { contents: [{ parts: [{ text: 'x' }, { inlineData: {} }, { file_data: {} }] }] }, 2],
   ['google', { contents: [{ parts: [{ functionCall: { args: { type: 'x' } } }] }] }, 0],
+  ['openai-images', { prompt: 'x' }, 0],
+  ['openai-images', { images: [{ image_url: 'https://a.example' }, {}], mask: {}, prompt: 'x' }, 3],
+  ['openai-images', { image: { url: 'https://a.example' } }, 1],
 ]
 
 test.each(attached)('counts what is no text on %s: %j', (wire, body, attachments) => {
   expect(measure(wire, body).attachments).toBe(attachments)
 })
+
+function added(definition: object): object {
+  const tool = { type: 'tool_definition', definition }
+  return { messages: [{ role: 'system', content: [{ type: 'tool_addition', tool }] }] }
+}
 
 const open: readonly (readonly [wire: MeterWire, body: unknown, isOpenEnded: boolean])[] = [
   ['openai-chat', { tools: [{ type: 'function', function: {} }, { type: 'custom' }] }, false],
@@ -155,10 +209,20 @@ const open: readonly (readonly [wire: MeterWire, body: unknown, isOpenEnded: boo
   ],
   ['anthropic', { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, true],
   ['anthropic', { mcp_servers: [] }, true],
+  ['anthropic', { context_management: { edits: [{ type: 'compact_20260112' }] } }, true],
+  ['anthropic', { context_management: { edits: [{ type: 'clear_tool_uses' }] } }, false],
+  ['openai-responses', { context_management: [{ type: 'compaction' }] }, true],
   ['google', { tools: [{ functionDeclarations: [] }] }, false],
   ['google', { tools: [{ functionDeclarations: [], googleSearch: {} }] }, true],
   ['google', { cachedContent: 'c' }, true],
   ['openai-chat', { tools: ['x'] }, true],
+  ['anthropic', added({ type: 'web_search_20260318', name: 'web_search' }), true],
+  ['anthropic', added({ type: 'custom', name: 'f', input_schema: {} }), false],
+  [
+    'openai-responses',
+    { input: [{ type: 'tool_search_output', tools: [{ type: 'web_search' }] }] },
+    true,
+  ],
 ]
 
 test.each(open)(
@@ -176,12 +240,18 @@ test('sees cache control, also where it could be hidden in escapes', () => {
   expect(measure('anthropic', content({ type: 'text', text: 'x' })).hasCacheControl).toBe(false)
 })
 
-test('measures a form as one attachment', () => {
-  expect(measureForm(Buffer.alloc(9), 2)).toMatchObject({
-    bodyBytes: 9,
-    attachments: 1,
-    choices: 2,
-  })
+test('measures a form by its files, at least one', () => {
+  for (const [files, attachments] of [
+    [0, 1],
+    [1, 1],
+    [16, 16],
+  ] as const) {
+    expect(measureForm(Buffer.alloc(9), 2, files)).toMatchObject({
+      bodyBytes: 9,
+      attachments,
+      choices: 2,
+    })
+  }
 })
 
 test('throws at nothing that a caller can send', () => {

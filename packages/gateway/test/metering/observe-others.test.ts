@@ -39,6 +39,43 @@ test('knows the input of a message before its output', () => {
   expect(countsOf(seen)).toEqual({ input: 3, 'cache-read': 9, output: 1 })
 })
 
+test('keeps what message_start counted where a message_delta says null', () => {
+  const start = { input_tokens: 3, cache_read_input_tokens: 900, output_tokens: 1 }
+  const delta = {
+    input_tokens: null,
+    cache_read_input_tokens: null,
+    cache_creation_input_tokens: null,
+    server_tool_use: null,
+    output_tokens: 20,
+  }
+  const seen = observe('anthropic', events(anthropicStart(start), anthropicDelta(delta)))
+  expect(seen.usage.kind).toBe('exact')
+  expect(countsOf(seen)).toEqual({ input: 3, 'cache-read': 900, output: 20 })
+})
+
+test('counts what it took to make a conversation shorter', () => {
+  const compaction = {
+    type: 'compaction',
+    input_tokens: 180_000,
+    cache_read_input_tokens: 7,
+    cache_creation_input_tokens: 9,
+    cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 9 },
+    output_tokens: 3500,
+  }
+  const message = { type: 'message', input_tokens: 23_000, output_tokens: 1000 }
+  const usage = { input_tokens: 23_000, output_tokens: 1000, iterations: [compaction, message] }
+  const counts = {
+    input: 203_000,
+    'cache-read': 7,
+    'cache-write-1h': 9,
+    output: 4500,
+  }
+  const whole = observeBody('anthropic', Buffer.from(JSON.stringify({ usage })))
+  expect(countsOf(whole)).toEqual(counts)
+  const start = anthropicStart({ input_tokens: 23_000, output_tokens: 1 })
+  expect(countsOf(observe('anthropic', events(start, anthropicDelta(usage))))).toEqual(counts)
+})
+
 const cacheWrites: readonly (readonly [
   what: string,
   usage: object,
@@ -144,6 +181,39 @@ test('divides the input and output of Google by modality', () => {
   })
   expect(notesOf(seen)).toEqual([])
   expect(seen).toMatchObject({ finish: 'STOP', isTerminated: true, model: 'gemini' })
+})
+
+function countCached(cached: readonly object[]): UsageCounts {
+  const usage = {
+    promptTokenCount: 1000,
+    cachedContentTokenCount: 500,
+    promptTokensDetails: [
+      { modality: 'TEXT', tokenCount: 400 },
+      { modality: 'AUDIO', tokenCount: 350 },
+      { modality: 'IMAGE', tokenCount: 250 },
+    ],
+    cacheTokensDetails: cached,
+  }
+  return countsOf(observe('google', events(chunk(usage))))
+}
+
+test('takes what Google says of the modality of cached tokens', () => {
+  expect(
+    countCached([
+      { modality: 'AUDIO', tokenCount: 300 },
+      { modality: 'TEXT', tokenCount: 200 },
+    ]),
+  ).toEqual({
+    input: 200,
+    'cache-read': 200,
+    'cache-read-audio': 300,
+    'input-audio': 50,
+    'input-image': 250,
+  })
+  expect(countCached([{ modality: 'IMAGE', tokenCount: 250 }])).toMatchObject({
+    'cache-read-image': 250,
+    'input-audio': 350,
+  })
 })
 
 test('knows a prompt that Google blocked as ended, and an array as a stream', () => {

@@ -201,6 +201,11 @@ test('so does one of the others', async () => {
     { body: geminiAnswer([{ inlineData: { mimeType: 'image/png', data: pixel } }]) },
     { body: geminiAnswer([{ text: 'x' }], { finishReason: 'MALFORMED_FUNCTION_CALL' }) },
     {
+      body: geminiAnswer([{ text: 'x' }], {
+        citationMetadata: { citationSources: [{ uri: 'https://a.example' }] },
+      }),
+    },
+    {
       body: chatMessage({
         content: null,
         tool_calls: [{ id: 'c', type: 'function', function: { name: 'w', arguments: '{"a":' } }],
@@ -210,8 +215,7 @@ test('so does one of the others', async () => {
     { body: chatMessage({ content: 'x', annotations: [{ type: 'url_citation' }] }) },
   )
   const chat = { model: 'gemini', messages: question }
-  await expectUntranslatable('/v1/chat/completions', chat)
-  await expectUntranslatable('/v1/chat/completions', chat)
+  for (let count = 0; count < 3; count++) await expectUntranslatable('/v1/chat/completions', chat)
   const request = { model: 'gpt', max_tokens: 9, messages: question }
   for (let count = 0; count < 3; count++) await expectUntranslatable('/v1/messages', request)
 })

@@ -8,7 +8,7 @@ import {
   type Found,
   type WireReader,
 } from '../found.ts'
-import { countAt, isObject, objectAt, type JsonObject } from '../read-json.ts'
+import { countAt, isObject, itemsAt, objectAt, type JsonObject } from '../read-json.ts'
 import { addShare, checkMembers, createShares, divide, toCounts, type Shares } from './shares.ts'
 
 const usageMembers: ReadonlySet<string> = new Set([
@@ -65,21 +65,28 @@ function takeMessage(found: Found, message: JsonObject, isExact: boolean): void 
 }
 
 function readUsage(usage: JsonObject): Figures | undefined {
-  const input = countAt(usage, 'input_tokens')
-  if (input === undefined) return undefined
+  if (countAt(usage, 'input_tokens') === undefined) return undefined
   const shares = createShares()
-  // Neither cache is part of input_tokens here.
-  addShare(shares, 'input', input)
-  addShare(shares, 'cache-read', countAt(usage, 'cache_read_input_tokens') ?? 0)
-  addCacheWrites(shares, usage)
-  const thinking = countAt(objectAt(usage, 'output_tokens_details'), 'thinking_tokens') ?? 0
-  divide(shares, countAt(usage, 'output_tokens') ?? 0, [['reasoning', thinking]], 'output')
+  addTokens(shares, usage)
+  // What it took to make a conversation shorter is billed, and is not part of the other figures.
+  for (const pass of itemsAt(usage, 'iterations')) {
+    if (isObject(pass) && pass['type'] === 'compaction') addTokens(shares, pass)
+  }
   const tools = objectAt(usage, 'server_tool_use')
   addShare(shares, 'web-search', countAt(tools, 'web_search_requests') ?? 0)
   addShare(shares, 'web-fetch', countAt(tools, 'web_fetch_requests') ?? 0)
   checkMembers(shares, usage, usageMembers)
   checkMembers(shares, tools, toolMembers)
   return { ...toCounts(shares), providerTicks: null }
+}
+
+function addTokens(shares: Shares, usage: JsonObject): void {
+  // Neither cache is part of input_tokens here.
+  addShare(shares, 'input', countAt(usage, 'input_tokens') ?? 0)
+  addShare(shares, 'cache-read', countAt(usage, 'cache_read_input_tokens') ?? 0)
+  addCacheWrites(shares, usage)
+  const thinking = countAt(objectAt(usage, 'output_tokens_details'), 'thinking_tokens') ?? 0
+  divide(shares, countAt(usage, 'output_tokens') ?? 0, [['reasoning', thinking]], 'output')
 }
 
 /** The total is the last word; its split may be older (recorded) and then covers only a part of it. */

@@ -58,10 +58,11 @@ export function createInteractionsReader(): WireReader {
 function takeInteraction(found: Found, interaction: JsonObject): void {
   takeModel(found, interaction)
   takeTier(found, interaction)
-  takeFinish(found, interaction, 'status')
   takeError(found, interaction['error'])
   takeUsage(found, interaction['usage'], true)
-  if (finalStates.has(interaction['status'])) found.isTerminated = true
+  if (!finalStates.has(interaction['status'])) return
+  takeFinish(found, interaction, 'status')
+  found.isTerminated = true
 }
 
 function readUsage(usage: JsonObject): Figures | undefined {

@@ -78,12 +78,14 @@ function readUsage(usage: JsonObject, found: Found): Figures | undefined {
   const candidates = countAt(usage, 'candidatesTokenCount') ?? 0
   const shares = createShares()
   const input = modality(usage, 'promptTokensDetails', 'tokenCount')
+  const cache = modality(usage, 'cacheTokensDetails', 'tokenCount')
   divideInput(shares, prompt, {
     cached: countAt(usage, 'cachedContentTokenCount') ?? 0,
     written: 0,
     audio: input('AUDIO'),
     image: input('IMAGE'),
     video: input('VIDEO'),
+    cachedParts: { audio: cache('AUDIO'), image: cache('IMAGE'), video: cache('VIDEO') },
   })
   addShare(shares, 'input', toolUse)
   const output = modality(usage, 'candidatesTokensDetails', 'tokenCount')

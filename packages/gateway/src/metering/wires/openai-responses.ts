@@ -60,7 +60,8 @@ function takeResponse(found: Found, response: unknown, isByItem: boolean): void 
   takeModel(found, response)
   takeTier(found, response)
   takeError(found, response['error'])
-  takeFinish(found, response, 'status')
+  // One that is in progress has not finished.
+  if (finalStates.has(response['status'])) takeFinish(found, response, 'status')
   takeFinish(found, objectAt(response, 'incomplete_details'), 'reason')
   // The whole is the last word on its items; of a long one they were seen one by one.
   if (isByItem && Array.isArray(response['output'])) {

@@ -47,6 +47,8 @@ export type InputParts = {
   readonly audio: number
   readonly image: number
   readonly video: number
+  /** What of them was cached, where the provider says so. */
+  readonly cachedParts?: { readonly audio: number; readonly image: number; readonly video: number }
 }
 
 /**
@@ -59,31 +61,37 @@ export function divideInput(shares: Shares, whole: number, parts: InputParts): v
     parts.cached + parts.written + parts.audio + parts.image + parts.video - whole,
   )
   let cached = parts.cached
-  const share = (count: number): readonly [fresh: number, cached: number] => {
-    const both = Math.min(over, count, cached)
-    over -= both
+  const takeCached = (count: number, most: number): number => {
+    const both = Math.min(most, count, cached)
+    over = Math.max(0, over - both)
     cached -= both
-    return [count - both, both]
+    return both
   }
-  const audio = share(parts.audio)
-  const image = share(parts.image)
-  const video = share(parts.video)
+  const names = ['audio', 'image', 'video'] as const
+  const { cachedParts = noParts } = parts
+  const said = names.map((name) => takeCached(parts[name], cachedParts[name]))
+  const [audio = 0, image = 0, video = 0] = names.map((name, at) => {
+    const known = said[at] ?? 0
+    return known + takeCached(parts[name] - known, over)
+  })
   divide(
     shares,
     whole,
     [
       ['cache-read', cached],
-      ['cache-read-audio', audio[1]],
-      ['cache-read-image', image[1]],
-      ['cache-read-video', video[1]],
+      ['cache-read-audio', audio],
+      ['cache-read-image', image],
+      ['cache-read-video', video],
       ['cache-write-5m', parts.written],
-      ['input-audio', audio[0]],
-      ['input-image', image[0]],
-      ['input-video', video[0]],
+      ['input-audio', parts.audio - audio],
+      ['input-image', parts.image - image],
+      ['input-video', parts.video - video],
     ],
     'input',
   )
 }
+
+const noParts = { audio: 0, image: 0, video: 0 }
 
 /** Notes a total that is not what its parts add up to by the provider's own rule. */
 export function checkTotal(shares: Shares, total: number | undefined, expected: number): void {
