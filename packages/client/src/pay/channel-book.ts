@@ -11,7 +11,7 @@ import {
   readChannelOnChain,
   type ChannelContracts,
 } from './channel-contracts.ts'
-import { createChannelRecord, type ChannelRecord } from './channel-record.ts'
+import { createChannelRecord, raiseSettled, type ChannelRecord } from './channel-record.ts'
 import type { ChannelToken } from './channel-voucher.ts'
 import type { ClientState } from './client-state.ts'
 import type { PaymentTerms } from './payment-header.ts'
@@ -190,8 +190,7 @@ function createLive(
       )
       const before = record()
       // Nothing below what is claimed can be owed.
-      const settledAtomic = largest(view.claimedAtomic, before.settledAtomic)
-      const next = { ...before, ...view, settledAtomic }
+      const next = raiseSettled({ ...before, ...view }, view.claimedAtomic)
       const isExpired =
         deposit !== undefined &&
         BigInt(Math.floor((now() - expirySlackMs) / 1000)) > deposit.validBeforeSeconds

@@ -134,11 +134,12 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       const live = book.get(channelId)
       const correction = readCorrection(offer.json, live.record(), live.contracts)
       if (correction === undefined) return false
+      // Refused, it explains nothing of what the chain shows.
+      live.put(releaseCall(live.record(), callId))
       await live.refresh()
-      const record = releaseCall(live.record(), callId)
+      const record = live.record()
       // Whoever lost its memory can sign the very ceiling that it signed before.
-      const isFirst = live.running.get(callId)?.isFirst === true
-      const known = isFirst ? { ...record, signedAtomic: 0n } : record
+      const known = live.running.get(callId)?.isFirst ? { ...record, signedAtomic: 0n } : record
       const judged = correctChannel(known, correction, modeOf(offer, policy), now())
       if (judged.kind === 'refused') {
         stop(live, judged)

@@ -143,7 +143,9 @@ export function settleCall(
   }
   const rest = releaseCall(record, id)
   const settledAtomic = record.settledAtomic + charge.amountAtomic
-  const mostAtomic = settledAtomic + sumOf(rest.pending)
+  const owedAtomic = settledAtomic + sumOf(rest.pending)
+  // Calls one at a time may have been signed under the same ceiling: all of them together cost no more than that.
+  const mostAtomic = owedAtomic < record.signedAtomic ? owedAtomic : record.signedAtomic
   if (charge.cumulativeAtomic > mostAtomic) {
     return refuse(
       `the channel was charged ${charge.cumulativeAtomic}, at most ${mostAtomic} is owed`,
@@ -179,10 +181,14 @@ export function correctChannel(
   if (chargedAtomic + reservedAtomic > highestAtomic) {
     return refuse(`the gateway reserves ${reservedAtomic} above what was signed`)
   }
-  const corrected = { ...record, settledAtomic: chargedAtomic, signedAtomic: highestAtomic }
-  if (mode === 'strict') return { kind: 'accepted', record: { ...corrected, pending: [] } }
-  // What the gateway reserves beyond our own calls is of calls that we forgot.
-  const forgottenAtomic = reservedAtomic - sumOf(pending)
+  const lowered = { ...record, settledAtomic: chargedAtomic, signedAtomic: highestAtomic }
+  if (mode === 'strict') return { kind: 'accepted', record: { ...lowered, pending: [] } }
+  const corrected =
+    chargedAtomic > settledAtomic
+      ? { ...raiseSettled(record, chargedAtomic), signedAtomic: highestAtomic }
+      : lowered
+  // What the gateway charged and reserves beyond our own calls is of calls that we forgot.
+  const forgottenAtomic = chargedAtomic + reservedAtomic - mostOwed(corrected)
   if (forgottenAtomic <= 0n) return { kind: 'accepted', record: corrected }
   const forgotten = {
     id: 'forgotten',
@@ -191,7 +197,26 @@ export function correctChannel(
     sentAtMs: nowMs,
     isLost: true,
   }
-  return { kind: 'accepted', record: { ...corrected, pending: [...pending, forgotten] } }
+  return { kind: 'accepted', record: { ...corrected, pending: [...corrected.pending, forgotten] } }
+}
+
+/**
+ * A claim, or the gateway, shows that C is at least this. What calls under way can explain is left to their receipts; the
+ * rest is taken off the lost calls, so that none of them is paid for twice.
+ */
+export function raiseSettled(record: ChannelRecord, shownAtomic: bigint): ChannelRecord {
+  const running = record.pending.filter(({ isLost }) => !isLost)
+  const settledAtomic = shownAtomic - sumOf(running)
+  let restAtomic = settledAtomic - record.settledAtomic
+  if (restAtomic <= 0n) return record
+  const pending = record.pending.flatMap((call) => {
+    if (!call.isLost) return [call]
+    const takenAtomic = restAtomic < call.amountAtomic ? restAtomic : call.amountAtomic
+    restAtomic -= takenAtomic
+    const amountAtomic = call.amountAtomic - takenAtomic
+    return amountAtomic === 0n ? [] : [{ ...call, amountAtomic }]
+  })
+  return { ...record, pending, settledAtomic }
 }
 
 /** Whether all calls that were lost are over, because the time that a call may take has passed. */
@@ -202,6 +227,10 @@ export function areLostCallsOver(
 ): boolean {
   const lost = pending.filter(({ isLost }) => isLost)
   return lost.length > 0 && lost.every(({ sentAtMs }) => nowMs >= sentAtMs + longestCallMs)
+}
+
+function mostOwed({ settledAtomic, pending }: ChannelRecord): bigint {
+  return settledAtomic + sumOf(pending)
 }
 
 function sumOf(pending: readonly PendingCall[]): bigint {
