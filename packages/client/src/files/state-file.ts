@@ -1,10 +1,13 @@
 /** What a payer must not forget, in a file: written whole, read whole, used by one process at a time. Needs Node 24. */
-import { mkdir } from 'node:fs/promises'
+import { lstat, mkdir, realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ClientError } from '../errors.ts'
 import { maxStateBytes, type StateStore } from '../pay/client-state.ts'
 import { readSecretFile, replaceSecretFile } from './secret-file.ts'
+
+/** SQLITE_BUSY */
+const busyCode = 5
 
 /** A file that this process holds. */
 export type StateFile = StateStore & {
@@ -22,12 +25,8 @@ export type StateFile = StateStore & {
  *
  * @throws ClientError `state-in-use`, `file-unwritable`.
  */
-export async function openStateFile(path: string): Promise<StateFile> {
-  try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    throw new ClientError('file-unwritable', { detail: path, cause })
-  }
+export async function openStateFile(name: string): Promise<StateFile> {
+  const path = await resolveFile(name)
   const lock = takeLock(`${path}.lock`, path)
   // Owned here: what is written last must be what was known last.
   let running: Promise<void> = Promise.resolve()
@@ -48,6 +47,20 @@ export async function openStateFile(path: string): Promise<StateFile> {
   }
 }
 
+/** The file behind a link: under each of its names it has one lock, and what is written is not put in place of the link. */
+async function resolveFile(path: string): Promise<string> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const isThere = await lstat(path).then(
+      () => true,
+      () => false,
+    )
+    return isThere ? await realpath(path) : path
+  } catch (cause) {
+    throw new ClientError('file-unwritable', { detail: path, cause })
+  }
+}
+
 function takeLock(lockPath: string, path: string): DatabaseSync {
   let database: DatabaseSync | undefined
   try {
@@ -59,6 +72,8 @@ function takeLock(lockPath: string, path: string): DatabaseSync {
     return database
   } catch (cause) {
     database?.close()
-    throw new ClientError('state-in-use', { detail: path, cause })
+    const isHeld = cause instanceof Error && 'errcode' in cause && cause.errcode === busyCode
+    if (isHeld) throw new ClientError('state-in-use', { detail: path, cause })
+    throw new ClientError('file-unwritable', { detail: lockPath, cause })
   }
 }
