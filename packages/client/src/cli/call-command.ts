@@ -3,7 +3,7 @@ import { decodeJson } from '@countersign/protocol/bytes/json-decode'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, ReceiptError } from '../errors.ts'
 import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
@@ -132,16 +132,35 @@ async function callTarget(
   const response = await withProgress(err, `waiting for ${toPrintable(target.model)}`, answered)
   if (!response.ok) return failCall(response, context)
   const isWhole = await printAnswer(response, context)
-  const receipt = await withProgress(
-    err,
-    'waiting for the receipt',
-    target.fetch.receiptOf(response),
+  const judged = target.fetch.receiptOf(response)
+  const receipt = await withProgress(err, 'waiting for the receipt', judged).catch(
+    async (error: unknown) => {
+      if (error instanceof ReceiptError) await keepEvidence(error, response, values.out, context)
+      throw error
+    },
   )
-  const file = values.out ?? `${receipt.id.slice(0, shortIdCharacters)}.countersign.json`
+  const file = values.out ?? nameOf(receipt.id)
   await writeFileAs(file, receipt.bundle)
   report(receipt, file, context)
   if (context.interrupted.aborted) return exitCodes.interrupted
   return isWhole ? exitCodeOf(receipt.verdict) : exitCodes.unavailable
+}
+
+/** A receipt that does not belong to its call is what a payer has in hand against the gateway. */
+async function keepEvidence(
+  { bundle }: ReceiptError,
+  { headers }: Response,
+  out: string | undefined,
+  { terminal: { err } }: CommandContext,
+): Promise<void> {
+  // Only answers with an id of this form have a receipt.
+  const file = out ?? nameOf(headers.get('x-receipt-id') ?? '')
+  await writeFileAs(file, bundle)
+  err.write(`\nthe receipt is not what it has to be; kept as evidence: ${file}\n`)
+}
+
+function nameOf(id: string): string {
+  return `${id.slice(0, shortIdCharacters)}.countersign.json`
 }
 
 async function findTarget(
