@@ -71,3 +71,33 @@ test('a receipt that is not of the call is kept as evidence', async () => {
   expect(ended.err).toContain(saved)
   expect(readFileSync(saved, 'utf8')).toBe('no bundle')
 })
+
+test('an error that breaks off is no fault of this program', async () => {
+  const url = await serve((_, response) => {
+    response.writeHead(500, { 'content-length': '100' })
+    response.write('half', () => response.destroy())
+  })
+  const ended = await call(url, '--api-key', 'key')
+  expect(ended).toMatchObject({ code: 69, out: '' })
+  expect(ended.err).not.toContain('internal error')
+})
+
+test('a policy that none can read, or a key that is none, is refused before anything is sent', async () => {
+  let asked = 0
+  const url = await serve((_, response) => {
+    asked += 1
+    response.end()
+  })
+  const policy = join(createFolder(), 'policy.json')
+  writeFileSync(policy, '{}')
+  for (const options of [
+    ['--api-key', 'key', '--policy', policy],
+    ['--api-key', ''],
+    ['--api-key', 'a\nb'],
+  ]) {
+    const ended = await call(url, ...options)
+    expect(ended).toMatchObject({ code: 64, out: '' })
+    expect(ended.err).toMatch(/^error options-invalid: /)
+  }
+  expect(asked).toBe(0)
+})

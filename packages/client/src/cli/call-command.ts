@@ -242,7 +242,9 @@ async function printAnswer(
 }
 
 async function failCall(response: Response, { terminal }: CommandContext): Promise<ExitCode> {
-  const body = (await readBounded(response, maxErrorBytes)) ?? new Uint8Array(0)
+  // One that breaks off says nothing more than its status.
+  const read = await readBounded(response, maxErrorBytes).catch(() => undefined)
+  const body = read ?? new Uint8Array(0)
   const { err } = terminal
   const id = response.headers.get('x-receipt-id')
   err.write(`${err.style('red', 'error')} ${response.status} ${describeProblem(body)}\n`)

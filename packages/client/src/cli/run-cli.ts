@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
-import { toPrintable, toPrintableText } from './printable.ts'
+import { toPrintableText } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
 type CommandEntry = { readonly name: string; readonly summary: string; load(): Promise<Command> }
@@ -142,7 +142,7 @@ function explain(error: unknown, name: string, terminal: Terminal): ExitCode {
   }
   if (error instanceof ClientError) {
     // Its detail can hold what a gateway or a node said.
-    err.write(`${err.style('red', 'error')} ${toPrintable(error.message)}\n`)
+    err.write(`${err.style('red', 'error')} ${toPrintableText(error.message)}\n`)
     return codeOfError.get(error.code) ?? exitCodes.unavailable
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -151,7 +151,7 @@ function explain(error: unknown, name: string, terminal: Terminal): ExitCode {
 }
 
 function refuseUsage(message: string, help: string, { err }: Terminal): ExitCode {
-  err.write(`${err.style('red', 'usage')} ${toPrintable(message)}\ntry: ${help}\n`)
+  err.write(`${err.style('red', 'usage')} ${toPrintableText(message)}\ntry: ${help}\n`)
   return exitCodes.usage
 }
 

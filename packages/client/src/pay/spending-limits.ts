@@ -104,7 +104,9 @@ export function judgeOffer(
   if (asset === undefined) return refuse('asset-not-allowed', `${offer.asset} on ${offer.network}`)
   // A signature is only as narrow as its domain: the gateway must not choose it.
   if (asset.name !== offer.tokenName || asset.version !== offer.tokenVersion) {
-    return refuse('token-domain-mismatch', `${offer.tokenName} ${offer.tokenVersion}`)
+    // Any text: in quotation marks it stays on its line.
+    const named = JSON.stringify([offer.tokenName, offer.tokenVersion])
+    return refuse('token-domain-mismatch', named)
   }
   if (payTo !== 'any' && !payTo.has(offer.payTo)) return refuse('payee-not-allowed', offer.payTo)
   const mostAtomic = mostPerCall(limits, { origin, network: offer.network, asset: offer.asset })
