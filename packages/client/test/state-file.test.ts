@@ -1,45 +1,69 @@
-/** The state of a payer in a file: links, folders, and what cannot be locked. */
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+/** Files that a payer must not lose: what a symbolic link points to is the file. */
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { addKey, readKeyAddresses } from '../src/charge-key/key-file.ts'
 import { openStateFile } from '@countersign/client/state-file'
-import { refusalOf } from './kit/fetch-fixture.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 
-function createFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-state-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  return folder
-}
+let folder: string
+let place: string
+let link: string
 
-test('a link and its file are one state: one process at a time, and one content', async () => {
-  const folder = createFolder()
-  const path = join(folder, 'payer.json')
-  const link = join(folder, 'link.json')
-  const first = await openStateFile(path)
-  await first.write(Buffer.from('one'))
-  symlinkSync(path, link)
-  expect(await refusalOf(openStateFile(link))).toBe('state-in-use')
-  await first.close()
-  const second = await openStateFile(link)
-  expect(await refusalOf(openStateFile(path))).toBe('state-in-use')
-  await second.write(Buffer.from('two'))
-  await second.close()
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-state-'))
+  place = join(folder, 'place')
+  link = join(folder, 'link')
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true })
+})
+
+test('writes to what a link points to, and leaves the link', async () => {
+  writeFileSync(place, 'before', { mode: 0o600 })
+  symlinkSync(place, link)
+  const state = await openStateFile(link)
+  await state.write(new TextEncoder().encode('after'))
+  expect(readFileSync(place, 'utf8')).toBe('after')
   expect(lstatSync(link).isSymbolicLink()).toBe(true)
-  expect(readFileSync(path, 'utf8')).toBe('two')
+  await state.close()
+})
+
+test('one file with two names is one payer', async () => {
+  writeFileSync(place, '', { mode: 0o600 })
+  symlinkSync(place, link)
+  const state = await openStateFile(link)
+  await expect(openStateFile(place)).rejects.toMatchObject({ code: 'state-in-use' })
+  await state.close()
+  const again = await openStateFile(place)
+  await expect(openStateFile(link)).rejects.toMatchObject({ code: 'state-in-use' })
+  await again.close()
+})
+
+test('a new charge key comes into the file that a link points to', async () => {
+  const first = await addKey(place)
+  symlinkSync(place, link)
+  const second = await addKey(link)
+  expect(await readKeyAddresses(place)).toEqual([first, second])
+  expect(lstatSync(link).isSymbolicLink()).toBe(true)
 })
 
 test('a link to nothing, a folder, and a lock that cannot be made are named as what they are', async () => {
-  const folder = createFolder()
-  const dangling = join(folder, 'dangling.json')
-  symlinkSync(join(folder, 'nothing.json'), dangling)
-  expect(await refusalOf(openStateFile(dangling))).toBe('file-unwritable')
-  const asFolder = join(folder, 'folder')
-  mkdirSync(asFolder)
-  const state = await openStateFile(asFolder)
-  onTestFinished(() => state.close())
+  symlinkSync(place, link)
+  await expect(openStateFile(link)).rejects.toMatchObject({ code: 'file-unwritable' })
+  mkdirSync(place)
+  const state = await openStateFile(place)
   await expect(state.read()).rejects.toThrow(/file-unreadable: .*is a folder/)
-  const path = join(folder, 'payer.json')
-  mkdirSync(`${path}.lock`)
-  expect(await refusalOf(openStateFile(path))).toBe('file-unwritable')
+  await state.close()
+  const other = join(folder, 'other')
+  mkdirSync(`${other}.lock`)
+  await expect(openStateFile(other)).rejects.toMatchObject({ code: 'file-unwritable' })
 })

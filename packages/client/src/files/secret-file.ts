@@ -1,5 +1,5 @@
 /** Files that only their owner may read: keys, and what was signed with them. */
-import { open, readFile, rename, stat } from 'node:fs/promises'
+import { open, readFile, realpath, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ClientError } from '../errors.ts'
 
@@ -8,12 +8,14 @@ const othersMask = 0o077
 
 /**
  * Replaces a file: after a crash the old one or the new one is there, whole. Resolves when the new one is on the disk.
+ * Where a symbolic link stands, what it points to is replaced, and the link stays.
  *
  * @throws ClientError `file-unwritable`.
  */
 export async function replaceSecretFile(path: string, content: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.new`
   try {
+    const target = await followLinks(path)
+    const temporary = `${target}.new`
     const file = await open(temporary, 'w', ownerOnly)
     try {
       // One that a crash left behind keeps the mode that somebody gave it.
@@ -23,10 +25,20 @@ export async function replaceSecretFile(path: string, content: string | Uint8Arr
     } finally {
       await file.close()
     }
-    await rename(temporary, path)
-    await syncFolder(dirname(path))
+    await rename(temporary, target)
+    await syncFolder(dirname(target))
   } catch (cause) {
     throw new ClientError('file-unwritable', { detail: path, cause })
+  }
+}
+
+/** Where a file really is; the path itself where there is none yet. */
+export async function followLinks(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return path
+    throw error
   }
 }
 

@@ -1,10 +1,10 @@
 /** What a payer must not forget, in a file: written whole, read whole, used by one process at a time. Needs Node 24. */
-import { lstat, mkdir, realpath } from 'node:fs/promises'
+import { lstat, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ClientError } from '../errors.ts'
 import { maxStateBytes, type StateStore } from '../pay/client-state.ts'
-import { readSecretFile, replaceSecretFile } from './secret-file.ts'
+import { followLinks, readSecretFile, replaceSecretFile } from './secret-file.ts'
 
 /** SQLITE_BUSY */
 const busyCode = 5
@@ -25,8 +25,8 @@ export type StateFile = StateStore & {
  *
  * @throws ClientError `state-in-use`, `file-unwritable`.
  */
-export async function openStateFile(name: string): Promise<StateFile> {
-  const path = await resolveFile(name)
+export async function openStateFile(given: string): Promise<StateFile> {
+  const path = await placeOf(given)
   const lock = takeLock(`${path}.lock`, path)
   // Owned here: what is written last must be what was known last.
   let running: Promise<void> = Promise.resolve()
@@ -47,15 +47,15 @@ export async function openStateFile(name: string): Promise<StateFile> {
   }
 }
 
-/** The file behind a link: under each of its names it has one lock, and what is written is not put in place of the link. */
-async function resolveFile(path: string): Promise<string> {
+/** Where the file is or will be. Two names of one file have one lock. */
+async function placeOf(path: string): Promise<string> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    const isThere = await lstat(path).then(
-      () => true,
-      () => false,
-    )
-    return isThere ? await realpath(path) : path
+    const place = await followLinks(path)
+    // The first write would take the place of a link to nothing, and its end would be another payer.
+    const found = await lstat(place).catch(() => undefined)
+    if (found?.isSymbolicLink() === true) throw new Error('a link to nothing')
+    return place
   } catch (cause) {
     throw new ClientError('file-unwritable', { detail: path, cause })
   }
