@@ -101,3 +101,16 @@ test('a policy that none can read, or a key that is none, is refused before anyt
   }
   expect(asked).toBe(0)
 })
+
+test('a place where no receipt can be saved is refused before anything is sent', async () => {
+  let asked = 0
+  const url = await serve((_, response) => {
+    asked += 1
+    response.end()
+  })
+  const folder = createFolder()
+  for (const out of [folder, join(folder, 'none', 'a.json')]) {
+    expect(await call(url, '--api-key', 'key', '--out', out)).toMatchObject({ code: 73, out: '' })
+  }
+  expect(asked).toBe(0)
+})

@@ -28,7 +28,7 @@ import { commandName } from './command-name.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { toPrintable, toPrintableText } from './printable.ts'
 import { withProgress } from './progress.ts'
-import { writeFileAs } from './read-file-bounded.ts'
+import { refuseUnwritable, writeFileAs } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
 import {
   policyPinHelp,
@@ -100,6 +100,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   if (values.stream && values['no-stream']) {
     throw new UsageError('--stream and --no-stream exclude each other')
   }
+  if (values.out !== undefined) await refuseUnwritable(values.out)
   const target = await findTarget(values, context)
   try {
     return await callTarget(target, prompt, values, context)
