@@ -97,7 +97,7 @@ test('a policy that none can read, or a key that is none, is refused before anyt
   ]) {
     const ended = await call(url, ...options)
     expect(ended).toMatchObject({ code: 64, out: '' })
-    expect(ended.err).toMatch(/^error options-invalid: /)
+    expect(ended.err).toMatch(/^usage (?:--policy: policy-malformed|the API key)/)
   }
   expect(asked).toBe(0)
 })

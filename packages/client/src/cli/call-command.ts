@@ -1,5 +1,7 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
+import { parsePolicy } from '@countersign/protocol/verify/policy'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
@@ -186,7 +188,7 @@ async function findTarget(
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
   const judged = {
     now,
-    policy: await readPolicy(values.policy),
+    policy: await readUsablePolicy(values.policy),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
   const { attested, sealed } = values
@@ -202,6 +204,18 @@ async function findTarget(
     baseUrl,
     model,
     close,
+  }
+}
+
+/** Every receipt would be judged invalid by one that cannot be read, after its call was paid. */
+async function readUsablePolicy(name: string): Promise<Uint8Array> {
+  const policy = await readPolicy(name)
+  try {
+    parsePolicy(policy)
+    return policy
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause
+    throw new UsageError(`--policy: ${describeError(cause)}`, { cause })
   }
 }
 

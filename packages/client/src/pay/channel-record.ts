@@ -143,9 +143,8 @@ export function settleCall(
   }
   const rest = releaseCall(record, id)
   const settledAtomic = record.settledAtomic + charge.amountAtomic
-  const owedAtomic = settledAtomic + sumOf(rest.pending)
   // Calls one at a time may have been signed under the same ceiling: all of them together cost no more than that.
-  const mostAtomic = owedAtomic < record.signedAtomic ? owedAtomic : record.signedAtomic
+  const mostAtomic = least(mostOwed(rest) + charge.amountAtomic, record.signedAtomic)
   if (charge.cumulativeAtomic > mostAtomic) {
     return refuse(
       `the channel was charged ${charge.cumulativeAtomic}, at most ${mostAtomic} is owed`,
@@ -168,9 +167,9 @@ export function correctChannel(
   nowMs: number,
 ): Judged {
   const { chargedAtomic, reservedAtomic, provenSignedAtomic } = correction
-  const { settledAtomic, signedAtomic, pending, claimedAtomic } = record
+  const { settledAtomic, signedAtomic, claimedAtomic } = record
   const isForgotten = provenSignedAtomic > signedAtomic
-  const mostAtomic = isForgotten ? provenSignedAtomic : settledAtomic + sumOf(pending)
+  const mostAtomic = isForgotten ? provenSignedAtomic : mostOwed(record)
   if (chargedAtomic > mostAtomic) {
     return refuse(`the gateway says ${chargedAtomic} was charged, at most ${mostAtomic} was signed`)
   }
@@ -181,12 +180,12 @@ export function correctChannel(
   if (chargedAtomic + reservedAtomic > highestAtomic) {
     return refuse(`the gateway reserves ${reservedAtomic} above what was signed`)
   }
-  const lowered = { ...record, settledAtomic: chargedAtomic, signedAtomic: highestAtomic }
-  if (mode === 'strict') return { kind: 'accepted', record: { ...lowered, pending: [] } }
-  const corrected =
-    chargedAtomic > settledAtomic
-      ? { ...raiseSettled(record, chargedAtomic), signedAtomic: highestAtomic }
-      : lowered
+  const known = { ...record, signedAtomic: highestAtomic }
+  if (mode === 'strict') {
+    return { kind: 'accepted', record: { ...known, settledAtomic: chargedAtomic, pending: [] } }
+  }
+  const lowest = { ...known, settledAtomic: least(settledAtomic, chargedAtomic) }
+  const corrected = raiseSettled(lowest, chargedAtomic)
   // What the gateway charged and reserves beyond our own calls is of calls that we forgot.
   const forgottenAtomic = chargedAtomic + reservedAtomic - mostOwed(corrected)
   if (forgottenAtomic <= 0n) return { kind: 'accepted', record: corrected }
@@ -211,7 +210,7 @@ export function raiseSettled(record: ChannelRecord, shownAtomic: bigint): Channe
   if (restAtomic <= 0n) return record
   const pending = record.pending.flatMap((call) => {
     if (!call.isLost) return [call]
-    const takenAtomic = restAtomic < call.amountAtomic ? restAtomic : call.amountAtomic
+    const takenAtomic = least(restAtomic, call.amountAtomic)
     restAtomic -= takenAtomic
     const amountAtomic = call.amountAtomic - takenAtomic
     return amountAtomic === 0n ? [] : [{ ...call, amountAtomic }]
@@ -227,6 +226,10 @@ export function areLostCallsOver(
 ): boolean {
   const lost = pending.filter(({ isLost }) => isLost)
   return lost.length > 0 && lost.every(({ sentAtMs }) => nowMs >= sentAtMs + longestCallMs)
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
 }
 
 function mostOwed({ settledAtomic, pending }: ChannelRecord): bigint {

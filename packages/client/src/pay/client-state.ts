@@ -74,7 +74,7 @@ function encodeState(totals: DayTotals, channels: ReadonlyMap<Hex, ChannelRecord
   const bytes = encodeUtf8(`${text}\n`)
   // What could not be read again must not take the place of what can.
   if (bytes.length > maxStateBytes) {
-    throw new ClientError('file-unwritable', { detail: `a state above ${maxStateBytes} bytes` })
+    throw new ClientError('file-unwritable')
   }
   return bytes
 }

@@ -47,8 +47,7 @@ export async function planDeposit(
     const started = startDeposit(live)
     try {
       await judgePayee(context, call)
-      await live.refresh()
-      await refreshOthers(context, live)
+      await refreshAll(context, live)
       const needed = missing(policy.topUpBelowAtomic)
       if (needed > 0n) return chooseDeposit(context, call, live, needed)
     } catch (error) {
@@ -100,23 +99,20 @@ export function judgeLocked(
   amountAtomic: bigint,
 ): void {
   const { maxLockedAtomic } = context.policy
-  const { balanceAtomic, settledAtomic } = live.record()
-  const elsewhere = othersOf(context, live).reduce((sum, other) => sum + lockedIn(other), 0n)
-  const lockedAtomic = balanceAtomic - settledAtomic + elsewhere + amountAtomic
+  const lockedAtomic = allOf(context, live).reduce(
+    (sum, each) => sum + lockedIn(each),
+    amountAtomic,
+  )
   if (lockedAtomic <= maxLockedAtomic) return
   throw new ClientError('deposit-above-limit', { detail: `${lockedAtomic} > ${maxLockedAtomic}` })
 }
 
-/** The other channels with this gateway: it chooses how many there are, by the terms that it names. */
-function othersOf({ state }: ChannelContext, live: LiveChannel): readonly ChannelRecord[] {
-  const { channelId, origin, network, config } = live.record()
+/** The channels with this gateway: it chooses how many there are, by the terms that it names. */
+function allOf({ state }: ChannelContext, live: LiveChannel): readonly ChannelRecord[] {
+  const { origin, network, config } = live.record()
   return [...state.channels.values()].filter(
-    (other) =>
-      other.channelId !== channelId &&
-      other.origin === origin &&
-      other.network === network &&
-      other.config.token === config.token &&
-      other.config.payer === config.payer,
+    (each) =>
+      each.origin === origin && each.network === network && each.config.token === config.token,
   )
 }
 
@@ -125,8 +121,8 @@ function lockedIn({ balanceAtomic, settledAtomic, deposit }: ChannelRecord): big
 }
 
 /** What was withdrawn since lies there no more. */
-async function refreshOthers(context: ChannelContext, live: LiveChannel): Promise<void> {
-  for (const other of othersOf(context, live)) {
-    if (lockedIn(other) > 0n) await refreshChannel(context, live.contracts, other.channelId)
+async function refreshAll(context: ChannelContext, live: LiveChannel): Promise<void> {
+  for (const { channelId } of allOf(context, live)) {
+    await refreshChannel(context, live.contracts, channelId)
   }
 }

@@ -105,8 +105,7 @@ export function judgeOffer(
   // A signature is only as narrow as its domain: the gateway must not choose it.
   if (asset.name !== offer.tokenName || asset.version !== offer.tokenVersion) {
     // Any text: in quotation marks it stays on its line.
-    const named = JSON.stringify([offer.tokenName, offer.tokenVersion])
-    return refuse('token-domain-mismatch', named)
+    return refuse('token-domain-mismatch', JSON.stringify([offer.tokenName, offer.tokenVersion]))
   }
   if (payTo !== 'any' && !payTo.has(offer.payTo)) return refuse('payee-not-allowed', offer.payTo)
   const mostAtomic = mostPerCall(limits, { origin, network: offer.network, asset: offer.asset })
