@@ -94,7 +94,7 @@ export type ChannelOptions = {
   readonly depositAtomic: bigint
   /** A call after which less than this is left brings a top-up with it; default 0: only one that does not fit. */
   readonly topUpBelowAtomic?: bigint
-  /** Most that lies in one channel and is not charged; default: twice the deposit. */
+  /** Most that lies in the channels of one token with one gateway and is not charged; default: twice the deposit. */
   readonly maxLockedAtomic?: bigint
   /** Most calls at once in one channel, however many the gateway allows; default 16. */
   readonly maxRunningCalls?: number

@@ -11,8 +11,10 @@ import {
   createChannelRecord,
   loseCall,
   nextCeiling,
+  raiseSettled,
   releaseCall,
   settleCall,
+  type CeilingMode,
   type ChannelRecord,
 } from '../src/pay/channel-record.ts'
 import { recoverSigner } from '../src/pay/recover-signer.ts'
@@ -66,6 +68,7 @@ function createGateway() {
       return { amountAtomic: amount, cumulativeAtomic: charged }
     },
     charged: () => charged,
+    reserved: sum,
   }
 }
 
@@ -74,7 +77,8 @@ test('for any order of calls, losses and answers, an honest gateway admits all a
     amount: fc.bigInt(1n, 100n),
     share: fc.integer({ min: 0, max: 100 }),
     fate: fc.constantFrom('settled', 'settled', 'lost', 'refused', 'unsent'),
-    waits: fc.boolean(),
+    waits: fc.constantFrom('no', 'charge', 'receipt'),
+    shown: fc.constantFrom('nothing', 'nothing', 'correction', 'claim'),
   })
   let admitted = 0
   const property = fc.property(fc.array(step, { minLength: 10, maxLength: 40 }), (steps) => {
@@ -82,7 +86,7 @@ test('for any order of calls, losses and answers, an honest gateway admits all a
     const ceilings = new Set<bigint>()
     const waiting: (() => void)[] = []
     let record = fresh
-    for (const [index, { amount, share, fate, waits }] of steps.entries()) {
+    for (const [index, { amount, share, fate, waits, shown }] of steps.entries()) {
       const id = `${index}`
       record = pay(record, id, amount)
       const ceiling = record.pending.at(-1)?.ceilingAtomic ?? 0n
@@ -93,13 +97,24 @@ test('for any order of calls, losses and answers, an honest gateway admits all a
       else {
         expect(gateway.admit(id, amount, ceiling)).toBe(true)
         admitted += 1
+        const charge = () => gateway.charge(id, (amount * BigInt(share)) / 100n)
+        const early = waits === 'receipt' ? charge() : undefined
         const end = (): void => {
-          const charge = gateway.charge(id, (amount * BigInt(share)) / 100n)
+          const told = early ?? charge()
           if (fate === 'lost') record = loseCall(record, id)
-          else record = accepted(settleCall(record, id, charge, false))
+          else record = accepted(settleCall(record, id, told, false))
         }
-        if (waits) waiting.push(end)
-        else end()
+        if (waits === 'no') end()
+        else waiting.push(end)
+      }
+      if (shown === 'claim') record = raiseSettled(record, gateway.charged())
+      if (shown === 'correction') {
+        const told = {
+          chargedAtomic: gateway.charged(),
+          reservedAtomic: gateway.reserved(),
+          provenSignedAtomic: 0n,
+        }
+        record = accepted(correctChannel(record, told, 'unique-ceiling', 0))
       }
       const pending = record.pending.reduce((sum, call) => sum + call.amountAtomic, 0n)
       expect(gateway.charged()).toBeGreaterThanOrEqual(record.settledAtomic)
@@ -130,6 +145,75 @@ test('a charge above the ceiling of its call, or a total above what is owed, is 
     kind: 'accepted',
     record,
   })
+})
+
+/** How much the next voucher for this amount adds to what can be taken. */
+function growthOf(record: ChannelRecord, amountAtomic: bigint, mode: CeilingMode): bigint {
+  return nextCeiling(record, amountAtomic, mode) - record.signedAtomic
+}
+
+test('what became of a lost call can be said once: no correction or claim makes a ceiling jump', () => {
+  const lost = loseCall(pay(fresh, 'lost', 100n), 'lost')
+  const correct = (record: ChannelRecord, chargedAtomic: bigint): ChannelRecord =>
+    accepted(
+      correctChannel(
+        record,
+        { chargedAtomic, reservedAtomic: 0n, provenSignedAtomic: 0n },
+        'unique-ceiling',
+        0,
+      ),
+    )
+  const corrected = correct(lost, 100n)
+  expect(corrected).toMatchObject({ settledAtomic: 100n, pending: [] })
+  expect(growthOf(corrected, 10n, 'unique-ceiling')).toBe(10n)
+  const claimed = raiseSettled(lost, 60n)
+  expect(claimed.settledAtomic).toBe(60n)
+  expect(claimed.pending).toMatchObject([{ id: 'lost', amountAtomic: 40n }])
+  expect(growthOf(claimed, 10n, 'unique-ceiling')).toBe(10n)
+  // A call that a gateway says to have forgotten is one more of those.
+  const reserved = accepted(
+    correctChannel(
+      releaseCall(lost, 'lost'),
+      { chargedAtomic: 0n, reservedAtomic: 100n, provenSignedAtomic: 0n },
+      'unique-ceiling',
+      0,
+    ),
+  )
+  expect(reserved.pending).toMatchObject([{ id: 'forgotten', amountAtomic: 100n }])
+  expect(growthOf(correct(reserved, 100n), 10n, 'unique-ceiling')).toBe(10n)
+})
+
+test('what a call under way may have been charged is left to its receipt', () => {
+  const both = pay(loseCall(pay(fresh, 'lost', 100n), 'lost'), 'running', 50n)
+  const raised = raiseSettled(both, 130n)
+  expect(raised.settledAtomic).toBe(80n)
+  expect(raised.pending).toMatchObject([
+    { id: 'lost', amountAtomic: 20n },
+    { id: 'running', amountAtomic: 50n },
+  ])
+  const charge = { amountAtomic: 30n, cumulativeAtomic: 130n }
+  expect(accepted(settleCall(raised, 'running', charge, false)).settledAtomic).toBe(110n)
+  // More than all of them: somebody else has signed it, or we forgot.
+  const forgotten = raiseSettled(both, 170n)
+  expect(forgotten.settledAtomic + 50n).toBe(170n)
+  expect(raiseSettled(fresh, 70n).settledAtomic).toBe(70n)
+  expect(raiseSettled(both, 0n)).toBe(both)
+})
+
+test('a total above all that was signed is refused, however many calls were lost', () => {
+  // One at a time, each with the ceiling that the refused one before it had.
+  let record = fresh
+  for (const id of ['a', 'b', 'c']) {
+    const ceilingAtomic = nextCeiling(record, 10n, 'strict')
+    const call = { id, ceilingAtomic, amountAtomic: 10n, sentAtMs: 0 }
+    record = addCall(record, call, undefined)
+    if (id !== 'c') record = loseCall(record, id)
+  }
+  expect(record.signedAtomic).toBe(10n)
+  const total = (cumulativeAtomic: bigint) =>
+    settleCall(record, 'c', { amountAtomic: 10n, cumulativeAtomic }, true)
+  expect(total(11n).kind).toBe('refused')
+  expect(accepted(total(10n)).settledAtomic).toBe(10n)
 })
 
 test('a correction is believed as far as our own signature or what is pending bears it out', () => {

@@ -127,6 +127,20 @@ test('refuses a channel that a key could be claimed from before a withdrawal end
   expect(seen).toEqual([])
 })
 
+test('terms that change with every call lock no more than one gateway may have', async () => {
+  let delay = 900
+  const { fetch, seen } = changeOffers((offer) => inExtra({ withdrawDelay: delay++ })(offer))
+  const key = fixture.network.createChannelPayer()
+  const paidFetch = createPayer(fixture, key, { channels, fetch })
+  const pay = (): Promise<unknown> => callOnce(paidFetch, fixture).catch((error: unknown) => error)
+  await Promise.all(Array.from({ length: 4 }, pay))
+  for (let call = 0; call < 2; call++) await pay()
+  // Each is another channel, and wants a deposit of 30,000.
+  expect(delay).toBeGreaterThan(905)
+  expect(seen.length).toBe(2)
+  expect(await refusalOf(callOnce(paidFetch, fixture))).toBe('deposit-above-limit')
+})
+
 const lies: readonly (readonly [string, (channelId: string) => Promise<Json>])[] = [
   ['more was charged than was signed', (channelId) => Promise.resolve(stateOf(channelId, '20000'))],
   ['of another channel', () => Promise.resolve(stateOf(`0x${'77'.repeat(32)}`, '1'))],

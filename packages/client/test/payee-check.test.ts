@@ -54,6 +54,17 @@ test('judges contracts, roles and announcements of a registry on a chain', needs
   expect(await refused({ minDelaySeconds: 3 })).toBe('payee-foreign')
   expect(await refused({ gatewayId: noBytes })).toBe('payee-foreign')
   expect(await refused({ trustsProposers: false })).toBe('withdraw-delay-too-long')
+  // The contracts of one operator have the same addresses everywhere: right on one chain is not right on another.
+  const other = 'eip155:8453'
+  const both = createPayeeCheck({
+    operators: [terms, { ...terms, network: other }],
+    readers: {
+      ...readers,
+      [other]: { ...honest, chainId: async () => 8453n, getCode: async () => '0x' },
+    },
+  })
+  await both(upto)
+  expect(await refusalOf(both({ ...upto, network: other }))).toBe('payee-foreign')
   const swapped = { kind: 'upto', settler: lower(addresses.authorizer) } as const
   expect(await refused({}, { ...payee, contract: swapped })).toBe('payee-foreign')
 

@@ -9,6 +9,7 @@ test.each([
   [64, ['verify', 'a', '--policy']],
   [64, ['verify', 'a', '--now', 'yesterday']],
   [64, ['verify', 'a', '--now', '2026-13-01T00:00:00Z']],
+  [64, ['verify', 'a', '--now', '2026-02-31T00:00:00Z']],
   [64, ['verify', 'a', '--nonce', '!']],
   [64, ['verify', 'a', '--prefix']],
   [64, ['inspect']],
@@ -38,6 +39,7 @@ test.each([
   [66, ['inspect', 'not/there.json']],
   [69, ['call', '--data', 'not/there', 'x']],
   [69, ['keys', 'list', '--data', 'not/there']],
+  [73, ['up', '--data', 'package.json', '--upstream', 'http://127.0.0.1:1/v1']],
 ])('wrong use exits with %i and says what to do: %j', async (code, args) => {
   const ended = await runInProcess(args)
   expect({ code: ended.code, out: ended.out }).toEqual({ code, out: '' })

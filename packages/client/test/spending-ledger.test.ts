@@ -95,3 +95,25 @@ test('a disk that fails stops all that would be signed after it', async () => {
   expect(await refusalOf(state.durable())).toBe('file-unwritable')
   expect(await refusalOf(state.durable())).toBe('file-unwritable')
 })
+
+test('a state that could not be read again is not written, and the old one stays', async () => {
+  let kept: Uint8Array | undefined
+  const state = await openClientState({
+    read: () => Promise.resolve(kept),
+    write: (bytes) => {
+      kept = bytes
+      return Promise.resolve()
+    },
+  })
+  state.totals.set('1 http://127.0.0.1 eip155:1 0x', 5n)
+  await state.durable()
+  const before = kept
+  for (let day = 0; day < 60_000; day++) {
+    state.totals.set(`${day} http://127.0.0.1 eip155:1 0x${'1'.repeat(40)}`, 5n)
+  }
+  expect(await refusalOf(state.durable())).toBe('file-unwritable')
+  expect(kept).toBe(before)
+  state.totals.clear()
+  await state.durable()
+  expect(kept).not.toBe(before)
+})

@@ -1,5 +1,13 @@
 /** Files that a payer must not lose: what a symbolic link points to is the file. */
-import { lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { addKey, readKeyAddresses } from '../src/charge-key/key-file.ts'
@@ -46,4 +54,16 @@ test('a new charge key comes into the file that a link points to', async () => {
   const second = await addKey(link)
   expect(await readKeyAddresses(place)).toEqual([first, second])
   expect(lstatSync(link).isSymbolicLink()).toBe(true)
+})
+
+test('a link to nothing, a folder, and a lock that cannot be made are named as what they are', async () => {
+  symlinkSync(place, link)
+  await expect(openStateFile(link)).rejects.toMatchObject({ code: 'file-unwritable' })
+  mkdirSync(place)
+  const state = await openStateFile(place)
+  await expect(state.read()).rejects.toThrow(/file-unreadable: .*is a folder/)
+  await state.close()
+  const other = join(folder, 'other')
+  mkdirSync(`${other}.lock`)
+  await expect(openStateFile(other)).rejects.toMatchObject({ code: 'file-unwritable' })
 })

@@ -52,7 +52,9 @@ async function ask(url: string, origin: string, fetch: UnderlyingFetch): Promise
   const response = await fetch(url, { redirect: 'error' }).catch((cause: unknown) => {
     throw unavailable(origin, cause)
   })
-  const body = await readBounded(response, maxAttestationBytes)
+  const body = await readBounded(response, maxAttestationBytes).catch((cause: unknown) => {
+    throw unavailable(origin, cause)
+  })
   if (response.status !== 200 || body === undefined) throw unavailable(`status ${response.status}`)
   return body
 }

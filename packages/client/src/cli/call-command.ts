@@ -1,9 +1,11 @@
 /** `countersign call`: one paid call from the command line, and its receipt. */
 import { decodeJson } from '@countersign/protocol/bytes/json-decode'
+import { describeError, ProtocolError } from '@countersign/protocol/errors'
+import { parsePolicy } from '@countersign/protocol/verify/policy'
 import { createAttestedFetch } from '../attested/attested-fetch.ts'
 import { createKeysetAttester } from '../attested/keyset-attester.ts'
 import { countersignFetch, type CountersignFetch } from '../countersign-fetch.ts'
-import { ClientError } from '../errors.ts'
+import { ClientError, ReceiptError } from '../errors.ts'
 import { createSealedFetch } from '../sealed/sealed-fetch.ts'
 import type { VerifiedReceipt } from '../receipt/verified-receipt.ts'
 import { isJsonMap } from '../pay/base64-json.ts'
@@ -28,7 +30,7 @@ import { commandName } from './command-name.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
 import { toPrintable, toPrintableText } from './printable.ts'
 import { withProgress } from './progress.ts'
-import { writeFileAs } from './read-file-bounded.ts'
+import { refuseUnwritable, writeFileAs } from './read-file-bounded.ts'
 import { formatVerdict } from './verdict-text.ts'
 import {
   policyPinHelp,
@@ -100,6 +102,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<Ex
   if (values.stream && values['no-stream']) {
     throw new UsageError('--stream and --no-stream exclude each other')
   }
+  if (values.out !== undefined) await refuseUnwritable(values.out)
   const target = await findTarget(values, context)
   try {
     return await callTarget(target, prompt, values, context)
@@ -132,16 +135,35 @@ async function callTarget(
   const response = await withProgress(err, `waiting for ${toPrintable(target.model)}`, answered)
   if (!response.ok) return failCall(response, context)
   const isWhole = await printAnswer(response, context)
-  const receipt = await withProgress(
-    err,
-    'waiting for the receipt',
-    target.fetch.receiptOf(response),
+  const judged = target.fetch.receiptOf(response)
+  const receipt = await withProgress(err, 'waiting for the receipt', judged).catch(
+    async (error: unknown) => {
+      if (error instanceof ReceiptError) await keepEvidence(error, response, values.out, context)
+      throw error
+    },
   )
-  const file = values.out ?? `${receipt.id.slice(0, shortIdCharacters)}.countersign.json`
+  const file = values.out ?? nameOf(receipt.id)
   await writeFileAs(file, receipt.bundle)
   report(receipt, file, context)
   if (context.interrupted.aborted) return exitCodes.interrupted
   return isWhole ? exitCodeOf(receipt.verdict) : exitCodes.unavailable
+}
+
+/** A receipt that does not belong to its call is what a payer has in hand against the gateway. */
+async function keepEvidence(
+  { bundle }: ReceiptError,
+  { headers }: Response,
+  out: string | undefined,
+  { terminal: { err } }: CommandContext,
+): Promise<void> {
+  // Only answers with an id of this form have a receipt.
+  const file = out ?? nameOf(headers.get('x-receipt-id') ?? '')
+  await writeFileAs(file, bundle)
+  err.write(`\nthe receipt is not what it has to be; kept as evidence: ${file}\n`)
+}
+
+function nameOf(id: string): string {
+  return `${id.slice(0, shortIdCharacters)}.countersign.json`
 }
 
 async function findTarget(
@@ -166,7 +188,7 @@ async function findTarget(
   const judgeEvidence = await readEvidenceVerifier(values['evidence-policy'], pins, now())
   const judged = {
     now,
-    policy: await readPolicy(values.policy, values['evidence-policy']),
+    policy: await readUsablePolicy(values.policy, values['evidence-policy']),
     ...(judgeEvidence === undefined ? {} : { judgeEvidence }),
   }
   const { attested, sealed } = values
@@ -182,6 +204,21 @@ async function findTarget(
     baseUrl,
     model,
     close,
+  }
+}
+
+/** Every receipt would be judged invalid by one that cannot be read, after its call was paid. */
+async function readUsablePolicy(
+  name: string | undefined,
+  evidencePolicy: string | undefined,
+): Promise<Uint8Array> {
+  const policy = await readPolicy(name, evidencePolicy)
+  try {
+    parsePolicy(policy)
+    return policy
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause
+    throw new UsageError(`--policy: ${describeError(cause)}`, { cause })
   }
 }
 
@@ -223,7 +260,9 @@ async function printAnswer(
 }
 
 async function failCall(response: Response, { terminal }: CommandContext): Promise<ExitCode> {
-  const body = (await readBounded(response, maxErrorBytes)) ?? new Uint8Array(0)
+  // One that breaks off says nothing more than its status.
+  const read = await readBounded(response, maxErrorBytes).catch(() => undefined)
+  const body = read ?? new Uint8Array(0)
   const { err } = terminal
   const id = response.headers.get('x-receipt-id')
   err.write(`${err.style('red', 'error')} ${response.status} ${describeProblem(body)}\n`)

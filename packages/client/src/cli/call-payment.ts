@@ -74,6 +74,7 @@ export type CallPayment = {
 }
 
 const defaultDepositAtomic = 100_000n
+const apiKeyForm = /^[\x21-\x7e]{1,4096}$/
 
 /**
  * Reads keys and files.
@@ -89,6 +90,8 @@ export async function openCallPayment(
   const isMetered = checkTogether(values)
   const apiKey = values['api-key'] ?? context.environment['COUNTERSIGN_API_KEY']
   if (apiKey !== undefined && !isMetered && values.keystore === undefined) {
+    // Its characters go into a header; a variable that is set to nothing is no key.
+    if (!apiKeyForm.test(apiKey)) throw new UsageError('the API key is no key')
     return { options: { apiKey }, close: () => Promise.resolve() }
   }
   const { attestKeyset, isAsked } = attestation

@@ -64,7 +64,10 @@ export function onlyPositional(positionals: readonly string[], what: string): st
 /** A time in UTC, milliseconds since the Unix epoch. */
 export function parseUtcTime(option: string, text: string): number {
   const timeMs = utcTime.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(timeMs)) {
+  // 31 February would be 3 March.
+  const isDay =
+    !Number.isNaN(timeMs) && text.startsWith(new Date(timeMs).toISOString().slice(0, 10))
+  if (!isDay) {
     throw new UsageError(`${option} takes a time like 2026-11-21T12:00:00Z, not ${text}`)
   }
   return timeMs

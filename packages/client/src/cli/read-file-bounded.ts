@@ -1,6 +1,7 @@
 /** Files that the person at the command line names. */
 import { createReadStream } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { access, stat, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { ClientError } from '../errors.ts'
 
 /** Most bytes of a request or response that is compared with a receipt. */
@@ -30,6 +31,23 @@ export async function readFileBounded(path: string, limitBytes: number): Promise
 export async function writeFileAs(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await writeFile(path, bytes)
+  } catch (cause) {
+    throw new ClientError('file-unwritable', { detail: reasonOf(path, cause), cause })
+  }
+}
+
+/**
+ * Refuses the name of a folder, and one in a folder that is not there: before something is bought that has to be written.
+ *
+ * @throws ClientError `file-unwritable`.
+ */
+export async function refuseUnwritable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory() === true) {
+    throw new ClientError('file-unwritable', { detail: `${path} is a folder` })
+  }
+  try {
+    await access(dirname(path))
   } catch (cause) {
     throw new ClientError('file-unwritable', { detail: reasonOf(path, cause), cause })
   }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
 import { exitCodes, type ExitCode } from './exit-codes.ts'
+import { toPrintableText } from './printable.ts'
 import type { Terminal } from './terminal.ts'
 
 type CommandEntry = { readonly name: string; readonly summary: string; load(): Promise<Command> }
@@ -140,16 +141,17 @@ function explain(error: unknown, name: string, terminal: Terminal): ExitCode {
     return refuseUsage(error.message, `countersign ${name} --help`, terminal)
   }
   if (error instanceof ClientError) {
-    err.write(`${err.style('red', 'error')} ${error.message}\n`)
+    // Its detail can hold what a gateway or a node said.
+    err.write(`${err.style('red', 'error')} ${toPrintableText(error.message)}\n`)
     return codeOfError.get(error.code) ?? exitCodes.unavailable
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  err.write(`${err.style('red', 'internal error')} ${text}\n`)
+  err.write(`${err.style('red', 'internal error')} ${toPrintableText(text)}\n`)
   return exitCodes.internal
 }
 
 function refuseUsage(message: string, help: string, { err }: Terminal): ExitCode {
-  err.write(`${err.style('red', 'usage')} ${message}\ntry: ${help}\n`)
+  err.write(`${err.style('red', 'usage')} ${toPrintableText(message)}\ntry: ${help}\n`)
   return exitCodes.usage
 }
 

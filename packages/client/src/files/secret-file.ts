@@ -74,7 +74,11 @@ export async function readSecretFile(
   limitBytes: number,
 ): Promise<Uint8Array | undefined> {
   try {
-    const { mode, size } = await stat(path)
+    const stats = await stat(path)
+    if (stats.isDirectory()) {
+      throw new ClientError('file-unreadable', { detail: `${path} is a folder` })
+    }
+    const { mode, size } = stats
     if (process.platform !== 'win32' && (mode & othersMask) !== 0) {
       throw new ClientError('state-malformed', {
         detail: `${path} can be read by others: chmod 600`,

@@ -1,10 +1,13 @@
 /** What a payer must not forget, in a file: written whole, read whole, used by one process at a time. Needs Node 24. */
-import { mkdir } from 'node:fs/promises'
+import { lstat, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ClientError } from '../errors.ts'
 import { maxStateBytes, type StateStore } from '../pay/client-state.ts'
 import { followLinks, readSecretFile, replaceSecretFile } from './secret-file.ts'
+
+/** SQLITE_BUSY */
+const busyCode = 5
 
 /** A file that this process holds. */
 export type StateFile = StateStore & {
@@ -48,7 +51,11 @@ export async function openStateFile(given: string): Promise<StateFile> {
 async function placeOf(path: string): Promise<string> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    return await followLinks(path)
+    const place = await followLinks(path)
+    // The first write would take the place of a link to nothing, and its end would be another payer.
+    const found = await lstat(place).catch(() => undefined)
+    if (found?.isSymbolicLink() === true) throw new Error('a link to nothing')
+    return place
   } catch (cause) {
     throw new ClientError('file-unwritable', { detail: path, cause })
   }
@@ -65,6 +72,8 @@ function takeLock(lockPath: string, path: string): DatabaseSync {
     return database
   } catch (cause) {
     database?.close()
-    throw new ClientError('state-in-use', { detail: path, cause })
+    const isHeld = cause instanceof Error && 'errcode' in cause && cause.errcode === busyCode
+    if (isHeld) throw new ClientError('state-in-use', { detail: path, cause })
+    throw new ClientError('file-unwritable', { detail: lockPath, cause })
   }
 }

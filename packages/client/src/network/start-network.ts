@@ -65,11 +65,13 @@ const inherited = ['PATH', 'HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'COUNT
 /**
  * Starts a network, or continues the one of this folder.
  *
- * @throws ClientError `network-running`, `program-missing`, `program-failed`, `state-malformed`.
+ * @throws ClientError `file-unwritable`, `network-running`, `program-missing`, `program-failed`, `state-malformed`.
  */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const { dataDir, upstream } = options
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new ClientError('file-unwritable', { detail: dataDir, cause })
+  })
   if (await isRunning(dataDir)) throw new ClientError('network-running', { detail: dataDir })
   const keys = await prepareNetworkKeys(dataDir)
   const chain = await startChain(options, keys)

@@ -11,7 +11,7 @@ import {
   readChannelOnChain,
   type ChannelContracts,
 } from './channel-contracts.ts'
-import { createChannelRecord, type ChannelRecord } from './channel-record.ts'
+import { createChannelRecord, raiseSettled, type ChannelRecord } from './channel-record.ts'
 import type { ChannelToken } from './channel-voucher.ts'
 import type { ClientState } from './client-state.ts'
 import type { PaymentTerms } from './payment-header.ts'
@@ -25,7 +25,7 @@ export type ChannelPolicy = {
   readonly depositAtomic: bigint
   /** A call after which less than this is left brings a top-up with it; 0: only one that does not fit. */
   readonly topUpBelowAtomic: bigint
-  /** Most that lies in one channel and is not charged. */
+  /** Most that lies in the channels of one token with one gateway and is not charged. */
   readonly maxLockedAtomic: bigint
   /** Most calls at once in one channel, however many the gateway allows. */
   readonly maxRunningCalls: number
@@ -159,15 +159,11 @@ export function refuseStopped({ stopped, withdrawingAtomic }: ChannelRecord): vo
 }
 
 function createLive(
-  { state, readerOf, now }: ChannelContext,
+  context: ChannelContext,
   channelId: Hex,
   contracts: ChannelContracts,
 ): LiveChannel {
-  function record(): ChannelRecord {
-    const found = state.channels.get(channelId)
-    if (found === undefined) throw new Error('a channel without a record')
-    return found
-  }
+  const { state } = context
   return {
     channelId,
     gate: createCallGate(),
@@ -175,30 +171,42 @@ function createLive(
     running: new Map(),
     deposit: undefined,
     opened: undefined,
-    record,
+    record: () => recordOf(state, channelId),
     put: (next) => void state.channels.set(channelId, next),
-    refresh: async () => {
-      const { network, config, deposit } = record()
-      const reader = readerOf(network)
-      const isUsed =
-        deposit !== undefined &&
-        (await isDepositUsed(reader, config.token, config.payer, { channelId, ...deposit }))
-      const { withdrawRequestedAtSeconds: _, ...view } = await readChannelOnChain(
-        reader,
-        contracts,
-        channelId,
-      )
-      const before = record()
-      // Nothing below what is claimed can be owed.
-      const settledAtomic = largest(view.claimedAtomic, before.settledAtomic)
-      const next = { ...before, ...view, settledAtomic }
-      const isExpired =
-        deposit !== undefined &&
-        BigInt(Math.floor((now() - expirySlackMs) / 1000)) > deposit.validBeforeSeconds
-      const isOver = before.deposit?.salt === deposit?.salt && (isUsed || isExpired)
-      state.channels.set(channelId, isOver ? { ...next, deposit: undefined } : next)
-    },
+    refresh: () => refreshChannel(context, contracts, channelId),
   }
+}
+
+/** Reads a channel from the chain: the balance, and whether a deposit under way is there. @throws ClientError `chain-…`. */
+export async function refreshChannel(
+  { state, readerOf, now }: ChannelContext,
+  contracts: ChannelContracts,
+  channelId: Hex,
+): Promise<void> {
+  const { network, config, deposit } = recordOf(state, channelId)
+  const reader = readerOf(network)
+  const isUsed =
+    deposit !== undefined &&
+    (await isDepositUsed(reader, config.token, config.payer, { channelId, ...deposit }))
+  const { withdrawRequestedAtSeconds: _, ...view } = await readChannelOnChain(
+    reader,
+    contracts,
+    channelId,
+  )
+  const before = recordOf(state, channelId)
+  // Nothing below what is claimed can be owed.
+  const next = raiseSettled({ ...before, ...view }, view.claimedAtomic)
+  const isExpired =
+    deposit !== undefined &&
+    BigInt(Math.floor((now() - expirySlackMs) / 1000)) > deposit.validBeforeSeconds
+  const isOver = before.deposit?.salt === deposit?.salt && (isUsed || isExpired)
+  state.channels.set(channelId, isOver ? { ...next, deposit: undefined } : next)
+}
+
+function recordOf({ channels }: ClientState, channelId: Hex): ChannelRecord {
+  const found = channels.get(channelId)
+  if (found === undefined) throw new Error('a channel without a record')
+  return found
 }
 
 /** The larger of two amounts. */

@@ -32,7 +32,7 @@ import {
 import { signChannelPayload } from './channel-voucher.ts'
 import { encodePaymentHeader, uniqueCeilingMembers } from './payment-header.ts'
 import type { ChannelOffer } from './payment-required.ts'
-import { planDeposit } from './plan-deposit.ts'
+import { judgeLocked, planDeposit } from './plan-deposit.ts'
 import { readCorrection } from './read-correction.ts'
 
 /** A voucher, with a deposit or without, for one call. */
@@ -134,11 +134,12 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       const live = book.get(channelId)
       const correction = readCorrection(offer.json, live.record(), live.contracts)
       if (correction === undefined) return false
+      // Refused, it explains nothing of what the chain shows.
+      live.put(releaseCall(live.record(), callId))
       await live.refresh()
-      const record = releaseCall(live.record(), callId)
+      const record = live.record()
       // Whoever lost its memory can sign the very ceiling that it signed before.
-      const isFirst = live.running.get(callId)?.isFirst === true
-      const known = isFirst ? { ...record, signedAtomic: 0n } : record
+      const known = live.running.get(callId)?.isFirst ? { ...record, signedAtomic: 0n } : record
       const judged = correctChannel(known, correction, modeOf(offer, policy), now())
       if (judged.kind === 'refused') {
         stop(live, judged)
@@ -187,14 +188,19 @@ async function signInTurn(
 }
 
 function reserveCeiling(
-  { ledger, policy, now }: ChannelContext,
+  context: ChannelContext,
   { origin, terms: { offer } }: ChannelCall,
   live: LiveChannel,
   callId: string,
   deposit: PendingDeposit | undefined,
 ): bigint {
+  const { ledger, policy, now } = context
   const record = live.record()
   refuseStopped(record)
+  // Another channel may have taken a deposit since this one was chosen.
+  if (deposit !== undefined && record.deposit === undefined) {
+    judgeLocked(context, live, deposit.amountAtomic)
+  }
   const { amountAtomic, network, asset } = offer
   const ceilingAtomic = nextCeiling(record, amountAtomic, modeOf(offer, policy))
   const availableThen = availableAtomic(record) + (deposit?.amountAtomic ?? 0n)

@@ -143,7 +143,8 @@ export function settleCall(
   }
   const rest = releaseCall(record, id)
   const settledAtomic = record.settledAtomic + charge.amountAtomic
-  const mostAtomic = settledAtomic + sumOf(rest.pending)
+  // Calls one at a time may have been signed under the same ceiling: all of them together cost no more than that.
+  const mostAtomic = least(mostOwed(rest) + charge.amountAtomic, record.signedAtomic)
   if (charge.cumulativeAtomic > mostAtomic) {
     return refuse(
       `the channel was charged ${charge.cumulativeAtomic}, at most ${mostAtomic} is owed`,
@@ -166,9 +167,9 @@ export function correctChannel(
   nowMs: number,
 ): Judged {
   const { chargedAtomic, reservedAtomic, provenSignedAtomic } = correction
-  const { settledAtomic, signedAtomic, pending, claimedAtomic } = record
+  const { settledAtomic, signedAtomic, claimedAtomic } = record
   const isForgotten = provenSignedAtomic > signedAtomic
-  const mostAtomic = isForgotten ? provenSignedAtomic : settledAtomic + sumOf(pending)
+  const mostAtomic = isForgotten ? provenSignedAtomic : mostOwed(record)
   if (chargedAtomic > mostAtomic) {
     return refuse(`the gateway says ${chargedAtomic} was charged, at most ${mostAtomic} was signed`)
   }
@@ -179,10 +180,14 @@ export function correctChannel(
   if (chargedAtomic + reservedAtomic > highestAtomic) {
     return refuse(`the gateway reserves ${reservedAtomic} above what was signed`)
   }
-  const corrected = { ...record, settledAtomic: chargedAtomic, signedAtomic: highestAtomic }
-  if (mode === 'strict') return { kind: 'accepted', record: { ...corrected, pending: [] } }
-  // What the gateway reserves beyond our own calls is of calls that we forgot.
-  const forgottenAtomic = reservedAtomic - sumOf(pending)
+  const known = { ...record, signedAtomic: highestAtomic }
+  if (mode === 'strict') {
+    return { kind: 'accepted', record: { ...known, settledAtomic: chargedAtomic, pending: [] } }
+  }
+  const lowest = { ...known, settledAtomic: least(settledAtomic, chargedAtomic) }
+  const corrected = raiseSettled(lowest, chargedAtomic)
+  // What the gateway charged and reserves beyond our own calls is of calls that we forgot.
+  const forgottenAtomic = chargedAtomic + reservedAtomic - mostOwed(corrected)
   if (forgottenAtomic <= 0n) return { kind: 'accepted', record: corrected }
   const forgotten = {
     id: 'forgotten',
@@ -191,7 +196,26 @@ export function correctChannel(
     sentAtMs: nowMs,
     isLost: true,
   }
-  return { kind: 'accepted', record: { ...corrected, pending: [...pending, forgotten] } }
+  return { kind: 'accepted', record: { ...corrected, pending: [...corrected.pending, forgotten] } }
+}
+
+/**
+ * A claim, or the gateway, shows that C is at least this. What calls under way can explain is left to their receipts; the
+ * rest is taken off the lost calls, so that none of them is paid for twice.
+ */
+export function raiseSettled(record: ChannelRecord, shownAtomic: bigint): ChannelRecord {
+  const running = record.pending.filter(({ isLost }) => !isLost)
+  const settledAtomic = shownAtomic - sumOf(running)
+  let restAtomic = settledAtomic - record.settledAtomic
+  if (restAtomic <= 0n) return record
+  const pending = record.pending.flatMap((call) => {
+    if (!call.isLost) return [call]
+    const takenAtomic = least(restAtomic, call.amountAtomic)
+    restAtomic -= takenAtomic
+    const amountAtomic = call.amountAtomic - takenAtomic
+    return amountAtomic === 0n ? [] : [{ ...call, amountAtomic }]
+  })
+  return { ...record, pending, settledAtomic }
 }
 
 /** Whether all calls that were lost are over, because the time that a call may take has passed. */
@@ -202,6 +226,14 @@ export function areLostCallsOver(
 ): boolean {
   const lost = pending.filter(({ isLost }) => isLost)
   return lost.length > 0 && lost.every(({ sentAtMs }) => nowMs >= sentAtMs + longestCallMs)
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
+
+function mostOwed({ settledAtomic, pending }: ChannelRecord): bigint {
+  return settledAtomic + sumOf(pending)
 }
 
 function sumOf(pending: readonly PendingCall[]): bigint {

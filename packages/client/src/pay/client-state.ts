@@ -71,7 +71,12 @@ function encodeState(totals: DayTotals, channels: ReadonlyMap<Hex, ChannelRecord
   const text = JSON.stringify(json, (_, value: unknown) =>
     typeof value === 'bigint' ? `${value}` : value,
   )
-  return encodeUtf8(`${text}\n`)
+  const bytes = encodeUtf8(`${text}\n`)
+  // What could not be read again must not take the place of what can.
+  if (bytes.length > maxStateBytes) {
+    throw new ClientError('file-unwritable')
+  }
+  return bytes
 }
 
 function decodeState(bytes: Uint8Array): Pick<ClientState, 'totals' | 'channels'> {

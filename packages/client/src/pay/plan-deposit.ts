@@ -4,6 +4,7 @@ import { ClientError } from '../errors.ts'
 import {
   judgePayee,
   largest,
+  refreshChannel,
   type ChannelCall,
   type ChannelContext,
   type LiveChannel,
@@ -12,6 +13,7 @@ import {
   availableAtomic,
   nextCeiling,
   type CeilingMode,
+  type ChannelRecord,
   type PendingDeposit,
 } from './channel-record.ts'
 
@@ -45,7 +47,7 @@ export async function planDeposit(
     const started = startDeposit(live)
     try {
       await judgePayee(context, call)
-      await live.refresh()
+      await refreshAll(context, live)
       const needed = missing(policy.topUpBelowAtomic)
       if (needed > 0n) return chooseDeposit(context, call, live, needed)
     } catch (error) {
@@ -75,21 +77,52 @@ function startDeposit(live: LiveChannel): NonNullable<LiveChannel['deposit']> {
 }
 
 function chooseDeposit(
-  { policy, now, random }: ChannelContext,
+  context: ChannelContext,
   { terms: { offer } }: ChannelCall,
   live: LiveChannel,
   needed: bigint,
 ): PendingDeposit {
+  const { policy, now, random } = context
   const record = live.record()
   // One that was signed may be on its way: a second one beside it would be twice the money.
   if (record.deposit !== undefined) return record.deposit
-  const { depositAtomic, maxLockedAtomic } = policy
-  const amountAtomic = largest(depositAtomic, largest(offer.minDepositAtomic, needed))
-  const lockedAtomic = record.balanceAtomic - record.settledAtomic + amountAtomic
-  if (lockedAtomic > maxLockedAtomic) {
-    const detail = `${lockedAtomic} > ${maxLockedAtomic}`
-    throw new ClientError('deposit-above-limit', { detail })
-  }
+  const amountAtomic = largest(policy.depositAtomic, largest(offer.minDepositAtomic, needed))
+  judgeLocked(context, live, amountAtomic)
   const validBeforeSeconds = BigInt(Math.floor(now() / 1000)) + lifetimeSeconds
   return { amountAtomic, salt: `0x${toHex(random(32))}`, validBeforeSeconds }
+}
+
+/** @throws ClientError `deposit-above-limit` when so much more would lie with this gateway than may. */
+export function judgeLocked(
+  context: ChannelContext,
+  live: LiveChannel,
+  amountAtomic: bigint,
+): void {
+  const { maxLockedAtomic } = context.policy
+  const lockedAtomic = allOf(context, live).reduce(
+    (sum, each) => sum + lockedIn(each),
+    amountAtomic,
+  )
+  if (lockedAtomic <= maxLockedAtomic) return
+  throw new ClientError('deposit-above-limit', { detail: `${lockedAtomic} > ${maxLockedAtomic}` })
+}
+
+/** The channels with this gateway: it chooses how many there are, by the terms that it names. */
+function allOf({ state }: ChannelContext, live: LiveChannel): readonly ChannelRecord[] {
+  const { origin, network, config } = live.record()
+  return [...state.channels.values()].filter(
+    (each) =>
+      each.origin === origin && each.network === network && each.config.token === config.token,
+  )
+}
+
+function lockedIn({ balanceAtomic, settledAtomic, deposit }: ChannelRecord): bigint {
+  return largest(balanceAtomic - settledAtomic, 0n) + (deposit?.amountAtomic ?? 0n)
+}
+
+/** What was withdrawn since lies there no more. */
+async function refreshAll(context: ChannelContext, live: LiveChannel): Promise<void> {
+  for (const { channelId } of allOf(context, live)) {
+    await refreshChannel(context, live.contracts, channelId)
+  }
 }

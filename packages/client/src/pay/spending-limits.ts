@@ -104,7 +104,8 @@ export function judgeOffer(
   if (asset === undefined) return refuse('asset-not-allowed', `${offer.asset} on ${offer.network}`)
   // A signature is only as narrow as its domain: the gateway must not choose it.
   if (asset.name !== offer.tokenName || asset.version !== offer.tokenVersion) {
-    return refuse('token-domain-mismatch', `${offer.tokenName} ${offer.tokenVersion}`)
+    // Any text: in quotation marks it stays on its line.
+    return refuse('token-domain-mismatch', JSON.stringify([offer.tokenName, offer.tokenVersion]))
   }
   if (payTo !== 'any' && !payTo.has(offer.payTo)) return refuse('payee-not-allowed', offer.payTo)
   const mostAtomic = mostPerCall(limits, { origin, network: offer.network, asset: offer.asset })

@@ -57,19 +57,20 @@ const defaultUptoAgeMs = 60_000
 export function createPayeeCheck(options: PayeeCheckOptions): PayeeCheck {
   const { operators, readers, uptoAgeMs = defaultUptoAgeMs, now = Date.now } = options
   const plans = operators.map(planAddresses)
-  // Owned here: when a settler was last found right.
-  const judgedAtMs = new Map<Hex, number>()
+  // Owned here: when a settler was last found right. On another network the same address is another contract.
+  const judgedAtMs = new Map<string, number>()
   return async (payee) => {
     const planned = findPlan(plans, payee)
     const { network, contract } = payee
     const own = readersOf(readers, network)
+    const key = `${network} ${contract.kind === 'upto' ? contract.settler : ''}`
     if (contract.kind === 'upto') {
-      const lastMs = judgedAtMs.get(contract.settler)
+      const lastMs = judgedAtMs.get(key)
       if (lastMs !== undefined && now() - lastMs < uptoAgeMs) return
     } else judgeDelay(planned.operator, contract.withdrawDelaySeconds)
     // One that is right and one that lies differ: then nothing is signed.
     await Promise.all(own.map((reader) => judgeOnChain(reader, planned, payee)))
-    if (contract.kind === 'upto') judgedAtMs.set(contract.settler, now())
+    if (contract.kind === 'upto') judgedAtMs.set(key, now())
   }
 }
 
