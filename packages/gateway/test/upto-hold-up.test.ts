@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { DurableLedger } from '../src/payment/ledger/durable-ledger.ts'
 import { stepUptoSettlements } from '../src/payment/upto/settle-upto.ts'
 import type { UptoSettlement } from '../src/payment/upto/upto-settlement.ts'
+import { until } from '../../../test/attacks/waiting.ts'
 import { lower } from './payment/channel-payer.ts'
 import { startUptoPlace, type UptoPlace } from './payment/upto-place.ts'
 
@@ -123,6 +124,8 @@ test('a transaction that moved nothing, and whose fate the node refuses to tell,
   await place.charge(ledger, { nonce: 4001n, amountAtomic: 1n })
   await stepUptoSettlements(whole)
   const [first] = ledger.state.transactions.values()
+  if (first === undefined) throw new Error('nothing was sent')
+  expect(await until(async () => (await whole.findReceipt(first.hash)) !== undefined)).toBe(true)
   await place.charge(ledger, { nonce: 4002n, amountAtomic: 1n })
   const refusal = refuse('block range is too large')
   const settlement: UptoSettlement = {
@@ -130,7 +133,7 @@ test('a transaction that moved nothing, and whose fate the node refuses to tell,
     findUse: () => Promise.reject(refusal),
     findReceipt: async (hash) => {
       const receipt = await whole.findReceipt(hash)
-      return receipt === undefined || hash !== first?.hash ? receipt : { ...receipt, logs: [] }
+      return receipt === undefined || hash !== first.hash ? receipt : { ...receipt, logs: [] }
     },
   }
   await expect(stepUptoSettlements(settlement)).rejects.toBe(refusal)
