@@ -112,13 +112,16 @@ test.each([
   ['no query', '?alt=sse', relay((url) => url.replace('?alt=sse', ''))],
   ['a query of somebody else', '', relay((url) => `${url}?alt=sse`)],
   ['another status', '', relay((url) => url, 203)],
-])('a receipt of a call with %s is an error, though the bodies are the same', async (_, query, fetch) => {
-  gateway.behaviour.offer = null
-  const verifying = countersignFetch({ baseUrl: gateway.url, fetch })
-  const response = await verifying(`${gateway.url}/chat/completions${query}`, post(true))
-  await response.text()
-  expect(await refusalOf(verifying.receiptOf(response))).toBe('receipt-call-mismatch')
-})
+])(
+  'a receipt of a call with %s is an error, though the bodies are the same',
+  async (_, query, fetch) => {
+    gateway.behaviour.offer = null
+    const verifying = countersignFetch({ baseUrl: gateway.url, fetch })
+    const response = await verifying(`${gateway.url}/chat/completions${query}`, post(true))
+    await response.text()
+    expect(await refusalOf(verifying.receiptOf(response))).toBe('receipt-call-mismatch')
+  },
+)
 
 test('a receipt of a call with a query is of this call', async () => {
   gateway.behaviour.offer = null
