@@ -252,3 +252,23 @@ test('the command line speaks to attested keys only', async () => {
   expect(bad.err).toContain('tls-key-not-attested')
   expect(bad.code).toBe(69)
 })
+
+test('a stream that breaks off ends in no orderly close of an HTTP/1.0 caller', async () => {
+  const body = createChatBody({ model: 'hostile-reset', stream: true })
+  const socket = connectTls({ ...addressOf(gateway), rejectUnauthorized: false })
+  const seen: string[] = []
+  socket.on('data', (bytes: Buffer) => seen.push(bytes.toString('latin1')))
+  for (const event of ['end', 'error']) socket.on(event, () => seen.push(event))
+  socket.write(`POST /v1/chat/completions HTTP/1.0\r\ncontent-length: ${body.length}\r\n\r\n`)
+  socket.write(body)
+  await new Promise((resolve) => socket.once('close', resolve))
+  const answer = seen.join('')
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+  // Neither chunks nor a length say where the body ends: an orderly close would be its end.
+  expect(seen.at(-1)).toBe('error')
+  // The process lives.
+  const sdk = countersignFetch({ baseUrl: `${gateway.url}/v1`, fetch: attested() })
+  const response = await sdk(`${gateway.url}/v1/chat/completions`, call)
+  await response.text()
+  expect((await sdk.receiptOf(response)).verdict.verdict).toBe('valid')
+})

@@ -53,21 +53,21 @@ class Reader:
 
     def fields(self):
         found, start = [], self.position
-        while True:
-            name = self.text()
-            demand(self.position - start <= SECTION_BYTES, "sealed-malformed")
-            if name == "":
-                return found
-            value = self.text()
-            demand(NAME.fullmatch(name) and VALUE.fullmatch(value), "sealed-malformed")
-            found.append([name, value])
+        try:
+            while True:
+                name = self.text()
+                demand(self.position - start <= SECTION_BYTES, "sealed-malformed")
+                if name == "":
+                    return found
+                value = self.text()
+                demand(NAME.fullmatch(name) and VALUE.fullmatch(value), "sealed-malformed")
+                found.append([name, value])
+        except Cut:
+            demand(len(self.data) - start <= SECTION_BYTES, "sealed-malformed")
+            raise
 
     def content(self):
-        found = []
-        while piece := self.piece():
-            found.append(piece)
-            demand(len(found) <= MOST_PIECES, "sealed-malformed")
-        return b"".join(found)
+        return list(iter(self.piece, b""))
 
     def end(self):
         demand(self.position == len(self.data), "sealed-malformed")
@@ -135,10 +135,10 @@ def parse_request(data):
     except Cut:
         raise Refusal("sealed-malformed") from None
     reader.end()
-    demand(not trailers, "sealed-malformed")
+    demand(not trailers and len(content) <= MOST_PIECES, "sealed-malformed")
     demand(all(re.fullmatch(form, part) for form, part in zip(REQUEST_FORMS, control)), "sealed-malformed")
     method, _, authority, path = control
-    return {"method": method, "path": path, "authority": authority, "fields": fields, "content": content}
+    return {"method": method, "path": path, "authority": authority, "fields": fields, "content": b"".join(content)}
 
 def parse_answer(data):
     """SE4.2"""
@@ -151,7 +151,7 @@ def parse_answer(data):
     except Cut:
         raise Refusal("sealed-truncated") from None
     reader.end()
-    return {"status": status, "fields": fields, "content": content, "trailers": trailers}
+    return {"status": status, "fields": fields, "content": b"".join(content), "trailers": trailers}
 
 def open_request(body, private):
     """SE2.1"""

@@ -118,6 +118,9 @@ async function judgeReceipt(
   const { policy, judgeEvidence, now, means } = settings
   const context = {
     id: location.id,
+    method: request.method,
+    url: request.url,
+    status: response.status,
     request: request.body,
     nonce,
     body,

@@ -49,6 +49,7 @@ const table = {
   'program-failed': ['later', 'a program of the network ended'],
   'program-missing': ['fix', 'a program of the network is not installed'],
   'receipt-bill-wrong': ['stop', 'the charge is not what the stated use costs by the stated rates'],
+  'receipt-call-mismatch': ['stop', 'the receipt states another path, query, method or status'],
   'receipt-id-mismatch': ['stop', 'the receipt is for another call'],
   'receipt-missing': ['stop', 'the answer names no receipt'],
   'receipt-payment-mismatch': ['stop', 'the receipt charges something else than what was paid'],

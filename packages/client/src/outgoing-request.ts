@@ -39,9 +39,9 @@ export async function readRequest(
   }
 }
 
-/** The hash that a payment for this request is bound to. */
+/** The hash that a payment for this request is bound to; the query is no part of it (spec/payment.md PA4.2). */
 export function hashOutgoing({ method, url, body }: OutgoingRequest): Uint8Array {
-  return hashRequest(method, `${url.pathname}${url.search}`, sha256(body))
+  return hashRequest(method, url.pathname, sha256(body))
 }
 
 /** The `model` of a JSON body, or empty: offers are remembered for each model. */

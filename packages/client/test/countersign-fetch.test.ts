@@ -76,47 +76,55 @@ test('it can stand in the place of the global fetch, and then calls what stood t
   await expect.poll(() => receipts.map(({ verdict }) => verdict.verdict)).toEqual(['valid'])
 })
 
-test('a payment is signed by the account and bound to the very request', async () => {
-  const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url, now: () => 1_800_000_000_999 })
-  await (await fetch(`${gateway.url}/chat/completions`, post(true))).text()
-  const paid = gateway.seen[1]
-  const { authorization, signature } = present(paid?.payment, 'payment').payload
-  const { info } = present(paid?.payment, 'payment').extensions['countersign-request']
-  const requestHash = hashRequest(
-    'POST',
-    '/v1/chat/completions',
-    sha256(Uint8Array.from(paid?.body ?? [])),
-  )
-  expect(info).toMatchObject({ version: 1, requestHash: toHex(requestHash) })
-  const salt = present(fromHex(info.salt), 'salt in hex')
-  expect(authorization.nonce).toBe(`0x${toHex(createPaymentNonce(requestHash, salt))}`)
-  expect(authorization.validBefore).toBe('1800000120')
-  const signer = await recoverTypedDataAddress({
-    domain: { name: 'USDC', version: '2', chainId: 84_532, verifyingContract: testOffer.asset },
-    types: {
-      TransferWithAuthorization: [
-        { name: 'from', type: 'address' },
-        { name: 'to', type: 'address' },
-        { name: 'value', type: 'uint256' },
-        { name: 'validAfter', type: 'uint256' },
-        { name: 'validBefore', type: 'uint256' },
-        { name: 'nonce', type: 'bytes32' },
-      ],
-    },
-    primaryType: 'TransferWithAuthorization',
-    message: {
-      from: account.address,
-      to: testOffer.payTo,
-      value: 10_000n,
-      validAfter: 0n,
-      validBefore: 1_800_000_120n,
-      nonce: hex(authorization.nonce),
-    },
-    signature,
-  })
-  expect(signer).toBe(account.address)
-  expect(authorization.from).toBe(account.address)
-})
+// A query is not part of what is bound (spec/payment.md PA4.2).
+test.each(['', '?beta=true'])(
+  'a payment is signed by the account and bound to the very request, with the query "%s"',
+  async (query) => {
+    const fetch = countersignFetch({
+      ...wallet,
+      baseUrl: gateway.url,
+      now: () => 1_800_000_000_999,
+    })
+    await (await fetch(`${gateway.url}/chat/completions${query}`, post(true))).text()
+    const paid = gateway.seen[1]
+    const { authorization, signature } = present(paid?.payment, 'payment').payload
+    const { info } = present(paid?.payment, 'payment').extensions['countersign-request']
+    const requestHash = hashRequest(
+      'POST',
+      '/v1/chat/completions',
+      sha256(Uint8Array.from(paid?.body ?? [])),
+    )
+    expect(info).toMatchObject({ version: 1, requestHash: toHex(requestHash) })
+    const salt = present(fromHex(info.salt), 'salt in hex')
+    expect(authorization.nonce).toBe(`0x${toHex(createPaymentNonce(requestHash, salt))}`)
+    expect(authorization.validBefore).toBe('1800000120')
+    const signer = await recoverTypedDataAddress({
+      domain: { name: 'USDC', version: '2', chainId: 84_532, verifyingContract: testOffer.asset },
+      types: {
+        TransferWithAuthorization: [
+          { name: 'from', type: 'address' },
+          { name: 'to', type: 'address' },
+          { name: 'value', type: 'uint256' },
+          { name: 'validAfter', type: 'uint256' },
+          { name: 'validBefore', type: 'uint256' },
+          { name: 'nonce', type: 'bytes32' },
+        ],
+      },
+      primaryType: 'TransferWithAuthorization',
+      message: {
+        from: account.address,
+        to: testOffer.payTo,
+        value: 10_000n,
+        validAfter: 0n,
+        validBefore: 1_800_000_120n,
+        nonce: hex(authorization.nonce),
+      },
+      signature,
+    })
+    expect(signer).toBe(account.address)
+    expect(authorization.from).toBe(account.address)
+  },
+)
 
 test('later calls of the same model pay in one round trip, each with a nonce of its own', async () => {
   const fetch = countersignFetch({ ...wallet, baseUrl: gateway.url })

@@ -91,6 +91,46 @@ test('a receipt of a paid call that names no payment is an error', async () => {
   expect(await refusalOf(fetch.receiptOf(response))).toBe('receipt-payment-mismatch')
 })
 
+/** Somebody between who sends a call elsewhere, or answers with another status. */
+function relay(
+  change: (url: string) => string,
+  status = 200,
+): (url: string, init: RequestInit) => Promise<Response> {
+  return async (url, init) => {
+    if (init.method !== 'POST') return globalThis.fetch(url, init)
+    const response = await globalThis.fetch(change(url), init)
+    return new Response(response.body, {
+      status: response.ok ? status : response.status,
+      headers: response.headers,
+    })
+  }
+}
+
+test.each([
+  ['another path', '', relay((url) => url.replace('/chat/completions', '/completions'))],
+  ['another query', '?alt=sse', relay((url) => url.replace('?alt=sse', '?alt=json'))],
+  ['no query', '?alt=sse', relay((url) => url.replace('?alt=sse', ''))],
+  ['a query of somebody else', '', relay((url) => `${url}?alt=sse`)],
+  ['another status', '', relay((url) => url, 203)],
+])(
+  'a receipt of a call with %s is an error, though the bodies are the same',
+  async (_, query, fetch) => {
+    gateway.behaviour.offer = null
+    const verifying = countersignFetch({ baseUrl: gateway.url, fetch })
+    const response = await verifying(`${gateway.url}/chat/completions${query}`, post(true))
+    await response.text()
+    expect(await refusalOf(verifying.receiptOf(response))).toBe('receipt-call-mismatch')
+  },
+)
+
+test('a receipt of a call with a query is of this call', async () => {
+  gateway.behaviour.offer = null
+  const fetch = countersignFetch({ baseUrl: gateway.url })
+  const response = await fetch(`${gateway.url}/chat/completions?alt=sse`, post(true))
+  await response.text()
+  expect((await fetch.receiptOf(response)).verdict.verdict).toBe('valid')
+})
+
 test('a charge whose claims the gateway keeps from its own caller is not called proven', async () => {
   gateway.behaviour.bundle = (bytes) => {
     const bundle = parseBundle(bytes)

@@ -53,6 +53,13 @@ const withUpstream = (changes: object): unknown => ({
 const faults: readonly (readonly [what: string, value: unknown, message: RegExp])[] = [
   ['an unknown member', { ...minimal, apiKey: 'sk-1' }, /apiKey/],
   ['an unknown member below', { ...minimal, listen: { port: 1, hots: '' } }, /hots/],
+  // What no verifier could read again would stand in every statement (ST2.2, RC2.1).
+  ['an issuer of more than 255 bytes', { ...minimal, issuer: 'ü'.repeat(128) }, /issuer/],
+  [
+    'an asset of more than 128 bytes',
+    { ...minimal, payment: { apiKeys: { asset: '€'.repeat(43) } } },
+    /asset|payment/,
+  ],
   ['an unknown member of an upstream', withUpstream({ key: 'a' }), /key/],
   [
     'an unknown member of a model',

@@ -164,6 +164,15 @@ test.each(refusals)(
   },
 )
 
+test('states no body of a refusal of HEAD, because none is returned', async () => {
+  const answer = await postChat(gateway.url, '', { method: 'HEAD' })
+  expect(answer).toMatchObject({ status: 405, failure: null })
+  expect(answer.body).toHaveLength(0)
+  const { claims } = await expectVerified(gateway.url, answer, '')
+  expect(claims['request']).toMatchObject({ method: 'HEAD' })
+  expect(claims['response']).toMatchObject({ bytes: 0, status: 405 })
+})
+
 test('refuses a body over the limit, whether its length is declared or not', async () => {
   const big = Buffer.alloc(maxRequestBytes + 1, 0x20)
   for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {

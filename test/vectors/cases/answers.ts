@@ -279,6 +279,13 @@ function keysetRows(): readonly Row[] {
     date('its last moment', beginMs + 24 * hourMs),
     date('after its end', beginMs + 24 * hourMs + 1, outside),
     {
+      name: 'the skew before the begin of a keyset that is shorter than the skew',
+      clause: 'ST5.9',
+      document: set(5, beginMs + 2 * hourMs),
+      policy: withPolicy({ maxClockSkewMs: 24 * hourMs }),
+      now: beginMs - hourMs,
+    },
+    {
       name: 'evidence for another nonce',
       clause: 'ST5.7',
       evidence: { nonce: toBase64url(share) },

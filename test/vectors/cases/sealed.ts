@@ -9,6 +9,7 @@ import {
   type BinaryRequest,
 } from '@countersign/protocol/sealed/binary-http'
 import { encodeFrame, encodeLastFrame } from '@countersign/protocol/sealed/chunk-frames'
+import { encodeInteger } from '@countersign/protocol/sealed/quic-integer'
 import { encodeRequestHead, requestInfo } from '@countersign/protocol/sealed/request-head'
 import { responseLabel } from '@countersign/protocol/sealed/response-cipher'
 import {
@@ -50,6 +51,13 @@ const answer = concatBytes(
   encodeContent(encodeUtf8('data: second\n\n')),
   encodeResponseEnd([['x-receipt-statement', 'abc']]),
 )
+const manyPieces = concatBytes(
+  encodeResponseHead(200, []),
+  ...Array.from({ length: 16_385 }, () => encodeContent(Uint8Array.of(120))),
+  encodeResponseEnd([]),
+)
+/** A name of a million bytes, of which 66,000 are there. */
+const longField = concatBytes(encodeInteger(1_000_000), new Uint8Array(66_000).fill(120))
 const responseNonce = seededBytes('sealed/response nonce').subarray(0, 16)
 
 /**
@@ -213,6 +221,7 @@ function answerRows(secret: Uint8Array): readonly Row[] {
       'an answer without content',
       seals(concatBytes(encodeResponseHead(204, []), encodeResponseEnd([]))),
     ],
+    ['an answer in more pieces than a request may have', seals(manyPieces, [40_000])],
     ['an answer that broke off', concatBytes(responseNonce, first, second), 'sealed-truncated'],
     ['an answer of ten bytes', responseNonce.subarray(0, 10), 'sealed-truncated'],
     ['an answer that ends early inside', seals(answer.subarray(0, -1)), 'sealed-truncated'],
@@ -223,6 +232,11 @@ function answerRows(secret: Uint8Array): readonly Row[] {
       'sealed-tampered',
     ],
     ['bytes behind an answer', seals(concatBytes(answer, Uint8Array.of(0))), 'sealed-malformed'],
+    [
+      'a field longer than a section, cut',
+      seals(concatBytes(encodeResponseHead(200, []).subarray(0, -1), longField), [40_000]),
+      'sealed-malformed',
+    ],
     ['an informational answer', seals(encodeResponseHead(103, [])), 'sealed-malformed'],
     ['a request where an answer must be', seals(plain), 'sealed-malformed'],
   ]

@@ -295,7 +295,8 @@ function offerKey(request: OutgoingRequest): string {
 }
 
 function keptKey(request: OutgoingRequest): string {
-  return `${request.url.origin} ${toHex(hashOutgoing(request))}`
+  const { origin, search } = request.url
+  return `${origin}${search} ${toHex(hashOutgoing(request))}`
 }
 
 /** Sets an entry as the newest and forgets the oldest above the limit. */

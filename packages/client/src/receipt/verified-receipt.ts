@@ -1,7 +1,9 @@
 /** Judges the receipt of a call by what this side sent, received and paid. */
 import { equalBytes } from '@countersign/protocol/bytes/byte-string'
+import { isCborMap } from '@countersign/protocol/bytes/cbor-encode'
 import { toHex } from '@countersign/protocol/bytes/text-encoding'
 import { judgeBill } from '@countersign/protocol/receipt/bill'
+import type { DisclosedClaims } from '@countersign/protocol/receipt/call-claims'
 import type { Charge } from '@countersign/protocol/receipt/charge'
 import { openClaims } from '@countersign/protocol/receipt/claims'
 import { parseKeyset } from '@countersign/protocol/receipt/keyset'
@@ -47,6 +49,10 @@ export type ReceiptPolicy = {
 /** What this side knows of the call. */
 export type CallContext = {
   readonly id: string
+  readonly method: string
+  readonly url: URL
+  /** Of the answer. */
+  readonly status: number
   readonly request: Uint8Array
   readonly nonce: Uint8Array
   readonly body: ObservedBody
@@ -57,8 +63,8 @@ export type CallContext = {
 /**
  * Judges a bundle. Bad evidence is a verdict; a receipt of something else is an error.
  *
- * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`, `receipt-bill-wrong`,
- * `payee-not-attested`.
+ * @throws ReceiptError `receipt-unreadable`, `receipt-id-mismatch`, `receipt-payment-mismatch`, `receipt-call-mismatch`,
+ * `receipt-bill-wrong`, `payee-not-attested`.
  */
 export async function verifyReceipt(
   bundle: Uint8Array,
@@ -78,9 +84,9 @@ export async function verifyReceipt(
   const held = { request, nonce, ...response }
   const verdict = await verify(bundle, policy, nowMs, held, judgeEvidence)
   const isValid = verdict.verdict === 'valid'
-  const isSettled = !isValid || judgePayment(bundle, payload, context)
+  const isOurs = !isValid || judgeSigned(bundle, payload, context)
   // An answer that nobody compared is not proven, nor a charge that nobody can recompute, whatever else holds.
-  const isProven = !isValid || (body.kind !== 'none' && isSettled)
+  const isProven = !isValid || (body.kind !== 'none' && isOurs)
   return {
     id,
     type: payload.type,
@@ -94,21 +100,49 @@ export async function verifyReceipt(
   }
 }
 
-// All of it was signed, by a keyset that the policy accepts: what is wrong here is the gateway's doing. False when the
-// gateway keeps from its own caller what the charge is made of.
-function judgePayment(bundle: Uint8Array, payload: CallPayload, { payment }: CallContext): boolean {
+// All of it was signed, by a keyset that the policy accepts: what is wrong here is the doing of the gateway, or of
+// somebody between. False when the caller is not shown what the call was, or what its charge is made of.
+function judgeSigned(bundle: Uint8Array, payload: CallPayload, context: CallContext): boolean {
+  const { payment } = context
   const { claims, keyset } = parseBundle(bundle)
   if (payment !== undefined && !paysAttested(keyset, payment.offer)) {
     throw new ReceiptError('payee-not-attested', bundle, { detail: payment.offer.payTo })
   }
-  if (payload.type === 'refusal') return true
   const isWhole = claims.every(({ kind }) => kind === 'claim')
-  const bill = judgeBill(payload.charge, openClaims(claims, payload), isWhole)
+  const disclosed = openClaims(claims, payload)
+  const call = judgeCall(payload.type, disclosed, isWhole, context)
+  if (call === 'another') {
+    throw new ReceiptError('receipt-call-mismatch', bundle, { detail: context.id })
+  }
+  if (payload.type === 'refusal') return call === 'ours'
+  const bill = judgeBill(payload.charge, disclosed, isWhole)
   if (bill.kind === 'wrong') {
     const due = bill.dueAtomic === undefined ? '' : `, due ${bill.dueAtomic}`
     throw new ReceiptError('receipt-bill-wrong', bundle, { detail: `${bill.code}${due}` })
   }
-  return bill.kind !== 'open'
+  return call === 'ours' && bill.kind !== 'open'
+}
+
+// Equal bodies go to other paths, too, and mean other things there: a model, or what is done, can stand in the path alone.
+function judgeCall(
+  type: CallPayload['type'],
+  claims: DisclosedClaims,
+  isWhole: boolean,
+  { method, url, status }: CallContext,
+): 'ours' | 'another' | 'withheld' {
+  const request = claims.get('request')
+  const response = claims.get('response')
+  if (!isCborMap(request) || !isCborMap(response)) return 'withheld'
+  const isSame =
+    request.get('method') === method &&
+    request.get('path') === url.pathname &&
+    response.get('status') === status
+  if (!isSame) return 'another'
+  // Refusals do not state it.
+  if (type === 'refusal') return 'ours'
+  const query = claims.get('query')
+  if (query === undefined && !isWhole) return 'withheld'
+  return (query ?? '') === url.search.slice(1) ? 'ours' : 'another'
 }
 
 function paysAttested(statement: Uint8Array, offer: Offer): boolean {

@@ -16,6 +16,7 @@ import { createTestSigner } from './test-signer.ts'
 export type TestCall = {
   readonly id: Uint8Array
   readonly nonce?: Uint8Array | undefined
+  /** With the query. */
   readonly path: string
   readonly request: Uint8Array
   readonly response: Uint8Array
@@ -110,6 +111,7 @@ export function createTestIssuer(nowMs: number): TestIssuer {
 
 function createClaims(call: TestCall, nowMs: number): ReadonlyMap<string, CborValue> {
   const { request, response, status } = call
+  const [path = '', query] = call.path.split('?')
   const received = { bytes: request.length, sha256: sha256(request) }
   const returned = { bytes: response.length, sha256: sha256(response) }
   const claims = new Map<string, CborValue>([
@@ -118,13 +120,14 @@ function createClaims(call: TestCall, nowMs: number): ReadonlyMap<string, CborVa
     ['outcome', map({ error: null, finish: 'stop', state: call.state })],
     ['parameters', map({ stream: String(call.isStream) })],
     ['price', map({ amount: encodeAmount(call.priceAtomic), sheet: new Uint8Array(32) })],
-    ['request', map({ ...received, method: 'POST', path: call.path })],
+    ['request', map({ ...received, method: 'POST', path })],
     ['response', map({ ...returned, status, transform: 'identity' })],
     ['timing', map({ completed: nowMs, firstByte: nowMs, received: nowMs })],
     ['upstream', map({ host: '127.0.0.1', requestId: null, tls: null })],
     ['upstream-response', map({ ...returned, status })],
     ['usage', map({ input: 3, output: 5, raw: null, source: 'provider' })],
   ])
+  if (query !== undefined) claims.set('query', query)
   if (call.isStream) {
     const chain = chainDigests(digestEvents(call))
     claims.set('stream', map({ events: chain.events, head: chain.head }))

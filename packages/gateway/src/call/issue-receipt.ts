@@ -182,10 +182,12 @@ export async function issueRefusal(
   refusal: RefusalRecord,
 ): Promise<IssuedReceipt> {
   const { code, status, requestBody, answerBody } = refusal
+  // What is said to HEAD has no body on the wire (RFC 9110 §9.3.2).
+  const returned = call.request.method === 'HEAD' ? noEvents : answerBody
   const claims = new Map<string, CborInput>([
     ['refusal', refusalRecord(code, status)],
     ['request', requestClaim(call, recordBody(requestBody))],
-    ['response', answerClaim(recordBody(answerBody), status, 'gateway-error')],
+    ['response', answerClaim(recordBody(returned), status, 'gateway-error')],
   ])
   addSealedClaim(claims, call)
   return issue(gateway, call, 'refusal', createDraft(gateway, nonce, claims, noEvents), noCharge)

@@ -86,7 +86,7 @@ const exact = z.strictObject({
     .describe('"before": no byte of an answer leaves before its payment is confirmed.'),
 })
 
-const apiKeys = z.strictObject({ asset: z.string().min(1).max(128) })
+const apiKeys = z.strictObject({ asset: signedText(128) })
 
 const payment = z
   .union([
@@ -215,7 +215,7 @@ const translation = z
 /** Validates a configuration; unknown members are errors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
-  issuer: z.string().min(1).max(255).describe('Name that stands in every statement.'),
+  issuer: signedText(255).describe('Name that stands in every statement.'),
   listen: z.strictObject({
     host: z.string().min(1).max(255).default('127.0.0.1'),
     port: z.int().min(0).max(65_535),
@@ -271,6 +271,15 @@ export type UpstreamConfig = Config['upstreams'][number]
 /** The JSON Schema of the file, for editors and `docs/`. */
 export function createConfigJsonSchema(): unknown {
   return z.toJSONSchema(configSchema, { io: 'input' })
+}
+
+/** What is longer in UTF-8 would make statements that no verifier can read (spec/statement.md ST2.2). */
+function signedText(maxBytes: number) {
+  return z
+    .string()
+    .min(1)
+    .max(maxBytes)
+    .refine((text) => Buffer.byteLength(text) <= maxBytes, `a text of at most ${maxBytes} bytes`)
 }
 
 function hasOnlyOriginAndPath(text: string): boolean {

@@ -207,7 +207,8 @@ function toBytes(text: string): Uint8Array {
 
 /** A keyset of yesterday proves nothing about now; one of tomorrow was made by a clock that is wrong. */
 function checkNow(keyset: Keyset, skewMs: number, nowMs: number): void {
-  checkDates(nowMs < keyset.notBeforeMs ? nowMs + skewMs : nowMs, keyset)
+  const { notBeforeMs } = keyset
+  checkDates(nowMs < notBeforeMs ? Math.min(nowMs + skewMs, notBeforeMs) : nowMs, keyset)
 }
 
 /** Each key of the keyset is in use now: whoever answers holds it (ST5.8). */
