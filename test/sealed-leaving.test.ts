@@ -46,7 +46,7 @@ test('who leaves while a sealed call is opened does not have it made', async () 
 type Waiting = {
   readonly url: string
   /** Resolves when the next sealed call waits for its place, with what lets it go on. */
-  asked(): Promise<() => void>
+  readonly asked: () => Promise<() => void>
   /** Resolves when the gateway has seen a caller leave. */
   readonly left: Promise<unknown>
 }

@@ -33,23 +33,23 @@ test('a call that ends while it waits for a connection leaves neither its body n
   held.shift()?.end()
   await last.arrived
   expect(paths).toEqual(['/v1/first', '/v1/last'])
-
-  function callAndLeave(target: Upstream): readonly WeakRef<object>[] {
-    const observer = observe(() => undefined)
-    const { exchange, body } = send(target, '/left', observer)
-    exchange.abort()
-    return [new WeakRef(observer), new WeakRef(body.buffer)]
-  }
-
-  function begin(target: Upstream, path: string): { readonly arrived: Promise<unknown> } {
-    const { promise, resolve } = Promise.withResolvers<undefined>()
-    const head = observe(() => {
-      resolve(undefined)
-    })
-    send(target, path, head)
-    return { arrived: promise }
-  }
 })
+
+function callAndLeave(target: Upstream): readonly WeakRef<object>[] {
+  const observer = observe(ignore)
+  const { exchange, body } = send(target, '/left', observer)
+  exchange.abort()
+  return [new WeakRef(observer), new WeakRef(body.buffer)]
+}
+
+function begin(target: Upstream, path: string): { readonly arrived: Promise<unknown> } {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const head = observe(() => {
+    resolve(undefined)
+  })
+  send(target, path, head)
+  return { arrived: promise }
+}
 
 function send(
   upstream: Upstream,
@@ -62,8 +62,11 @@ function send(
   return { exchange: callUpstream(upstream, call, observer), body }
 }
 
+function ignore(): void {
+  // These tests look at beginnings only.
+}
+
 function observe(onResponse: () => void): UpstreamObserver {
-  const ignore = (): void => undefined
   return { onResponse, onData: ignore, onEnd: ignore, onFailure: ignore }
 }
 
