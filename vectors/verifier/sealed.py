@@ -159,7 +159,7 @@ def open_request(body, private):
     head, enc = body[:7], body[7:39]
     demand(head[1:] == SUITE, "sealed-malformed")
     chunks, last = cut_chunks(body[39:])
-    demand(len(chunks) <= MOST_CHUNKS, "sealed-malformed")
+    demand(len(chunks) <= min(MOST_CHUNKS, 64 + len(body) // 1024), "sealed-malformed")
     own = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     demand(head[0] == sha256(own).digest()[0], "sealed-key-unknown")
     key, base = hpke_keys(private, enc, b"message/bhttp chunked request\0" + head)

@@ -32,8 +32,8 @@ export async function run(
   ready = true
   const stopCleaning = keepClean(live)
   const reload = (): void => {
-    // Never rejects.
-    void live.reload()
+    // Never rejects. While the process ends the signal is heard, too: unheard, it would kill.
+    if (ready) void live.reload()
   }
   process.on('SIGHUP', reload)
   process.stdout.write(`${JSON.stringify({ ready: true, url: urlOf(server, host) })}\n`)
@@ -41,7 +41,6 @@ export async function run(
   await stopSignal(exitWithParent)
   ready = false
   stopCleaning()
-  process.off('SIGHUP', reload)
   await closeServing(live, server)
 }
 

@@ -1,10 +1,12 @@
+import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { LoggedRequest } from '../../../test/provider/request-log.ts'
 import { startLoopbackProvider, type TlsLoopbackProvider } from '../../../test/provider/start.ts'
 import { createChatBody, postChat } from './support/chat-call.ts'
 import { sendRaw } from './support/raw-socket.ts'
 import { expectVerified } from './support/receipts.ts'
+import { startScriptedUpstream } from './support/scripted-upstream.ts'
 import { disposeGateway, startGateway, type RunningGateway } from './support/start-gateway.ts'
 
 const operatorKey = 'sk-operator-0123456789'
@@ -124,6 +126,27 @@ test('sends nothing else up: credentials, cookies, payments, hop-by-hop and trac
   ])
   const values = rawHeaders.map(([, value]) => value).join('\n')
   expect(values).not.toMatch(/caller|mine|gzip|AAAA|e30=/)
+})
+
+function echo(response: ServerResponse): void {
+  response.writeHead(400, { 'content-type': 'application/json' })
+  response.end(JSON.stringify({ error: { message: 'bad', headers: response.req.headers } }))
+}
+
+test('an error in which a provider shows what it was sent does not reach callers', async () => {
+  const upstream = await startScriptedUpstream(new Map([['m', echo]]))
+  onTestFinished(() => upstream.stop())
+  const models = [{ id: 'm', priceAtomic: '1' }]
+  const config = {
+    upstreams: [{ name: 'echo', baseUrl: upstream.url, apiKeyEnv: 'LOOPBACK_KEY', models }],
+  }
+  const environment = { LOOPBACK_KEY: operatorKey }
+  const other = await startGateway({ config, environment })
+  onTestFinished(() => disposeGateway(other))
+  const answer = await postChat(other.url, createChatBody({ model: 'm', stream: false }))
+  expect(answer.status).toBe(502)
+  expect(answer.body.toString()).toContain('upstream-credentials')
+  expect(answer.body.toString() + other.stderr()).not.toContain(operatorKey)
 })
 
 test('sends one Authorization up, its own, when the caller sends two', async () => {

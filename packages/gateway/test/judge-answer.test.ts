@@ -69,6 +69,17 @@ test.each(judged)('judges %s', (_, status, headers, bytes, expected) => {
   expect(judgeWholeAnswer(status, headers, bytes, chat)).toMatchObject(expected)
 })
 
+test('keeps an error back that quotes the key of the operator', () => {
+  const quoting = Buffer.from('{"error":{"headers":{"authorization":"Bearer sk-operator-012345"}}}')
+  const judge = (status: number, secret: string): string | undefined =>
+    judgeWholeAnswer(status, {}, quoting, { ...chat, secret }).code
+  expect(judge(400, 'sk-operator-012345')).toBe('upstream-credentials')
+  expect(judge(500, 'sk-operator-012345')).toBe('upstream-credentials')
+  expect(judge(400, 'sk-operator-0123456')).toBeUndefined()
+  // What servers without keys are given: it could stand in any sentence.
+  expect(judge(400, 'operator')).toBeUndefined()
+})
+
 const spoken: ExpectedAnswer = { meter: 'openai-speech', form: 'any' }
 const counted: ExpectedAnswer = { meter: undefined, form: 'json' }
 

@@ -61,6 +61,9 @@ test('lets live streams end when it is asked to stop, keeps their receipts, and 
   const calls = [begin(first.url, body), begin(first.url, body)]
   await Promise.all(calls.map(async ({ begun }) => begun))
   first.terminate()
+  // A terminal that closes behind the one who stopped it: unheard, this signal kills.
+  await first.logged('gateway is stopping')
+  first.reload({ provider })
   const answers = await Promise.all(calls.map(async ({ answer }) => answer))
   for (const answer of answers) {
     expect(answer).toMatchObject({ status: 200, failure: null })

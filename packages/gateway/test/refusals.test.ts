@@ -120,6 +120,11 @@ const refusals: readonly Refusal[] = [
     ...malformed(`the nonce ${JSON.stringify(nonce.slice(0, 9))}`, chat),
     more: { headers: { 'x-receipt-nonce': nonce } },
   })),
+  // A provider that decodes as it is told would read other members than the gateway.
+  ...['utf-7', 'UTF-16', 'shift_jis', "utf-8''", 'utf-8; charset=utf-7'].map((charset) => ({
+    ...malformed(`the charset ${charset}`, chat),
+    more: { headers: { 'content-type': `application/json; charset=${charset}` } },
+  })),
   ...['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((method) => ({
     what: `the method ${method}`,
     body: method === 'GET' ? '' : chat,
@@ -194,6 +199,15 @@ test('refuses a body over the limit, whether its length is declared or not', asy
   ).toBe(413)
 })
 
+test.each([
+  'application/json; charset=utf-8',
+  'text/plain;charset="UTF-8"',
+  'application/json;a=b',
+])('takes a body of the type %s', async (type) => {
+  const answer = await postChat(gateway.url, chat, { headers: { 'content-type': type } })
+  expect(answer.status).toBe(200)
+})
+
 test('takes a body of exactly the limit', async () => {
   const body = Buffer.concat([chat, Buffer.alloc(maxRequestBytes - chat.length, 0x20)])
   const answer = await postChat(gateway.url, body)
@@ -266,6 +280,16 @@ test('refuses targets in absolute form and queries: neither is forwarded', async
   await expectVerified(gateway.url, query, chat)
   expect(await provider.log()).toEqual([])
 })
+
+test.each(['//a/metrics', '/a/../metrics', '/./metrics', String.raw`/\a/metrics`, '/%2e/metrics'])(
+  'a path has one way to be written: %s is none for /metrics',
+  async (path) => {
+    const request = `GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`
+    const answer = await sendRaw(gateway.url, Buffer.from(request))
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /)
+    expect(answer).toContain('"code":"path-not-found"')
+  },
+)
 
 test('answers pipelined requests in their order, each with its own receipt', async () => {
   const prompts = ['first', 'second', 'third']

@@ -132,6 +132,8 @@ function requestRows(): readonly Row[] {
     ['a request in one chunk', whole],
     ['a request in three chunks', seal(plain, [9, 9])],
     ['a request whose last chunk holds nothing', seal(plain, [plain.length])],
+    ['as many small chunks as may be', seal(plain, Array<number>(65).fill(1))],
+    ['one small chunk too many', seal(plain, Array<number>(66).fill(1)), 'sealed-malformed'],
     ['a request without a body', seal(encodeRequest({ ...request, fields: [], body: noBytes }))],
     ['nothing', noBytes, 'sealed-truncated'],
     ['a head alone', concatBytes(head, enc), 'sealed-truncated'],

@@ -30,6 +30,7 @@ export type CallRequest = {
 }
 
 const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
+const charset = /;\s*charset\*?\s*=\s*"?([^";\s]*)/gi
 const maxParameters = 32
 const maxParameterBytes = 256
 const noParameters: ReadonlyMap<string, string> = new Map()
@@ -60,12 +61,20 @@ export function parseCallRequest(
     // What fetch calls a text; no provider reads it as a form.
     case 'text/plain':
       if (route.body === 'form') break
+      if (!isUnicode(contentType ?? '')) break
       return parseJsonCall(route, name, body)
     default:
   }
   // A provider could read a body of another type in another way than we do.
-  const expected = route.body === 'json' ? 'application/json' : 'multipart/form-data'
+  const expected = route.body === 'json' ? 'application/json in UTF-8' : 'multipart/form-data'
   throw refuse('request-malformed', `The Content-Type of this path is ${expected}.`)
+}
+
+/** In UTF-7, say, a provider that follows the parameter would read other members than we do. */
+function isUnicode(contentType: string): boolean {
+  return Array.from(contentType.matchAll(charset), ([, name = '']) => name.toLowerCase()).every(
+    (name) => name === 'utf-8' || name === 'utf8' || name === 'us-ascii',
+  )
 }
 
 const emptyRequest = {

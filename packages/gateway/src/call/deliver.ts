@@ -3,6 +3,7 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:ht
 import { describeGatewayError, type GatewayErrorCode } from '../errors.ts'
 import { selectResponseHeaders } from '../http/headers.ts'
 import type { UpstreamHeaders } from '../upstream/call-upstream.ts'
+import { endAnswer } from './end-answer.ts'
 import type { RecordedAnswer } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import type { IssuedReceipt } from './issued-receipt.ts'
@@ -70,7 +71,7 @@ export function deliverAnswer(
         const statement = receipt && { 'x-receipt-statement': receipt.statement }
         response.addTrailers({ ...statement, ...paid })
       }
-      response.end()
+      endAnswer(response)
       return
     case 'gone':
       response.destroy()
@@ -147,15 +148,13 @@ function toHead(
 function endAfterRequest(response: ServerResponse, body: Buffer): void {
   const { req: request } = response
   if (request.complete) {
-    // As text of one byte a character it leaves in one piece with the head.
-    if (body.length <= maxJoinedBytes) response.end(body.toString('latin1'), 'latin1')
-    else response.end(body)
+    endAnswer(response, body.length <= maxJoinedBytes ? body.toString('latin1') : body)
     return
   }
   response.write(body)
   const end = (): void => {
     clearTimeout(timer)
-    response.end()
+    endAnswer(response)
   }
   const timer = setTimeout(end, lingerMs)
   request.once('end', end).resume()

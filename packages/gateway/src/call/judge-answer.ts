@@ -16,12 +16,15 @@ export type JudgedAnswer = {
 }
 
 const ofOperator = new Set([401, 402, 403])
+const leastSecret = 16
 
 /** What an answer can be, by its route. */
 export type ExpectedAnswer = {
   readonly meter: MeterWire | undefined
   /** `any`: audio and text beside JSON. */
   readonly form: 'json' | 'any'
+  /** The operator's key at this upstream. */
+  readonly secret?: string | undefined
 }
 
 /** The judgement. Status alone never decides: a 200 must hold JSON without an error, or what else its path answers. */
@@ -36,6 +39,10 @@ export function judgeWholeAnswer(
   // The operator's own credentials (402: its account) are at fault, and the body may quote part of them. A 402 of
   // the provider would also read like an offer of ours.
   if (ofOperator.has(status)) return { ...failed, error, code: 'upstream-credentials' }
+  // Servers that show what they were sent show the key.
+  if (status >= 400 && quotes(body, expected.secret)) {
+    return { ...failed, error, code: 'upstream-credentials' }
+  }
   // Clients undo an encoding before anybody can compare bytes, so a receipt for coded bytes would look forged.
   if (isCoded(headers)) return { ...failed, error: 'body-encoded', code: 'upstream-failed' }
   if (status >= 400 && status <= 599) return { ...failed, error, code: undefined }
@@ -48,6 +55,11 @@ export function judgeWholeAnswer(
     return { state: 'upstream-error', error: 'error-in-body', observation, code: undefined }
   }
   return { state: 'complete', error: null, observation, code: undefined }
+}
+
+/** A word as `EMPTY`, for servers that ask for no key, is no secret. */
+function quotes(body: Buffer, secret: string | undefined): boolean {
+  return secret !== undefined && secret.length >= leastSecret && body.includes(secret)
 }
 
 function observe(

@@ -7,7 +7,7 @@ import { AnswerNotTranslatable } from '../translation/answer-part.ts'
 import { errorHeaders, identityHeaders } from './deliver.ts'
 import { abortedByClient } from './ending.ts'
 import { recordBody, type ExchangeRecord } from './exchange.ts'
-import { judgeWholeAnswer, type JudgedAnswer } from './judge-answer.ts'
+import { judgeWholeAnswer, type ExpectedAnswer, type JudgedAnswer } from './judge-answer.ts'
 import { commonRecord, gatewayError, recordDrain, recordUnanswered } from './record-exchange.ts'
 import { judgeRelease } from './release-payment.ts'
 import type { Head, Running } from './running-exchange.ts'
@@ -27,9 +27,7 @@ export async function relayWhole(
   const released = await releasing
   if (ending.kind !== 'upstream-ended') return recordUnanswered(running, ending, head)
   const body = running.attempt.collected.bytes()
-  const { chosen, request } = running.sent
-  const expected = { meter: chosen.meter, form: request.route.answer }
-  const judged = judgeWholeAnswer(head.status, head.headers, body, expected)
+  const judged = judgeWholeAnswer(head.status, head.headers, body, expectedOf(running))
   const common = {
     ...commonRecord(running, head, recordBody(body, running.gateway.config.receipts.enabled)),
     drain: recordDrain(running, ending, judged.state === 'complete'),
@@ -55,6 +53,12 @@ export async function relayWhole(
     ...(translated === undefined ? {} : { replayBody: body }),
     answer: { ...answer, kind: 'whole', status: head.status, headers },
   }
+}
+
+function expectedOf({ sent: { chosen, request } }: Running): ExpectedAnswer {
+  const [, credential] = chosen.route.upstream.credential ?? []
+  const secret = credential?.replace(/^Bearer /, '')
+  return { meter: chosen.meter, form: request.route.answer, secret }
 }
 
 /** The provider's own bytes, with OpenGradient's members added where they were asked for. */

@@ -71,7 +71,8 @@ async function route(
   }
   request.resume()
   const url = URL.parse(target, origin)
-  if (url === null || !target.startsWith('/')) sendProblem(response, 'path-not-found')
+  // A path has one way to be written: a proxy that keeps /metrics from callers may let //x/metrics and /x/../metrics pass.
+  if (url?.pathname !== path) sendProblem(response, 'path-not-found')
   else if (method !== 'GET' && method !== 'HEAD') sendUnknown(response, path)
   else await routeGet(gateway, isReady, request, response, url)
 }

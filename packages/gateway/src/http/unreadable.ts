@@ -10,8 +10,11 @@ const codes = new Map<string, GatewayErrorCode>([
   ['ERR_HTTP_REQUEST_TIMEOUT', 'request-timeout'],
 ])
 
+/** The caller has so long to read the answer and to close its side. */
+const lingerMs = 10_000
+
 /** Ends the connection; with an answer, unless one may be on its way already. */
-export function answerUnreadable(error: Error, socket: Duplex): void {
+export function answerUnreadable(error: Error, socket: Duplex, timeoutMs = lingerMs): void {
   const reason = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const hasAnswered = 'bytesWritten' in socket && socket.bytesWritten !== 0
   if (!socket.writable || hasAnswered || reason === 'ECONNRESET') {
@@ -30,4 +33,9 @@ export function answerUnreadable(error: Error, socket: Duplex): void {
     'connection: close',
   ]
   socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]))
+  // The server looks after it no more: whoever leaves its side open would keep it for ever.
+  const timer = setTimeout(() => socket.destroy(), timeoutMs)
+  socket.once('close', () => {
+    clearTimeout(timer)
+  })
 }

@@ -14,6 +14,7 @@ import { responseNonceBytes, type ChunkCipher } from '@countersign/protocol/seal
 import { SealedError } from '@countersign/protocol/sealed/sealed-error'
 import { createBodyCollector } from '../call/body-collector.ts'
 import { CallRefused } from '../call/call-refused.ts'
+import { endAnswer, unreadMs } from '../call/end-answer.ts'
 import type { Gateway } from '../call/gateway.ts'
 import { readBody } from '../call/read-body.ts'
 import type { GatewayErrorCode } from '../errors.ts'
@@ -110,6 +111,8 @@ async function answer(
 ): Promise<void> {
   const responseNonce = Uint8Array.from(gateway.random(responseNonceBytes))
   const cipher = await opened.createCipher(responseNonce)
+  // Who left while the call was opened does not leave again: nobody would end what is made now.
+  if (response.destroyed) return
   const plain = await callInside(inner, opened, caller, response)
   response.on('error', () => plain.destroy())
   response.writeHead(200, {
@@ -126,9 +129,10 @@ async function answer(
     )
     for await (const chunk of plain) await write(response, cipher, encodeContent(toBytes(chunk)))
     const end = encodeResponseEnd(fieldsOf(plain.rawTrailers))
-    response.end(encodeLastFrame(await cipher.seal(end, true)))
+    endAnswer(response, encodeLastFrame(await cipher.seal(end, true)))
   } catch {
-    // The answer broke off: so does this one, without its last chunk.
+    // The answer broke off, or its caller has left: so does this one, without its last chunk.
+    plain.destroy()
     response.destroy()
   }
 }
@@ -185,10 +189,12 @@ async function write(
   }
 }
 
-/** Resolves when the caller has read, or has gone. */
+/** Resolves when the caller has read, or has gone: who takes nothing for long has. */
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    response.socket?.setTimeout(unreadMs)
     const done = (): void => {
+      response.socket?.setTimeout(0)
       response.off('drain', done)
       response.off('close', done)
       resolve()

@@ -55,31 +55,40 @@ export function callUpstream(
   call: UpstreamCall,
   observer: UpstreamObserver,
 ): UpstreamExchange {
-  const handler = new ExchangeHandler(observer)
-  upstream.pool.dispatch(
-    {
-      method: call.method,
-      path: upstream.basePath + call.path,
-      headers: selectRequestHeaders(call.headers, upstream.dialect, upstream.credential),
-      body: call.method === 'POST' ? call.body : null,
-      headersTimeout: call.firstByteTimeoutMs,
-      bodyTimeout: call.idleTimeoutMs,
-    },
-    handler,
-  )
+  const options = {
+    method: call.method,
+    path: upstream.basePath + call.path,
+    headers: selectRequestHeaders(call.headers, upstream.dialect, upstream.credential),
+    body: call.method === 'POST' ? call.body : null,
+    headersTimeout: call.firstByteTimeoutMs,
+    bodyTimeout: call.idleTimeoutMs,
+  }
+  const handler = new ExchangeHandler(observer, () => {
+    options.body = null
+  })
+  upstream.pool.dispatch(options, handler)
   return handler
+}
+
+const nobody: UpstreamObserver = {
+  onResponse: () => undefined,
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onFailure: () => undefined,
 }
 
 /** Owns the state of one exchange; undici calls its on… methods. */
 class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
-  readonly #observer: UpstreamObserver
+  #observer: UpstreamObserver
+  readonly #dropBody: () => void
   #controller: Dispatcher.DispatchController | undefined
   #evidence: TlsEvidence | null | undefined
   #isOver = false
   #hasResponse = false
 
-  constructor(observer: UpstreamObserver) {
+  constructor(observer: UpstreamObserver, dropBody: () => void) {
     this.#observer = observer
+    this.#dropBody = dropBody
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -129,7 +138,13 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
   abort(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#controller?.abort(new Error('aborted by the gateway'))
+    if (this.#controller === undefined) {
+      // It waits for a connection, and undici has no way out of that queue: nothing of the call waits with it.
+      this.#dropBody()
+      this.#observer = nobody
+      return
+    }
+    this.#controller.abort(new Error('aborted by the gateway'))
   }
 
   tls(): TlsEvidence | null | undefined {

@@ -49,6 +49,8 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
   }
   let reloads: Promise<void> = Promise.resolve()
   const onReload = (): void => {
+    // While the processes end the signal is heard, too: unheard, it would kill.
+    if (stopping.signal.aborted) return
     reloads = reloads.then(() => reload(primary))
   }
   process.on('SIGHUP', onReload)
@@ -58,7 +60,6 @@ export async function runPrimary(options: PrimaryOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ready: true, url })}\n`)
   log.info({ url, workers: config.workers }, 'gateway is ready')
   await stopSignal(exitWithParent)
-  process.off('SIGHUP', onReload)
   stopping.abort()
   log.info({ workers: members.size }, 'gateway is stopping')
   await endAll(primary, reloads)
