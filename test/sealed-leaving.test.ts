@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { createSealedFetch } from '@countersign/client/sealed-fetch'
 import { loadConfig } from '../packages/gateway/src/config/load-config.ts'
@@ -14,6 +13,7 @@ import {
   createConfig,
   createGatewayFolder,
 } from '../packages/gateway/test/support/start-gateway.ts'
+import { createSilentLog } from '../packages/gateway/test/support/silent-log.ts'
 import { startLoopbackProvider } from './provider/start.ts'
 
 test('who leaves while a sealed call is opened does not have it made', async () => {
@@ -58,7 +58,7 @@ async function startWaiting(
   const folder = createGatewayFolder()
   const file = join(folder, 'countersign.config.json')
   writeFileSync(file, JSON.stringify(createConfig({ provider })))
-  const gateway = await createGateway(loadConfig(file), {}, pino({ level: 'silent' }))
+  const gateway = await createGateway(loadConfig(file), {}, createSilentLog())
   const { sealed } = gateway
   if (sealed === undefined) throw new Error('no key for sealed calls')
   let next = Promise.withResolvers<() => void>()
