@@ -13,6 +13,7 @@ import {
   createConfig,
   createGatewayFolder,
 } from '../packages/gateway/test/support/start-gateway.ts'
+import { createSilentLog } from '../packages/gateway/test/support/silent-log.ts'
 import { startLoopbackProvider } from './provider/start.ts'
 
 test('who leaves while a sealed call is opened does not have it made', async () => {
