@@ -169,6 +169,8 @@ function createLive(
   contracts: ChannelContracts,
 ): LiveChannel {
   const { state } = context
+  // Owned here: of two readings at once the older view could be written last.
+  let reading: Promise<void> = Promise.resolve()
   return {
     channelId,
     gate: createCallGate(),
@@ -180,7 +182,11 @@ function createLive(
     opened: undefined,
     record: () => recordOf(state, channelId),
     put: (next) => void state.channels.set(channelId, next),
-    refresh: () => refreshChannel(context, contracts, channelId),
+    refresh: () => {
+      const next = reading.then(() => refreshChannel(context, contracts, channelId))
+      reading = next.catch(() => undefined)
+      return next
+    },
   }
 }
 

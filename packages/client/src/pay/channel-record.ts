@@ -189,9 +189,7 @@ export function correctChannel(
   // What the gateway charged and reserves beyond our own calls is of calls that we forgot. Our calls under way, and
   // those that ended since it looked, do not explain what it had before them.
   const lost = pending.filter(({ isLost }) => isLost)
-  const explainedAtomic = isForgotten
-    ? settledAtomic + sumOf(lost) - endedAtomic
-    : mostOwed(record)
+  const explainedAtomic = isForgotten ? settledAtomic + sumOf(lost) - endedAtomic : mostOwed(record)
   const forgottenAtomic = chargedAtomic + reservedAtomic - explainedAtomic
   if (forgottenAtomic <= 0n) {
     return { kind: 'accepted', record: raiseSettled(known, chargedAtomic) }

@@ -130,6 +130,7 @@ function lockedIn({ balanceAtomic, settledAtomic, deposit }: ChannelRecord): big
 /** What was withdrawn since lies there no more. */
 async function refreshAll(context: ChannelContext, live: LiveChannel): Promise<void> {
   for (const { channelId } of allOf(context, live)) {
-    await refreshChannel(context, live.contracts, channelId)
+    if (channelId === live.channelId) await live.refresh()
+    else await refreshChannel(context, live.contracts, channelId)
   }
 }
