@@ -14,6 +14,7 @@ import {
   type ChannelContext,
   type ChannelPolicy,
   type LiveChannel,
+  type RunningVoucher,
 } from './channel-book.ts'
 import {
   addCall,
@@ -26,6 +27,7 @@ import {
   releaseCall,
   settleCall,
   type CeilingMode,
+  type ChannelCorrection,
   type ChannelRecord,
   type Judged,
   type PendingDeposit,
@@ -143,15 +145,8 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       if (call === undefined) return false
       // Receipts that come meanwhile are judged with this call: another may have been admitted by its ceiling.
       await live.refresh()
-      // Refused, it explains nothing of what the chain shows.
-      const released = releaseCall(live.record(), callId)
-      const record = raiseSettled(released, released.claimedAtomic)
-      // Whoever lost its memory can sign the very ceilings that it signed before.
-      const signedBefore = live.isBlank ? 0n : record.signedAtomic
-      // What was claimed since the gateway answered says nothing of its answer.
-      const known = { ...record, signedAtomic: signedBefore, claimedAtomic: call.claimedAtomic }
-      const told = { ...correction, endedAtomic: live.endedAtomic - call.endedAtomic }
-      const judged = correctChannel(known, told, modeOf(offer, policy), now())
+      const record = releaseShown(live.record(), callId)
+      const judged = judgeAnswer(live, call, record, correction)(modeOf(offer, policy), now())
       if (judged.kind === 'refused') {
         stop(live, judged)
         throw new ClientError('channel-correction-false', { detail: judged.reason })
@@ -162,6 +157,27 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       return true
     },
   }
+}
+
+/** Refused, a call explains nothing of what the chain shows. */
+function releaseShown(record: ChannelRecord, callId: string): ChannelRecord {
+  const released = releaseCall(record, callId)
+  return raiseSettled(released, released.claimedAtomic)
+}
+
+/** Judges what the answer to this call says, as the gateway could know it when it answered. */
+function judgeAnswer(
+  { isBlank, endedAtomic }: LiveChannel,
+  call: RunningVoucher,
+  record: ChannelRecord,
+  correction: ChannelCorrection,
+): (mode: CeilingMode, nowMs: number) => Judged {
+  // Whoever lost its memory can sign the very ceilings that it signed before.
+  const signedAtomic = isBlank ? 0n : record.signedAtomic
+  // What was claimed since the gateway answered says nothing of its answer.
+  const known = { ...record, signedAtomic, claimedAtomic: call.claimedAtomic }
+  const told = { ...correction, endedAtomic: endedAtomic - call.endedAtomic }
+  return (mode, nowMs) => correctChannel(known, told, mode, nowMs)
 }
 
 async function signInTurn(
