@@ -99,18 +99,20 @@ function growthOf(record: ChannelRecord, amountAtomic: bigint, mode: CeilingMode
   return nextCeiling(record, amountAtomic, mode) - record.signedAtomic
 }
 
+function correctTo(record: ChannelRecord, chargedAtomic: bigint): ChannelRecord {
+  return accepted(
+    correctChannel(
+      record,
+      { chargedAtomic, reservedAtomic: 0n, provenSignedAtomic: 0n },
+      'unique-ceiling',
+      0,
+    ),
+  )
+}
+
 test('what became of a lost call can be said once: no correction or claim makes a ceiling jump', () => {
   const lost = loseCall(pay(fresh, 'lost', 100n), 'lost')
-  const correct = (record: ChannelRecord, chargedAtomic: bigint): ChannelRecord =>
-    accepted(
-      correctChannel(
-        record,
-        { chargedAtomic, reservedAtomic: 0n, provenSignedAtomic: 0n },
-        'unique-ceiling',
-        0,
-      ),
-    )
-  const corrected = correct(lost, 100n)
+  const corrected = correctTo(lost, 100n)
   expect(corrected).toMatchObject({ settledAtomic: 100n, pending: [] })
   expect(growthOf(corrected, 10n, 'unique-ceiling')).toBe(10n)
   const claimed = raiseSettled(lost, 60n)
@@ -127,7 +129,7 @@ test('what became of a lost call can be said once: no correction or claim makes 
     ),
   )
   expect(reserved.pending).toMatchObject([{ id: 'forgotten', amountAtomic: 100n }])
-  expect(growthOf(correct(reserved, 100n), 10n, 'unique-ceiling')).toBe(10n)
+  expect(growthOf(correctTo(reserved, 100n), 10n, 'unique-ceiling')).toBe(10n)
 })
 
 test('what a call under way may have been charged is left to its receipt', () => {

@@ -92,19 +92,14 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
     live.put(change(before))
     const ended = isCharged ? before.pending.find(({ id }) => id === callId) : undefined
     live.endedAtomic += ended?.amountAtomic ?? 0n
-    keepSoon()
+    keepSoon(state)
     live.gate.leave()
     if (call.hasDeposit) live.deposit?.end()
   }
 
-  // Nobody waits: a file that forgets this is only more careful, and the next signature reports a disk that fails.
-  function keepSoon(): void {
-    state.durable().catch(() => undefined)
-  }
-
   function stop(live: LiveChannel, judged: Judged & { readonly kind: 'refused' }): void {
     live.put({ ...live.record(), stopped: judged.reason.slice(0, maxReasonLength) })
-    keepSoon()
+    keepSoon(state)
   }
 
   return {
@@ -157,6 +152,11 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       return true
     },
   }
+}
+
+/** Nobody waits: a file that forgets this is only more careful, and the next signature reports a disk that fails. */
+function keepSoon(state: ChannelContext['state']): void {
+  state.durable().catch(() => undefined)
 }
 
 /** Refused, a call explains nothing of what the chain shows. */
