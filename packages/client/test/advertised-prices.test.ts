@@ -87,6 +87,8 @@ test('several prompts are answered one by one, and a limit of 0 is none', async 
   expect(await judgeMost({ max_tokens: 100, prompt: ['a', 'b', 'c'] }, 300)).toBe('accepted')
   expect(await judgeMost({ max_tokens: 100, prompt: [1, 2, 3] }, 100)).toBe('accepted')
   expect(await judgeMost({ max_tokens: 0 }, 131_072)).toBe('accepted')
+  // As the gateway does with its own limit.
+  expect(await judgeMost({ n: 3, prompt: ['a', 'b'] }, 6 * 131_072)).toBe('accepted')
 })
 
 test('a list is asked for once, and again before an offer is refused', async () => {

@@ -1,5 +1,5 @@
 /** The command line against a gateway that answers what it likes. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,6 +70,29 @@ test('a receipt that is not of the call is kept as evidence', async () => {
   expect(ended.err).toContain('error receipt-unreadable: ')
   expect(ended.err).toContain(saved)
   expect(readFileSync(saved, 'utf8')).toBe('no bundle')
+})
+
+test('a place that cannot be written any more does not hide what is wrong with a receipt', async () => {
+  const folder = createFolder()
+  const saved = join(folder, 'kept.countersign.json')
+  const keys: unknown[] = []
+  const url = await serve((request, response) => {
+    keys.push(request.headers.authorization)
+    if (request.method === 'GET') {
+      response.end('no bundle')
+      return
+    }
+    // Neither root nor anybody else writes a file where a folder is.
+    mkdirSync(saved)
+    const headers = { 'x-receipt-id': 'ab'.repeat(16), 'x-receipt-token': 'A'.repeat(43) }
+    response.writeHead(200, { ...headers, 'content-type': 'application/json' }).end('{}')
+  })
+  const ended = await call(url, '--api-key', 'key\r\n', '--out', saved)
+  expect(ended.code).toBe(69)
+  expect(ended.err).toContain('error receipt-unreadable: ')
+  expect(ended.err).toContain('it could not be kept: ')
+  // The end of the line of a key does not belong to it.
+  expect(keys[0]).toBe('Bearer key')
 })
 
 test('an error that breaks off is no fault of this program', async () => {

@@ -158,8 +158,15 @@ async function keepEvidence(
 ): Promise<void> {
   // Only answers with an id of this form have a receipt.
   const file = out ?? nameOf(headers.get('x-receipt-id') ?? '')
-  await writeFileAs(file, bundle)
-  err.write(`\nthe receipt is not what it has to be; kept as evidence: ${file}\n`)
+  const fault = '\nthe receipt is not what it has to be; '
+  try {
+    await writeFileAs(file, bundle)
+    err.write(`${fault}kept as evidence: ${file}\n`)
+  } catch (error) {
+    // What is wrong with the receipt is the graver news.
+    const { message } = error instanceof Error ? error : new Error('unknown')
+    err.write(`${fault}it could not be kept: ${toPrintable(message)}\n`)
+  }
 }
 
 function nameOf(id: string): string {

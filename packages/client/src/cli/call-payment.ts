@@ -88,7 +88,8 @@ export async function openCallPayment(
 ): Promise<CallPayment> {
   const maxAmountAtomic = parseAtomic('--max-price', values['max-price'])
   const isMetered = checkTogether(values)
-  const apiKey = values['api-key'] ?? context.environment['COUNTERSIGN_API_KEY']
+  // From a file it ends with its line.
+  const apiKey = (values['api-key'] ?? context.environment['COUNTERSIGN_API_KEY'])?.trim()
   if (apiKey !== undefined && !isMetered && values.keystore === undefined) {
     // Its characters go into a header; a variable that is set to nothing is no key.
     if (!apiKeyForm.test(apiKey)) throw new UsageError('the API key is no key')

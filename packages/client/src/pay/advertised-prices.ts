@@ -95,7 +95,7 @@ function judgePrice(
 
 function boundPrice(price: Price, { body }: OutgoingRequest, bounds: PriceBounds): bigint {
   const input = body.length + textOverhead + (bounds.moreInputTokens ?? 0)
-  const output = outputLimit(body) ?? bounds.maxOutputTokens ?? defaultOutputTokens
+  const output = outputLimit(body, bounds.maxOutputTokens ?? defaultOutputTokens)
   const uses = bounds.maxUses ?? defaultUses
   // Any tier that this much input can reach.
   const tiers = price.tiers.filter(({ aboveInput }, index) => index === 0 || input > aboveInput)
@@ -114,8 +114,8 @@ function boundPrice(price: Price, { body }: OutgoingRequest, bounds: PriceBounds
   return price.perCallAtomic + (numerator + rateUnit - 1n) / rateUnit
 }
 
-/** The largest limit that the request gives, times the number of answers; 0 is none. */
-function outputLimit(body: Uint8Array): number | undefined {
+/** The largest limit that the request gives, else this one, times the number of answers; 0 is none. */
+function outputLimit(body: Uint8Array, otherwise: number): number {
   let most: number | undefined
   let answers = 1
   let prompts = 1
@@ -135,7 +135,7 @@ function outputLimit(body: Uint8Array): number | undefined {
   } catch {
     // No JSON gives no limit; the gateway will say what is wrong with it.
   }
-  return most === undefined ? undefined : most * answers * prompts
+  return (most ?? otherwise) * answers * prompts
 }
 
 /** Several prompts are answered one by one; a list of tokens is one. */

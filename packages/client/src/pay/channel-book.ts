@@ -71,8 +71,9 @@ export type ChannelContext = {
 export type RunningVoucher = {
   readonly isAlone: boolean
   readonly hasDeposit: boolean
-  /** The first that this record knows of, on a channel that somebody filled before: its memory may be lost. */
-  readonly isFirst: boolean
+  /** What was claimed, and what ended calls may have been charged, when it was signed. */
+  readonly claimedAtomic: bigint
+  readonly endedAtomic: bigint
 }
 
 /** One channel while the process lives. */
@@ -84,6 +85,10 @@ export type LiveChannel = {
   readonly running: Map<string, RunningVoucher>
   /** Set while a call carries a deposit: others that need one wait for it. */
   deposit: { readonly ended: Promise<void>; readonly end: () => void } | undefined
+  /** Somebody filled it before this record knew of a signature, and no correction came since: memory may be lost. */
+  isBlank: boolean
+  /** The most that calls were charged that ended in this process. */
+  endedAtomic: bigint
   /** The first reading of the chain. */
   opened: Promise<void> | undefined
   record(): ChannelRecord
@@ -164,16 +169,24 @@ function createLive(
   contracts: ChannelContracts,
 ): LiveChannel {
   const { state } = context
+  // Owned here: of two readings at once the older view could be written last.
+  let reading: Promise<void> = Promise.resolve()
   return {
     channelId,
     gate: createCallGate(),
     contracts,
     running: new Map(),
     deposit: undefined,
+    isBlank: false,
+    endedAtomic: 0n,
     opened: undefined,
     record: () => recordOf(state, channelId),
     put: (next) => void state.channels.set(channelId, next),
-    refresh: () => refreshChannel(context, contracts, channelId),
+    refresh: () => {
+      const next = reading.then(() => refreshChannel(context, contracts, channelId))
+      reading = next.catch(() => undefined)
+      return next
+    },
   }
 }
 

@@ -22,6 +22,7 @@ import {
   correctChannel,
   loseCall,
   nextCeiling,
+  raiseSettled,
   releaseCall,
   settleCall,
   type CeilingMode,
@@ -32,7 +33,7 @@ import {
 import { signChannelPayload } from './channel-voucher.ts'
 import { encodePaymentHeader, uniqueCeilingMembers } from './payment-header.ts'
 import type { ChannelOffer } from './payment-required.ts'
-import { judgeLocked, planDeposit } from './plan-deposit.ts'
+import { isAboveLimit, judgeLocked, planDeposit } from './plan-deposit.ts'
 import { readCorrection } from './read-correction.ts'
 
 /** A voucher, with a deposit or without, for one call. */
@@ -79,12 +80,16 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
   function end(
     { channelId, callId }: SignedVoucher,
     change: (record: ChannelRecord) => ChannelRecord,
+    isCharged: boolean,
   ): void {
     const live = book.get(channelId)
     const call = live.running.get(callId)
     if (call === undefined) return
     live.running.delete(callId)
-    live.put(change(live.record()))
+    const before = live.record()
+    live.put(change(before))
+    const ended = isCharged ? before.pending.find(({ id }) => id === callId) : undefined
+    live.endedAtomic += ended?.amountAtomic ?? 0n
     keepSoon()
     live.gate.leave()
     if (call.hasDeposit) live.deposit?.end()
@@ -123,30 +128,37 @@ export function createChannelPayer(context: ChannelContext): ChannelPayer {
       if (call.hasDeposit) await tryRefresh(live)
       const judged = settleCall(live.record(), voucher.callId, charge, call.isAlone)
       // What the gateway did wrong stays owed as it was: the most that it can take is what was signed.
-      end(voucher, (record) => (judged.kind === 'accepted' ? judged.record : record))
+      end(voucher, (record) => (judged.kind === 'accepted' ? judged.record : record), true)
       if (judged.kind === 'accepted') return
       stop(live, judged)
       throw new ClientError('channel-overcharged', { detail: judged.reason })
     },
-    release: (voucher) => end(voucher, (record) => releaseCall(record, voucher.callId)),
-    lose: (voucher) => end(voucher, (record) => loseCall(record, voucher.callId)),
+    release: (voucher) => end(voucher, (record) => releaseCall(record, voucher.callId), false),
+    lose: (voucher) => end(voucher, (record) => loseCall(record, voucher.callId), true),
     correct: async ({ channelId, callId }, offer) => {
       const live = book.get(channelId)
       const correction = readCorrection(offer.json, live.record(), live.contracts)
       if (correction === undefined) return false
-      // Refused, it explains nothing of what the chain shows.
-      live.put(releaseCall(live.record(), callId))
+      const call = live.running.get(callId)
+      if (call === undefined) return false
+      // Receipts that come meanwhile are judged with this call: another may have been admitted by its ceiling.
       await live.refresh()
-      const record = live.record()
-      // Whoever lost its memory can sign the very ceiling that it signed before.
-      const known = live.running.get(callId)?.isFirst ? { ...record, signedAtomic: 0n } : record
-      const judged = correctChannel(known, correction, modeOf(offer, policy), now())
+      // Refused, it explains nothing of what the chain shows.
+      const released = releaseCall(live.record(), callId)
+      const record = raiseSettled(released, released.claimedAtomic)
+      // Whoever lost its memory can sign the very ceilings that it signed before.
+      const signedBefore = live.isBlank ? 0n : record.signedAtomic
+      // What was claimed since the gateway answered says nothing of its answer.
+      const known = { ...record, signedAtomic: signedBefore, claimedAtomic: call.claimedAtomic }
+      const told = { ...correction, endedAtomic: live.endedAtomic - call.endedAtomic }
+      const judged = correctChannel(known, told, modeOf(offer, policy), now())
       if (judged.kind === 'refused') {
         stop(live, judged)
         throw new ClientError('channel-correction-false', { detail: judged.reason })
       }
       const signedAtomic = largest(judged.record.signedAtomic, record.signedAtomic)
-      live.put({ ...judged.record, signedAtomic })
+      live.put({ ...judged.record, signedAtomic, claimedAtomic: record.claimedAtomic })
+      live.isBlank = false
       return true
     },
   }
@@ -163,15 +175,21 @@ async function signInTurn(
   const mode = modeOf(terms.offer, policy)
   refuseStopped(live.record())
   const callId = toHex(random(16))
-  const deposit = await planDeposit(context, call, live, mode)
+  const planned = await planDeposit(context, call, live, mode)
+  let deposit = planned
   try {
     const { channelId } = live
     const record = live.record()
     // In one step, so that nothing comes between the choice of a ceiling and the record of it.
+    deposit = rejudgeDeposit(context, call, live, planned)
+    if (deposit === undefined && planned !== undefined) live.deposit?.end()
     const ceilingAtomic = reserveCeiling(context, call, live, callId, deposit)
     const hasDeposit = deposit !== undefined
-    const isFirst = record.signedAtomic === 0n && record.deposit === undefined && !hasDeposit
-    live.running.set(callId, { isAlone, hasDeposit, isFirst })
+    if (record.signedAtomic === 0n && record.deposit === undefined && !hasDeposit) {
+      live.isBlank = true
+    }
+    const { claimedAtomic } = record
+    live.running.set(callId, { isAlone, hasDeposit, claimedAtomic, endedAtomic: live.endedAtomic })
     await state.durable()
     const paid = deposit === undefined ? undefined : { ...deposit, token }
     const payload = await signChannelPayload(signer, live.contracts, record, ceilingAtomic, paid)
@@ -187,6 +205,25 @@ async function signInTurn(
   }
 }
 
+/** Another channel may have taken a deposit since this one was chosen. @throws ClientError `deposit-above-limit`. */
+function rejudgeDeposit(
+  context: ChannelContext,
+  { terms: { offer } }: ChannelCall,
+  live: LiveChannel,
+  deposit: PendingDeposit | undefined,
+): PendingDeposit | undefined {
+  const record = live.record()
+  if (deposit === undefined || record.deposit !== undefined) return deposit
+  try {
+    judgeLocked(context, live, deposit.amountAtomic)
+    return deposit
+  } catch (error) {
+    const ceilingAtomic = nextCeiling(record, offer.amountAtomic, modeOf(offer, context.policy))
+    if (isAboveLimit(error) && ceilingAtomic <= availableAtomic(record)) return undefined
+    throw error
+  }
+}
+
 function reserveCeiling(
   context: ChannelContext,
   { origin, terms: { offer } }: ChannelCall,
@@ -197,10 +234,6 @@ function reserveCeiling(
   const { ledger, policy, now } = context
   const record = live.record()
   refuseStopped(record)
-  // Another channel may have taken a deposit since this one was chosen.
-  if (deposit !== undefined && record.deposit === undefined) {
-    judgeLocked(context, live, deposit.amountAtomic)
-  }
   const { amountAtomic, network, asset } = offer
   const ceilingAtomic = nextCeiling(record, amountAtomic, modeOf(offer, policy))
   const availableThen = availableAtomic(record) + (deposit?.amountAtomic ?? 0n)

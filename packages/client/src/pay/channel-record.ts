@@ -56,6 +56,8 @@ export type ChannelCorrection = {
   readonly reservedAtomic: bigint
   /** S as the gateway has it, when our own key signed it. */
   readonly provenSignedAtomic: bigint
+  /** The most that calls were charged that ended since the refused one was signed; default 0. */
+  readonly endedAtomic?: bigint
 }
 
 /** A change, or why the gateway is not to be believed. */
@@ -166,8 +168,8 @@ export function correctChannel(
   mode: CeilingMode,
   nowMs: number,
 ): Judged {
-  const { chargedAtomic, reservedAtomic, provenSignedAtomic } = correction
-  const { settledAtomic, signedAtomic, claimedAtomic } = record
+  const { chargedAtomic, reservedAtomic, provenSignedAtomic, endedAtomic = 0n } = correction
+  const { settledAtomic, signedAtomic, claimedAtomic, pending } = record
   const isForgotten = provenSignedAtomic > signedAtomic
   const mostAtomic = isForgotten ? provenSignedAtomic : mostOwed(record)
   if (chargedAtomic > mostAtomic) {
@@ -184,11 +186,14 @@ export function correctChannel(
   if (mode === 'strict') {
     return { kind: 'accepted', record: { ...known, settledAtomic: chargedAtomic, pending: [] } }
   }
-  const lowest = { ...known, settledAtomic: least(settledAtomic, chargedAtomic) }
-  const corrected = raiseSettled(lowest, chargedAtomic)
-  // What the gateway charged and reserves beyond our own calls is of calls that we forgot.
-  const forgottenAtomic = chargedAtomic + reservedAtomic - mostOwed(corrected)
-  if (forgottenAtomic <= 0n) return { kind: 'accepted', record: corrected }
+  // What the gateway charged and reserves beyond our own calls is of calls that we forgot. Our calls under way, and
+  // those that ended since it looked, do not explain what it had before them.
+  const lost = pending.filter(({ isLost }) => isLost)
+  const explainedAtomic = isForgotten ? settledAtomic + sumOf(lost) - endedAtomic : mostOwed(record)
+  const forgottenAtomic = chargedAtomic + reservedAtomic - explainedAtomic
+  if (forgottenAtomic <= 0n) {
+    return { kind: 'accepted', record: raiseSettled(known, chargedAtomic) }
+  }
   const forgotten = {
     id: 'forgotten',
     ceilingAtomic: highestAtomic,
@@ -196,7 +201,8 @@ export function correctChannel(
     sentAtMs: nowMs,
     isLost: true,
   }
-  return { kind: 'accepted', record: { ...corrected, pending: [...corrected.pending, forgotten] } }
+  const corrected = { ...known, pending: [...pending, forgotten] }
+  return { kind: 'accepted', record: raiseSettled(corrected, chargedAtomic) }
 }
 
 /**

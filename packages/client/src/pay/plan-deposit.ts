@@ -52,13 +52,17 @@ export async function planDeposit(
       if (needed > 0n) return chooseDeposit(context, call, live, needed)
     } catch (error) {
       started.end()
-      const isEarly = error instanceof ClientError && error.code === 'deposit-above-limit'
-      if (isEarly && missing(0n) <= 0n) return undefined
+      if (isAboveLimit(error) && missing(0n) <= 0n) return undefined
       throw error
     }
     started.end()
   }
   return undefined
+}
+
+/** A top-up ahead of time that may not be is left out. */
+export function isAboveLimit(error: unknown): boolean {
+  return error instanceof ClientError && error.code === 'deposit-above-limit'
 }
 
 function startDeposit(live: LiveChannel): NonNullable<LiveChannel['deposit']> {
@@ -112,7 +116,10 @@ function allOf({ state }: ChannelContext, live: LiveChannel): readonly ChannelRe
   const { origin, network, config } = live.record()
   return [...state.channels.values()].filter(
     (each) =>
-      each.origin === origin && each.network === network && each.config.token === config.token,
+      each.origin === origin &&
+      each.network === network &&
+      each.config.token === config.token &&
+      each.config.payer === config.payer,
   )
 }
 
@@ -123,6 +130,7 @@ function lockedIn({ balanceAtomic, settledAtomic, deposit }: ChannelRecord): big
 /** What was withdrawn since lies there no more. */
 async function refreshAll(context: ChannelContext, live: LiveChannel): Promise<void> {
   for (const { channelId } of allOf(context, live)) {
-    await refreshChannel(context, live.contracts, channelId)
+    if (channelId === live.channelId) await live.refresh()
+    else await refreshChannel(context, live.contracts, channelId)
   }
 }
