@@ -14,9 +14,9 @@ test('the committed vectors are those of a fresh generation', () => {
   }
 })
 
-test('the vectors stay below 2.6 MB', () => {
+test('the vectors stay below 2.8 MB', () => {
   const sizes = Array.from(generated.values(), (text) => Buffer.byteLength(text))
-  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_600_000)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(2_800_000)
 })
 
 const coded = ['vectors/cbor.json', 'vectors/operator-terms.json', 'vectors/signed-policies.json']

@@ -128,15 +128,15 @@ test('after half a day both workers offer renewed keys, and who attests at one c
   expect(pids).toHaveLength(3)
   for (const pid of pids) process.kill(pid, 'SIGUSR2')
   await gateway.logged('the clock has moved', pids.length)
-  // Whoever is asked renews in the background.
+  // Whoever is asked renews in the background; who was about to when it was told to renews twice.
   const renewed = new Map<string, string>()
-  const endMs = performance.now() + 60_000
-  while (renewed.size < 2 && performance.now() < endMs) {
+  const learn = async (): Promise<void> => {
     const keyset = await askKeyset()
     if (tlsOf(keyset) !== tlsOf(before)) renewed.set(keyset.digest, tlsOf(keyset))
   }
-  expect(renewed.size).toBe(2)
-  expect(new Set(renewed.values()).size).toBe(1)
+  const endMs = performance.now() + 60_000
+  while (renewed.size < 2 && performance.now() < endMs) await learn()
+  expect(renewed.size).toBeGreaterThanOrEqual(2)
   const met = new Set<string>()
   const attested = createAttestedFetch({ now: laterNow })
   try {
@@ -153,5 +153,8 @@ test('after half a day both workers offer renewed keys, and who attests at one c
   } finally {
     attested.close()
   }
-  expect(met).toEqual(new Set(renewed.keys()))
+  for (let asked = 0; asked < calls; asked++) await learn()
+  expect(new Set(renewed.values()).size).toBe(1)
+  expect(met.size).toBeGreaterThanOrEqual(2)
+  expect([...renewed.keys()]).toEqual(expect.arrayContaining([...met]))
 })

@@ -56,11 +56,10 @@ const maxChunks = 16_384
 function openRequest(body: Uint8Array, privateKey: Uint8Array): SealedOutcome {
   return refusalOr(() => {
     const { head, encapsulated, rest } = parseRequestHead(body)
-    const reader = createFrameReader()
+    const most = Math.min(maxChunks, 64 + Math.floor(body.length / 1024))
+    const reader = createFrameReader(most)
     const chunks = reader.push(rest)
     const end = reader.end()
-    const most = Math.min(maxChunks, 64 + Math.floor(body.length / 1024))
-    if (chunks.length > most) throw new SealedError('sealed-malformed')
     const recipient = x25519Public(privateKey)
     if (head[0] !== encodeRequestHead(recipient)[0]) return { code: 'sealed-key-unknown' }
     const keys = { peer: encapsulated, enc: encapsulated, recipient }

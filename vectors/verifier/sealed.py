@@ -72,8 +72,8 @@ class Reader:
     def end(self):
         demand(self.position == len(self.data), "sealed-malformed")
 
-def cut_chunks(data):
-    """SE3.1, SE3.3: the chunks, and the last one."""
+def cut_chunks(data, most=float("inf")):
+    """SE3.1 to SE3.3: the chunks, and the last one."""
     reader, chunks = Reader(data), []
     try:
         while True:
@@ -82,6 +82,7 @@ def cut_chunks(data):
             if length == 0:
                 break
             chunks.append(reader.take(length))
+            demand(len(chunks) <= most, "sealed-malformed")
     except Cut:
         raise Refusal("sealed-truncated") from None
     last = data[reader.position :]
@@ -158,8 +159,7 @@ def open_request(body, private):
     demand(len(body) >= 39, "sealed-truncated")
     head, enc = body[:7], body[7:39]
     demand(head[1:] == SUITE, "sealed-malformed")
-    chunks, last = cut_chunks(body[39:])
-    demand(len(chunks) <= min(MOST_CHUNKS, 64 + len(body) // 1024), "sealed-malformed")
+    chunks, last = cut_chunks(body[39:], min(MOST_CHUNKS, 64 + len(body) // 1024))
     own = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     demand(head[0] == sha256(own).digest()[0], "sealed-key-unknown")
     key, base = hpke_keys(private, enc, b"message/bhttp chunked request\0" + head)

@@ -16,7 +16,7 @@ import { createUpstreamRest } from '../src/upstream/upstream-rest.ts'
 import type { Upstream } from '../src/upstream/upstreams.ts'
 
 test('a call that ends while it waits for a connection leaves neither its body nor its caller in memory', async () => {
-  const { upstream, held, paths } = await openBusyUpstream()
+  const { upstream, held, paths, connections } = await openBusyUpstream()
   const first = begin(upstream, '/first')
   await first.arrived
   const left = callAndLeave(upstream)
@@ -35,6 +35,8 @@ test('a call that ends while it waits for a connection leaves neither its body n
   held.shift()?.end()
   await last.arrived
   expect(paths).toEqual(['/v1/first', '/v1/last'])
+  // Passing it over did not cost the connection.
+  expect(connections()).toBe(1)
 })
 
 function callAndLeave(target: Upstream): readonly WeakRef<object>[] {
@@ -77,6 +79,8 @@ async function openBusyUpstream(): Promise<{
   readonly upstream: Upstream
   readonly held: ServerResponse[]
   readonly paths: string[]
+  /** How many there were. */
+  readonly connections: () => number
 }> {
   const held: ServerResponse[] = []
   const paths: string[] = []
@@ -86,6 +90,10 @@ async function openBusyUpstream(): Promise<{
       held.push(response)
       response.writeHead(200).write('begun')
     })
+  })
+  let connected = 0
+  server.on('connection', () => {
+    connected++
   })
   server.keepAliveTimeout = 0
   server.listen(0, '127.0.0.1')
@@ -118,5 +126,5 @@ async function openBusyUpstream(): Promise<{
     behaviour,
     rest: createUpstreamRest(0),
   }
-  return { upstream, held, paths }
+  return { upstream, held, paths, connections: () => connected }
 }

@@ -225,7 +225,8 @@ test('takes the queries that a wire needs, whole, and no other', async () => {
     ['/v1/messages?api_key=1', 'credential-in-query'],
   ] as const
   for (const [path, code] of refused) {
-    const body = createChatBody({ model: 'second-model', stream: false })
+    const model = path.startsWith('/v1beta') ? 'third-model' : 'second-model'
+    const body = createChatBody({ model, stream: false })
     const answer = await callRaw({ url: gateway.url + path, method: 'POST', body })
     expect(answer.status, path).toBe(400)
     expect(bodyOf(answer)['code'], path).toBe(code)

@@ -125,6 +125,13 @@ const refusals: readonly Refusal[] = [
     ...malformed(`the charset ${charset}`, chat),
     more: { headers: { 'content-type': `application/json; charset=${charset}` } },
   })),
+  {
+    ...malformed(
+      'another charset',
+      createChatBody({ model: 'loopback-echo', stream: false, prompt: 'é' }),
+    ),
+    more: { headers: { 'content-type': 'application/json; charset=ISO-8859-1' } },
+  },
   ...['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((method) => ({
     what: `the method ${method}`,
     body: method === 'GET' ? '' : chat,
@@ -203,6 +210,8 @@ test.each([
   'application/json; charset=utf-8',
   'text/plain;charset="UTF-8"',
   'application/json;a=b',
+  // ASCII is the same in it.
+  'application/json; charset=ISO-8859-1',
 ])('takes a body of the type %s', async (type) => {
   const answer = await postChat(gateway.url, chat, { headers: { 'content-type': type } })
   expect(answer.status).toBe(200)

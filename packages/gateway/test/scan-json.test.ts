@@ -166,3 +166,25 @@ test('is linear in strings full of quotes and backslashes', () => {
   // A quadratic scan of 4 MB would take minutes.
   expect(timeScanMs(1_000_000)).toBeLessThan(3000)
 })
+
+test.each([
+  ['line ends', '\\n'],
+  ['quotes', '\\"'],
+  ['backslashes', '\\\\'],
+])('a text of escaped %s is searched once, not once for each', (_, escape) => {
+  const text = escape.repeat(20_000)
+  const body = Buffer.from(`{"a":"${text}","b":["${text}"]}`)
+  const indexOf = body.indexOf.bind(body)
+  // Owned by the test: how many bytes the searches went over.
+  let searched = 0
+  body.indexOf = (value: Parameters<typeof indexOf>[0], from?: unknown): number => {
+    const start = typeof from === 'number' ? from : 0
+    const found = indexOf(value, start)
+    searched += (found < 0 ? body.length : found) - start
+    return found
+  }
+  const members = scanTopLevel(body)
+  expect(typeof members === 'string' ? members : [...members.keys()]).toEqual(['a', 'b'])
+  expect(searched).toBeGreaterThan(0)
+  expect(searched).toBeLessThan(4 * body.length)
+})

@@ -1,5 +1,5 @@
 /** Takes the few things that the gateway acts on out of a body. The body itself is never re-written here. */
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { MatchedRoute, WireRoute } from '../http/wire-routes.ts'
 import { nativeSha256 } from '../keys/native-sha256.ts'
@@ -31,6 +31,9 @@ export type CallRequest = {
 
 const modelName = /^[A-Za-z0-9._:/@+-]{1,128}$/
 const charset = /;\s*charset\*?\s*=\s*"?([^";\s]*)/gi
+const unicode: ReadonlySet<string> = new Set(['utf-8', 'utf8', 'us-ascii'])
+// What old clients write by default: the same bytes as UTF-8 as long as they are ASCII.
+const latin: ReadonlySet<string> = new Set(['iso-8859-1', 'windows-1252'])
 const maxParameters = 32
 const maxParameterBytes = 256
 const noParameters: ReadonlyMap<string, string> = new Map()
@@ -61,7 +64,7 @@ export function parseCallRequest(
     // What fetch calls a text; no provider reads it as a form.
     case 'text/plain':
       if (route.body === 'form') break
-      if (!isUnicode(contentType ?? '')) break
+      if (!isUnicode(contentType ?? '', body)) break
       return parseJsonCall(route, name, body)
     default:
   }
@@ -71,9 +74,9 @@ export function parseCallRequest(
 }
 
 /** In UTF-7, say, a provider that follows the parameter would read other members than we do. */
-function isUnicode(contentType: string): boolean {
+function isUnicode(contentType: string, body: Buffer): boolean {
   return Array.from(contentType.matchAll(charset), ([, name = '']) => name.toLowerCase()).every(
-    (name) => name === 'utf-8' || name === 'utf8' || name === 'us-ascii',
+    (name) => unicode.has(name) || (latin.has(name) && isAscii(body)),
   )
 }
 

@@ -157,8 +157,10 @@ function skipString(scanner: Scanner): void {
       return
     }
   }
+  let end = -1
   for (;;) {
-    const end = body.indexOf(quote, from)
+    // Looked for again only behind an escaped one: a text of many escapes is read once, not once for each.
+    if (end < from) end = body.indexOf(quote, from)
     if (end < 0) throw new Fault('not-an-object')
     if (scanner.nextBackslash >= 0 && scanner.nextBackslash < from) {
       scanner.nextBackslash = body.indexOf(backslash, from)

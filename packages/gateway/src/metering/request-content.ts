@@ -82,7 +82,8 @@ export function isOpenEnded(json: JsonObject): boolean {
 /** Whether models beside the one that is paid for may run, at their own prices: Anthropic's fallbacks and advisors. */
 export function runsOtherModels(json: JsonObject): boolean {
   const { fallbacks } = json
-  if (fallbacks !== undefined && fallbacks !== null) return true
+  const isEmpty = Array.isArray(fallbacks) && fallbacks.length === 0
+  if (fallbacks !== undefined && fallbacks !== null && !isEmpty) return true
   return toolsOf(json).some((tool) => isObject(tool) && String(tool['type']).startsWith('advisor'))
 }
 

@@ -45,10 +45,9 @@ export async function openSealedCall(
   keys: Pick<SealedKeys, 'find'>,
 ): Promise<OpenedCall | undefined> {
   const { head, encapsulated, rest } = parseRequestHead(body)
-  const reader = createFrameReader()
+  const reader = createFrameReader(mostChunks(body))
   const chunks = reader.push(rest)
   const last = reader.end()
-  if (chunks.length > mostChunks(body)) throw new SealedError('sealed-malformed')
   let fault: unknown
   // The head holds one byte of the key: that of the last epoch may have the same.
   for (const key of keys.find(head)) {

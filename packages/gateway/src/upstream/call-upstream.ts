@@ -93,8 +93,9 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, UpstreamExchange {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#isOver) controller.abort(new Error('the call ended before it began'))
-    else expectSocket(this)
+    // Thrown before a byte is written it leaves the connection as it is; an abort would end it.
+    if (this.#isOver) throw new Error('the call ended before it began')
+    expectSocket(this)
   }
 
   onSocket(evidence: TlsEvidence | undefined): void {

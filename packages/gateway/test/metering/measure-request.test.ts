@@ -110,6 +110,10 @@ test('refuses other models also where a tool is added in the middle', () => {
   )
 })
 
+test('an empty list of fallbacks names no other model', () => {
+  expect(measureRequest('anthropic', Buffer.from('{"fallbacks":[]}'))).toBeTypeOf('object')
+})
+
 test('looks at more tools in a message than a call takes arguments', () => {
   const tools = Array.from({ length: 300_000 }, () => 0)
   expect(measure('openai-responses', { input: [{ type: 'x', tools }] }).isOpenEnded).toBe(true)

@@ -27,12 +27,14 @@ export function encodeLastFrame(sealed: Uint8Array): Uint8Array {
 /**
  * A reader of one body. What it holds back is at most one chunk and the piece that was pushed.
  *
+ * @param maxChunks - most chunks before the last; one more is `sealed-malformed` as soon as it is seen.
  * @throws SealedError `sealed-malformed`, `sealed-truncated`, from its methods.
  */
-export function createFrameReader(): FrameReader {
-  // Owned by this reader: what came, and how far it was read.
+export function createFrameReader(maxChunks: number = Infinity): FrameReader {
+  // Owned by this reader: what came, how far it was read, and how many chunks there were.
   let held = new Uint8Array(0)
   let at = 0
+  let count = 0
   let isLast = false
 
   /** The next chunk, when it is whole. */
@@ -44,7 +46,10 @@ export function createFrameReader(): FrameReader {
     isLast = length.value === 0
     if (!isLast && held.length < end) return undefined
     at = end
-    return isLast ? undefined : held.slice(length.end, end)
+    if (isLast) return undefined
+    count++
+    if (count > maxChunks) throw new SealedError('sealed-malformed')
+    return held.slice(length.end, end)
   }
 
   return {

@@ -216,6 +216,13 @@ test('frames are read however they are cut, and only to their end', () => {
 
 test('a chunk has at most 64 KiB', () => {
   const most = new Uint8Array(maxChunkBytes)
+  // So many and no more, whether they come at once or not.
+  const two = concatBytes(encodeFrame(most), encodeFrame(most))
+  expect(createFrameReader(2).push(two)).toEqual([most, most])
+  expect(codeOf(() => createFrameReader(1).push(two))).toBe('sealed-malformed')
+  const strict = createFrameReader(1)
+  strict.push(encodeFrame(most))
+  expect(codeOf(() => strict.push(encodeFrame(most)))).toBe('sealed-malformed')
   expect(createFrameReader().push(encodeFrame(most))).toEqual([most])
   const more = new Uint8Array(maxChunkBytes + 1)
   for (const given of [encodeFrame(more), encodeLastFrame(more)]) {
